@@ -1,1 +1,17 @@
-//! The room `model`.
+//! The world as values: what was observed outside, how a request can fail, what an instance needs outside and in
+//! which order.
+//!
+//! What holds here: plain data and pure functions over it. Nothing here can wait, fail for an outside reason, or
+//! knows the name of a provider's operation. Deliberately absent: clients, clocks, Kubernetes effects.
+
+pub mod configuration;
+pub mod fault;
+pub mod marker;
+pub mod outside;
+pub mod slot;
+
+pub use configuration::{Configuration, RegistryCredentials, RestartPolicy, Variable};
+pub use fault::{Done, Fault};
+pub use marker::{InstallationId, Marker};
+pub use outside::{Deployment, DeploymentState, Domain, Home, Listing, Service, Sight, Volume};
+pub use slot::{Slot, SlotRow};
