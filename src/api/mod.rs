@@ -1,1 +1,47 @@
-//! The room `api`.
+//! The contract: the kinds of group `yardmaster.dev`, their conditions, the ledger, and the names that people meet.
+//!
+//! What holds: every string, list and map is bounded, every list has a list type, no reference names a namespace, and
+//! no field holds a URL that the controller would call. A rule that a person can break says in its message which field
+//! is wrong and what to write instead. Deliberately absent: fields whose behaviour is not built, and any effect.
+
+pub mod account;
+pub mod condition;
+pub mod instance;
+pub mod ledger;
+pub mod template;
+pub mod text;
+
+pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
+pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
+pub use ledger::{LedgerEntry, Slot, SlotState};
+pub use template::{AgentTemplate, AgentTemplateSpec, AgentTemplateStatus};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// API group of every kind here.
+pub const GROUP: &str = "yardmaster.dev";
+
+/// On every object that has something outside: holds it until all of that is taken back.
+pub const FINALIZER: &str = "yardmaster.dev/teardown";
+
+/// On accounts and their credentials while an instance still needs them for its teardown.
+pub const IN_USE_FINALIZER: &str = "yardmaster.dev/in-use";
+
+/// Annotation with the name of a slot that teardown shall give up.
+pub const ABANDON_ANNOTATION: &str = "yardmaster.dev/abandon";
+
+/// Field manager of the controller's writes.
+pub const FIELD_MANAGER: &str = "yardmaster";
+
+/// Label on Secrets that the controller makes: the owning instance.
+pub const INSTANCE_LABEL: &str = "yardmaster.dev/instance";
+
+/// Every CRD, in the order in which they are installed.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![
+        ProviderAccount::crd(),
+        AgentTemplate::crd(),
+        AgentInstance::crd(),
+    ]
+}

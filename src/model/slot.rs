@@ -4,38 +4,7 @@
 //! only slots of lower rank (tested below). A further resource is one more row here and one file in the room of its
 //! provider; the engine does not change for it.
 
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
-/// One outside resource that an instance needs.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
-pub enum Slot {
-    /// The project that holds everything else of the instance.
-    Project,
-    /// The environment that comes with the project.
-    Environment,
-    /// What runs the agent's image.
-    Service,
-    /// The disk that survives deployments.
-    Volume,
-    /// The public host name.
-    Domain,
-    /// Image, variables, limits: everything a deployment is made from, applied at once.
-    Configuration,
-}
+pub use crate::api::ledger::Slot;
 
 /// How a slot whose create answer got lost is found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,30 +106,12 @@ impl Slot {
             .unwrap_or(&SLOTS[0])
     }
 
-    /// The name that people meet: in the ledger, in conditions, in the abandon annotation.
-    pub fn name(self) -> &'static str {
-        match self {
-            Slot::Project => "project",
-            Slot::Environment => "environment",
-            Slot::Service => "service",
-            Slot::Volume => "volume",
-            Slot::Domain => "domain",
-            Slot::Configuration => "configuration",
-        }
-    }
-
     /// The slot of that name.
     pub fn named(name: &str) -> Option<Slot> {
         SLOTS
             .iter()
             .map(|row| row.slot)
             .find(|slot| slot.name() == name)
-    }
-}
-
-impl fmt::Display for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -1,0 +1,149 @@
+//! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
+
+use super::text::{DataKey, ObjectName, Span, WorkspaceId};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One account at one outside provider. Its Secrets live in the operator's namespace, so that tenants never hold them.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "yardmaster.dev",
+    version = "v1alpha1",
+    kind = "ProviderAccount",
+    plural = "provideraccounts",
+    shortname = "pacct",
+    category = "yard",
+    status = "ProviderAccountStatus",
+    derive = "PartialEq",
+    doc = "One account at one outside provider, with its credential, its limits and the namespaces that may use it.",
+    validation = Rule::new("has(self.spec)").message("spec is required: say which provider this account is at"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Workspace", type_ = "string", json_path = ".status.identity.name"),
+    printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
+    printcolumn(name = "Budget", type_ = "string", json_path = ".status.budget.remaining", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.railway)").message("spec.railway is required: it says which Railway workspace this account is and where its token is kept"))]
+pub struct ProviderAccountSpec {
+    /// Namespaces whose instances may use this account. None means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// A Railway workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub railway: Option<RailwayAccount>,
+}
+
+/// Which namespaces may use an account: those named and those whose labels match.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.matchNames) || has(self.selector)").message("allowedNamespaces must say matchNames or selector; leave it out to allow no namespace, or write selector: {} to allow every namespace"))]
+pub struct AllowedNamespaces {
+    /// These, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "set"))]
+    pub match_names: Option<Vec<ObjectName>>,
+    /// Those with matching labels. An empty selector matches every namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// A Railway workspace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RailwayAccount {
+    /// The workspace's id.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("railway.workspaceId is immutable: the projects of this account live in that workspace; make another ProviderAccount for another workspace"))]
+    pub workspace_id: WorkspaceId,
+    /// Where the tokens are kept, in the operator's namespace. Tokens of different users raise the rate at which
+    /// projects can be made where Railway counts per user.
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name", "key"]))]
+    pub token_secret_refs: Vec<KeyRef>,
+    /// Most requests an hour; Railway's own limit is 1,000 (Hobby) or 10,000 (Pro).
+    #[serde(default = "RailwayAccount::requests_per_hour")]
+    #[schemars(range(min = 10, max = 1_000_000))]
+    pub requests_per_hour: i32,
+    /// Most requests a second. Railway's edge blocks clients above 10.
+    #[serde(default = "RailwayAccount::requests_per_second")]
+    #[schemars(range(min = 1, max = 50))]
+    pub requests_per_second: i32,
+    /// How long Railway wants between two new projects.
+    #[serde(default = "RailwayAccount::project_interval")]
+    pub project_interval: Span,
+    /// Most projects that this installation keeps in the workspace.
+    #[serde(default = "RailwayAccount::max_projects")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_projects: i32,
+}
+
+impl RailwayAccount {
+    fn requests_per_hour() -> i32 {
+        10_000
+    }
+    fn requests_per_second() -> i32 {
+        9
+    }
+    fn project_interval() -> Span {
+        Span::from("30s")
+    }
+    fn max_projects() -> i32 {
+        500
+    }
+}
+
+/// A key of a Secret or ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct KeyRef {
+    /// The object's name.
+    pub name: ObjectName,
+    /// The key in its data.
+    pub key: DataKey,
+}
+
+/// What is known of the account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderAccountStatus {
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready: the credential is good and the workspace is the right one. Healthy: the provider answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Who the credential says we are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<AccountIdentity>,
+    /// What is left of the requests of this hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<AccountBudget>,
+    /// Outside resources of this installation that live in the account: for Railway, projects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<i32>,
+}
+
+/// Who the credential says we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountIdentity {
+    /// The workspace's name.
+    #[schemars(length(max = 256))]
+    pub name: String,
+    /// The plan, which decides the limits.
+    #[schemars(length(max = 63))]
+    pub plan: String,
+}
+
+/// What is left of the requests of this hour, rounded down to a tenth so that it does not change with every request;
+/// the exact number is a metric.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountBudget {
+    /// Such as `at least 9000 of 10000`.
+    #[schemars(length(max = 63))]
+    pub remaining: String,
+}

@@ -1,0 +1,261 @@
+//! Conditions: their types, their reasons, and how a list of them changes.
+//!
+//! What holds: `lastTransitionTime` moves only when the status does; every condition carries the generation that it
+//! speaks of; types and reasons are declared here and nowhere else, so that alerts can rely on them.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Types of conditions.
+pub mod kind {
+    /// The object does what it is for.
+    pub const READY: &str = "Ready";
+    /// The outside is as the spec wants it.
+    pub const SYNCED: &str = "Synced";
+    /// Work is under way (kstatus).
+    pub const RECONCILING: &str = "Reconciling";
+    /// Work cannot go on until a person changes something (kstatus).
+    pub const STALLED: &str = "Stalled";
+    /// The instance's project, service, volume and domain exist.
+    pub const PROJECT_READY: &str = "ProjectReady";
+    /// The wanted configuration is deployed.
+    pub const DEPLOYED: &str = "Deployed";
+    /// The agent runs and has said that it is ready.
+    pub const HEALTHY: &str = "Healthy";
+    /// The instance follows its template's current revision.
+    pub const TEMPLATE_SYNCED: &str = "TemplateSynced";
+    /// The instance is suspended.
+    pub const SUSPENDED: &str = "Suspended";
+    /// A rollout of the template is under way, or stopped.
+    pub const PROGRESSING: &str = "Progressing";
+}
+
+/// Reasons of conditions and events.
+pub mod reason {
+    /// All is well.
+    pub const READY: &str = "Ready";
+    /// Not reached yet.
+    pub const PENDING: &str = "Pending";
+    /// Outside resources are being made.
+    pub const CREATING: &str = "Creating";
+    /// Everything outside is there.
+    pub const CREATED: &str = "Created";
+    /// A deployment is on its way.
+    pub const DEPLOYING: &str = "Deploying";
+    /// The deployment runs.
+    pub const DEPLOYED: &str = "Deployed";
+    /// The agent has not said yet that it is ready.
+    pub const WAITING_FOR_AGENT: &str = "WaitingForAgent";
+    /// The deployment never came up.
+    pub const DEPLOYMENT_FAILED: &str = "DeploymentFailed";
+    /// The agent's process ended.
+    pub const CRASHED: &str = "Crashed";
+    /// Not ready within `startupDeadline`.
+    pub const STARTUP_DEADLINE_EXCEEDED: &str = "StartupDeadlineExceeded";
+    /// The account is missing or does not allow this namespace: deliberately one reason for both.
+    pub const ACCOUNT_NOT_AVAILABLE: &str = "AccountNotAvailable";
+    /// The account exists and is not ready.
+    pub const ACCOUNT_NOT_READY: &str = "AccountNotReady";
+    /// The account's provider cannot be reached.
+    pub const ACCOUNT_UNREACHABLE: &str = "AccountUnreachable";
+    /// The provider lets us go on later.
+    pub const THROTTLED: &str = "Throttled";
+    /// A plan or account limit is used up.
+    pub const LIMIT_REACHED: &str = "LimitReached";
+    /// The template does not exist.
+    pub const TEMPLATE_NOT_FOUND: &str = "TemplateNotFound";
+    /// The template exists and cannot be used yet.
+    pub const TEMPLATE_NOT_READY: &str = "TemplateNotReady";
+    /// The registry knows no such image.
+    pub const IMAGE_NOT_FOUND: &str = "ImageNotFound";
+    /// The registry does not let us see the image.
+    pub const IMAGE_ACCESS_DENIED: &str = "ImageAccessDenied";
+    /// The registry does not answer.
+    pub const REGISTRY_UNREACHABLE: &str = "RegistryUnreachable";
+    /// A Secret or ConfigMap that the spec refers to, or its key, does not exist.
+    pub const REFERENCE_NOT_FOUND: &str = "ReferenceNotFound";
+    /// A referenced value cannot be used.
+    pub const VALUE_NOT_USABLE: &str = "ValueNotUsable";
+    /// The provider refuses what the spec asks for.
+    pub const REJECTED: &str = "Rejected";
+    /// The credential is missing or not good.
+    pub const CREDENTIALS_DENIED: &str = "CredentialsDenied";
+    /// An earlier request's outcome is being looked up.
+    pub const OUTCOME_UNKNOWN: &str = "OutcomeUnknown";
+    /// A request failed and will be repeated.
+    pub const RETRYING: &str = "Retrying";
+    /// Our own mistake, or an answer that we do not understand.
+    pub const UNEXPECTED: &str = "Unexpected";
+    /// Something outside was changed behind our back and is being mended.
+    pub const DRIFTED: &str = "Drifted";
+    /// The project was deleted at the provider behind our back.
+    pub const DELETED_EXTERNALLY: &str = "DeletedExternally";
+    /// Being taken back.
+    pub const DELETING: &str = "Deleting";
+    /// Deletion waits for `deletionProtection` to be taken off.
+    pub const PROTECTED: &str = "DeletionProtected";
+    /// Suspended by the spec.
+    pub const SUSPENDED: &str = "Suspended";
+    /// Running by the spec.
+    pub const RUNNING: &str = "Running";
+    /// Follows the current revision.
+    pub const CURRENT: &str = "Current";
+    /// Runs an older revision and waits for its turn.
+    pub const OUTDATED: &str = "Outdated";
+    /// Runs an older revision and its `updatePolicy` is Manual.
+    pub const OUTDATED_MANUAL: &str = "OutdatedManual";
+    /// The rollout stopped because updated instances do not get ready.
+    pub const ROLLOUT_STOPPED: &str = "RolloutStopped";
+    /// The rollout goes on.
+    pub const ROLLING_OUT: &str = "RollingOut";
+    /// A slot was given up by annotation.
+    pub const ABANDONED: &str = "Abandoned";
+    /// Left behind on purpose.
+    pub const RETAINED: &str = "Retained";
+    /// `expiresAfter` has passed.
+    pub const EXPIRED: &str = "Expired";
+}
+
+/// A statement about one condition, before it has a time and a generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Condition type.
+    pub kind: &'static str,
+    /// `True`, `False` or `Unknown`.
+    pub status: &'static str,
+    /// A stable reason.
+    pub reason: &'static str,
+    /// What is so, which object, why, and what to do.
+    pub message: String,
+}
+
+impl Statement {
+    /// It is so.
+    pub fn yes(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
+        Statement {
+            kind,
+            status: "True",
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// It is not so.
+    pub fn no(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
+        Statement {
+            kind,
+            status: "False",
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// Nobody knows yet.
+    pub fn unknown(
+        kind: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Statement {
+        Statement {
+            kind,
+            status: "Unknown",
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Longest message that a condition takes in the Kubernetes schema.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// The list that says exactly `statements`, keeping each transition time whose status is unchanged.
+///
+/// A statement that differs from the old condition in nothing keeps its old generation too only where the generation
+/// is the same: a condition always speaks of the generation that was looked at.
+pub fn conclude(
+    old: &[Condition],
+    statements: &[Statement],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    statements
+        .iter()
+        .map(|said| {
+            let before = old.iter().find(|condition| condition.type_ == said.kind);
+            let since = before
+                .filter(|condition| condition.status == said.status)
+                .map_or_else(
+                    || Time(whole_seconds(now)),
+                    |condition| condition.last_transition_time.clone(),
+                );
+            Condition {
+                type_: said.kind.to_owned(),
+                status: said.status.to_owned(),
+                reason: said.reason.to_owned(),
+                message: said.message.chars().take(MESSAGE_LIMIT).collect(),
+                last_transition_time: since,
+                observed_generation: generation,
+            }
+        })
+        .collect()
+}
+
+/// Kubernetes keeps condition times in whole seconds; ours must compare equal after the round trip.
+fn whole_seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// The condition of that type.
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// Whether the condition of that type is True.
+pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
+    find(conditions, kind).is_some_and(|condition| condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn transition_time_moves_only_with_the_status() {
+        let first = conclude(
+            &[],
+            &[Statement::no(kind::READY, reason::CREATING, "a")],
+            Some(1),
+            at(10),
+        );
+        let second = conclude(
+            &first,
+            &[Statement::no(kind::READY, reason::DEPLOYING, "b")],
+            Some(2),
+            at(20),
+        );
+        assert_eq!(second[0].last_transition_time, Time(at(10)));
+        assert_eq!(second[0].observed_generation, Some(2));
+        let third = conclude(
+            &second,
+            &[Statement::yes(kind::READY, reason::READY, "c")],
+            Some(2),
+            at(30),
+        );
+        assert_eq!(third[0].last_transition_time, Time(at(30)));
+    }
+
+    #[test]
+    fn what_is_no_longer_said_is_gone() {
+        let first = conclude(
+            &[],
+            &[Statement::yes(kind::STALLED, reason::REJECTED, "a")],
+            None,
+            at(1),
+        );
+        assert!(conclude(&first, &[], None, at(2)).is_empty());
+    }
+}

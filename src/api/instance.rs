@@ -1,0 +1,178 @@
+//! AgentInstance: one agent, its project and everything in it.
+
+use super::ledger::LedgerEntry;
+use super::template::{EnvVar, NameRef, ResolvedImage};
+use super::text::Span;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One agent.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "yardmaster.dev",
+    version = "v1alpha1",
+    kind = "AgentInstance",
+    plural = "agentinstances",
+    shortname = "agi",
+    category = "yard",
+    namespaced,
+    status = "AgentInstanceStatus",
+    derive = "PartialEq",
+    doc = "One agent: it has a Railway project of its own, which goes when the agent goes.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Template", type_ = "string", json_path = ".spec.templateRef.name"),
+    printcolumn(name = "Current", type_ = "string", json_path = ".status.conditions[?(@.type=='TemplateSynced')].status"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name", priority = 1),
+    printcolumn(name = "Project", type_ = "string", json_path = ".status.external[?(@.slot=='project')].id", priority = 1),
+    printcolumn(name = "Image", type_ = "string", json_path = ".status.image.requested", priority = 1),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.operatingMode", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentInstanceSpec {
+    /// The template, in the same namespace.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("templateRef is immutable: another template may need another disk; make another AgentInstance"))]
+    pub template_ref: NameRef,
+    /// The Railway account in which its project is made.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("accountRef is immutable: a project cannot move between accounts; make another AgentInstance"))]
+    pub account_ref: NameRef,
+    /// Variables of this agent alone. They win over the template's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
+    /// Running, or Suspended: nothing runs, and what holds data stays.
+    #[serde(default)]
+    pub operating_mode: OperatingMode,
+    /// Automatic: follows its template in its turn. Manual: stays at its revision until this is set to Automatic.
+    #[serde(default)]
+    pub update_policy: UpdatePolicy,
+    /// Delete: everything outside goes with the object. Retain: it stays, and is nobody's any more.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// Refuse to be deleted, and to be taken back when deleted all the same.
+    #[serde(default)]
+    pub deletion_protection: bool,
+    /// How long after its creation the instance deletes itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<Span>,
+    /// What happens when its project is deleted at the provider: made again, or reported. Left out: Report where there
+    /// is a volume (its data is gone and a person should know), else Recreate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_external_deletion: Option<OnExternalDeletion>,
+}
+
+/// Whether the agent runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OperatingMode {
+    /// It runs.
+    #[default]
+    Running,
+    /// It does not, and what holds data stays.
+    Suspended,
+}
+
+/// Whether an instance follows its template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum UpdatePolicy {
+    /// In its turn.
+    #[default]
+    Automatic,
+    /// Not until told to.
+    Manual,
+}
+
+/// What happens outside when the object is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// It goes.
+    #[default]
+    Delete,
+    /// It stays.
+    Retain,
+}
+
+/// What happens when the project is deleted behind our back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnExternalDeletion {
+    /// It is made again.
+    Recreate,
+    /// It is told in a condition.
+    Report,
+}
+
+/// What is known of the agent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentInstanceStatus {
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the agent answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub url: Option<String>,
+    /// The image that it was deployed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ResolvedImage>,
+    /// The template's revision that it was deployed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub template_revision: Option<String>,
+    /// The newest deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentStatus>,
+    /// Names of the variables that were deployed, so that one no longer wanted is taken away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 300), inner(length(max = 128)), extend("x-kubernetes-list-type" = "set"))]
+    pub variables: Vec<String>,
+    /// The ledger: everything outside that must be taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["slot"]))]
+    pub external: Vec<LedgerEntry>,
+    /// When the instance reached what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+    /// Ready, Synced, Reconciling, Stalled, ProjectReady, Deployed, Healthy, TemplateSynced, Suspended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// A deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentStatus {
+    /// The provider's id.
+    #[schemars(length(max = 256))]
+    pub id: String,
+    /// Starting, Running, Sleeping, Failed, Crashed, Removed, or the provider's own word.
+    #[schemars(length(max = 63))]
+    pub status: String,
+    /// Whether the agent has said, in this deployment, that it is ready.
+    #[serde(default)]
+    pub ready: bool,
+}
+
+/// When the instance reached what, the first time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Timings {
+    /// The controller first saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<MicroTime>,
+    /// Everything outside existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<MicroTime>,
+    /// Its first deployment ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<MicroTime>,
+    /// The agent said that it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<MicroTime>,
+}

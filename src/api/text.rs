@@ -1,0 +1,185 @@
+//! Text with a form: names, durations, quantities, images. Each is a type of its own, and its rule stands in the
+//! schema, so that the API server refuses a wrong one with a sentence that says what to write.
+//!
+//! What holds: a value that the API server has admitted parses; the accessors still answer `Option`, because objects
+//! outlive schemas.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fmt, time::Duration};
+
+/// Declares a string type with a length limit and a CEL rule whose message names the remedy.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, max $max:literal, $rule:literal, $message:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $name(text.to_owned())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn inline_schema() -> bool {
+                true
+            }
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": $max,
+                    "x-kubernetes-validations": [{ "rule": $rule, "message": $message }]
+                })
+            }
+        }
+    };
+}
+
+text!(
+    /// The name of an object in the same namespace (or of a cluster-scoped one).
+    ObjectName, max 253,
+    r"self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+    "must be the name of an object: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit; there is no namespace part, references stay in their own namespace"
+);
+text!(
+    /// A key in a Secret or ConfigMap.
+    DataKey, max 253,
+    r"self.matches('^[-._a-zA-Z0-9]+$')",
+    "must be a key of the object's data: letters, digits, '-', '_' and '.'"
+);
+text!(
+    /// The name of an environment variable.
+    VariableName, max 128,
+    r"self.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !self.startsWith('RAILWAY_') && !self.startsWith('YARDMASTER_') && !(self in ['GATEWAY_TOKEN', 'PORT', 'PATH', 'LD_PRELOAD', 'LD_LIBRARY_PATH'])",
+    "must be the name of an environment variable (letters, digits and '_', not beginning with a digit) and none that is taken: RAILWAY_* and YARDMASTER_* are reserved, GATEWAY_TOKEN is generated, PORT follows runtime.port, PATH and LD_* belong to the image"
+);
+text!(
+    /// A container image on ghcr.io or another registry that speaks the OCI protocol, by tag or digest.
+    ImageReference, max 512,
+    r"self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$') && self.split('/')[0].contains('.') && (self.matches('^.*/[^/]*:[^/@]+$') || self.contains('@sha256:'))",
+    "must be a full image name with its registry and a tag or digest, such as ghcr.io/acme/agent:1.4 or ghcr.io/acme/agent@sha256:…; no scheme, no spaces, no capitals in the name"
+);
+text!(
+    /// A span of time as people write it: `30s`, `15m`, `36h`.
+    Span, max 32,
+    r"self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) > duration('0s')",
+    "must be a span of time greater than zero, written with units such as 30s, 15m or 36h"
+);
+text!(
+    /// An amount of CPU or memory or disk, as Kubernetes writes it: `4`, `500m`, `4Gi`.
+    Amount, max 32,
+    r"isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
+    "must be an amount greater than zero, written as Kubernetes does: 2 or 500m for CPUs, 512Mi or 4Gi for memory and volumes"
+);
+text!(
+    /// An absolute path in the agent's file system.
+    MountPath, max 256,
+    r"self.matches('^(/[A-Za-z0-9._-]+)+$') && !self.contains('..')",
+    "must be an absolute path below the root such as /data, without '..' and without a trailing slash"
+);
+text!(
+    /// A path of the agent's HTTP interface.
+    HttpPath, max 256,
+    r"self.matches('^/[A-Za-z0-9._~/-]*$')",
+    "must be a path that begins with '/', such as /pool/health: the controller puts the agent's own host before it, so no scheme, host or query"
+);
+text!(
+    /// A region of the provider.
+    Region, max 63,
+    r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "must be a region's name such as us-west2 or europe-west4-drams3a"
+);
+text!(
+    /// The id of a workspace at Railway.
+    WorkspaceId, max 64,
+    r"self.matches('^[A-Za-z0-9-]+$')",
+    "must be the workspace's id (letters, digits and '-') as its settings page at Railway shows it, not its name or address"
+);
+
+impl Span {
+    /// As a duration.
+    pub fn duration(&self) -> Option<Duration> {
+        humantime::parse_duration(&self.0).ok()
+    }
+
+    /// As a duration, or this one.
+    pub fn or(span: Option<&Span>, default: Duration) -> Duration {
+        span.and_then(Span::duration).unwrap_or(default)
+    }
+}
+
+impl Amount {
+    /// In units of one: CPUs, or bytes. `None` where the text is no quantity.
+    pub fn units(&self) -> Option<f64> {
+        let text = self.0.as_str();
+        let split = text
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .unwrap_or(text.len());
+        let (number, suffix) = text.split_at(split);
+        let number: f64 = number.parse().ok()?;
+        let factor = match suffix {
+            "" => 1.0,
+            "m" => 1e-3,
+            "k" => 1e3,
+            "M" => 1e6,
+            "G" => 1e9,
+            "T" => 1e12,
+            "Ki" => f64::from(1u32 << 10),
+            "Mi" => f64::from(1u32 << 20),
+            "Gi" => f64::from(1u32 << 30),
+            "Ti" => 2f64.powi(40),
+            _ => return None,
+        };
+        Some(number * factor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_kubernetes_writes_them() {
+        for (text, units) in [
+            ("4", Some(4.0)),
+            ("500m", Some(0.5)),
+            ("1.5", Some(1.5)),
+            ("4Gi", Some(4.0 * 1024.0 * 1024.0 * 1024.0)),
+            ("512Mi", Some(512.0 * 1024.0 * 1024.0)),
+            ("1G", Some(1e9)),
+            ("4GiB", None),
+            ("", None),
+        ] {
+            assert_eq!(Amount::from(text).units(), units, "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        assert_eq!(Span::from("15m").duration(), Some(Duration::from_secs(900)));
+        assert_eq!(
+            Span::from("1h30m").duration(),
+            Some(Duration::from_secs(5400))
+        );
+        assert_eq!(Span::from("soon").duration(), None);
+    }
+}
