@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/version"
+	"k8s.io/klog/v2"
 )
 
 const (
@@ -46,15 +47,18 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(*dir, *auditLog); err != nil {
+	fail := func(err error) {
 		fmt.Fprintf(terminal, "control-plane: %v (log: %s)\n", err, filepath.Join(*dir, logFile))
 		os.Exit(1)
+	}
+	if err := run(*dir, *auditLog, fail); err != nil {
+		fail(err)
 	}
 }
 
 // run starts everything, says `ready`, and returns when it was told to stop
-// (nil) or when a part failed.
-func run(dir, auditLog string) error {
+// (nil) or when a part failed. Parts that end the process themselves call fail.
+func run(dir, auditLog string, fail func(error)) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
 	ctx, stop = endWithParent(ctx)
@@ -64,6 +68,14 @@ func run(dir, auditLog string) error {
 		time.Sleep(stopTimeout)
 		os.Exit(0)
 	})
+	// The API server exits where its start is interrupted, and in this program
+	// that is no failure.
+	klog.OsExit = func(int) {
+		if ctx.Err() == nil {
+			fail(errors.New("a part gave up"))
+		}
+		os.Exit(0)
+	}
 
 	// kubectl, Helm and client libraries read this version and refuse or
 	// misjudge a server that reports none.
