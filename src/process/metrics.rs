@@ -1,0 +1,363 @@
+//! What the process counts and times.
+//!
+//! What holds: base units, `_total` on counters, a HELP text each; labels take few values: kinds, providers, operations,
+//! outcomes and the names of ProviderAccounts, never of instances, claims or namespaces. A [`Metrics`] is a handle:
+//! cheap to clone, and recording never fails. Deliberately absent: what the objects say of themselves (conditions are
+//! for that), and anything a person could be named by.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Content type of [`Metrics::open_metrics`].
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Content type of [`Metrics::plain_text`].
+pub const PLAIN_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// From a reconcile without effects to one that waits for a slow provider, in seconds.
+const RECONCILE_SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0,
+];
+/// From a near API to the longest exchange allowed, in seconds.
+const REQUEST_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReconcileLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    provider: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    provider: &'static str,
+    operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccountLabels {
+    account: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SlotLabels {
+    slot: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+type Timings<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// A handle to the metrics of this process.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    reconciles: Family<ReconcileLabels, Counter>,
+    reconcile_seconds: Timings<KindLabels>,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Timings<OperationLabels>,
+    budget: Family<AccountLabels, Gauge>,
+    healthy: Family<AccountLabels, Gauge>,
+    slots: Family<SlotLabels, Gauge>,
+    leader: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Metrics {
+        let build = Family::<BuildLabels, Gauge>::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&BuildLabels { version }).set(1);
+        let mut inner = Inner {
+            registry: Registry::with_prefix("yardmaster"),
+            reconciles: Family::default(),
+            reconcile_seconds: Family::new_with_constructor(|| Histogram::new(RECONCILE_SECONDS)),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            budget: Family::default(),
+            healthy: Family::default(),
+            slots: Family::default(),
+            leader: Gauge::default(),
+        };
+        inner.register(build);
+        Metrics {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// One reconcile of a `kind` ended in `outcome` (`done`, `waiting`, or a fault class) after `took`.
+    pub fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        let labels = ReconcileLabels { kind, outcome };
+        self.inner.reconciles.get_or_create(&labels).inc();
+        let seconds = self
+            .inner
+            .reconcile_seconds
+            .get_or_create(&KindLabels { kind });
+        seconds.observe(took.as_secs_f64());
+    }
+
+    /// One request to `provider` ended in `outcome` (`ok`, or a fault class) after `took`.
+    pub fn requested(
+        &self,
+        provider: &'static str,
+        operation: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        let labels = RequestLabels {
+            provider,
+            operation,
+            outcome,
+        };
+        self.inner.requests.get_or_create(&labels).inc();
+        let labels = OperationLabels {
+            provider,
+            operation,
+        };
+        let seconds = self.inner.request_seconds.get_or_create(&labels);
+        seconds.observe(took.as_secs_f64());
+    }
+
+    /// So many requests are left to `account` in its provider's current window.
+    pub fn budget(&self, account: &str, remaining: u64) {
+        let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
+        self.inner.budget.get_or_create(&of(account)).set(remaining);
+    }
+
+    /// Whether `account`'s provider answers and accepts its credential.
+    pub fn account_healthy(&self, account: &str, healthy: bool) {
+        self.inner
+            .healthy
+            .get_or_create(&of(account))
+            .set(i64::from(healthy));
+    }
+
+    /// `account` is gone: it is shown no more.
+    pub fn forget_account(&self, account: &str) {
+        self.inner.budget.remove(&of(account));
+        self.inner.healthy.remove(&of(account));
+    }
+
+    /// So many ledger entries of `slot` are in `state`.
+    pub fn slots(&self, slot: &'static str, state: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.inner
+            .slots
+            .get_or_create(&SlotLabels { slot, state })
+            .set(count);
+    }
+
+    /// Whether this process leads.
+    pub fn leader(&self, leads: bool) {
+        self.inner.leader.set(i64::from(leads));
+    }
+
+    /// Everything, as OpenMetrics text ([`OPEN_METRICS`]).
+    pub fn open_metrics(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String does not fail; a metric that cannot be written would end the text early.
+        if let Err(error) = encode(&mut text, &self.inner.registry) {
+            tracing::error!(%error, "the metrics could not be written");
+        }
+        text
+    }
+
+    /// Everything, as the older text format ([`PLAIN_TEXT`]), for readers that do not ask for OpenMetrics.
+    pub fn plain_text(&self) -> String {
+        plain(&self.open_metrics())
+    }
+}
+
+impl Inner {
+    /// The names and HELP texts; `_total` and `yardmaster_` are added by the registry.
+    fn register(&mut self, build: Family<BuildLabels, Gauge>) {
+        let registry = &mut self.registry;
+        registry.register(
+            "reconciles",
+            "Reconciles by kind of object and outcome",
+            self.reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_duration_seconds",
+            "How long reconciles took",
+            self.reconcile_seconds.clone(),
+        );
+        registry.register(
+            "outside_requests",
+            "Requests to outside providers, by operation and by how they ended (ok or a fault class)",
+            self.requests.clone(),
+        );
+        registry.register(
+            "outside_request_duration_seconds",
+            "How long requests to outside providers took, waiting for a budget not counted",
+            self.request_seconds.clone(),
+        );
+        registry.register(
+            "account_budget_remaining_requests",
+            "Requests left to an account in its provider's current window",
+            self.budget.clone(),
+        );
+        registry.register(
+            "account_healthy",
+            "1 if the account's provider answers and accepts its credential, else 0",
+            self.healthy.clone(),
+        );
+        registry.register(
+            "slots",
+            "Ledger entries of all instances, by slot and state",
+            self.slots.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 if this process leads, else 0",
+            self.leader.clone(),
+        );
+        registry.register(
+            "build_info",
+            "Always 1; the label says which version runs",
+            build,
+        );
+    }
+}
+
+fn of(account: &str) -> AccountLabels {
+    AccountLabels {
+        account: account.to_owned(),
+    }
+}
+
+/// OpenMetrics text as the older format: there a counter's HELP and TYPE name its samples, `_total` and all, and there
+/// is no end mark. Counters, gauges and histograms are all we have, so this is the whole difference.
+fn plain(open: &str) -> String {
+    let counters: Vec<&str> = open
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::with_capacity(open.len());
+    for line in open.lines().filter(|line| *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(&name) => {
+                text.push_str(&format!("# {what} {name}_total {rest}\n"));
+            }
+            _ => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used() -> Metrics {
+        let metrics = Metrics::new();
+        metrics.reconciled("AgentInstance", "done", Duration::from_millis(20));
+        metrics.requested("railway", "projectCreate", "ok", Duration::from_millis(300));
+        metrics.requested(
+            "railway",
+            "projectCreate",
+            "Throttled",
+            Duration::from_millis(30),
+        );
+        metrics.budget("main", 9_871);
+        metrics.account_healthy("main", true);
+        metrics.slots("project", "Exists", 3);
+        metrics.leader(true);
+        metrics
+    }
+
+    #[test]
+    fn everything_recorded_is_shown() {
+        let text = used().open_metrics();
+        for line in [
+            "yardmaster_reconciles_total{kind=\"AgentInstance\",outcome=\"done\"} 1",
+            "yardmaster_reconcile_duration_seconds_count{kind=\"AgentInstance\"} 1",
+            "yardmaster_reconcile_duration_seconds_bucket{le=\"0.025\",kind=\"AgentInstance\"} 1",
+            "yardmaster_outside_requests_total{provider=\"railway\",operation=\"projectCreate\",outcome=\"Throttled\"} 1",
+            "yardmaster_outside_request_duration_seconds_count{provider=\"railway\",operation=\"projectCreate\"} 2",
+            "yardmaster_account_budget_remaining_requests{account=\"main\"} 9871",
+            "yardmaster_account_healthy{account=\"main\"} 1",
+            "yardmaster_slots{slot=\"project\",state=\"Exists\"} 3",
+            "yardmaster_leader 1",
+            concat!(
+                "yardmaster_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_metric_has_a_help_text() {
+        let text = used().open_metrics();
+        let named = |what: &str| {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(what));
+            lines
+                .filter_map(|line| line.split(' ').next())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(named("# TYPE "), named("# HELP "));
+        assert_eq!(named("# TYPE ").len(), 9);
+    }
+
+    #[test]
+    fn the_older_format_names_counters_as_their_samples() {
+        let text = used().plain_text();
+        assert!(
+            text.contains("# TYPE yardmaster_reconciles_total counter\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("# HELP yardmaster_reconciles_total Reconciles by"),
+            "{text}"
+        );
+        assert!(text.contains("# TYPE yardmaster_leader gauge\n"), "{text}");
+        assert!(!text.contains("# EOF"), "{text}");
+    }
+
+    #[test]
+    fn an_account_that_is_gone_is_shown_no_more() {
+        let metrics = used();
+        metrics.clone().forget_account("main");
+        assert!(!metrics.open_metrics().contains("account=\"main\""));
+    }
+}
