@@ -10,3 +10,6 @@ pub mod metrics;
 pub mod probes;
 pub mod shutdown;
 pub mod telemetry;
+
+#[cfg(test)]
+mod chart_tests;
