@@ -1,1 +1,37 @@
-//! The room `railway`.
+//! Railway: one gateway per account.
+//!
+//! Owns everything that is Railway's: its GraphQL documents, the transport, its limits (a second, an hour, one new
+//! project in 30 seconds), what its errors mean, and the mapping to the words of `model`. What holds: every method of
+//! `Gateway` is one attempt, except that a listing reads every page; nothing is retried here, and no request leaves
+//! without a permit. Nobody outside this room needs to say patch, GraphQL or meta. Deliberately absent: decisions
+//! (`engine`), Kubernetes, and any memory that would have to survive a restart.
+
+mod account;
+mod allowance;
+mod documents;
+mod drift;
+mod faults;
+mod fresh;
+mod gateway;
+mod headers;
+mod lanes;
+mod patch;
+mod projects;
+mod reading;
+mod record;
+mod services;
+mod transport;
+mod turns;
+
+pub use account::{AccountSettings, Class, Clock, Identity, NewProject, Newest};
+pub use allowance::Budget;
+pub use gateway::Gateway;
+pub use record::{Count, Standing};
+pub use turns::{Gate, Turn};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks for a moment; never across an await. A panic elsewhere leaves these values usable: each change is whole.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

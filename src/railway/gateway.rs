@@ -1,0 +1,240 @@
+//! The gateway itself: what one account shares between everyone who uses it.
+//!
+//! What holds: clones share everything but their class; settings and tokens can change while it works, without
+//! losing what is known of throttles and budget. Deliberately absent: the operations (`projects`, `services`).
+
+use super::account::{AccountSettings, Class, Clock};
+use super::allowance::{Allowance, Budget};
+use super::documents::Operation;
+use super::faults::{Throttle, later};
+use super::fresh::Fresh;
+use super::held;
+use super::lanes::Lanes;
+use super::record::{Count, Record, Standing};
+use super::turns::{Gate, Landing, Turn, Turns};
+use crate::model::{Done, Fault};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::{Arc, Mutex};
+
+/// One Railway account. Cheap to clone; clones are the same account.
+#[derive(Clone)]
+pub struct Gateway {
+    pub(super) inner: Arc<Inner>,
+    class: Option<Class>,
+}
+
+pub(super) struct Inner {
+    settings: Mutex<AccountSettings>,
+    tokens: Mutex<Vec<Token>>,
+    pub(super) http: reqwest::Client,
+    clock: Clock,
+    pub(super) lanes: Lanes,
+    pub(super) allowance: Mutex<Allowance>,
+    projects: Mutex<Turns>,
+    volumes: Mutex<Turns>,
+    pub(super) fresh: Mutex<Fresh>,
+    pub(super) record: Mutex<Record>,
+}
+
+#[derive(Clone)]
+struct Token {
+    secret: SecretString,
+    /// Railway refused it: not used until it is replaced, or `identity` finds it good again.
+    refused: bool,
+}
+
+impl Gateway {
+    /// The gateway of an account. `http` should follow no redirects; proxy and authorities are its business.
+    pub fn new(
+        settings: AccountSettings,
+        tokens: Vec<SecretString>,
+        http: reqwest::Client,
+        clock: Clock,
+    ) -> Gateway {
+        let tokens = trimmed(&tokens);
+        let turns = || Mutex::new(Turns::new(settings.project_interval, tokens.len()));
+        Gateway {
+            inner: Arc::new(Inner {
+                lanes: Lanes::new(settings.requests_per_second),
+                allowance: Mutex::new(Allowance::new(settings.requests_per_hour, tokens.len())),
+                projects: turns(),
+                volumes: turns(),
+                fresh: Mutex::default(),
+                record: Mutex::default(),
+                settings: Mutex::new(settings),
+                tokens: Mutex::new(tokens),
+                http,
+                clock,
+            }),
+            class: None,
+        }
+    }
+
+    /// The same account, with this class for every request that does not say otherwise.
+    ///
+    /// Without it, what takes something away goes as `StopBilling`, what reads as `Poll`, all else as `User`.
+    pub fn with_class(&self, class: Class) -> Gateway {
+        Gateway {
+            inner: Arc::clone(&self.inner),
+            class: Some(class),
+        }
+    }
+
+    pub(super) fn class(&self, otherwise: Class) -> Class {
+        self.class.unwrap_or(otherwise)
+    }
+
+    /// Other tokens, after their Secret has changed. Nothing happens where they are the same.
+    pub fn replace_tokens(&self, tokens: Vec<SecretString>) {
+        let tokens = trimmed(&tokens);
+        let count = tokens.len();
+        {
+            let mut current = held(&self.inner.tokens);
+            let same = current.len() == count
+                && current
+                    .iter()
+                    .zip(&tokens)
+                    .all(|(old, new)| old.secret.expose_secret() == new.secret.expose_secret());
+            if same {
+                return;
+            }
+            *current = tokens;
+        }
+        held(&self.inner.allowance).tokens_replaced(count);
+        held(&self.inner.projects).tokens_replaced(count);
+        held(&self.inner.volumes).tokens_replaced(count);
+    }
+
+    /// Other settings, after the account was edited.
+    pub fn adjust(&self, settings: AccountSettings) {
+        self.inner.lanes.adjust(settings.requests_per_second);
+        held(&self.inner.allowance).adjust(settings.requests_per_hour);
+        held(&self.inner.projects).adjust(settings.project_interval);
+        held(&self.inner.volumes).adjust(settings.project_interval);
+        *held(&self.inner.settings) = settings;
+    }
+
+    /// Whether it is the turn of `who` to create what the gate guards. Asking is waiting in line: ask again at the
+    /// moment that the answer names, and create within five seconds of `Now`, or be passed over.
+    ///
+    /// `order` is priority (lower goes first) and since when it waits (earlier goes first). Sends nothing.
+    pub fn turn(&self, gate: Gate, who: &str, order: (u8, Timestamp)) -> Turn {
+        let usable = self.inner.usable();
+        held(self.inner.gate(gate)).turn(who, order, &usable, self.inner.now())
+    }
+
+    /// Takes `who` out of the line, where it no longer wants a turn.
+    pub fn leave(&self, gate: Gate, who: &str) {
+        held(self.inner.gate(gate)).leave(who);
+    }
+
+    /// What is left of the account's requests, by our count and by Railway's last word, whichever is less.
+    pub fn budget(&self) -> Budget {
+        held(&self.inner.allowance).budget(self.inner.now())
+    }
+
+    /// Whether the account works.
+    pub fn standing(&self) -> Standing {
+        held(&self.inner.record).standing()
+    }
+
+    /// Requests so far, by operation and outcome.
+    pub fn counts(&self) -> Vec<Count> {
+        held(&self.inner.record).counts()
+    }
+}
+
+/// Secrets made from files end in a newline as a rule.
+fn trimmed(tokens: &[SecretString]) -> Vec<Token> {
+    tokens
+        .iter()
+        .map(|token| token.expose_secret().trim())
+        .filter(|token| !token.is_empty())
+        .map(|token| Token {
+            secret: SecretString::from(token),
+            refused: false,
+        })
+        .collect()
+}
+
+impl Inner {
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(super) fn settings(&self) -> AccountSettings {
+        held(&self.settings).clone()
+    }
+
+    fn gate(&self, gate: Gate) -> &Mutex<Turns> {
+        match gate {
+            Gate::Projects => &self.projects,
+            Gate::Volumes => &self.volumes,
+        }
+    }
+
+    /// Tokens that Railway accepts, as far as is known.
+    pub(super) fn usable(&self) -> Vec<usize> {
+        let tokens = held(&self.tokens);
+        (0..tokens.len())
+            .filter(|&token| !tokens[token].refused)
+            .collect()
+    }
+
+    pub(super) fn tokens(&self) -> usize {
+        held(&self.tokens).len()
+    }
+
+    /// Sets a token aside, or takes it back.
+    pub(super) fn refuse(&self, token: usize, refused: bool) {
+        if let Some(token) = held(&self.tokens).get_mut(token) {
+            token.refused = refused;
+        }
+    }
+
+    pub(super) fn secret(&self, token: usize) -> Done<SecretString> {
+        let tokens = held(&self.tokens);
+        let token = tokens.get(token).ok_or_else(|| Fault::Transient {
+            message: "the account's tokens have just changed".to_owned(),
+        })?;
+        Ok(token.secret.clone())
+    }
+
+    /// A creation that Railway allows only once in a while: takes a window, and closes it by what Railway answers.
+    pub(super) async fn gated<Q: Operation>(
+        &self,
+        gate: Gate,
+        class: Class,
+        variables: Q::Variables,
+    ) -> Done<Q::Answer> {
+        let usable = self.usable();
+        if usable.is_empty() {
+            return self.ask::<Q>(class, variables).await;
+        }
+        let pass = held(self.gate(gate)).begin(&usable, self.now())?;
+        if let Err(fault) = self.admit(class, &[pass.token]).await {
+            held(self.gate(gate)).settle(&pass, Landing::NotCreated, self.now());
+            return Err(fault);
+        }
+        let pass = pass.sent_at(self.now());
+        let result = self.send::<Q>(pass.token, variables).await;
+        let landing = match &result {
+            Ok(_) => Landing::Created,
+            Err(Fault::Throttled { message, .. }) => {
+                Throttle::read(message).map_or(Landing::NotCreated, Landing::Throttled)
+            }
+            Err(fault) if fault.may_have_landed() => Landing::Unknown,
+            Err(_) => Landing::NotCreated,
+        };
+        let opens = held(self.gate(gate)).settle(&pass, landing, self.now());
+        match result {
+            // The window knows better than the message when to come again.
+            Err(Fault::Throttled { until, message }) if Throttle::read(&message).is_some() => {
+                let until = opens.min(later(until, jiff::SignedDuration::from_secs(1)));
+                Err(Fault::Throttled { until, message })
+            }
+            result => result,
+        }
+    }
+}

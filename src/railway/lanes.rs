@@ -1,0 +1,183 @@
+//! Who may send next, when more want to than the account allows a second.
+//!
+//! What holds: a permit goes to the one with the earliest virtual deadline: the moment it asked, plus a handicap that
+//! grows with the class. So a higher class overtakes, and whoever waits long enough is overtaken no more (aging without
+//! anything that moves). Only the head of the queue watches the clock; whoever leaves the queue, served or not, wakes
+//! the next head. Deliberately absent: the hour's budget and refusals (`budget`), what is sent.
+
+use super::Class;
+use super::held;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What each class below the highest concedes to it: after so much waiting a request is as urgent as a fresh one of
+/// the class above.
+const STEP: Duration = Duration::from_secs(2);
+
+/// The longest wait for a permit; then the caller hears `Throttled` and can do something else meanwhile.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The queue before the requests of one account.
+pub(super) struct Lanes {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    rate: Rate,
+    waiting: BTreeMap<Place, Arc<Notify>>,
+    tickets: u64,
+}
+
+/// Virtual deadline, then order of arrival.
+type Place = (Instant, u64);
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Nanos>>;
+
+struct Rate {
+    per_second: u32,
+    limiter: Limiter,
+}
+
+/// Tokio's clock, so that tests can stop it.
+struct Ticks(Instant);
+
+impl governor::clock::Clock for Ticks {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.elapsed().into()
+    }
+}
+
+impl Rate {
+    /// Ten in a hundred at once, at least one: with a burst of `b`, no second sees more than `rate + b` requests, so
+    /// the default of 9 stays within the 10 of a Hobby plan and of Railway's edge (`facts/railway.md` 1.3).
+    fn new(per_second: u32) -> Rate {
+        let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
+        let burst = NonZeroU32::new(rate.get() / 10).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        Rate {
+            per_second,
+            limiter: RateLimiter::direct_with_clock(quota, Ticks(Instant::now())),
+        }
+    }
+
+    /// Takes a permit, or tells how long until there is one.
+    fn take(&self) -> Result<(), Duration> {
+        self.limiter
+            .check()
+            .map_err(|not_yet| not_yet.wait_time_from(self.limiter_now()))
+    }
+
+    fn limiter_now(&self) -> Nanos {
+        governor::clock::Clock::now(self.limiter.clock())
+    }
+}
+
+/// A place in the queue; leaving it, in whatever way, wakes the next head.
+struct Waiting<'a> {
+    lanes: &'a Lanes,
+    place: Place,
+    bell: Arc<Notify>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut inner = held(&self.lanes.inner);
+        inner.waiting.remove(&self.place);
+        inner.wake_head();
+    }
+}
+
+impl Inner {
+    fn wake_head(&self) {
+        if let Some((_, bell)) = self.waiting.first_key_value() {
+            bell.notify_one();
+        }
+    }
+}
+
+impl Lanes {
+    pub(super) fn new(per_second: u32) -> Lanes {
+        Lanes {
+            inner: Mutex::new(Inner {
+                rate: Rate::new(per_second),
+                waiting: BTreeMap::new(),
+                tickets: 0,
+            }),
+        }
+    }
+
+    /// Another rate from now on; whoever waits stays in place.
+    pub(super) fn adjust(&self, per_second: u32) {
+        let mut inner = held(&self.inner);
+        if inner.rate.per_second != per_second {
+            inner.rate = Rate::new(per_second);
+            inner.wake_head();
+        }
+    }
+
+    /// Waits for a permit, at most for `PATIENCE`. `false`: none came.
+    pub(super) async fn permit(&self, class: Class) -> bool {
+        let waiting = self.queue(class);
+        tokio::time::timeout(PATIENCE, waiting.turn()).await.is_ok()
+    }
+
+    fn queue(&self, class: Class) -> Waiting<'_> {
+        let mut inner = held(&self.inner);
+        inner.tickets += 1;
+        let place = (
+            Instant::now() + STEP * u32::from(class as u8),
+            inner.tickets,
+        );
+        let bell = Arc::new(Notify::new());
+        inner.waiting.insert(place, Arc::clone(&bell));
+        Waiting {
+            lanes: self,
+            place,
+            bell,
+        }
+    }
+}
+
+impl Waiting<'_> {
+    async fn turn(&self) {
+        loop {
+            match self.attempt() {
+                Attempt::Served => return,
+                Attempt::NotHead => self.bell.notified().await,
+                Attempt::In(wait) => {
+                    // Woken early where the rate changes; overtaken where someone more urgent has come meanwhile.
+                    let _ = tokio::time::timeout(wait, self.bell.notified()).await;
+                }
+            }
+        }
+    }
+
+    fn attempt(&self) -> Attempt {
+        let inner = held(&self.lanes.inner);
+        if inner.waiting.first_key_value().map(|(place, _)| *place) != Some(self.place) {
+            // The bell may have been meant for whoever is head now.
+            inner.wake_head();
+            return Attempt::NotHead;
+        }
+        match inner.rate.take() {
+            Ok(()) => Attempt::Served,
+            Err(wait) => Attempt::In(wait.max(Duration::from_millis(1))),
+        }
+    }
+}
+
+enum Attempt {
+    Served,
+    NotHead,
+    In(Duration),
+}

@@ -1,0 +1,251 @@
+//! Operations on projects, and on the account as a whole.
+
+use super::account::{Class, Identity, NewProject, Newest};
+use super::documents::{
+    Project, ProjectCreate, ProjectDelete, Projects, Token, Workspace, project, project_create,
+    project_delete, projects, token, workspace,
+};
+use super::gateway::{Gateway, Inner};
+use super::turns::Gate;
+use super::{held, reading};
+use crate::model::{Done, Fault, Home, Listing, Marker, Sight};
+use std::collections::BTreeSet;
+
+/// More pages than any account has: an end to a listing that never ends.
+const MOST_PAGES: usize = 1000;
+
+/// A page of projects.
+struct Page {
+    homes: Vec<Home>,
+    next: Option<String>,
+}
+
+impl Gateway {
+    /// Who we are. Asks under every token: one that Railway refuses, or that is good for other workspaces only, is
+    /// set aside, and taken back where a later call finds it good (`facts/railway.md` 1.2).
+    ///
+    /// Fails with `Denied` where no token is good for the account's workspace.
+    pub async fn identity(&self) -> Done<Identity> {
+        let class = self.class(Class::Poll);
+        let wanted = self.inner.settings().workspace;
+        let mut refusal = None;
+        let mut good = Vec::new();
+        for token in 0..self.inner.tokens() {
+            match self.inner.good_for(token, &wanted, class).await {
+                Ok(()) => {
+                    self.inner.refuse(token, false);
+                    good.push(token);
+                }
+                Err(fault @ Fault::Denied { .. }) => {
+                    self.inner.refuse(token, true);
+                    refusal = Some(fault);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        if good.is_empty() {
+            return Err(refusal.unwrap_or_else(|| Fault::Denied {
+                message: "the account has no token".to_owned(),
+            }));
+        }
+        let token = self.inner.admit(class, &good).await?;
+        let variables = workspace::Variables { workspace: wanted };
+        let answer = self.inner.send::<Workspace>(token, variables).await?;
+        let workspace = answer.workspace;
+        Ok(Identity {
+            workspace: workspace.id,
+            name: workspace.name,
+            plan: plan(&workspace.plan),
+            projects: u64::try_from(workspace.project_count).unwrap_or(0),
+            tokens: good.len(),
+            refused_tokens: self.inner.tokens().saturating_sub(good.len()),
+        })
+    }
+
+    /// Every project of the workspace that lives, all or nothing.
+    pub async fn list(&self) -> Done<Listing> {
+        let begun = self.inner.now();
+        let class = self.class(Class::Poll);
+        let mut homes: Vec<Home> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut after = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.inner.page(class, after, begun).await?;
+            // A project made or deleted meanwhile may shift the pages by one.
+            homes.extend(
+                page.homes
+                    .into_iter()
+                    .filter(|home| seen.insert(home.id.clone())),
+            );
+            match page.next {
+                None => return Ok(Listing { begun, homes }),
+                next => after = next,
+            }
+        }
+        Err(Fault::Bug {
+            message: "Railway's listing of projects does not end".to_owned(),
+        })
+    }
+
+    /// The newest projects, in one request: to find what a lost answer would have told (`facts/railway.md` 4).
+    pub async fn newest(&self) -> Done<Newest> {
+        let begun = self.inner.now();
+        let page = self
+            .inner
+            .page(self.class(Class::User), None, begun)
+            .await?;
+        Ok(Newest {
+            begun,
+            complete: page.next.is_none(),
+            homes: page.homes,
+        })
+    }
+
+    /// One project. `Unknown` where it was made a moment ago and Railway does not show it yet; `Denied` also where
+    /// another workspace owns it, and possibly after its deletion (`facts/railway.md` 1.5): a listing decides.
+    pub async fn look(&self, project: &str, class: Class) -> Done<Sight<Home>> {
+        let begun = self.inner.now();
+        let variables = project::Variables {
+            project: project.to_owned(),
+        };
+        let fault = match self.inner.ask::<Project>(class, variables).await {
+            Ok(answer) => return Ok(Sight::Seen(reading::home(answer.project, begun))),
+            Err(fault) => fault,
+        };
+        if held(&self.inner.fresh).has(project, self.inner.now()) && not_visible(&fault) {
+            return Ok(Sight::Unknown);
+        }
+        match fault {
+            // Only the project itself: something inside it that vanished while we read is no absence of it.
+            Fault::Missing { message } if message.to_lowercase().starts_with("project ") => {
+                Ok(Sight::Absent { begun })
+            }
+            Fault::Missing { message } => Err(Fault::Transient { message }),
+            fault => Err(fault),
+        }
+    }
+
+    /// Makes a project that says whose it is. Takes a turn (`turn`) where one is held, an open window otherwise;
+    /// `Throttled` without a request where there is none.
+    ///
+    /// `Uncertain` is found again by its marker, in `newest` or `list`.
+    pub async fn create_project(&self, name: &str, marker: &Marker) -> Done<NewProject> {
+        let input = project_create::ProjectCreateInput {
+            name: Some(name.to_owned()),
+            description: Some(marker.to_string()),
+            workspace_id: Some(self.inner.settings().workspace),
+        };
+        let class = self.class(Class::User);
+        let answer = self
+            .inner
+            .gated::<ProjectCreate>(Gate::Projects, class, project_create::Variables { input })
+            .await?;
+        let made = answer.project_create;
+        let first = made.environments.edges.into_iter().next();
+        let environment = made
+            .primary_environment_id
+            .or(first.map(|edge| edge.node.id));
+        let now = self.inner.now();
+        let mut fresh = held(&self.inner.fresh);
+        fresh.made(&made.id, now);
+        if let Some(environment) = &environment {
+            fresh.made(environment, now);
+        }
+        Ok(NewProject {
+            project: made.id,
+            environment,
+        })
+    }
+
+    /// Deletes a project with everything in it. `Missing`: it was gone. `Uncertain`: Railway says "not authorized" or
+    /// "problem processing" of what is gone already, too; `look` or a listing tells (`facts/railway.md` 4).
+    pub async fn delete_project(&self, project: &str) -> Done<()> {
+        let variables = project_delete::Variables {
+            project: project.to_owned(),
+        };
+        let class = self.class(Class::StopBilling);
+        let answer = self.inner.ask::<ProjectDelete>(class, variables).await?;
+        held(&self.inner.fresh).forget(project);
+        confirmed(answer.project_delete)
+    }
+}
+
+impl Inner {
+    /// Whether Railway accepts this token for this workspace.
+    async fn good_for(&self, token: usize, workspace: &str, class: Class) -> Done<()> {
+        let token = self.admit(class, &[token]).await?;
+        let answer = self.send::<Token>(token, token::Variables {}).await?;
+        let workspaces = answer.api_token.workspaces;
+        if workspaces.iter().any(|good| good.id == workspace) {
+            return Ok(());
+        }
+        Err(Fault::Denied {
+            message: format!(
+                "the token is good for {} workspaces, and the account's is not among them",
+                workspaces.len()
+            ),
+        })
+    }
+
+    async fn page(
+        &self,
+        class: Class,
+        after: Option<String>,
+        begun: jiff::Timestamp,
+    ) -> Done<Page> {
+        let variables = projects::Variables {
+            workspace: self.settings().workspace,
+            after: after.clone(),
+        };
+        let answer = match self.ask::<Projects>(class, variables).await {
+            Ok(answer) => answer.projects,
+            // Something vanished while we read. The workspace itself cannot be what is meant.
+            Err(Fault::Missing { message }) => return Err(Fault::Transient { message }),
+            Err(fault) => return Err(fault),
+        };
+        let homes = answer
+            .edges
+            .into_iter()
+            .map(|edge| reading::home(edge.node, begun))
+            .filter(|home| !home.deleted)
+            .collect();
+        let next = match (answer.page_info.has_next_page, answer.page_info.end_cursor) {
+            (false, _) => None,
+            (true, Some(cursor)) if Some(&cursor) != after.as_ref() => Some(cursor),
+            (true, _) => {
+                return Err(Fault::Bug {
+                    message: "Railway promises another page and does not say where".to_owned(),
+                });
+            }
+        };
+        Ok(Page { homes, next })
+    }
+}
+
+/// Said of what does not exist, or not yet.
+fn not_visible(fault: &Fault) -> bool {
+    match fault {
+        Fault::Missing { .. } => true,
+        Fault::Denied { message } => message.to_lowercase().starts_with("not authorized"),
+        _ => false,
+    }
+}
+
+/// Railway's answer to a deletion: never seen to be `false`.
+pub(super) fn confirmed(yes: bool) -> Done<()> {
+    if yes {
+        return Ok(());
+    }
+    Err(Fault::Uncertain {
+        message: "Railway answered no, and not why".to_owned(),
+    })
+}
+
+fn plan(plan: &workspace::Plan) -> String {
+    match plan {
+        workspace::Plan::FREE => "FREE".to_owned(),
+        workspace::Plan::HOBBY => "HOBBY".to_owned(),
+        workspace::Plan::PRO => "PRO".to_owned(),
+        workspace::Plan::Other(other) => other.clone(),
+    }
+}

@@ -1,0 +1,290 @@
+//! One request: permit, token, exchange, what became of it.
+//!
+//! What holds: a request has one deadline over everything; an answer is read up to a limit; every answer, good or
+//! bad, is counted and teaches us the budget. Variables, answers and tokens are never logged. Deliberately absent:
+//! repeating anything.
+
+use super::Class;
+use super::allowance::Budget;
+use super::documents::Operation;
+use super::faults::{Answer, Complaint, Reply, classify, cut, later, stops_the_account};
+use super::gateway::Inner;
+use super::{headers, held, lanes};
+use crate::model::{Done, Fault};
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::HeaderMap;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use std::error::Error;
+
+/// The query string keeps us out of the edge's limit for anonymous traffic (`facts/railway.md` 1.3).
+const URL: &str = "https://backboard.railway.com/graphql/v2?source=yardmaster";
+
+const USER_AGENT: &str = concat!("yardmaster/", env!("CARGO_PKG_VERSION"));
+
+/// The largest answer that is read. A page of 100 projects takes about half a megabyte.
+const LARGEST: usize = 16 << 20;
+
+/// A GraphQL answer.
+#[derive(Deserialize)]
+struct Envelope<T> {
+    #[serde(default = "Option::default")]
+    data: Option<T>,
+    #[serde(default)]
+    errors: Option<Vec<Complaint>>,
+}
+
+impl Inner {
+    /// One request under any token that has budget left.
+    pub(super) async fn ask<Q: Operation>(
+        &self,
+        class: Class,
+        variables: Q::Variables,
+    ) -> Done<Q::Answer> {
+        let token = self.admit(class, &self.usable()).await?;
+        self.send::<Q>(token, variables).await
+    }
+
+    /// Waits for a permit; the token to use, or why nothing may be sent now.
+    pub(super) async fn admit(&self, class: Class, tokens: &[usize]) -> Done<usize> {
+        held(&self.allowance).open(self.now())?;
+        if !self.lanes.permit(class).await {
+            return Err(Fault::Throttled {
+                until: later(self.now(), SignedDuration::from_secs(1)),
+                message: format!(
+                    "no permit to send within {} seconds: too many requests wait",
+                    lanes::PATIENCE.as_secs()
+                ),
+            });
+        }
+        held(&self.allowance).spend(class, tokens, self.now())
+    }
+
+    /// Sends under this token.
+    pub(super) async fn send<Q: Operation>(
+        &self,
+        token: usize,
+        variables: Q::Variables,
+    ) -> Done<Q::Answer> {
+        let secret = self.secret(token)?;
+        let body = serde_json::to_vec(&Q::build_query(variables)).map_err(|_| Fault::Bug {
+            message: format!("{}: our request cannot be written down", Q::NAME),
+        })?;
+        let began = tokio::time::Instant::now();
+        let timeout = self.settings().request_timeout;
+        let exchange = self.exchange::<Q::Answer>(token, &secret, body);
+        let outcome = tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                let what = format!("no answer within {} s", timeout.as_secs());
+                Err(Answer::Lost(what))
+            });
+        let result = self.conclude::<Q>(outcome);
+        tracing::debug!(
+            operation = Q::NAME,
+            outcome = result.as_ref().err().map_or("Done", Fault::class),
+            token,
+            millis = began.elapsed().as_millis(),
+            "Railway"
+        );
+        result
+    }
+
+    /// Classifies and counts.
+    fn conclude<Q: Operation>(&self, outcome: Result<Q::Answer, Answer>) -> Done<Q::Answer> {
+        let answer = match outcome {
+            Ok(data) => {
+                held(&self.record).success(Q::NAME);
+                return Ok(data);
+            }
+            Err(answer) => answer,
+        };
+        let now = self.now();
+        let fault = classify(&answer, Q::KIND, now, self.settings().project_interval);
+        let stops = stops_the_account(&answer);
+        if let (true, Fault::Throttled { until, message }) = (stops, &fault) {
+            held(&self.allowance).stop(*until, message);
+        }
+        let trouble = stops || tells_against_the_account(&answer, &fault);
+        held(&self.record).failure(Q::NAME, &fault, trouble, now);
+        Err(fault)
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        token: usize,
+        secret: &SecretString,
+        body: Vec<u8>,
+    ) -> Result<T, Answer> {
+        let request = self
+            .http
+            .post(URL)
+            .header(reqwest::header::USER_AGENT, USER_AGENT)
+            .header(reqwest::header::CONTENT_TYPE, "application/json")
+            .header(reqwest::header::ACCEPT, "application/json")
+            .bearer_auth(secret.expose_secret())
+            .body(body);
+        let response = request.send().await.map_err(|error| failed(&error))?;
+        let status = response.status().as_u16();
+        let now = self.now();
+        if let Some(budget) = budget(response.headers(), now) {
+            held(&self.allowance).told(token, budget, now);
+        }
+        let retry_after = text(response.headers(), "retry-after")
+            .and_then(|value| headers::retry_after(value, now));
+        let body = read(response).await?;
+        understand(status, retry_after, &body)
+    }
+}
+
+/// Whether the request was sent at all is what matters.
+fn failed(error: &reqwest::Error) -> Answer {
+    let what = causes(error);
+    if error.is_connect() || error.is_builder() {
+        Answer::NotSent(what)
+    } else {
+        Answer::Lost(what)
+    }
+}
+
+/// The chain of causes, without the URL.
+fn causes(error: &reqwest::Error) -> String {
+    let mut what = "Railway cannot be reached".to_owned();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        what.push_str(": ");
+        what.push_str(&error.to_string());
+        cause = error.source();
+    }
+    cut(&what)
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Answer> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+        if body.len() + chunk.len() > LARGEST {
+            return Err(Answer::Lost("Railway's answer is too large".to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// `X-RateLimit-*` (`facts/railway.md` 1.3); `None` unless both numbers are there.
+fn budget(headers: &HeaderMap, now: Timestamp) -> Option<Budget> {
+    let number = |name| text(headers, name)?.trim().parse::<u32>().ok();
+    Some(Budget {
+        limit: number("x-ratelimit-limit")?,
+        remaining: number("x-ratelimit-remaining")?,
+        resets_at: text(headers, "x-ratelimit-reset").and_then(|value| headers::reset(value, now)),
+    })
+}
+
+/// The data, or the answer for `classify`. An answer counts as good only where it is whole: no errors at all.
+fn understand<T: DeserializeOwned>(
+    status: u16,
+    retry_after: Option<Timestamp>,
+    body: &[u8],
+) -> Result<T, Answer> {
+    if (200..300).contains(&status)
+        && let Ok(envelope) = serde_json::from_slice::<Envelope<T>>(body)
+        && envelope.errors.is_none_or(|errors| errors.is_empty())
+        && let Some(data) = envelope.data
+    {
+        return Ok(data);
+    }
+    let mut reply = Reply {
+        status,
+        retry_after,
+        ..Reply::default()
+    };
+    if let Ok(envelope) = serde_json::from_slice::<Envelope<IgnoredAny>>(body) {
+        reply.data = envelope.data.is_some();
+        reply.graphql = reply.data || envelope.errors.is_some();
+        reply.errors = envelope.errors.unwrap_or_default();
+    }
+    Err(Answer::Reply(reply))
+}
+
+/// Trouble of the account or of Railway, as opposed to a request that was answered and refused.
+fn tells_against_the_account(answer: &Answer, fault: &Fault) -> bool {
+    match answer {
+        Answer::NotSent(_) | Answer::Lost(_) => true,
+        Answer::Reply(reply) => {
+            reply.status >= 500 || !reply.graphql || matches!(fault, Fault::Denied { .. })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        match understand::<Value>(status, None, body.as_bytes()) {
+            Err(Answer::Reply(reply)) => reply,
+            _ => unreachable!("{body}"),
+        }
+    }
+
+    #[test]
+    fn only_a_whole_answer_is_good() {
+        let good = understand::<Value>(200, None, br#"{"data":{"a":1}}"#);
+        assert_eq!(good.ok(), Some(serde_json::json!({ "a": 1 })));
+        assert!(understand::<Value>(200, None, br#"{"data":{"a":1},"errors":[]}"#).is_ok());
+
+        let partial = reply(200, r#"{"data":{"a":1},"errors":[{"message":"no"}]}"#);
+        assert!(partial.data && partial.graphql);
+        assert_eq!(partial.errors[0].message, "no");
+
+        let failed = reply(
+            200,
+            r#"{"data":null,"errors":[{"message":"no","path":["a",0]}]}"#,
+        );
+        assert!(!failed.data && failed.graphql);
+
+        for body in [
+            "",
+            "<html>",
+            r#"{"data":{"a""#,
+            r#"{"code":404}"#,
+            r#"{"data":null}"#,
+            "[]",
+        ] {
+            let reply = reply(200, body);
+            assert!(
+                !reply.graphql && !reply.data && reply.errors.is_empty(),
+                "{body}"
+            );
+        }
+        assert!(!reply(503, r#"{"message":"no healthy upstream"}"#).graphql);
+    }
+
+    #[test]
+    fn data_of_another_shape_is_no_success() {
+        let read = understand::<Vec<u8>>(200, None, br#"{"data":{"a":1}}"#);
+        assert!(matches!(read, Err(Answer::Reply(reply)) if reply.graphql && reply.data));
+    }
+
+    #[test]
+    fn a_budget_needs_both_numbers() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-limit", "1000".parse().unwrap());
+        assert_eq!(budget(&headers, now), None);
+        headers.insert("X-RateLimit-Remaining", "7".parse().unwrap());
+        headers.insert("x-ratelimit-reset", "60".parse().unwrap());
+        let wanted = Budget {
+            limit: 1000,
+            remaining: 7,
+            resets_at: Some(Timestamp::from_second(1_800_000_060).unwrap()),
+        };
+        assert_eq!(budget(&headers, now), Some(wanted));
+    }
+}

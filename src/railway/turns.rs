@@ -1,0 +1,381 @@
+//! Whose turn it is to create what Railway allows only once in a while (`facts/railway.md` 1.4).
+//!
+//! What holds: at most one holder of a turn for each open window; whoever comes first within a priority goes first;
+//! a holder that does not create, and a waiter that does not come back, is passed over after a few seconds. Windows
+//! close from the moment we send, and follow what Railway answers: it alone knows whose window it is, so several
+//! tokens have one each until it says that the workspace has one. Times are passed in. Deliberately absent: any
+//! memory beyond the process; a restart meets closed windows as throttles, which create nothing.
+
+use super::faults::{Scope, Throttle, later};
+use crate::model::Fault;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long a turn is held open for the one whose turn it is.
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
+
+/// Nobody is sent away for longer than so many windows, so that those who never return are soon out of the way.
+const HORIZON: i32 = 10;
+
+/// What is throttled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// New projects.
+    Projects,
+    /// New volumes.
+    Volumes,
+}
+
+/// Whether one may create now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Now, within a few seconds.
+    Now,
+    /// Not before this moment, at which one should ask again; the number is the place in the queue, the next one being 1.
+    At(Timestamp, usize),
+}
+
+/// A window in use by a request.
+#[derive(Debug)]
+pub(super) struct Pass {
+    /// The token to send it with.
+    pub(super) token: usize,
+    sent: Timestamp,
+}
+
+impl Pass {
+    /// The same, sent only now.
+    pub(super) fn sent_at(self, sent: Timestamp) -> Pass {
+        Pass { sent, ..self }
+    }
+}
+
+/// What became of it.
+pub(super) enum Landing {
+    /// Created.
+    Created,
+    /// Perhaps created.
+    Unknown,
+    /// Refused by the throttle.
+    Throttled(Throttle),
+    /// Certainly not created, for another reason.
+    NotCreated,
+}
+
+#[derive(Debug)]
+pub(super) struct Turns {
+    interval: SignedDuration,
+    windows: Vec<Window>,
+    /// All tokens share one window.
+    shared: bool,
+    /// Railway counts from its answer, not from our request.
+    from_answer: bool,
+    queue: Vec<Waiter>,
+    grants: Vec<Grant>,
+    /// Who has let a turn pass: they queue from then on.
+    passed_over: HashMap<String, Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    opens: Timestamp,
+    /// When the last creation was sent and answered.
+    last: Option<(Timestamp, Timestamp)>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    who: String,
+    order: (u8, Timestamp),
+    told: Timestamp,
+}
+
+#[derive(Debug)]
+struct Grant {
+    who: String,
+    window: usize,
+    at: Timestamp,
+}
+
+const OPEN: Window = Window {
+    opens: Timestamp::UNIX_EPOCH,
+    last: None,
+};
+
+impl Turns {
+    pub(super) fn new(interval: Duration, tokens: usize) -> Turns {
+        Turns {
+            interval: signed(interval),
+            windows: vec![OPEN; tokens],
+            shared: false,
+            from_answer: false,
+            queue: Vec::new(),
+            grants: Vec::new(),
+            passed_over: HashMap::new(),
+        }
+    }
+
+    pub(super) fn adjust(&mut self, interval: Duration) {
+        self.interval = signed(interval);
+    }
+
+    /// The throttle sees users and workspaces, not tokens: the n-th new token keeps the window of the n-th old one.
+    pub(super) fn tokens_replaced(&mut self, tokens: usize) {
+        self.windows.resize(tokens, OPEN);
+        self.grants.retain(|grant| grant.window < tokens);
+    }
+
+    /// Whether it is this one's turn; asking is waiting in line. `usable` are the tokens that Railway accepts.
+    pub(super) fn turn(
+        &mut self,
+        who: &str,
+        order: (u8, Timestamp),
+        usable: &[usize],
+        now: Timestamp,
+    ) -> Turn {
+        self.tidy(now);
+        if self.grants.iter().any(|grant| grant.who == who) {
+            return Turn::Now;
+        }
+        let since = self.passed_over.get(who).copied().unwrap_or(order.1);
+        let order = (order.0, order.1.max(since));
+        self.queue.retain(|waiter| waiter.who != who);
+        let place = self
+            .queue
+            .partition_point(|waiter| (waiter.order, waiter.who.as_str()) < (order, who));
+        let open = self.open(usable, now);
+        if let Some(&window) = open.get(place) {
+            self.grants.push(Grant {
+                who: who.to_owned(),
+                window,
+                at: now,
+            });
+            return Turn::Now;
+        }
+        let told = self.come_back(place, usable, now);
+        let waiter = Waiter {
+            who: who.to_owned(),
+            order,
+            told,
+        };
+        self.queue.insert(place, waiter);
+        Turn::At(told, place + 1)
+    }
+
+    /// Out of the line.
+    pub(super) fn leave(&mut self, who: &str) {
+        self.queue.retain(|waiter| waiter.who != who);
+        self.grants.retain(|grant| grant.who != who);
+        self.passed_over.remove(who);
+    }
+
+    /// A window to create in; it is closed from now on, whatever becomes of the request.
+    ///
+    /// Windows are alike, so it takes the one that has been held longest, no matter for whom.
+    pub(super) fn begin(&mut self, usable: &[usize], now: Timestamp) -> Result<Pass, Fault> {
+        self.tidy(now);
+        let held = self
+            .grants
+            .iter()
+            .position(|grant| usable.contains(&grant.window));
+        let token = match held {
+            Some(index) => {
+                let grant = self.grants.remove(index);
+                self.passed_over.remove(&grant.who);
+                grant.window
+            }
+            None => match self.open(usable, now).first() {
+                Some(&window) => window,
+                None => return Err(self.closed(usable, now)),
+            },
+        };
+        self.close(token, later(now, self.interval), None);
+        Ok(Pass { token, sent: now })
+    }
+
+    /// What became of a request; returns when its window opens again.
+    pub(super) fn settle(&mut self, pass: &Pass, landing: Landing, now: Timestamp) -> Timestamp {
+        let slack = self.interval / 100;
+        match landing {
+            Landing::NotCreated => self.close(pass.token, now, None),
+            Landing::Unknown => {
+                let opens = later(now, self.interval + slack);
+                self.close(pass.token, opens, Some((pass.sent, now)));
+            }
+            Landing::Created => {
+                let from = if self.from_answer { now } else { pass.sent };
+                let opens = later(from, self.interval + slack);
+                self.close(pass.token, opens, Some((pass.sent, now)));
+            }
+            Landing::Throttled(throttle) => self.throttled(pass, throttle, now),
+        }
+        self.window(pass.token).opens
+    }
+
+    fn throttled(&mut self, pass: &Pass, throttle: Throttle, now: Timestamp) {
+        let interval = throttle.window.map_or(self.interval, signed);
+        match throttle.scope {
+            Some(Scope::Workspace) => self.share(),
+            Some(Scope::User) => self.shared = false,
+            None if self.another_was_used(pass, interval) => self.share(),
+            None => {}
+        }
+        let answered = self.window(pass.token).last.map(|(_, answered)| answered);
+        let own = answered.map(|answered| later(answered, interval + interval / 100));
+        let opens = match own {
+            // Our own last creation explains it: Railway counts from later than we do.
+            Some(own) if own > now => {
+                self.from_answer = true;
+                own
+            }
+            // Somebody else creates here too, and nobody says since when.
+            _ => later(now, interval),
+        };
+        let last = self.window(pass.token).last;
+        self.close(pass.token, opens, last);
+    }
+
+    /// Another token created within the window, though this one had not: they share it.
+    fn another_was_used(&self, pass: &Pass, interval: SignedDuration) -> bool {
+        self.windows.iter().enumerate().any(|(token, window)| {
+            token != pass.token
+                && window
+                    .last
+                    .is_some_and(|(sent, _)| later(sent, interval) > pass.sent)
+        })
+    }
+
+    fn share(&mut self) {
+        self.shared = true;
+        if let Some(latest) = self
+            .windows
+            .iter()
+            .copied()
+            .max_by_key(|window| window.opens)
+        {
+            self.windows.fill(latest);
+        }
+    }
+
+    fn window(&self, token: usize) -> Window {
+        self.windows.get(token).copied().unwrap_or(OPEN)
+    }
+
+    fn close(&mut self, token: usize, opens: Timestamp, last: Option<(Timestamp, Timestamp)>) {
+        let shared = self.shared;
+        for (index, window) in self.windows.iter_mut().enumerate() {
+            if shared || index == token {
+                window.opens = opens;
+                window.last = last.or(window.last);
+            }
+        }
+    }
+
+    /// Windows that anyone may take: open, and held for nobody.
+    fn open(&self, usable: &[usize], now: Timestamp) -> Vec<usize> {
+        if self.shared && !self.grants.is_empty() {
+            return Vec::new();
+        }
+        let mut open: Vec<usize> = usable
+            .iter()
+            .copied()
+            .filter(|&token| self.window(token).opens <= now)
+            .filter(|token| self.grants.iter().all(|grant| grant.window != *token))
+            .collect();
+        // Longest unused first: creations rotate over the tokens.
+        open.sort_by_key(|&token| self.window(token).opens);
+        open.truncate(if self.shared { 1 } else { open.len() });
+        open
+    }
+
+    fn closed(&self, usable: &[usize], now: Timestamp) -> Fault {
+        Fault::Throttled {
+            until: self.expected(usable, now).next(),
+            message: "Railway allows one in a while, and this one's turn has not come".to_owned(),
+        }
+    }
+
+    /// When the windows will open, one after another.
+    fn expected(&self, usable: &[usize], now: Timestamp) -> Expected {
+        let mut opens: Vec<Timestamp> = usable
+            .iter()
+            .map(|&token| {
+                let held = self
+                    .grants
+                    .iter()
+                    .find(|grant| self.shared || grant.window == token);
+                let used = held.map(|grant| later(grant.at, self.interval));
+                used.unwrap_or(now).max(self.window(token).opens)
+            })
+            .collect();
+        if self.shared || opens.is_empty() {
+            opens.truncate(1);
+        }
+        if opens.is_empty() {
+            opens.push(later(now, self.interval));
+        }
+        Expected {
+            opens,
+            interval: self.interval,
+        }
+    }
+
+    /// When the one at this place should ask again: when a window is expected to be free for it, or a little after one
+    /// should have been free for the one before, who may have gone.
+    fn come_back(&self, place: usize, usable: &[usize], now: Timestamp) -> Timestamp {
+        let horizon = later(now, self.interval * HORIZON);
+        let mut expected = self.expected(usable, now);
+        let mut before = None;
+        let mut own = expected.next();
+        for _ in 0..place {
+            if own > horizon {
+                break;
+            }
+            before = Some(own);
+            own = expected.next();
+        }
+        let early = before.map_or(own, |before| later(before, GRACE).min(own));
+        early
+            .min(horizon)
+            .max(later(now, SignedDuration::from_millis(5)))
+    }
+
+    fn tidy(&mut self, now: Timestamp) {
+        self.queue.retain(|waiter| later(waiter.told, GRACE) >= now);
+        let horizon = self.interval * HORIZON;
+        self.passed_over.retain(|_, at| later(*at, horizon) > now);
+        let passed_over = &mut self.passed_over;
+        self.grants.retain(|grant| {
+            let holds = later(grant.at, GRACE) >= now;
+            if !holds {
+                passed_over.insert(grant.who.clone(), now);
+            }
+            holds
+        });
+    }
+}
+
+/// The moments at which windows open, if each is used as soon as it does.
+struct Expected {
+    opens: Vec<Timestamp>,
+    interval: SignedDuration,
+}
+
+impl Expected {
+    fn next(&mut self) -> Timestamp {
+        let Some(earliest) = self.opens.iter_mut().min() else {
+            return Timestamp::MAX;
+        };
+        let at = *earliest;
+        *earliest = later(at, self.interval);
+        at
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests;
