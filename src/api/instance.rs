@@ -151,12 +151,15 @@ pub struct DeploymentStatus {
     /// The provider's id.
     #[schemars(length(max = 256))]
     pub id: String,
-    /// Starting, Running, Sleeping, Failed, Crashed, Removed, or the provider's own word.
+    /// Starting, Running, Sleeping, Failed, Crashed, Removed, Superseded (a newer one was asked for), or the
+    /// provider's own word.
     #[schemars(length(max = 63))]
     pub status: String,
     /// Whether the agent has said, in this deployment, that it is ready.
     #[serde(default)]
     pub ready: bool,
+    /// When it was asked for, or first seen where nobody asked: `startupDeadline` counts from here.
+    pub since: MicroTime,
 }
 
 /// When the instance reached what, the first time.

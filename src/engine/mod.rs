@@ -1,1 +1,27 @@
-//! The room `engine`.
+//! Decides. Values in, values out: synchronous, with no clock, no client and no failure of its own.
+//!
+//! The order of a reading: [`world`] (what a decision is taken from), [`plan`] (the phases of an instance's life, in
+//! the order in which they are gone through), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
+//! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
+//! deployment is made from), [`account`] and [`template`] (the other two kinds).
+//!
+//! Deliberately absent: any knowledge of how a step is carried out, and any state between two calls.
+
+pub mod absorb;
+pub mod account;
+pub mod compose;
+pub mod ledger;
+pub mod parts;
+pub mod plan;
+pub mod report;
+pub mod retry;
+pub mod rollout;
+pub mod step;
+pub mod teardown;
+pub mod template;
+pub mod world;
+
+pub use absorb::absorb;
+pub use plan::plan;
+pub use step::{Outcome, Plan, Step};
+pub use world::World;

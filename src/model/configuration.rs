@@ -24,7 +24,9 @@ pub struct Configuration {
     pub sleep_when_idle: bool,
     /// Credentials for a private image.
     pub registry: Option<RegistryCredentials>,
-    /// Size of the volume in megabytes, where there is one.
+    /// Where the volume is mounted, where there is one.
+    pub volume_mount: Option<String>,
+    /// Size of the volume in megabytes, where the spec says one.
     pub volume_megabytes: Option<u64>,
     /// Every variable of ours, sorted by name.
     pub variables: Vec<Variable>,

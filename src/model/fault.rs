@@ -78,6 +78,20 @@ impl Fault {
         }
     }
 
+    /// What went wrong, without a time in it: the same fault reads the same each time.
+    pub fn message(&self) -> &str {
+        match self {
+            Fault::Throttled { message, .. }
+            | Fault::Transient { message }
+            | Fault::Denied { message }
+            | Fault::Missing { message }
+            | Fault::Rejected { message }
+            | Fault::Exhausted { message }
+            | Fault::Uncertain { message }
+            | Fault::Bug { message } => message,
+        }
+    }
+
     /// Whether the request may have taken effect although it failed.
     ///
     /// A `Bug` counts: an answer that we cannot read may be the answer to a change that was made.

@@ -13,5 +13,7 @@ pub mod slot;
 pub use configuration::{Configuration, RegistryCredentials, RestartPolicy, Variable};
 pub use fault::{Done, Fault};
 pub use marker::{InstallationId, Marker};
-pub use outside::{Deployment, DeploymentState, Domain, Home, Listing, Service, Sight, Volume};
+pub use outside::{
+    Deployment, DeploymentState, Domain, Health, Home, Listing, Service, Sight, Turn, Volume,
+};
 pub use slot::{Slot, SlotRow};

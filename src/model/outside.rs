@@ -140,6 +140,40 @@ impl DeploymentState {
     }
 }
 
+/// What a running agent says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It can work.
+    Ready {
+        /// Its version, where it tells one.
+        version: Option<String>,
+    },
+    /// It answers, and is not ready.
+    NotReady {
+        /// What it said.
+        why: String,
+    },
+    /// It does not answer.
+    Silent {
+        /// How that showed.
+        why: String,
+    },
+}
+
+/// When a throttled kind of request may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Now.
+    Now,
+    /// Not before this moment, with so many waiting before us.
+    At {
+        /// The expected moment.
+        when: Timestamp,
+        /// How many come first.
+        ahead: usize,
+    },
+}
+
 /// A complete reading of an account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {

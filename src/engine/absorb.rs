@@ -1,0 +1,140 @@
+//! What a step's outcome changes in the world: ids into the ledger, sightings into what is known outside.
+//!
+//! What holds: nothing here decides; the plan that follows does.
+
+use super::ledger;
+use super::plan::SUPERSEDED;
+use super::step::{Outcome, Step};
+use super::world::World;
+use crate::api::instance::DeploymentStatus;
+use crate::api::{LedgerEntry, Slot, SlotState};
+use crate::model::{Fault, Sight};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+/// The world after a step.
+pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> World {
+    w.now = now;
+    let mut status = w.status();
+    if let Some(slot) = step.intends() {
+        w.untried.remove(&slot);
+    }
+    match (step, outcome) {
+        (_, Outcome::Faulted(fault)) => return faulted(w, step, fault),
+        (
+            Step::CreateProject { .. },
+            Outcome::ProjectMade {
+                project,
+                environment,
+            },
+        ) => {
+            ledger::exists(&mut status, Slot::Project, Some(project));
+            if let Some(project) = ledger::entry(&status, Slot::Project).cloned() {
+                let started_at = MicroTime(ledger::micros(now));
+                ledger::put(
+                    &mut status,
+                    LedgerEntry {
+                        slot: Slot::Environment,
+                        key: String::new(),
+                        id: Some(environment),
+                        state: SlotState::Exists,
+                        started_at,
+                        ..project
+                    },
+                );
+            }
+        }
+        (Step::CreateService { .. }, Outcome::Made { id }) => {
+            ledger::exists(&mut status, Slot::Service, Some(id));
+        }
+        (Step::CreateVolume { .. }, Outcome::Made { id }) => {
+            ledger::exists(&mut status, Slot::Volume, Some(id));
+        }
+        (Step::CreateDomain { .. }, Outcome::DomainMade(domain)) => {
+            status.url = Some(format!("https://{}", domain.host));
+            ledger::exists(&mut status, Slot::Domain, Some(domain.id));
+        }
+        (Step::Configure { composed, .. }, Outcome::Done) => {
+            let applied_at =
+                ledger::entry(&status, Slot::Configuration).map(|entry| entry.started_at.clone());
+            ledger::exists(&mut status, Slot::Configuration, None);
+            status.variables = composed.names();
+            status.variables.sort();
+            supersede(
+                &mut status.deployment,
+                applied_at.map_or(now, |time| time.0),
+            );
+            w.outside.looked = None;
+            w.agent = None;
+            w.drift = None;
+        }
+        (Step::Deploy { .. }, Outcome::Done) => {
+            supersede(&mut status.deployment, now);
+            w.outside.looked = None;
+            w.agent = None;
+        }
+        (Step::Stop { .. }, Outcome::Done) => {
+            w.stopped = true;
+            w.outside.looked = None;
+        }
+        (Step::Delete { surplus: false, .. }, Outcome::Done) => {
+            w.stopped = true;
+            w.outside.looked = None;
+        }
+        (Step::Delete { id, .. }, Outcome::Done) => {
+            w.outside.homes.retain(|home| &home.id != id);
+            if let Some(Sight::Seen(home)) = &mut w.outside.looked {
+                home.volumes.retain(|volume| &volume.id != id);
+                home.domains.retain(|domain| &domain.id != id);
+            }
+        }
+        (Step::Look { .. }, Outcome::Looked(sight)) => w.outside.looked = Some(sight),
+        (Step::Search, Outcome::Searched(listing)) => {
+            w.outside.listing = Some(listing.begun);
+            w.outside.homes = listing.homes;
+            w.outside.searched = true;
+        }
+        (Step::Compare { .. }, Outcome::Compared(differences)) => w.drift = Some(differences),
+        (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.agent = Some(health),
+        (Step::MintToken, Outcome::Done) => w.token = true,
+        // Hold, LetGo and Expire change the object itself, which is read anew.
+        (_, _) => {}
+    }
+    w.instance.status = Some(status);
+    w
+}
+
+/// A change was applied: whatever was deployed before is no longer what counts.
+fn supersede(deployment: &mut Option<DeploymentStatus>, asked_at: Timestamp) {
+    if let Some(known) = deployment {
+        known.status = SUPERSEDED.to_owned();
+        known.ready = false;
+        known.since = MicroTime(ledger::micros(asked_at));
+    }
+}
+
+fn faulted(mut w: World, step: &Step, fault: Fault) -> World {
+    let mut status = w.status();
+    match (step, &fault) {
+        // Deleted already: that is what was wanted.
+        (Step::Delete { surplus: false, .. }, Fault::Missing { .. }) => {
+            w.stopped = true;
+            w.outside.looked = None;
+            return w;
+        }
+        (Step::Delete { id, .. }, Fault::Missing { .. }) => {
+            w.outside.homes.retain(|home| &home.id != id);
+            return w;
+        }
+        _ => {}
+    }
+    if let Some(slot) = step.intends()
+        && !matches!(step, Step::Delete { .. })
+        && !fault.may_have_landed()
+    {
+        ledger::planned(&mut status, slot);
+    }
+    w.instance.status = Some(status);
+    w.fault = Some(fault);
+    w
+}

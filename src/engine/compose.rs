@@ -1,0 +1,519 @@
+//! What a deployment is made from: template, instance and the values that they refer to, put together.
+//!
+//! What holds: the same inputs give the same key, and a key tells nothing about the values behind it, because it is a
+//! keyed hash whose key only this installation has. An instance's variable wins over its template's; what the
+//! controller itself sets wins over both.
+
+use crate::api::account::KeyRef;
+use crate::api::condition::reason;
+use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime};
+use crate::model::{Configuration, RegistryCredentials, RestartPolicy, Variable};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// A configuration and the keyed hash that names it.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// What to deploy.
+    pub configuration: Configuration,
+    /// Names it.
+    pub key: String,
+}
+
+/// Why a configuration cannot be put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// A stable reason.
+    pub reason: &'static str,
+    /// Which object, which key, what to do.
+    pub message: String,
+}
+
+/// The installation's own hash key.
+#[derive(Clone, Debug)]
+pub struct Seal(pub SecretString);
+
+/// Where a referenced value comes from, in the namespace of the one who refers to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A Secret.
+    Secret(String),
+    /// A ConfigMap.
+    ConfigMap(String),
+}
+
+/// The data of every referenced object that exists.
+pub type Values = BTreeMap<Source, BTreeMap<String, SecretString>>;
+
+/// The variable with which the controller recognises what it has applied.
+const CONFIGURATION_VARIABLE: &str = "YARDMASTER_CONFIGURATION";
+
+impl Composed {
+    /// The configuration as one attempt applies it: each attempt is a change of its own, so that it is deployed even
+    /// where an older one with the same content may or may not have landed (`facts/railway.md` 4: an identical patch
+    /// deploys nothing).
+    pub fn for_attempt(&self, attempt: i32) -> Configuration {
+        let mut configuration = self.configuration.clone();
+        let value = SecretString::from(format!("{}.{attempt}", self.key));
+        configuration.variables.push(Variable {
+            name: CONFIGURATION_VARIABLE.into(),
+            value,
+        });
+        configuration.variables.sort_by(|a, b| a.name.cmp(&b.name));
+        configuration
+    }
+
+    /// Names of every variable that is set.
+    pub fn names(&self) -> Vec<String> {
+        self.for_attempt(0)
+            .variables
+            .into_iter()
+            .map(|variable| variable.name)
+            .collect()
+    }
+}
+
+/// Every object that these variables and this runtime refer to.
+pub fn sources(runtime: Option<&Runtime>, env: &[EnvVar]) -> Vec<Source> {
+    let pull = runtime.and_then(|runtime| runtime.image_pull_secret_ref.as_ref());
+    let mut found: Vec<Source> = pull
+        .map(|reference| Source::Secret(reference.name.0.clone()))
+        .into_iter()
+        .collect();
+    for from in env.iter().filter_map(|var| var.value_from.as_ref()) {
+        found.extend(
+            from.secret_key_ref
+                .as_ref()
+                .map(|r| Source::Secret(r.name.0.clone())),
+        );
+        found.extend(
+            from.config_map_key_ref
+                .as_ref()
+                .map(|r| Source::ConfigMap(r.name.0.clone())),
+        );
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The name of what every instance of a template is made from. It changes with the image's digest, with everything in
+/// the spec that reaches a deployment, and with every value referred to; not with deadlines and rollout settings.
+pub fn revision(
+    seal: &Seal,
+    template: &AgentTemplateSpec,
+    digest: &str,
+    values: &Values,
+) -> Result<String, Broken> {
+    let image = by_digest(template.runtime.image.as_str(), digest);
+    let variables = resolve(&template.env, values)?;
+    let registry = registry(&template.runtime, values)?;
+    let configuration = configuration(&template.runtime, image, registry, variables);
+    Ok(name(seal, &configuration))
+}
+
+/// The configuration of one instance.
+pub fn compose(
+    seal: &Seal,
+    template: &AgentTemplateSpec,
+    digest: &str,
+    env: &[EnvVar],
+    values: &Values,
+    token: &SecretString,
+) -> Result<Composed, Broken> {
+    let runtime = &template.runtime;
+    let image = by_digest(runtime.image.as_str(), digest);
+    let mut variables = resolve(&template.env, values)?;
+    variables.extend(resolve(env, values)?);
+    variables.insert("GATEWAY_TOKEN".into(), token.clone());
+    if let Some(port) = runtime.port {
+        variables.insert("PORT".into(), SecretString::from(port.to_string()));
+    }
+    let registry = registry(runtime, values)?;
+    let configuration = configuration(runtime, image, registry, variables);
+    let key = name(seal, &configuration);
+    Ok(Composed { configuration, key })
+}
+
+/// `name:tag` or `name@digest`, with exactly this digest instead.
+pub fn by_digest(image: &str, digest: &str) -> String {
+    let bare = image.split('@').next().unwrap_or(image);
+    let tag = bare
+        .rfind(':')
+        .filter(|colon| bare.rfind('/').is_none_or(|slash| *colon > slash));
+    format!("{}@{digest}", &bare[..tag.unwrap_or(bare.len())])
+}
+
+fn configuration(
+    runtime: &Runtime,
+    image: String,
+    registry: Option<RegistryCredentials>,
+    variables: BTreeMap<String, SecretString>,
+) -> Configuration {
+    let resources = runtime.resources.as_ref();
+    let retries = u32::try_from(runtime.restart_policy.max_retries).unwrap_or(0);
+    let volume = runtime.volume.as_ref();
+    Configuration {
+        image,
+        start_command: runtime.start_command.clone(),
+        region: runtime.region.as_ref().map(|region| region.0.clone()),
+        cpu: resources
+            .and_then(|r| r.cpu.as_ref())
+            .and_then(|cpu| cpu.units()),
+        memory_bytes: resources
+            .and_then(|r| r.memory.as_ref())
+            .and_then(|m| m.units())
+            .map(whole),
+        restart: match runtime.restart_policy.kind {
+            RestartKind::Always => RestartPolicy::Always,
+            RestartKind::Never => RestartPolicy::Never,
+            RestartKind::OnFailure => RestartPolicy::OnFailure(retries),
+        },
+        sleep_when_idle: runtime.sleep_when_idle,
+        registry,
+        volume_mount: volume.map(|volume| volume.mount_path.0.clone()),
+        volume_megabytes: volume
+            .and_then(|volume| volume.size.as_ref())
+            .and_then(|size| size.units())
+            .map(|bytes| whole(bytes / 1e6)),
+        variables: variables
+            .into_iter()
+            .map(|(name, value)| Variable { name, value })
+            .collect(),
+    }
+}
+
+/// Admitted amounts are positive and far below 2^53.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(units: f64) -> u64 {
+    units.round().max(0.0) as u64
+}
+
+fn resolve(env: &[EnvVar], values: &Values) -> Result<BTreeMap<String, SecretString>, Broken> {
+    let mut resolved = BTreeMap::new();
+    for var in env {
+        let value = match (&var.value, &var.value_from) {
+            (Some(value), _) => SecretString::from(value.clone()),
+            (None, Some(from)) => match (&from.secret_key_ref, &from.config_map_key_ref) {
+                (Some(key), _) => {
+                    look_up(values, Source::Secret(key.name.0.clone()), key, &var.name.0)?
+                }
+                (_, Some(key)) => look_up(
+                    values,
+                    Source::ConfigMap(key.name.0.clone()),
+                    key,
+                    &var.name.0,
+                )?,
+                _ => continue,
+            },
+            (None, None) => continue,
+        };
+        resolved.insert(var.name.0.clone(), value);
+    }
+    Ok(resolved)
+}
+
+fn look_up(
+    values: &Values,
+    source: Source,
+    key: &KeyRef,
+    variable: &str,
+) -> Result<SecretString, Broken> {
+    let kind = match source {
+        Source::Secret(_) => "Secret",
+        Source::ConfigMap(_) => "ConfigMap",
+    };
+    let missing = |what: String| Broken {
+        reason: reason::REFERENCE_NOT_FOUND,
+        message: format!("variable {variable}: {what}; create it, or change the reference"),
+    };
+    let data = values.get(&source).ok_or_else(|| {
+        missing(format!(
+            "{kind} {} does not exist in this namespace",
+            key.name
+        ))
+    })?;
+    let value = data
+        .get(key.key.as_str())
+        .ok_or_else(|| missing(format!("{kind} {} has no key {}", key.name, key.key)))?;
+    if value.expose_secret().contains("${{") {
+        return Err(Broken {
+            reason: reason::VALUE_NOT_USABLE,
+            message: format!(
+                "variable {variable}: the value at {kind} {}, key {}, contains '${{{{', which the provider would replace by a reference; change the value",
+                key.name, key.key
+            ),
+        });
+    }
+    Ok(value.clone())
+}
+
+/// Pull credentials for the template's image, from either form of Secret.
+pub fn registry(runtime: &Runtime, values: &Values) -> Result<Option<RegistryCredentials>, Broken> {
+    let Some(reference) = &runtime.image_pull_secret_ref else {
+        return Ok(None);
+    };
+    let broken = |reason: &'static str, what: &str| Broken {
+        reason,
+        message: format!(
+            "runtime.imagePullSecretRef: Secret {} {what}",
+            reference.name
+        ),
+    };
+    let data = values
+        .get(&Source::Secret(reference.name.0.clone()))
+        .ok_or_else(|| {
+            broken(
+                reason::REFERENCE_NOT_FOUND,
+                "does not exist in this namespace; create it, or change the reference",
+            )
+        })?;
+    if let (Some(user), Some(password)) = (data.get("username"), data.get("password")) {
+        let username = user.expose_secret().to_owned();
+        return Ok(Some(RegistryCredentials {
+            username,
+            password: password.clone(),
+        }));
+    }
+    let host = runtime.image.as_str().split('/').next().unwrap_or_default();
+    data.get(".dockerconfigjson")
+        .and_then(|text| docker_config(text.expose_secret(), host))
+        .map(Some)
+        .ok_or_else(|| {
+            broken(
+                reason::VALUE_NOT_USABLE,
+                &format!("has neither the keys username and password nor a .dockerconfigjson with an entry for {host}"),
+            )
+        })
+}
+
+/// The entry for a registry in a Docker configuration file.
+fn docker_config(text: &str, host: &str) -> Option<RegistryCredentials> {
+    let file: serde_json::Value = serde_json::from_str(text).ok()?;
+    let auths = file.get("auths")?;
+    let entry = auths
+        .get(host)
+        .or_else(|| auths.get(format!("https://{host}")))?;
+    let field = |name: &str| {
+        entry
+            .get(name)
+            .and_then(|value| value.as_str())
+            .map(str::to_owned)
+    };
+    let (username, password) = match (field("username"), field("password"), field("auth")) {
+        (Some(username), Some(password), _) => (username, password),
+        (_, _, Some(auth)) => {
+            let text = String::from_utf8(BASE64.decode(auth).ok()?).ok()?;
+            let (username, password) = text.split_once(':')?;
+            (username.to_owned(), password.to_owned())
+        }
+        _ => return None,
+    };
+    Some(RegistryCredentials {
+        username,
+        password: SecretString::from(password),
+    })
+}
+
+/// A keyed hash of every field; each part goes in with its length, so that no two configurations read alike.
+fn name(seal: &Seal, c: &Configuration) -> String {
+    let mut text = String::new();
+    let mut part = |value: &str| {
+        let _ = write!(text, "{}:{value};", value.len());
+    };
+    part(&c.image);
+    part(c.start_command.as_deref().unwrap_or_default());
+    part(c.region.as_deref().unwrap_or_default());
+    part(&format!(
+        "{:?} {:?} {:?} {}",
+        c.cpu, c.memory_bytes, c.restart, c.sleep_when_idle
+    ));
+    part(&format!("{:?} {:?}", c.volume_mount, c.volume_megabytes));
+    if let Some(credentials) = &c.registry {
+        part(&credentials.username);
+        part(credentials.password.expose_secret());
+    }
+    for variable in &c.variables {
+        part(&variable.name);
+        part(variable.value.expose_secret());
+    }
+    let mut mac = match Hmac::<Sha256>::new_from_slice(seal.0.expose_secret().as_bytes()) {
+        Ok(mac) => mac,
+        // HMAC takes keys of every length.
+        Err(_) => return String::new(),
+    };
+    mac.update(text.as_bytes());
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(json: serde_json::Value) -> AgentTemplateSpec {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn plain() -> AgentTemplateSpec {
+        template(serde_json::json!({
+            "runtime": {"image": "ghcr.io/acme/agent:1.4", "port": 8080, "resources": {"cpu": "500m", "memory": "1Gi"}},
+            "env": [{"name": "A", "value": "1"},
+                    {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+        }))
+    }
+
+    fn values(value: &str) -> Values {
+        let data = BTreeMap::from([("k".to_owned(), SecretString::from(value))]);
+        BTreeMap::from([(Source::Secret("s".into()), data)])
+    }
+
+    fn seal() -> Seal {
+        Seal(SecretString::from("seal"))
+    }
+
+    #[test]
+    fn a_tag_gives_way_to_the_digest() {
+        for (image, expected) in [
+            ("ghcr.io/acme/agent:1.4", "ghcr.io/acme/agent@sha256:1"),
+            ("ghcr.io/acme/agent@sha256:0", "ghcr.io/acme/agent@sha256:1"),
+            (
+                "ghcr.io/acme/agent:1.4@sha256:0",
+                "ghcr.io/acme/agent@sha256:1",
+            ),
+            ("reg.example:5000/agent", "reg.example:5000/agent@sha256:1"),
+        ] {
+            assert_eq!(by_digest(image, "sha256:1"), expected);
+        }
+    }
+
+    #[test]
+    fn the_revision_follows_what_reaches_a_deployment_and_nothing_else() {
+        let base = revision(&seal(), &plain(), "sha256:1", &values("v")).unwrap();
+        assert_eq!(
+            base,
+            revision(&seal(), &plain(), "sha256:1", &values("v")).unwrap()
+        );
+        assert_ne!(
+            base,
+            revision(&seal(), &plain(), "sha256:2", &values("v")).unwrap()
+        );
+        assert_ne!(
+            base,
+            revision(&seal(), &plain(), "sha256:1", &values("w")).unwrap()
+        );
+        assert_ne!(
+            base,
+            revision(
+                &Seal(SecretString::from("x")),
+                &plain(),
+                "sha256:1",
+                &values("v")
+            )
+            .unwrap()
+        );
+        let mut patient = plain();
+        patient.runtime.startup_deadline = "1h".into();
+        patient.rollout.max_unavailable = 7;
+        assert_eq!(
+            base,
+            revision(&seal(), &patient, "sha256:1", &values("v")).unwrap()
+        );
+    }
+
+    #[test]
+    fn the_instance_wins_over_the_template_and_the_controller_over_both() {
+        let env: Vec<EnvVar> =
+            serde_json::from_value(serde_json::json!([{"name": "A", "value": "2"}])).unwrap();
+        let token = SecretString::from("t");
+        let composed = compose(&seal(), &plain(), "sha256:1", &env, &values("v"), &token).unwrap();
+        let shown: Vec<(String, String)> = composed
+            .configuration
+            .variables
+            .iter()
+            .map(|v| (v.name.clone(), v.value.expose_secret().to_owned()))
+            .collect();
+        let expected = [
+            ("A", "2"),
+            ("B", "v"),
+            ("GATEWAY_TOKEN", "t"),
+            ("PORT", "8080"),
+        ];
+        assert_eq!(shown, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(composed.configuration.cpu, Some(0.5));
+    }
+
+    #[test]
+    fn a_missing_key_is_told_by_name() {
+        let empty = BTreeMap::from([(Source::Secret("s".into()), BTreeMap::new())]);
+        let broken = revision(&seal(), &plain(), "sha256:1", &empty).unwrap_err();
+        assert_eq!(broken.reason, reason::REFERENCE_NOT_FOUND);
+        assert!(
+            broken.message.contains("variable B: Secret s has no key k"),
+            "{}",
+            broken.message
+        );
+        assert!(revision(&seal(), &plain(), "sha256:1", &Values::new()).is_err());
+        let reference = revision(&seal(), &plain(), "sha256:1", &values("a ${{X}}")).unwrap_err();
+        assert_eq!(reference.reason, reason::VALUE_NOT_USABLE);
+    }
+
+    #[test]
+    fn pull_credentials_come_from_either_form_of_secret() {
+        let mut spec = plain();
+        spec.runtime.image_pull_secret_ref = Some(crate::api::template::NameRef {
+            name: "pull".into(),
+        });
+        let with = |pairs: &[(&str, &str)]| -> Values {
+            let data = pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), SecretString::from(*v)))
+                .collect();
+            BTreeMap::from([(Source::Secret("pull".into()), data)])
+        };
+        let direct = registry(
+            &spec.runtime,
+            &with(&[("username", "u"), ("password", "p")]),
+        )
+        .unwrap()
+        .unwrap();
+        assert_eq!(direct.username, "u");
+        let file = r#"{"auths":{"ghcr.io":{"auth":"dTpw"}}}"#;
+        let docker = registry(&spec.runtime, &with(&[(".dockerconfigjson", file)]))
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (docker.username.as_str(), docker.password.expose_secret()),
+            ("u", "p")
+        );
+        assert!(registry(&spec.runtime, &with(&[("token", "x")])).is_err());
+        assert!(registry(&spec.runtime, &Values::new()).is_err());
+    }
+
+    #[test]
+    fn each_attempt_is_a_change_of_its_own() {
+        let token = SecretString::from("t");
+        let composed = compose(&seal(), &plain(), "sha256:1", &[], &values("v"), &token).unwrap();
+        let marker = |attempt| {
+            let c = composed.for_attempt(attempt);
+            c.variables
+                .iter()
+                .find(|v| v.name == CONFIGURATION_VARIABLE)
+                .unwrap()
+                .value
+                .expose_secret()
+                .to_owned()
+        };
+        assert_ne!(marker(1), marker(2));
+    }
+}

@@ -1,0 +1,532 @@
+//! The outside resources that an instance stands on: first the project, then what is made inside it.
+//!
+//! What holds: a slot is made only after its intent is in the ledger; an attempt whose outcome is unknown is looked
+//! for before it is repeated, and given up only when it can no longer land unseen; of several projects that bear our
+//! marker the recorded one stays (the oldest, where none is recorded) and the others are taken back.
+
+use super::ledger;
+use super::plan::{Draft, Phase, act, wait};
+use super::step::{Announcement, Step};
+use super::world::{AccountView, TemplateReady, World};
+use crate::api::condition::{Statement, kind, reason};
+use crate::api::instance::OnExternalDeletion;
+use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
+use crate::model::{Home, Sight, Turn};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use std::ops::ControlFlow::Continue;
+
+/// The id of a slot that exists.
+pub(super) fn id(status: &AgentInstanceStatus, slot: Slot) -> Option<String> {
+    ledger::entry(status, slot)
+        .filter(|entry| entry.state == SlotState::Exists)?
+        .id
+        .clone()
+}
+
+/// Makes sure of the project.
+pub(super) fn project(w: &World, d: &mut Draft) -> Phase {
+    let entry = ledger::entry(&d.status, Slot::Project).cloned();
+    match entry.as_ref().map(|entry| entry.state) {
+        None | Some(SlotState::Planned) => make_project(w, d),
+        Some(SlotState::Creating) if w.untried.contains(&Slot::Project) => create_project(w, d),
+        Some(SlotState::Creating) => find_project(w, d, entry.as_ref()),
+        Some(SlotState::Exists | SlotState::Deleting) => keep_project(w, d),
+    }
+}
+
+fn make_project(w: &World, d: &mut Draft) -> Phase {
+    let AccountView::Ready(room) = &w.account else {
+        return wait(None);
+    };
+    if room.projects >= room.max_projects {
+        let message = format!(
+            "ProviderAccount {} has {} projects of at most {}; raise railway.maxProjects or delete instances",
+            w.instance.spec.account_ref.name, room.projects, room.max_projects
+        );
+        d.say(Statement::no(
+            kind::PROJECT_READY,
+            reason::LIMIT_REACHED,
+            message.clone(),
+        ));
+        d.stalled(reason::LIMIT_REACHED, message);
+        return wait(Some(w.now + SignedDuration::from_mins(1)));
+    }
+    throttled(d, &room.project_turn, "projects")?;
+    let account = w.instance.spec.account_ref.name.0.clone();
+    ledger::begin(
+        &mut d.status,
+        Slot::Project,
+        &account,
+        w.marker(Slot::Project).outside_name(),
+        w.now,
+    );
+    d.untried.insert(Slot::Project);
+    create_project(w, d)
+}
+
+fn create_project(w: &World, d: &mut Draft) -> Phase {
+    creating(d, "making the project");
+    let marker = w.marker(Slot::Project);
+    act(Step::CreateProject {
+        name: marker.outside_name(),
+        marker,
+    })
+}
+
+fn throttled(d: &mut Draft, turn: &Turn, what: &str) -> Phase {
+    let Turn::At { when, .. } = turn else {
+        return Continue(());
+    };
+    // Without a number: it would be written anew for everyone who waits each time that one is served.
+    let message = format!("the provider lets {what} be made one after another; waiting for a turn");
+    d.say(Statement::no(
+        kind::PROJECT_READY,
+        reason::THROTTLED,
+        message.clone(),
+    ));
+    d.working(reason::THROTTLED, message);
+    wait(Some(*when))
+}
+
+fn creating(d: &mut Draft, what: &str) {
+    d.say(Statement::no(kind::PROJECT_READY, reason::CREATING, what));
+    d.working(reason::CREATING, what);
+}
+
+/// An attempt's answer was lost: adopt what it left, or be sure that it left nothing.
+fn find_project(w: &World, d: &mut Draft, entry: Option<&LedgerEntry>) -> Phase {
+    if let Some(home) = w.ours().first() {
+        adopt_project(w, d, home);
+        return keep_project(w, d);
+    }
+    let Some(entry) = entry else {
+        return wait(None);
+    };
+    let landed_by = w.limits.landed_by(entry.started_at.0);
+    if w.outside.listing.is_some_and(|begun| begun >= landed_by) {
+        ledger::lost(&mut d.status, Slot::Project);
+        return make_project(w, d);
+    }
+    let message = "the answer to an earlier attempt to make the project was lost; looking for it before another is made";
+    d.say(Statement::no(
+        kind::PROJECT_READY,
+        reason::OUTCOME_UNKNOWN,
+        message,
+    ));
+    d.working(reason::OUTCOME_UNKNOWN, message);
+    if w.outside.searched {
+        let soon = w.now + SignedDuration::from_secs(5);
+        return wait(Some(if landed_by > w.now {
+            landed_by.min(soon)
+        } else {
+            soon
+        }));
+    }
+    act(Step::Search)
+}
+
+fn adopt_project(w: &World, d: &mut Draft, home: &Home) {
+    ledger::exists(&mut d.status, Slot::Project, Some(home.id.clone()));
+    if let Some(environment) = &home.environment {
+        record_environment(w, d, environment.clone());
+    }
+    d.untried.remove(&Slot::Project);
+}
+
+fn record_environment(w: &World, d: &mut Draft, environment: String) {
+    if let Some(project) = ledger::entry(&d.status, Slot::Project).cloned() {
+        ledger::put(
+            &mut d.status,
+            LedgerEntry {
+                slot: Slot::Environment,
+                key: String::new(),
+                id: Some(environment),
+                state: SlotState::Exists,
+                started_at: MicroTime(ledger::micros(w.now)),
+                ..project
+            },
+        );
+    }
+}
+
+/// The project is on record: is it still there, and is it the only one?
+fn keep_project(w: &World, d: &mut Draft) -> Phase {
+    let Some(entry) = ledger::entry(&d.status, Slot::Project).cloned() else {
+        return wait(None);
+    };
+    if let Some(surplus) = w
+        .ours()
+        .into_iter()
+        .find(|home| Some(&home.id) != entry.id.as_ref())
+    {
+        // A request that landed after it had been given up. The recorded one stays.
+        return act(Step::Delete {
+            slot: Slot::Project,
+            id: surplus.id.clone(),
+            surplus: true,
+        });
+    }
+    let believable = entry.started_at.0 + w.limits.settle;
+    let gone = match w.home() {
+        Sight::Seen(home) => home.deleted,
+        Sight::Absent { begun } if begun < believable => false,
+        Sight::Absent { .. } => match w.outside.looked {
+            // The listing lacks it; only the project's own answer is proof.
+            None => {
+                return act(Step::Look {
+                    project: entry.id.unwrap_or_default(),
+                });
+            }
+            Some(_) => true,
+        },
+        Sight::Unknown => false,
+    };
+    if !gone {
+        return Continue(());
+    }
+    let report = OnExternalDeletion::Report;
+    let default = match ledger::entry(&d.status, Slot::Volume) {
+        Some(_) => report,
+        None => OnExternalDeletion::Recreate,
+    };
+    if w.instance.spec.on_external_deletion.unwrap_or(default) == report {
+        let message = "the project was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to make it anew, or delete this instance";
+        d.say(Statement::no(
+            kind::PROJECT_READY,
+            reason::DELETED_EXTERNALLY,
+            message,
+        ));
+        d.stalled(reason::DELETED_EXTERNALLY, message);
+        if let Some(known) = &mut d.status.deployment {
+            known.ready = false;
+            known.status = "Removed".into();
+        }
+        return wait(None);
+    }
+    d.announcements.push(Announcement {
+        warning: true,
+        reason: reason::DELETED_EXTERNALLY,
+        action: "Recreate",
+        note: "the project was deleted at the provider; making it anew".into(),
+    });
+    d.status.external.clear();
+    d.status.url = None;
+    d.status.deployment = None;
+    d.status.template_revision = None;
+    d.status.variables.clear();
+    make_project(w, d)
+}
+
+/// Makes sure of environment, service, volume and domain.
+pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    let Some(project) = id(&d.status, Slot::Project) else {
+        return wait(None);
+    };
+    forget_what_is_gone(w, d, &project)?;
+    let Some(environment) = id(&d.status, Slot::Environment) else {
+        return match w
+            .outside
+            .looked
+            .as_ref()
+            .and_then(Sight::seen)
+            .and_then(|home| home.environment.clone())
+        {
+            Some(environment) => {
+                record_environment(w, d, environment);
+                inside(w, d, template)
+            }
+            None => look_again(w, d, project),
+        };
+    };
+    // Names are known or found inside the project: one intent covers all of them.
+    let wanted = [
+        Some(Slot::Service),
+        template.volume_mount.as_ref().map(|_| Slot::Volume),
+        Some(Slot::Domain),
+    ];
+    let account = w.instance.spec.account_ref.name.0.clone();
+    for slot in wanted.into_iter().flatten() {
+        let state = ledger::entry(&d.status, slot).map(|entry| entry.state);
+        if matches!(state, None | Some(SlotState::Planned)) {
+            ledger::begin(
+                &mut d.status,
+                slot,
+                &account,
+                w.marker(slot).outside_name(),
+                w.now,
+            );
+            d.untried.insert(slot);
+        }
+    }
+    service(w, d, &project, &environment)?;
+    let Some(service) = id(&d.status, Slot::Service) else {
+        return wait(None);
+    };
+    volume(w, d, template, &project, &environment, &service)?;
+    domain(w, d, template, &project, &environment, &service)?;
+    let now = MicroTime(ledger::micros(w.now));
+    d.status
+        .timings
+        .get_or_insert_default()
+        .created
+        .get_or_insert(now);
+    d.say(Statement::yes(
+        kind::PROJECT_READY,
+        reason::CREATED,
+        "project, service and address exist",
+    ));
+    Continue(())
+}
+
+/// The reading of the project made in this pass, or the step that makes it.
+fn look_again(w: &World, d: &mut Draft, project: String) -> Phase {
+    creating(d, "looking at what is there already");
+    match w.outside.looked {
+        None => act(Step::Look { project }),
+        Some(_) => wait(Some(w.now + SignedDuration::from_secs(1))),
+    }
+}
+
+fn service(w: &World, d: &mut Draft, project: &str, environment: &str) -> Phase {
+    let Some(entry) = open(d, Slot::Service) else {
+        return Continue(());
+    };
+    let step = Step::CreateService {
+        project: project.to_owned(),
+        environment: environment.to_owned(),
+        name: entry.key.clone(),
+    };
+    if !d.untried.contains(&Slot::Service) {
+        let Some(home) = seen_now(w) else {
+            return look_again(w, d, project.to_owned());
+        };
+        if let Some(found) = home
+            .services
+            .iter()
+            .find(|service| service.name.eq_ignore_ascii_case(&entry.key))
+        {
+            ledger::exists(&mut d.status, Slot::Service, Some(found.id.clone()));
+            return Continue(());
+        }
+        // The name is unique in the project: if the lost attempt lands yet, this one is refused and looked up.
+        begin_again(w, d, Slot::Service);
+    }
+    creating(d, "making the service");
+    act(step)
+}
+
+fn volume(
+    w: &World,
+    d: &mut Draft,
+    template: &TemplateReady,
+    project: &str,
+    environment: &str,
+    service: &str,
+) -> Phase {
+    let Some(mount) = template.volume_mount.clone() else {
+        return Continue(());
+    };
+    let never_configured = ledger::entry(&d.status, Slot::Configuration).is_none();
+    if let (Some(kept), Some(home), true) =
+        (id(&d.status, Slot::Volume), seen_now(w), never_configured)
+        && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
+    {
+        // Empty still: nothing was ever deployed here.
+        return act(Step::Delete {
+            slot: Slot::Volume,
+            id: surplus.id.clone(),
+            surplus: true,
+        });
+    }
+    let Some(entry) = open(d, Slot::Volume) else {
+        return Continue(());
+    };
+    if !d.untried.contains(&Slot::Volume) {
+        let Some(home) = seen_now(w) else {
+            return look_again(w, d, project.to_owned());
+        };
+        if let Some(found) = home.volumes.first() {
+            ledger::exists(&mut d.status, Slot::Volume, Some(found.id.clone()));
+            return Continue(());
+        }
+        unseen(w, d, &entry, home)?;
+    }
+    let AccountView::Ready(room) = &w.account else {
+        return wait(None);
+    };
+    if let held @ std::ops::ControlFlow::Break(_) = throttled(d, &room.volume_turn, "volumes") {
+        ledger::planned(&mut d.status, Slot::Volume);
+        return held;
+    }
+    creating(d, "making the volume");
+    act(Step::CreateVolume {
+        project: project.to_owned(),
+        environment: environment.to_owned(),
+        service: service.to_owned(),
+        mount,
+    })
+}
+
+fn domain(
+    w: &World,
+    d: &mut Draft,
+    template: &TemplateReady,
+    project: &str,
+    environment: &str,
+    service: &str,
+) -> Phase {
+    if let (Some(kept), Some(home)) = (id(&d.status, Slot::Domain), seen_now(w))
+        && let Some(surplus) = home
+            .domains
+            .iter()
+            .find(|domain| domain.id != kept && domain.service == service)
+    {
+        return act(Step::Delete {
+            slot: Slot::Domain,
+            id: surplus.id.clone(),
+            surplus: true,
+        });
+    }
+    let Some(entry) = open(d, Slot::Domain) else {
+        return Continue(());
+    };
+    if !d.untried.contains(&Slot::Domain) {
+        let Some(home) = seen_now(w) else {
+            return look_again(w, d, project.to_owned());
+        };
+        if let Some(found) = home.domains.iter().find(|domain| domain.service == service) {
+            ledger::exists(&mut d.status, Slot::Domain, Some(found.id.clone()));
+            d.status.url = Some(format!("https://{}", found.host));
+            return Continue(());
+        }
+        unseen(w, d, &entry, home)?;
+    }
+    creating(d, "making the public address");
+    act(Step::CreateDomain {
+        environment: environment.to_owned(),
+        service: service.to_owned(),
+        port: template.port,
+    })
+}
+
+/// The entry of a slot that is being made.
+fn open(d: &Draft, slot: Slot) -> Option<LedgerEntry> {
+    ledger::entry(&d.status, slot)
+        .filter(|entry| entry.state == SlotState::Creating)
+        .cloned()
+}
+
+/// The project as read by itself in this pass.
+fn seen_now(w: &World) -> Option<&Home> {
+    w.outside.looked.as_ref().and_then(Sight::seen)
+}
+
+/// A lost attempt was not found: wait until it can no longer land unseen, then begin another.
+fn unseen(w: &World, d: &mut Draft, entry: &LedgerEntry, home: &Home) -> Phase {
+    let landed_by = w.limits.landed_by(entry.started_at.0);
+    if home.begun < landed_by {
+        let message = format!(
+            "the answer to an earlier attempt to make the {} was lost; looking for it before another is made",
+            entry.slot
+        );
+        d.say(Statement::no(
+            kind::PROJECT_READY,
+            reason::OUTCOME_UNKNOWN,
+            message.clone(),
+        ));
+        d.working(reason::OUTCOME_UNKNOWN, message);
+        return wait(Some(
+            landed_by.max(w.now + SignedDuration::from_millis(200)),
+        ));
+    }
+    begin_again(w, d, entry.slot);
+    Continue(())
+}
+
+fn begin_again(w: &World, d: &mut Draft, slot: Slot) {
+    let account = w.instance.spec.account_ref.name.0.clone();
+    ledger::begin(
+        &mut d.status,
+        slot,
+        &account,
+        w.marker(slot).outside_name(),
+        w.now,
+    );
+    d.untried.insert(slot);
+}
+
+/// A service, volume or domain that was deleted at the provider is made again: absence is believed only from a
+/// reading begun late enough, and confirmed by the project's own answer.
+fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
+    let Sight::Seen(home) = w.home() else {
+        return Continue(());
+    };
+    let missing: Vec<Slot> = [Slot::Service, Slot::Volume, Slot::Domain]
+        .into_iter()
+        .filter(|slot| {
+            let Some(entry) = ledger::entry(&d.status, *slot) else {
+                return false;
+            };
+            let Some(id) = entry
+                .id
+                .as_ref()
+                .filter(|_| entry.state == SlotState::Exists)
+            else {
+                return false;
+            };
+            let there = match slot {
+                Slot::Service => home.services.iter().any(|service| &service.id == id),
+                Slot::Volume => home.volumes.iter().any(|volume| &volume.id == id),
+                _ => home.domains.iter().any(|domain| &domain.id == id),
+            };
+            !there && home.begun >= entry.started_at.0 + w.limits.settle
+        })
+        .collect();
+    if missing.is_empty() {
+        return Continue(());
+    }
+    if w.outside.looked.is_none() {
+        return act(Step::Look {
+            project: project.to_owned(),
+        });
+    }
+    if missing.contains(&Slot::Volume)
+        && w.instance.spec.on_external_deletion != Some(OnExternalDeletion::Recreate)
+    {
+        let message = "the volume was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to go on with an empty one, or delete this instance";
+        d.say(Statement::no(
+            kind::PROJECT_READY,
+            reason::DELETED_EXTERNALLY,
+            message,
+        ));
+        d.stalled(reason::DELETED_EXTERNALLY, message);
+        return wait(None);
+    }
+    let names: Vec<&str> = missing.iter().map(|slot| slot.name()).collect();
+    d.announcements.push(Announcement {
+        warning: true,
+        reason: reason::DRIFTED,
+        action: "Mend",
+        note: format!(
+            "deleted at the provider and made again: {}",
+            names.join(", ")
+        ),
+    });
+    for slot in &missing {
+        d.status.external.retain(|entry| entry.slot != *slot);
+    }
+    if missing.contains(&Slot::Service) {
+        // Its address and configuration went with it.
+        d.status
+            .external
+            .retain(|entry| !matches!(entry.slot, Slot::Domain | Slot::Configuration));
+        d.status.deployment = None;
+        d.status.variables.clear();
+    }
+    if !missing.contains(&Slot::Domain) && !missing.contains(&Slot::Service) {
+        // A new volume reaches the service with the next configuration.
+        ledger::planned(&mut d.status, Slot::Configuration);
+    }
+    Continue(())
+}

@@ -1,0 +1,859 @@
+//! The phases of an instance's life, in the order in which they are gone through. Each either has nothing to say and
+//! lets the next one speak, or ends the plan with a step or a wait.
+//!
+//! What holds: the same world gives the same plan; an outside change is planned only with its intent in the ledger of
+//! the plan's status; nothing is concluded from silence, from an outage or from a reading begun too early.
+
+use super::step::{Announcement, Plan, Step};
+use super::teardown;
+use super::world::{AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, World};
+use super::{ledger, parts, report, retry};
+use crate::api::condition::{Statement, kind, reason};
+use crate::api::instance::{DeploymentStatus, OperatingMode, UpdatePolicy};
+use crate::api::text::Span;
+use crate::api::{AgentInstanceStatus, FINALIZER, Slot, SlotState};
+use crate::model::{Deployment, DeploymentState, Health, Home, Sight};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::ResourceExt;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+/// How a phase ends the plan.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// With an effect.
+    Do(Box<Step>),
+    /// With waiting: until then, or until something changes.
+    Wait(Option<Timestamp>),
+}
+
+/// What a phase says: nothing (go on), or the end.
+pub(super) type Phase = ControlFlow<Verdict>;
+
+/// Ends the plan with a step.
+pub(super) fn act(step: Step) -> Phase {
+    ControlFlow::Break(Verdict::Do(Box::new(step)))
+}
+
+/// Ends the plan with waiting.
+pub(super) fn wait(until: Option<Timestamp>) -> Phase {
+    ControlFlow::Break(Verdict::Wait(until))
+}
+
+/// The plan as it grows.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) status: AgentInstanceStatus,
+    pub(super) said: Vec<Statement>,
+    pub(super) untried: BTreeSet<Slot>,
+    pub(super) announcements: Vec<Announcement>,
+    /// Nothing new is known: what was said before stands.
+    pub(super) unchanged: bool,
+}
+
+impl Draft {
+    /// States something; the first statement of a kind stands, because the earlier phase names the cause.
+    pub(super) fn say(&mut self, statement: Statement) {
+        if !self.said.iter().any(|said| said.kind == statement.kind) {
+            self.said.push(statement);
+        }
+    }
+
+    /// Work goes on by itself.
+    pub(super) fn working(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.say(Statement::yes(kind::RECONCILING, reason, message));
+    }
+
+    /// A person has to do something.
+    pub(super) fn stalled(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.say(Statement::yes(kind::STALLED, reason, message));
+    }
+}
+
+/// What to do next for one instance.
+pub fn plan(w: &World) -> Plan {
+    let mut d = Draft {
+        status: w.status(),
+        said: Vec::new(),
+        untried: w.untried.clone(),
+        announcements: Vec::new(),
+        unchanged: false,
+    };
+    let verdict = match life(w, &mut d) {
+        ControlFlow::Break(verdict) => verdict,
+        ControlFlow::Continue(()) => Verdict::Wait(None),
+    };
+    let (step, wake) = match patience(w, verdict, &mut d) {
+        Verdict::Do(step) => (Some(*step), None),
+        Verdict::Wait(until) => (None, earliest(until, expiry(w))),
+    };
+    report::conclude(w, &mut d);
+    Plan {
+        status: d.status,
+        step,
+        wake,
+        untried: d.untried,
+        announcements: d.announcements,
+    }
+}
+
+fn life(w: &World, d: &mut Draft) -> Phase {
+    if w.deleting() {
+        return teardown::teardown(w, d);
+    }
+    if expiry(w).is_some_and(|at| at <= w.now) && !w.instance.spec.deletion_protection {
+        d.working(
+            reason::EXPIRED,
+            "expiresAfter has passed; the instance deletes itself",
+        );
+        return act(Step::Expire);
+    }
+    if !w.instance.finalizers().iter().any(|name| name == FINALIZER) {
+        return act(Step::Hold);
+    }
+    if let Some(fault) = &w.fault {
+        return report::faulted(d, fault, wait(None));
+    }
+    d.status
+        .timings
+        .get_or_insert_default()
+        .queued
+        .get_or_insert(MicroTime(ledger::micros(w.now)));
+    account(w, d)?;
+    let begun = d
+        .status
+        .external
+        .iter()
+        .any(|entry| entry.slot == Slot::Project);
+    if !begun && w.instance.spec.operating_mode == OperatingMode::Suspended {
+        d.say(Statement::yes(
+            kind::SUSPENDED,
+            reason::SUSPENDED,
+            "nothing has been made yet",
+        ));
+        return wait(None);
+    }
+    if !begun {
+        // Nothing is made outside before it is certain what shall run there.
+        template(w, d)?;
+        desired(w, d)?;
+    }
+    if !w.token {
+        return act(Step::MintToken);
+    }
+    parts::project(w, d)?;
+    // A template that has gone leaves the agent as it is: it is told, and nothing is mended.
+    let template = template(w, d)?;
+    parts::inside(w, d, template)?;
+    configuration(w, d, template)?;
+    deployment(w, d, template)
+}
+
+/// Holds back an outside step while an earlier fault asks for patience.
+fn patience(w: &World, verdict: Verdict, d: &mut Draft) -> Verdict {
+    match (&w.patience, verdict) {
+        (Some(patience), Verdict::Do(step)) if step.is_outside() && patience.until > w.now => {
+            let _ = report::faulted(d, &patience.fault, ControlFlow::Continue(()));
+            // The intent of a step that is not taken must not stand.
+            d.status.external = w.status().external;
+            Verdict::Wait(Some(patience.until))
+        }
+        (_, verdict) => verdict,
+    }
+}
+
+fn account(w: &World, d: &mut Draft) -> Phase {
+    let name = &w.instance.spec.account_ref.name;
+    match &w.account {
+        AccountView::Ready(_) => ControlFlow::Continue(()),
+        AccountView::NotAvailable => {
+            let message = format!(
+                "ProviderAccount {name} is not available to namespace {}: it does not exist, or its allowedNamespaces do not include this namespace; ask whoever runs Yardmaster here",
+                w.instance.namespace().unwrap_or_default()
+            );
+            d.say(Statement::no(
+                kind::SYNCED,
+                reason::ACCOUNT_NOT_AVAILABLE,
+                message.clone(),
+            ));
+            d.stalled(reason::ACCOUNT_NOT_AVAILABLE, message);
+            wait(None)
+        }
+        AccountView::NotReady { message } => {
+            let message = format!("ProviderAccount {name} is not ready: {message}");
+            d.say(Statement::no(
+                kind::SYNCED,
+                reason::ACCOUNT_NOT_READY,
+                message.clone(),
+            ));
+            if !report::settled(&w.status()) {
+                d.working(reason::ACCOUNT_NOT_READY, message);
+            }
+            wait(None)
+        }
+        AccountView::Unreachable => {
+            if report::settled(&w.status())
+                && w.status().observed_generation == w.instance.metadata.generation
+            {
+                // An outage says nothing about an agent that is at rest, and writes nothing to it.
+                d.unchanged = true;
+                return wait(None);
+            }
+            let message = format!(
+                "the provider of ProviderAccount {name} cannot be reached; nothing is made, changed or deleted until it answers again"
+            );
+            d.say(Statement::no(
+                kind::SYNCED,
+                reason::ACCOUNT_UNREACHABLE,
+                message.clone(),
+            ));
+            d.working(reason::ACCOUNT_UNREACHABLE, message);
+            wait(None)
+        }
+    }
+}
+
+fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a TemplateReady> {
+    let name = &w.instance.spec.template_ref.name;
+    match &w.template {
+        TemplateView::Ready(ready) => ControlFlow::Continue(ready),
+        TemplateView::Missing => {
+            let message = format!(
+                "AgentTemplate {name} does not exist in this namespace; create it, or delete this instance"
+            );
+            d.say(Statement::no(
+                kind::TEMPLATE_SYNCED,
+                reason::TEMPLATE_NOT_FOUND,
+                message.clone(),
+            ));
+            d.stalled(reason::TEMPLATE_NOT_FOUND, message);
+            watch_over(w, d)
+        }
+        TemplateView::NotReady { stalled, message } => {
+            let message = format!("AgentTemplate {name} is not ready: {message}");
+            if *stalled {
+                d.say(Statement::no(
+                    kind::TEMPLATE_SYNCED,
+                    reason::TEMPLATE_NOT_READY,
+                    message.clone(),
+                ));
+                d.stalled(reason::TEMPLATE_NOT_READY, message);
+            } else {
+                d.say(Statement::unknown(
+                    kind::TEMPLATE_SYNCED,
+                    reason::TEMPLATE_NOT_READY,
+                    message.clone(),
+                ));
+                d.working(reason::TEMPLATE_NOT_READY, message);
+            }
+            watch_over(w, d)
+        }
+    }
+}
+
+/// Without a usable template what runs is left alone; only whether it runs is still told.
+fn watch_over<T>(w: &World, d: &mut Draft) -> ControlFlow<Verdict, T> {
+    if let (Sight::Seen(home), Some(mut known)) = (w.home(), d.status.deployment.clone())
+        && let Some(newest) = home.deployments.iter().find(|seen| seen.id == known.id)
+    {
+        known.status = newest.state.word().to_owned();
+        d.status.deployment = Some(known);
+    }
+    ControlFlow::Break(Verdict::Wait(None))
+}
+
+fn desired(w: &World, d: &mut Draft) -> Phase {
+    match &w.desired {
+        Desired::Composed(_) => ControlFlow::Continue(()),
+        Desired::Broken { reason, message } => {
+            d.say(Statement::no(kind::SYNCED, reason, message.clone()));
+            d.stalled(reason, message.clone());
+            wait(None)
+        }
+        Desired::Unknown => wait(None),
+    }
+}
+
+/// Whether the wanted configuration has been applied, and if not, whether it may be now.
+fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    let suspended = w.instance.spec.operating_mode == OperatingMode::Suspended;
+    let applied = ledger::entry(&d.status, Slot::Configuration)
+        .filter(|entry| entry.state != SlotState::Planned)
+        .cloned();
+    let outdated =
+        applied.is_some() && d.status.template_revision.as_ref() != Some(&template.revision);
+    if suspended {
+        say_template(
+            d,
+            outdated,
+            reason::OUTDATED,
+            "takes the template's new revision when it runs again",
+        );
+        return ControlFlow::Continue(());
+    }
+    if outdated
+        && applied
+            .as_ref()
+            .is_some_and(|entry| entry.state == SlotState::Exists)
+    {
+        if w.instance.spec.update_policy == UpdatePolicy::Manual {
+            say_template(
+                d,
+                true,
+                reason::OUTDATED_MANUAL,
+                "runs an older revision of its template; set updatePolicy to Automatic to let it follow",
+            );
+            return ControlFlow::Continue(());
+        }
+        match &template.turn {
+            RolloutTurn::Yes => {}
+            RolloutTurn::Wait => {
+                say_template(
+                    d,
+                    true,
+                    reason::OUTDATED,
+                    "runs an older revision of its template and waits for its turn",
+                );
+                return ControlFlow::Continue(());
+            }
+            RolloutTurn::Stopped { because } => {
+                let message = format!(
+                    "runs an older revision of its template; the rollout has stopped because {because} did not get ready: correct the template"
+                );
+                say_template(d, true, reason::ROLLOUT_STOPPED, message);
+                return ControlFlow::Continue(());
+            }
+        }
+    }
+    desired(w, d)?;
+    let Desired::Composed(composed) = &w.desired else {
+        return wait(None);
+    };
+    let same = applied
+        .as_ref()
+        .is_some_and(|entry| entry.key == composed.key);
+    let state = applied.as_ref().map(|entry| entry.state);
+    if same && state == Some(SlotState::Exists) {
+        return drift(w, d, composed, template);
+    }
+    if !(same && state == Some(SlotState::Creating)) {
+        let account = w.instance.spec.account_ref.name.0.clone();
+        ledger::begin(
+            &mut d.status,
+            Slot::Configuration,
+            &account,
+            composed.key.clone(),
+            w.now,
+        );
+        d.untried.insert(Slot::Configuration);
+    }
+    apply(w, d, composed, template)
+}
+
+/// Applies the configuration under the attempt that the draft's ledger has open.
+fn apply(
+    w: &World,
+    d: &mut Draft,
+    composed: &super::compose::Composed,
+    template: &TemplateReady,
+) -> Phase {
+    let (Some(environment), Some(service)) = (
+        parts::id(&d.status, Slot::Environment),
+        parts::id(&d.status, Slot::Service),
+    ) else {
+        return wait(None);
+    };
+    d.status.template_revision = Some(template.revision.clone());
+    d.status.image = Some(template.image.clone());
+    let names = composed.names();
+    let retired: Vec<String> = d
+        .status
+        .variables
+        .iter()
+        .filter(|name| !names.contains(name))
+        .cloned()
+        .collect();
+    // Until the answer is in, both the old and the new ones may be set.
+    d.status.variables = names.iter().chain(&retired).cloned().collect();
+    d.status.variables.sort();
+    let attempt = ledger::entry(&d.status, Slot::Configuration).map_or(1, |entry| entry.attempt);
+    let message = format!(
+        "applying image {} and {} variables",
+        template.image.requested,
+        names.len()
+    );
+    d.say(Statement::no(
+        kind::DEPLOYED,
+        reason::DEPLOYING,
+        message.clone(),
+    ));
+    d.working(reason::DEPLOYING, message);
+    say_template(d, false, reason::CURRENT, "");
+    act(Step::Configure {
+        environment,
+        service,
+        volume: parts::id(&d.status, Slot::Volume),
+        composed: Box::new(composed.clone()),
+        attempt,
+        retired,
+    })
+}
+
+fn say_template(d: &mut Draft, outdated: bool, why: &'static str, message: impl Into<String>) {
+    if outdated {
+        d.say(Statement::no(kind::TEMPLATE_SYNCED, why, message));
+    } else {
+        d.say(Statement::yes(
+            kind::TEMPLATE_SYNCED,
+            reason::CURRENT,
+            "follows the template's current revision",
+        ));
+    }
+}
+
+/// Whether what is configured outside is still what was applied.
+///
+/// The tag recorded in the ledger changes exactly when the configuration does, so that looking costs nothing until
+/// somebody has edited something.
+fn drift(
+    w: &World,
+    d: &mut Draft,
+    composed: &super::compose::Composed,
+    template: &TemplateReady,
+) -> Phase {
+    say_template(d, false, reason::CURRENT, "");
+    let Some(entry) = ledger::entry(&d.status, Slot::Configuration).cloned() else {
+        return ControlFlow::Continue(());
+    };
+    let Sight::Seen(home) = w.home() else {
+        return ControlFlow::Continue(());
+    };
+    let settled = home.begun >= entry.started_at.0 + w.limits.settle;
+    if !settled || home.configuration_tag.is_none() || entry.id == home.configuration_tag {
+        return ControlFlow::Continue(());
+    }
+    let (Some(environment), Some(service)) = (
+        parts::id(&d.status, Slot::Environment),
+        parts::id(&d.status, Slot::Service),
+    ) else {
+        return ControlFlow::Continue(());
+    };
+    match &w.drift {
+        None => act(Step::Compare {
+            environment,
+            service,
+            composed: Box::new(composed.clone()),
+            attempt: entry.attempt,
+        }),
+        Some(differences) if differences.is_empty() => {
+            ledger::exists(
+                &mut d.status,
+                Slot::Configuration,
+                home.configuration_tag.clone(),
+            );
+            ControlFlow::Continue(())
+        }
+        Some(differences) => {
+            let note = format!(
+                "changed at the provider and set back: {}",
+                differences.join(", ")
+            );
+            d.announcements.push(Announcement {
+                warning: true,
+                reason: reason::DRIFTED,
+                action: "Mend",
+                note: note.clone(),
+            });
+            d.say(Statement::no(kind::SYNCED, reason::DRIFTED, note));
+            let account = w.instance.spec.account_ref.name.0.clone();
+            ledger::begin(
+                &mut d.status,
+                Slot::Configuration,
+                &account,
+                composed.key.clone(),
+                w.now,
+            );
+            d.untried.insert(Slot::Configuration);
+            apply(w, d, composed, template)
+        }
+    }
+}
+
+/// Whether the newest deployment runs what was applied, and the agent in it is ready.
+fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    let suspended = w.instance.spec.operating_mode == OperatingMode::Suspended;
+    let (Some(project), Some(environment), Some(service)) = (
+        parts::id(&d.status, Slot::Project),
+        parts::id(&d.status, Slot::Environment),
+        parts::id(&d.status, Slot::Service),
+    ) else {
+        return wait(None);
+    };
+    let applied_at = ledger::entry(&d.status, Slot::Configuration).map(|entry| entry.started_at.0);
+    let known = d.status.deployment.clone();
+    let pending = known
+        .as_ref()
+        .is_none_or(|known| known.status == SUPERSEDED || !known.ready);
+    let asked_at = known.as_ref().map(|known| known.since.0).max(applied_at);
+    let home = match w.home() {
+        // A reading begun before we last changed something says nothing about what came of it.
+        Sight::Seen(home) if asked_at.is_none_or(|at| home.begun >= at) => home,
+        _ if pending || suspended => return look(w, d, project, asked_at),
+        _ => return still(w, d),
+    };
+    let newest = newest(&home, &service);
+    if suspended {
+        return suspend(w, d, newest, project);
+    }
+    d.say(Statement::no(
+        kind::SUSPENDED,
+        reason::RUNNING,
+        "operatingMode is Running",
+    ));
+    let superseded = known
+        .as_ref()
+        .filter(|known| known.status == SUPERSEDED)
+        .map(|known| known.id.as_str());
+    let newest = match newest {
+        Some(newest) if superseded != Some(newest.id.as_str()) => newest,
+        _ => return not_begun(w, d, project, environment, service, asked_at),
+    };
+    adopt(w, d, &known, newest);
+    let old_image = newest
+        .image
+        .as_deref()
+        .zip(d.status.image.as_ref())
+        .is_some_and(|(runs, wanted)| runs.contains("@sha256:") && !runs.ends_with(&wanted.digest));
+    match &newest.state {
+        DeploymentState::Removed => {
+            d.announcements.push(Announcement {
+                warning: true,
+                reason: reason::DRIFTED,
+                action: "Deploy",
+                note: "the deployment was taken away at the provider; deploying again".into(),
+            });
+            act(Step::Deploy {
+                environment,
+                service,
+            })
+        }
+        _ if old_image && newest.state != DeploymentState::Starting => {
+            d.say(Statement::no(
+                kind::SYNCED,
+                reason::DRIFTED,
+                "the newest deployment runs an older image; deploying what is configured",
+            ));
+            act(Step::Deploy {
+                environment,
+                service,
+            })
+        }
+        DeploymentState::Running | DeploymentState::Sleeping => up(w, d, template),
+        DeploymentState::Failed => {
+            let message = "the deployment failed at the provider: see its logs there, and correct the image, the command or the variables";
+            d.say(Statement::no(
+                kind::DEPLOYED,
+                reason::DEPLOYMENT_FAILED,
+                message,
+            ));
+            d.stalled(reason::DEPLOYMENT_FAILED, message);
+            wait(None)
+        }
+        DeploymentState::Crashed => {
+            let message = "the agent's process ended: see its logs at the provider; it is started again as restartPolicy says, and a new spec is deployed at once";
+            d.say(Statement::no(kind::HEALTHY, reason::CRASHED, message));
+            d.stalled(reason::CRASHED, message);
+            wait(None)
+        }
+        DeploymentState::Starting | DeploymentState::Other(_) => {
+            d.say(Statement::no(
+                kind::DEPLOYED,
+                reason::DEPLOYING,
+                "the provider is starting the deployment",
+            ));
+            starting(w, d, template)
+        }
+    }
+}
+
+/// The status word of a deployment in whose place another was asked for.
+pub(super) const SUPERSEDED: &str = "Superseded";
+
+fn newest<'a>(home: &'a Home, service: &str) -> Option<&'a Deployment> {
+    home.deployments
+        .iter()
+        .filter(|seen| seen.service == service)
+        .max_by_key(|seen| seen.created)
+}
+
+/// Takes a newly seen deployment, or the known one's new state, into the status.
+fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &Deployment) {
+    let same = known.as_ref().filter(|known| known.id == newest.id);
+    // One that was asked for counts from the asking, one that came by itself from now.
+    let asked = known.as_ref().filter(|known| known.status == SUPERSEDED);
+    let since = same.or(asked).map_or_else(
+        || {
+            let applied =
+                ledger::entry(&d.status, Slot::Configuration).map(|entry| entry.started_at.0);
+            MicroTime(ledger::micros(if known.is_none() {
+                applied.unwrap_or(w.now)
+            } else {
+                w.now
+            }))
+        },
+        |known| known.since.clone(),
+    );
+    let up = matches!(
+        newest.state,
+        DeploymentState::Running | DeploymentState::Sleeping
+    );
+    d.status.deployment = Some(DeploymentStatus {
+        id: newest.id.clone(),
+        status: newest.state.word().to_owned(),
+        ready: same.is_some_and(|known| known.ready) && up,
+        since,
+    });
+    if up {
+        let now = MicroTime(ledger::micros(w.now));
+        d.status
+            .timings
+            .get_or_insert_default()
+            .deployed
+            .get_or_insert(now);
+    }
+}
+
+/// The deployment is up: is the agent?
+fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    d.say(Statement::yes(
+        kind::DEPLOYED,
+        reason::DEPLOYED,
+        "the deployment runs what the spec asks for",
+    ));
+    if ledger::entry(&d.status, Slot::Configuration).is_some_and(|entry| entry.id.is_none())
+        && let Sight::Seen(home) = w.home()
+        && home.configuration_tag.is_some()
+    {
+        // What we have just applied is what this tag stands for.
+        ledger::exists(&mut d.status, Slot::Configuration, home.configuration_tag);
+    }
+    if d.status
+        .deployment
+        .as_ref()
+        .is_some_and(|known| known.ready)
+    {
+        d.say(Statement::yes(
+            kind::HEALTHY,
+            reason::READY,
+            "the agent has said that it is ready",
+        ));
+        return wait(None);
+    }
+    match (&w.agent, host(&d.status)) {
+        (_, None) => starting(w, d, template),
+        (None, Some(host)) => act(Step::AskAgent {
+            host,
+            path: template.health_path.clone(),
+        }),
+        (Some(Health::Ready { .. }), _) => {
+            if let Some(known) = &mut d.status.deployment {
+                known.ready = true;
+            }
+            let now = MicroTime(ledger::micros(w.now));
+            d.status
+                .timings
+                .get_or_insert_default()
+                .ready
+                .get_or_insert(now);
+            d.say(Statement::yes(
+                kind::HEALTHY,
+                reason::READY,
+                "the agent has said that it is ready",
+            ));
+            wait(None)
+        }
+        (Some(Health::NotReady { why } | Health::Silent { why }), _) => {
+            d.say(Statement::no(
+                kind::HEALTHY,
+                reason::WAITING_FOR_AGENT,
+                format!("the agent is not ready: {why}"),
+            ));
+            starting(w, d, template)
+        }
+    }
+}
+
+/// Waits for a deployment to come up, and says so when it takes too long.
+fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    let since = d
+        .status
+        .deployment
+        .as_ref()
+        .map_or(w.now, |known| known.since.0);
+    let next = retry::next_look(since, w.now);
+    if w.now.duration_since(since) >= template.startup_deadline {
+        let message = format!(
+            "not ready within startupDeadline ({} s): see the agent's logs at the provider and correct the image, the command or the variables; it is still asked now and then",
+            template.startup_deadline.as_secs()
+        );
+        d.say(Statement::no(
+            kind::READY,
+            reason::STARTUP_DEADLINE_EXCEEDED,
+            message.clone(),
+        ));
+        d.stalled(reason::STARTUP_DEADLINE_EXCEEDED, message);
+        return wait(Some(next));
+    }
+    d.working(
+        reason::WAITING_FOR_AGENT,
+        "waiting for the deployment and the agent in it",
+    );
+    wait(Some(next.min(since + template.startup_deadline)))
+}
+
+/// Reads the project by itself, or waits until it is worth reading again.
+fn look(w: &World, d: &mut Draft, project: String, asked_at: Option<Timestamp>) -> Phase {
+    d.say(Statement::no(
+        kind::DEPLOYED,
+        reason::DEPLOYING,
+        "waiting for the provider to show the deployment",
+    ));
+    d.working(
+        reason::DEPLOYING,
+        "waiting for the provider to show the deployment",
+    );
+    if w.outside.looked.is_some() {
+        return wait(Some(retry::next_look(asked_at.unwrap_or(w.now), w.now)));
+    }
+    act(Step::Look { project })
+}
+
+/// Nothing newer was seen, and nothing is expected.
+fn still(w: &World, d: &mut Draft) -> Phase {
+    d.say(Statement::no(
+        kind::SUSPENDED,
+        reason::RUNNING,
+        "operatingMode is Running",
+    ));
+    if w.home().seen().is_none() {
+        // At the start of the process there is no reading yet; what was true stays said.
+        d.unchanged = true;
+    } else {
+        d.say(Statement::yes(
+            kind::DEPLOYED,
+            reason::DEPLOYED,
+            "the deployment runs what the spec asks for",
+        ));
+        d.say(Statement::yes(
+            kind::HEALTHY,
+            reason::READY,
+            "the agent has said that it is ready",
+        ));
+    }
+    wait(None)
+}
+
+/// A change was applied and no deployment has come of it yet.
+fn not_begun(
+    w: &World,
+    d: &mut Draft,
+    project: String,
+    environment: String,
+    service: String,
+    asked_at: Option<Timestamp>,
+) -> Phase {
+    let asked = asked_at.unwrap_or(w.now);
+    d.say(Statement::no(
+        kind::DEPLOYED,
+        reason::DEPLOYING,
+        "waiting for the provider to begin the deployment",
+    ));
+    d.working(
+        reason::DEPLOYING,
+        "waiting for the provider to begin the deployment",
+    );
+    if w.now >= w.limits.landed_by(asked) && w.outside.looked.is_some() {
+        // Applied, and silently no deployment: ask for one.
+        return act(Step::Deploy {
+            environment,
+            service,
+        });
+    }
+    if w.outside.looked.is_some() {
+        return wait(Some(
+            retry::next_look(asked, w.now).min(w.limits.landed_by(asked).max(w.now)),
+        ));
+    }
+    act(Step::Look { project })
+}
+
+/// Ends what costs money, keeps what holds data.
+fn suspend(w: &World, d: &mut Draft, newest: Option<&Deployment>, project: String) -> Phase {
+    let running = newest.filter(|newest| newest.state != DeploymentState::Removed);
+    if let Some(newest) = newest {
+        d.status.deployment = Some(DeploymentStatus {
+            id: newest.id.clone(),
+            status: newest.state.word().to_owned(),
+            ready: false,
+            since: d.status.deployment.as_ref().map_or_else(
+                || MicroTime(ledger::micros(w.now)),
+                |known| known.since.clone(),
+            ),
+        });
+    }
+    match running {
+        None => {
+            d.say(Statement::yes(
+                kind::SUSPENDED,
+                reason::SUSPENDED,
+                "nothing runs; project, volume and address are kept",
+            ));
+            wait(None)
+        }
+        Some(newest) => {
+            d.say(Statement::no(
+                kind::SUSPENDED,
+                reason::PENDING,
+                "ending the deployment",
+            ));
+            d.working(reason::SUSPENDED, "ending the deployment");
+            match &w.outside.looked {
+                None => act(Step::Look { project }),
+                // Asked for in this pass, and not shown yet.
+                Some(_) if w.stopped => wait(Some(w.now + SignedDuration::from_secs(1))),
+                Some(_) => act(Step::Stop {
+                    deployment: newest.id.clone(),
+                }),
+            }
+        }
+    }
+}
+
+/// The agent's host name.
+pub(super) fn host(status: &AgentInstanceStatus) -> Option<String> {
+    status
+        .url
+        .as_deref()?
+        .strip_prefix("https://")
+        .map(str::to_owned)
+}
+
+/// When the instance deletes itself.
+pub(super) fn expiry(w: &World) -> Option<Timestamp> {
+    let after = w
+        .instance
+        .spec
+        .expires_after
+        .as_ref()
+        .and_then(Span::duration)?;
+    let created = w.instance.metadata.creation_timestamp.as_ref()?.0;
+    Some(created + SignedDuration::try_from(after).ok()?)
+}
+
+pub(super) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

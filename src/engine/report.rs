@@ -1,0 +1,280 @@
+//! Conditions: what a plan has said, completed to the whole list that people and tools read.
+//!
+//! What holds: every type is there from the first visit on (the two of kstatus only while they are true); Ready is
+//! true exactly while the deployment that was last applied runs and its agent has said that it is ready; a message
+//! says nothing that changes from pass to pass, so that nothing is written at rest.
+
+use super::plan::{Draft, Phase};
+use super::world::World;
+use crate::api::condition::{self, Statement, find, is_true, kind, reason};
+use crate::api::instance::OperatingMode;
+use crate::api::{AgentInstanceStatus, Slot, SlotState};
+use crate::engine::ledger;
+use crate::engine::step::Announcement;
+use crate::model::Fault;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// Whether an object is at rest: ready, with nothing under way and nobody needed.
+pub(super) fn settled(status: &AgentInstanceStatus) -> bool {
+    let conditions = &status.conditions;
+    let suspended = is_true(conditions, kind::SUSPENDED);
+    (is_true(conditions, kind::READY) || suspended)
+        && !is_true(conditions, kind::RECONCILING)
+        && !is_true(conditions, kind::STALLED)
+}
+
+/// Says what a fault means for the instance, and ends the plan as given.
+pub(super) fn faulted(d: &mut Draft, fault: &Fault, end: Phase) -> Phase {
+    let text = fault.message();
+    let (reason, person, message) = match fault {
+        Fault::Throttled { .. } => (
+            reason::THROTTLED,
+            false,
+            format!("the provider lets us go on later: {text}"),
+        ),
+        Fault::Transient { .. } => (
+            reason::RETRYING,
+            false,
+            format!("will be tried again: {text}"),
+        ),
+        Fault::Missing { .. } => (
+            reason::RETRYING,
+            false,
+            format!("will be looked at again: {text}"),
+        ),
+        Fault::Uncertain { .. } => (
+            reason::OUTCOME_UNKNOWN,
+            false,
+            format!("the outcome of a request is being looked up: {text}"),
+        ),
+        Fault::Denied { .. } => (
+            reason::CREDENTIALS_DENIED,
+            true,
+            format!(
+                "the provider refuses the account's credential: {text}; check the ProviderAccount and its Secret"
+            ),
+        ),
+        Fault::Rejected { .. } => (
+            reason::REJECTED,
+            true,
+            format!("the provider refuses what the spec asks for: {text}; correct the spec"),
+        ),
+        Fault::Exhausted { .. } => (
+            reason::LIMIT_REACHED,
+            true,
+            format!(
+                "a limit of the provider's plan is used up: {text}; raise it there or delete something"
+            ),
+        ),
+        Fault::Bug { .. } => (
+            reason::UNEXPECTED,
+            true,
+            format!("an answer that Yardmaster does not understand: {text}; please report it"),
+        ),
+    };
+    d.say(Statement::no(kind::SYNCED, reason, message.clone()));
+    if person {
+        d.stalled(reason, message);
+    } else {
+        d.working(reason, message);
+    }
+    end
+}
+
+/// Completes what was said to the whole list of conditions.
+pub(super) fn conclude(w: &World, d: &mut Draft) {
+    if d.unchanged {
+        return;
+    }
+    let before = w.status().conditions;
+    if d.said.iter().any(|said| said.kind == kind::STALLED) {
+        d.said.retain(|said| said.kind != kind::RECONCILING);
+    }
+    let ready = ready(w, d);
+    d.said.retain(|said| said.kind != kind::READY);
+    d.said.insert(0, ready);
+    for default in defaults(w, d, &before) {
+        d.say(default);
+    }
+    const ORDER: [&str; 9] = [
+        kind::READY,
+        kind::SYNCED,
+        kind::RECONCILING,
+        kind::STALLED,
+        kind::PROJECT_READY,
+        kind::DEPLOYED,
+        kind::HEALTHY,
+        kind::TEMPLATE_SYNCED,
+        kind::SUSPENDED,
+    ];
+    d.said
+        .sort_by_key(|said| ORDER.iter().position(|kind| *kind == said.kind));
+    let generation = w.instance.metadata.generation;
+    d.status.conditions = condition::conclude(&before, &d.said, generation, w.now);
+    d.status.observed_generation = generation;
+}
+
+fn ready(w: &World, d: &Draft) -> Statement {
+    let said = |kind: &str| d.said.iter().find(|said| said.kind == kind);
+    if let Some(ready) = said(kind::READY) {
+        return ready.clone();
+    }
+    if serves(w, d) {
+        return Statement::yes(
+            kind::READY,
+            reason::READY,
+            "the agent runs and has said that it is ready",
+        );
+    }
+    let cause = said(kind::STALLED)
+        .or_else(|| said(kind::SUSPENDED).filter(|said| said.status == "True"))
+        .or_else(|| said(kind::HEALTHY).filter(|said| said.status != "True"))
+        .or_else(|| said(kind::DEPLOYED).filter(|said| said.status != "True"))
+        .or_else(|| said(kind::RECONCILING))
+        .or_else(|| said(kind::SYNCED).filter(|said| said.status != "True"));
+    match cause {
+        Some(cause) => Statement::no(kind::READY, cause.reason, cause.message.clone()),
+        None => Statement::no(kind::READY, reason::PENDING, "not looked at yet"),
+    }
+}
+
+/// Whether what was last applied runs, and its agent has said that it is ready.
+fn serves(w: &World, d: &Draft) -> bool {
+    let applied = ledger::entry(&d.status, Slot::Configuration)
+        .is_some_and(|entry| entry.state == SlotState::Exists);
+    let home = ledger::entry(&d.status, Slot::Project)
+        .is_some_and(|entry| entry.state == SlotState::Exists);
+    let up = d.status.deployment.as_ref().is_some_and(|known| {
+        known.ready && matches!(known.status.as_str(), "Running" | "Sleeping")
+    });
+    applied
+        && home
+        && up
+        && !w.deleting()
+        && w.instance.spec.operating_mode == OperatingMode::Running
+}
+
+/// What is so where no phase came far enough to say it.
+fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
+    let busy = d
+        .said
+        .iter()
+        .any(|said| matches!(said.kind, kind::RECONCILING | kind::STALLED));
+    let exists =
+        |slot| ledger::entry(&d.status, slot).is_some_and(|entry| entry.state == SlotState::Exists);
+    let made = exists(Slot::Project) && exists(Slot::Service) && exists(Slot::Domain);
+    let served = serves(w, d);
+    let pending = |kind, yes: bool, yes_reason, yes_text: &str| {
+        if yes {
+            Statement::yes(kind, yes_reason, yes_text)
+        } else {
+            Statement::unknown(kind, reason::PENDING, "not reached yet")
+        }
+    };
+    let template = match find(before, kind::TEMPLATE_SYNCED) {
+        Some(old) if old.status == "True" => Statement::yes(
+            kind::TEMPLATE_SYNCED,
+            reason::CURRENT,
+            "follows the template's current revision",
+        ),
+        _ => Statement::unknown(kind::TEMPLATE_SYNCED, reason::PENDING, "not reached yet"),
+    };
+    let synced = if busy {
+        Statement::no(kind::SYNCED, reason::PENDING, "work is under way")
+    } else {
+        Statement::yes(
+            kind::SYNCED,
+            reason::READY,
+            "the outside is as the spec wants it",
+        )
+    };
+    vec![
+        synced,
+        pending(
+            kind::PROJECT_READY,
+            made,
+            reason::CREATED,
+            "project, service and address exist",
+        ),
+        pending(
+            kind::DEPLOYED,
+            served,
+            reason::DEPLOYED,
+            "the deployment runs what the spec asks for",
+        ),
+        pending(
+            kind::HEALTHY,
+            served,
+            reason::READY,
+            "the agent has said that it is ready",
+        ),
+        template,
+        match w.instance.spec.operating_mode {
+            OperatingMode::Running => {
+                Statement::no(kind::SUSPENDED, reason::RUNNING, "operatingMode is Running")
+            }
+            OperatingMode::Suspended => {
+                Statement::unknown(kind::SUSPENDED, reason::PENDING, "not reached yet")
+            }
+        },
+    ]
+}
+
+/// What people should hear of when the conditions go from `before` to `after`: once, with the condition's own reason.
+pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Announcement> {
+    let became = |kind: &str| {
+        let new = find(after, kind).filter(|new| new.status == "True")?;
+        let same =
+            find(before, kind).is_some_and(|old| old.status == "True" && old.reason == new.reason);
+        (!same).then_some(new)
+    };
+    let stable = |text: &str| REASONS.iter().copied().find(|known| *known == text);
+    let mut heard = Vec::new();
+    if let Some(new) = became(kind::STALLED) {
+        let reason = stable(&new.reason).unwrap_or(reason::UNEXPECTED);
+        heard.push(Announcement {
+            warning: true,
+            reason,
+            action: "Reconcile",
+            note: new.message.clone(),
+        });
+    }
+    if let Some(new) = became(kind::READY) {
+        heard.push(Announcement {
+            warning: false,
+            reason: reason::READY,
+            action: "Reconcile",
+            note: new.message.clone(),
+        });
+    }
+    if let Some(new) = became(kind::SUSPENDED) {
+        heard.push(Announcement {
+            warning: false,
+            reason: reason::SUSPENDED,
+            action: "Suspend",
+            note: new.message.clone(),
+        });
+    }
+    heard
+}
+
+/// Reasons that Stalled can have.
+const REASONS: &[&str] = &[
+    reason::DEPLOYMENT_FAILED,
+    reason::CRASHED,
+    reason::STARTUP_DEADLINE_EXCEEDED,
+    reason::ACCOUNT_NOT_AVAILABLE,
+    reason::LIMIT_REACHED,
+    reason::TEMPLATE_NOT_FOUND,
+    reason::TEMPLATE_NOT_READY,
+    reason::REFERENCE_NOT_FOUND,
+    reason::VALUE_NOT_USABLE,
+    reason::REJECTED,
+    reason::CREDENTIALS_DENIED,
+    reason::DELETED_EXTERNALLY,
+    reason::PROTECTED,
+    reason::UNEXPECTED,
+    reason::IMAGE_NOT_FOUND,
+    reason::IMAGE_ACCESS_DENIED,
+    reason::ROLLOUT_STOPPED,
+];

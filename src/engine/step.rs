@@ -1,0 +1,224 @@
+//! What a pass can do next, and what can come of it. One step is one effect, and each may be the last before a crash.
+
+use super::compose::Composed;
+use crate::api::{AgentInstanceStatus, Slot};
+use crate::model::{Domain, Fault, Health, Home, Listing, Marker, Sight};
+use jiff::Timestamp;
+
+/// What a pass shall do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The status that is true now, with the intent of the step in it.
+    pub status: AgentInstanceStatus,
+    /// The next effect, if there is one.
+    pub step: Option<Step>,
+    /// When to come again by itself, where there is no step.
+    pub wake: Option<Timestamp>,
+    /// Slots whose attempt begins with this plan.
+    pub untried: std::collections::BTreeSet<Slot>,
+    /// What people should hear of, once.
+    pub announcements: Vec<Announcement>,
+}
+
+/// One effect.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Put the finalizer on.
+    Hold,
+    /// Make the Secret with the gateway token.
+    MintToken,
+    /// Read the whole account anew, to find what an attempt with a lost answer left.
+    Search,
+    /// Read the recorded project.
+    Look {
+        /// Project id.
+        project: String,
+    },
+    /// Make the project.
+    CreateProject {
+        /// Its name.
+        name: String,
+        /// Whose it is.
+        marker: Marker,
+    },
+    /// Make the service, with nothing in it yet.
+    CreateService {
+        /// Project id.
+        project: String,
+        /// Environment id.
+        environment: String,
+        /// Its name.
+        name: String,
+    },
+    /// Make the volume.
+    CreateVolume {
+        /// Project id.
+        project: String,
+        /// Environment id.
+        environment: String,
+        /// Service id.
+        service: String,
+        /// Where it is mounted.
+        mount: String,
+    },
+    /// Make the public host name.
+    CreateDomain {
+        /// Environment id.
+        environment: String,
+        /// Service id.
+        service: String,
+        /// Port behind it.
+        port: Option<u16>,
+    },
+    /// Apply the whole configuration at once; the provider deploys it.
+    Configure {
+        /// Environment id.
+        environment: String,
+        /// Service id.
+        service: String,
+        /// Volume id.
+        volume: Option<String>,
+        /// What to apply.
+        composed: Box<Composed>,
+        /// Number of the attempt, part of what is applied.
+        attempt: i32,
+        /// Variables that were set before and are no longer wanted.
+        retired: Vec<String>,
+    },
+    /// Read the configuration back and compare.
+    Compare {
+        /// Environment id.
+        environment: String,
+        /// Service id.
+        service: String,
+        /// What it should be.
+        composed: Box<Composed>,
+        /// Number of the attempt that applied it.
+        attempt: i32,
+    },
+    /// Deploy what is configured.
+    Deploy {
+        /// Environment id.
+        environment: String,
+        /// Service id.
+        service: String,
+    },
+    /// End a deployment.
+    Stop {
+        /// Deployment id.
+        deployment: String,
+    },
+    /// Ask the agent whether it is ready.
+    AskAgent {
+        /// Host name.
+        host: String,
+        /// Path.
+        path: String,
+    },
+    /// Take an outside resource back.
+    Delete {
+        /// Which kind.
+        slot: Slot,
+        /// Its id.
+        id: String,
+        /// Whether it is one too many rather than the recorded one.
+        surplus: bool,
+    },
+    /// Take the finalizer off.
+    LetGo,
+    /// Delete the object itself: its time is over.
+    Expire,
+}
+
+/// What came of a step.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Done, with nothing to remember beyond that.
+    Done,
+    /// The account as a whole.
+    Searched(Listing),
+    /// The recorded project.
+    Looked(Sight<Home>),
+    /// A new project.
+    ProjectMade {
+        /// Its id.
+        project: String,
+        /// The environment that came with it.
+        environment: String,
+    },
+    /// A new service, volume.
+    Made {
+        /// Its id.
+        id: String,
+    },
+    /// A new domain.
+    DomainMade(Domain),
+    /// What differs between configured and wanted.
+    Compared(Vec<String>),
+    /// What the agent said.
+    AgentSaid(Health),
+    /// It went wrong.
+    Faulted(Fault),
+}
+
+/// Something that people should hear of once: an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Whether it calls for a person.
+    pub warning: bool,
+    /// A stable reason.
+    pub reason: &'static str,
+    /// What was being done.
+    pub action: &'static str,
+    /// What happened.
+    pub note: String,
+}
+
+impl Step {
+    /// The slot whose intent must be on record before this step is taken.
+    pub fn intends(&self) -> Option<Slot> {
+        match self {
+            Step::CreateProject { .. } => Some(Slot::Project),
+            Step::CreateService { .. } => Some(Slot::Service),
+            Step::CreateVolume { .. } => Some(Slot::Volume),
+            Step::CreateDomain { .. } => Some(Slot::Domain),
+            Step::Configure { .. } => Some(Slot::Configuration),
+            Step::Delete {
+                slot,
+                surplus: false,
+                ..
+            } => Some(*slot),
+            _ => None,
+        }
+    }
+
+    /// Whether the step asks something of the account's provider.
+    pub fn is_outside(&self) -> bool {
+        !matches!(
+            self,
+            Step::Hold | Step::MintToken | Step::LetGo | Step::Expire | Step::AskAgent { .. }
+        )
+    }
+
+    /// A stable word for logs and metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Step::Hold => "Hold",
+            Step::MintToken => "MintToken",
+            Step::Search => "Search",
+            Step::Look { .. } => "Look",
+            Step::CreateProject { .. } => "CreateProject",
+            Step::CreateService { .. } => "CreateService",
+            Step::CreateVolume { .. } => "CreateVolume",
+            Step::CreateDomain { .. } => "CreateDomain",
+            Step::Configure { .. } => "Configure",
+            Step::Compare { .. } => "Compare",
+            Step::Deploy { .. } => "Deploy",
+            Step::Stop { .. } => "Stop",
+            Step::AskAgent { .. } => "AskAgent",
+            Step::Delete { .. } => "Delete",
+            Step::LetGo => "LetGo",
+            Step::Expire => "Expire",
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What a decision about an instance is taken from: the object as it was just read, what is known of its account and
+//! template, what was seen outside, and what happened in this pass so far.
+
+use super::compose::Composed;
+use crate::api::template::ResolvedImage;
+use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot};
+use crate::model::{Fault, Health, Home, InstallationId, Marker, Sight, Turn};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use std::collections::BTreeSet;
+
+/// Everything that a decision depends on.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The present moment.
+    pub now: Timestamp,
+    /// Process-wide limits of patience with the outside.
+    pub limits: Limits,
+    /// This installation.
+    pub installation: InstallationId,
+    /// The object; its status is moved on in memory as the pass goes.
+    pub instance: AgentInstance,
+    /// The account that the object names.
+    pub account: AccountView,
+    /// The template that the object names.
+    pub template: TemplateView,
+    /// Whether the Secret with the gateway token is there.
+    pub token: bool,
+    /// What a deployment would be made from now.
+    pub desired: Desired,
+    /// What was seen outside.
+    pub outside: Outside,
+    /// What the agent said in this pass.
+    pub agent: Option<Health>,
+    /// What differs between the configuration that was read back and the one wanted, if it was read in this pass.
+    pub drift: Option<Vec<String>>,
+    /// Whether a deployment was ended in this pass.
+    pub stopped: bool,
+    /// Slots whose present attempt this pass has begun and not yet acted on: only these are known not to have landed.
+    pub untried: BTreeSet<Slot>,
+    /// The fault that ended the pass.
+    pub fault: Option<Fault>,
+    /// Until when a fault of an earlier pass asks for patience, where nothing has changed since.
+    pub patience: Option<Patience>,
+}
+
+/// Limits of patience with the outside. All from the process's configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long a request is waited for.
+    pub request: SignedDuration,
+    /// How long after that a request may still land, and a write may stay invisible to reads.
+    pub settle: SignedDuration,
+}
+
+impl Limits {
+    /// When a request sent at `start` can no longer land unseen.
+    pub fn landed_by(&self, start: Timestamp) -> Timestamp {
+        start + self.request + self.settle
+    }
+}
+
+/// What an earlier fault asks of us.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// Not before this.
+    pub until: Timestamp,
+    /// The fault.
+    pub fault: Fault,
+    /// How often in a row.
+    pub failures: u32,
+}
+
+/// What is known of the account.
+#[derive(Clone, Debug)]
+pub enum AccountView {
+    /// It does not exist or does not allow this namespace: the two are told alike, so that nobody learns which.
+    NotAvailable,
+    /// It exists and cannot be used.
+    NotReady {
+        /// What a person needs to know.
+        message: String,
+    },
+    /// Its provider cannot be reached; the account's own condition says more.
+    Unreachable,
+    /// It can be used.
+    Ready(AccountRoom),
+}
+
+/// What there is room for in an account.
+#[derive(Clone, Debug)]
+pub struct AccountRoom {
+    /// Projects of this installation there.
+    pub projects: usize,
+    /// Most that there may be.
+    pub max_projects: usize,
+    /// When a project may be made.
+    pub project_turn: Turn,
+    /// When a volume may be made.
+    pub volume_turn: Turn,
+}
+
+/// What is known of the template.
+#[derive(Clone, Debug)]
+pub enum TemplateView {
+    /// It does not exist.
+    Missing,
+    /// It exists and cannot be used, or not yet.
+    NotReady {
+        /// Whether a person has to do something.
+        stalled: bool,
+        /// Why, as the template itself says it.
+        message: String,
+    },
+    /// It can be used.
+    Ready(TemplateReady),
+}
+
+/// A template that can be used.
+#[derive(Clone, Debug)]
+pub struct TemplateReady {
+    /// Names what instances are made from.
+    pub revision: String,
+    /// The image.
+    pub image: ResolvedImage,
+    /// The agent's health path.
+    pub health_path: String,
+    /// How long a deployment may take.
+    pub startup_deadline: SignedDuration,
+    /// The port for the domain.
+    pub port: Option<u16>,
+    /// Where a volume is mounted, if there is one.
+    pub volume_mount: Option<String>,
+    /// Whether it is this instance's turn to take the revision.
+    pub turn: RolloutTurn,
+}
+
+/// Whether it is an instance's turn to take a new revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RolloutTurn {
+    /// It is.
+    Yes,
+    /// Others come first.
+    Wait,
+    /// The rollout has stopped.
+    Stopped {
+        /// The instance that did not get ready.
+        because: String,
+    },
+}
+
+/// What a deployment would be made from.
+#[derive(Clone, Debug)]
+pub enum Desired {
+    /// Cannot be said: the template is not there.
+    Unknown,
+    /// Something that the spec refers to is missing or not usable.
+    Broken {
+        /// A stable reason.
+        reason: &'static str,
+        /// Which object, which key, what to do.
+        message: String,
+    },
+    /// This.
+    Composed(Composed),
+}
+
+/// What was seen outside.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// When the newest complete and trusted reading of the account began.
+    pub listing: Option<Timestamp>,
+    /// Projects that bear this instance's marker, or that its ledger names, in that reading.
+    pub homes: Vec<Home>,
+    /// The recorded project, read by itself in this pass.
+    pub looked: Option<Sight<Home>>,
+    /// Whether the account was read anew in this pass.
+    pub searched: bool,
+}
+
+impl World {
+    /// The status as it stands in memory.
+    pub fn status(&self) -> AgentInstanceStatus {
+        self.instance.status.clone().unwrap_or_default()
+    }
+
+    /// The ledger's entry for a slot.
+    pub fn entry(&self, slot: Slot) -> Option<&LedgerEntry> {
+        self.instance
+            .status
+            .as_ref()?
+            .external
+            .iter()
+            .find(|entry| entry.slot == slot)
+    }
+
+    /// The marker of one of this instance's slots.
+    pub fn marker(&self, slot: Slot) -> Marker {
+        Marker {
+            installation: self.installation.clone(),
+            namespace: self.instance.namespace().unwrap_or_default(),
+            name: self.instance.name_any(),
+            uid: self.instance.uid().unwrap_or_default(),
+            slot,
+        }
+    }
+
+    /// Projects that live and say that they are this instance's, oldest first.
+    pub fn ours(&self) -> Vec<&Home> {
+        let mark = self.marker(Slot::Project);
+        let mut homes: Vec<&Home> = self
+            .outside
+            .homes
+            .iter()
+            .filter(|home| {
+                !home.deleted
+                    && home.marker.as_ref().is_some_and(|m| {
+                        m.installation == mark.installation
+                            && m.uid == mark.uid
+                            && m.slot == mark.slot
+                    })
+            })
+            .collect();
+        homes.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        homes
+    }
+
+    /// The recorded project as it was last seen: by itself if that was asked in this pass, else in the listing.
+    pub fn home(&self) -> Sight<Home> {
+        let Some(id) = self
+            .entry(Slot::Project)
+            .and_then(|entry| entry.id.as_deref())
+        else {
+            return Sight::Unknown;
+        };
+        if let Some(sight) = &self.outside.looked {
+            return sight.clone();
+        }
+        match (
+            self.outside.homes.iter().find(|home| home.id == id),
+            self.outside.listing,
+        ) {
+            (Some(home), _) => Sight::Seen(home.clone()),
+            (None, Some(begun)) => Sight::Absent { begun },
+            (None, None) => Sight::Unknown,
+        }
+    }
+
+    /// Whether the object is being deleted.
+    pub fn deleting(&self) -> bool {
+        self.instance.metadata.deletion_timestamp.is_some()
+    }
+}
