@@ -5,7 +5,7 @@
 //! deadline. Whatever the agent answers is a `Health`, never an error. Deliberately absent: repeating, deciding what an
 //! unready agent means, and the rest of the contract (provision, reset, update).
 
-use crate::model::{Done, Fault};
+use crate::model::{Done, Fault, Health};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::time::Duration;
@@ -15,28 +15,6 @@ const LARGEST: usize = 64 << 10;
 
 /// The longest text of an agent that is passed on, in characters: it ends up in status.
 const WORD: usize = 64;
-
-/// What an agent says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Ready to work.
-    Ready {
-        /// Its version, where it tells.
-        version: Option<String>,
-        /// What it runs on, where it tells.
-        runtime: Option<String>,
-    },
-    /// It answers, and is not ready.
-    NotReady {
-        /// `not_ready`, or `http_` and the status.
-        why: String,
-    },
-    /// It does not answer: not up yet, asleep, or gone. Nothing tells which.
-    Silent {
-        /// `timeout`, `unreachable`, `not_running`, `unreadable`, or what is wrong with the address.
-        why: String,
-    },
-}
 
 /// Calls agents. Cheap to clone.
 #[derive(Clone)]
@@ -50,8 +28,6 @@ struct Answer {
     ready: bool,
     #[serde(default)]
     version: Option<String>,
-    #[serde(default)]
-    runtime: Option<String>,
 }
 
 impl Agents {
@@ -70,6 +46,9 @@ impl Agents {
     }
 
     /// Asks an agent whether it is ready. `host` is a DNS name alone, `path` begins with a slash.
+    ///
+    /// `NotReady` says `not_ready`, or `http_` and the status. `Silent` says `timeout`, `unreachable`, `unreadable`,
+    /// `not_running` (the edge answered in its place) or `bad_address` (never called).
     pub async fn health(&self, host: &str, path: &str, token: &SecretString) -> Health {
         if !is_public_name(host) || !is_path(path) {
             return Health::Silent {
@@ -120,7 +99,6 @@ fn understand(status: u16, body: &[u8]) -> Health {
         return match serde_json::from_slice::<Answer>(body) {
             Ok(answer) if answer.ready => Health::Ready {
                 version: answer.version.map(|text| cut(&text)),
-                runtime: answer.runtime.map(|text| cut(&text)),
             },
             Ok(_) => Health::NotReady {
                 why: "not_ready".to_owned(),
@@ -240,16 +218,12 @@ mod tests {
                 r#"{"ready": true, "version": "1.4", "runtime": "openclaw", "more": 1}"#,
                 Health::Ready {
                     version: Some("1.4".into()),
-                    runtime: Some("openclaw".into()),
                 },
             ),
             (
                 200,
                 r#"{"ready": true, "version": null}"#,
-                Health::Ready {
-                    version: None,
-                    runtime: None,
-                },
+                Health::Ready { version: None },
             ),
             (200, r#"{"ready": false}"#, not_ready("not_ready")),
             (200, r#"{"ready": "yes"}"#, silent("unreadable")),

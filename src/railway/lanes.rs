@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 /// What each class below the highest concedes to it: after so much waiting a request is as urgent as a fresh one of
 /// the class above.
-const STEP: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_secs(1);
 
 /// The longest wait for a permit; then the caller hears `Throttled` and can do something else meanwhile.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -180,4 +180,119 @@ enum Attempt {
     Served,
     NotHead,
     In(Duration),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks for these permits at once, in this order; who was served when, in milliseconds.
+    async fn served(lanes: &Arc<Lanes>, classes: &[Class]) -> Vec<(Class, u128)> {
+        let begun = Instant::now();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = Vec::new();
+        for &class in classes {
+            let (lanes, order) = (Arc::clone(lanes), Arc::clone(&order));
+            tasks.push(tokio::spawn(async move {
+                if lanes.permit(class).await {
+                    held(&order).push((class, begun.elapsed().as_millis()));
+                }
+            }));
+            tokio::task::yield_now().await;
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        held(&order).clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_higher_class_goes_first() {
+        let lanes = Arc::new(Lanes::new(10));
+        use Class::{Claim, Fill, Poll, StopBilling, User};
+        let served = served(&lanes, &[Poll, Poll, Fill, User, Claim, StopBilling]).await;
+        let classes: Vec<Class> = served.iter().map(|(class, _)| *class).collect();
+        // The first found nobody before it.
+        assert_eq!(classes, [Poll, StopBilling, Claim, User, Fill, Poll]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_second_sees_more_than_the_rate_and_one() {
+        let lanes = Arc::new(Lanes::new(9));
+        let served = served(&lanes, &[Class::User; 40]).await;
+        assert_eq!(served.len(), 40);
+        for window in served.windows(11) {
+            assert!(window[10].1 - window[0].1 >= 1000, "{window:?}");
+        }
+        assert!(served[39].1 < 4500, "{served:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_lifts_so_that_nobody_starves() {
+        let lanes = Arc::new(Lanes::new(5));
+        let begun = Instant::now();
+        // Thirty who always want something urgent: six seconds' worth of permits.
+        let flood: Vec<_> = (0..30)
+            .map(|_| {
+                let lanes = Arc::clone(&lanes);
+                tokio::spawn(async move {
+                    loop {
+                        lanes.permit(Class::StopBilling).await;
+                    }
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert!(lanes.permit(Class::Poll).await);
+        let waited = begun.elapsed();
+        flood.iter().for_each(tokio::task::JoinHandle::abort);
+        assert!(waited > Duration::from_secs(6), "{waited:?}");
+        assert!(waited < Duration::from_secs(11), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_and_leaves_no_trace() {
+        let lanes = Arc::new(Lanes::new(1));
+        let classes = [Class::User; 30];
+        let served = served(&lanes, &classes).await;
+        assert!((15..=16).contains(&served.len()), "{}", served.len());
+        assert!(held(&lanes.inner).waiting.is_empty());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(lanes.permit(Class::Poll).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_wakes_the_next() {
+        let lanes = Arc::new(Lanes::new(2));
+        assert!(lanes.permit(Class::User).await);
+        let head = {
+            let lanes = Arc::clone(&lanes);
+            tokio::spawn(async move { lanes.permit(Class::StopBilling).await })
+        };
+        tokio::task::yield_now().await;
+        let next = {
+            let lanes = Arc::clone(&lanes);
+            tokio::spawn(async move { lanes.permit(Class::User).await })
+        };
+        tokio::task::yield_now().await;
+        head.abort();
+        let begun = Instant::now();
+        assert!(next.await.unwrap());
+        assert!(begun.elapsed() < Duration::from_millis(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_rate_counts_at_once() {
+        let lanes = Arc::new(Lanes::new(1));
+        assert!(lanes.permit(Class::User).await);
+        let waiting = {
+            let lanes = Arc::clone(&lanes);
+            tokio::spawn(async move { lanes.permit(Class::User).await })
+        };
+        tokio::task::yield_now().await;
+        let begun = Instant::now();
+        lanes.adjust(100);
+        assert!(waiting.await.unwrap());
+        assert!(begun.elapsed() < Duration::from_millis(100));
+    }
 }

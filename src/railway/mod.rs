@@ -27,7 +27,7 @@ pub use account::{AccountSettings, Class, Clock, Identity, NewProject, Newest};
 pub use allowance::Budget;
 pub use gateway::Gateway;
 pub use record::{Count, Standing};
-pub use turns::{Gate, Turn};
+pub use turns::Gate;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

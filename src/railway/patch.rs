@@ -129,6 +129,7 @@ pub(super) mod tests {
                 username: "acme".into(),
                 password: "pass".into(),
             }),
+            volume_mount: Some("/data".into()),
             volume_megabytes: Some(5000),
             variables: vec![variable("A", "1"), variable("B", "two")],
         }
@@ -144,6 +145,7 @@ pub(super) mod tests {
             restart: RestartPolicy::Always,
             sleep_when_idle: true,
             registry: None,
+            volume_mount: None,
             volume_megabytes: None,
             variables: vec![],
         }

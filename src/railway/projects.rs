@@ -144,7 +144,7 @@ impl Gateway {
         let first = made.environments.edges.into_iter().next();
         let environment = made
             .primary_environment_id
-            .or(first.map(|edge| edge.node.id));
+            .or_else(|| first.map(|edge| edge.node.id));
         let now = self.inner.now();
         let mut fresh = held(&self.inner.fresh);
         fresh.made(&made.id, now);

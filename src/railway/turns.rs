@@ -7,7 +7,7 @@
 //! memory beyond the process; a restart meets closed windows as throttles, which create nothing.
 
 use super::faults::{Scope, Throttle, later};
-use crate::model::Fault;
+use crate::model::{Fault, Turn};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,15 +25,6 @@ pub enum Gate {
     Projects,
     /// New volumes.
     Volumes,
-}
-
-/// Whether one may create now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Now, within a few seconds.
-    Now,
-    /// Not before this moment, at which one should ask again; the number is the place in the queue, the next one being 1.
-    At(Timestamp, usize),
 }
 
 /// A window in use by a request.
@@ -160,7 +151,10 @@ impl Turns {
             told,
         };
         self.queue.insert(place, waiter);
-        Turn::At(told, place + 1)
+        Turn::At {
+            when: told,
+            ahead: place,
+        }
     }
 
     /// Out of the line.
@@ -342,12 +336,12 @@ impl Turns {
     }
 
     fn tidy(&mut self, now: Timestamp) {
-        self.queue.retain(|waiter| later(waiter.told, GRACE) >= now);
+        self.queue.retain(|waiter| later(waiter.told, GRACE) > now);
         let horizon = self.interval * HORIZON;
         self.passed_over.retain(|_, at| later(*at, horizon) > now);
         let passed_over = &mut self.passed_over;
         self.grants.retain(|grant| {
-            let holds = later(grant.at, GRACE) >= now;
+            let holds = later(grant.at, GRACE) > now;
             if !holds {
                 passed_over.insert(grant.who.clone(), now);
             }

@@ -127,6 +127,13 @@ fn parse(image: &str) -> Done<Reference> {
     if reference.digest().is_some_and(|digest| !is_digest(digest)) {
         return Err(rejected("its digest is not a SHA-256 digest"));
     }
+    if reference
+        .repository()
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase())
+    {
+        return Err(rejected("its name has upper case letters"));
+    }
     if !is_public_name(reference.resolve_registry()) {
         return Err(rejected("its registry is not a public host name"));
     }
