@@ -96,7 +96,7 @@ impl Allowance {
     }
 
     /// Whether anything may be sent at all now.
-    pub(super) fn open(&self, now: Timestamp) -> Result<(), Fault> {
+    fn open(&self, now: Timestamp) -> Result<(), Fault> {
         match &self.stopped {
             Some(stop) if now < stop.until => Err(Fault::Throttled {
                 until: stop.until,
@@ -113,14 +113,26 @@ impl Allowance {
         tokens: &[usize],
         now: Timestamp,
     ) -> Result<usize, Fault> {
+        let token = self.choose(class, tokens, now)?;
+        self.take(token, now);
+        Ok(token)
+    }
+
+    /// Which token a request would be sent with now, or why none.
+    pub(super) fn choose(
+        &self,
+        class: Class,
+        tokens: &[usize],
+        now: Timestamp,
+    ) -> Result<usize, Fault> {
         self.open(now)?;
         self.enough(class, self.own(now))?;
         let mut refusal = None;
         for &token in tokens {
             match self.last_word(token, now) {
-                None => return Ok(self.take(token, now)),
+                None => return Ok(token),
                 Some(budget) => match self.enough(class, budget) {
-                    Ok(()) => return Ok(self.take(token, now)),
+                    Ok(()) => return Ok(token),
                     Err(fault) => refusal = Some(sooner(refusal, fault)),
                 },
             }
@@ -130,7 +142,7 @@ impl Allowance {
         }))
     }
 
-    fn take(&mut self, token: usize, now: Timestamp) -> usize {
+    fn take(&mut self, token: usize, now: Timestamp) {
         if self.began.is_none_or(|began| later(began, HOUR) <= now) {
             self.began = Some(now);
             self.used = 0;
@@ -139,7 +151,6 @@ impl Allowance {
         if let Some(Some(told)) = self.told.get_mut(token) {
             told.budget.remaining = told.budget.remaining.saturating_sub(1);
         }
-        token
     }
 
     fn enough(&self, class: Class, budget: Budget) -> Result<(), Fault> {

@@ -15,6 +15,7 @@ use super::turns::{Gate, Landing, Turns};
 use crate::model::{Done, Fault, Turn};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// One Railway account. Cheap to clone; clones are the same account.
@@ -34,6 +35,8 @@ pub(super) struct Inner {
     projects: Mutex<Turns>,
     volumes: Mutex<Turns>,
     pub(super) fresh: Mutex<Fresh>,
+    /// The projects of the last listing that was believed, those left out that were deleted here since.
+    pub(super) believed: Mutex<Option<BTreeSet<String>>>,
     pub(super) record: Mutex<Record>,
 }
 
@@ -61,6 +64,7 @@ impl Gateway {
                 projects: turns(),
                 volumes: turns(),
                 fresh: Mutex::default(),
+                believed: Mutex::default(),
                 record: Mutex::default(),
                 settings: Mutex::new(settings),
                 tokens: Mutex::new(tokens),

@@ -63,6 +63,9 @@ impl Gateway {
     }
 
     /// Every project of the workspace that lives, all or nothing.
+    ///
+    /// A listing that is empty, or lacks a project which the one before had and nobody deleted through this gateway,
+    /// is believed only if Railway's own count bears it out; `Transient` otherwise (design 3.2).
     pub async fn list(&self) -> Done<Listing> {
         let begun = self.inner.now();
         let class = self.class(Class::Poll);
@@ -78,7 +81,10 @@ impl Gateway {
                     .filter(|home| seen.insert(home.id.clone())),
             );
             match page.next {
-                None => return Ok(Listing { begun, homes }),
+                None => {
+                    self.inner.believe(class, seen).await?;
+                    return Ok(Listing { begun, homes });
+                }
                 next => after = next,
             }
         }
@@ -166,6 +172,9 @@ impl Gateway {
         let class = self.class(Class::StopBilling);
         let answer = self.inner.ask::<ProjectDelete>(class, variables).await?;
         held(&self.inner.fresh).forget(project);
+        if let Some(believed) = held(&self.inner.believed).as_mut() {
+            believed.remove(project);
+        }
         confirmed(answer.project_delete)
     }
 }
@@ -185,6 +194,31 @@ impl Inner {
                 workspaces.len()
             ),
         })
+    }
+
+    /// Whether these are all projects that live.
+    async fn believe(&self, class: Class, listed: BTreeSet<String>) -> Done<()> {
+        let lacks = match held(&self.believed).as_ref() {
+            Some(before) => !before.is_subset(&listed),
+            None => listed.is_empty(),
+        };
+        if lacks {
+            let workspace = self.settings().workspace;
+            let answer = self
+                .ask::<Workspace>(class, workspace::Variables { workspace })
+                .await?;
+            let living = usize::try_from(answer.workspace.project_count).unwrap_or(0);
+            if living > listed.len() {
+                return Err(Fault::Transient {
+                    message: format!(
+                        "Railway lists {} projects and counts {living}",
+                        listed.len()
+                    ),
+                });
+            }
+        }
+        *held(&self.believed) = Some(listed);
+        Ok(())
     }
 
     async fn page(

@@ -48,7 +48,7 @@ impl Inner {
 
     /// Waits for a permit; the token to use, or why nothing may be sent now.
     pub(super) async fn admit(&self, class: Class, tokens: &[usize]) -> Done<usize> {
-        held(&self.allowance).open(self.now())?;
+        held(&self.allowance).choose(class, tokens, self.now())?;
         if !self.lanes.permit(class).await {
             return Err(Fault::Throttled {
                 until: later(self.now(), SignedDuration::from_secs(1)),
