@@ -1,8 +1,46 @@
-fn main() {
-    for crd in yardmaster::api::crds() {
-        print!(
-            "---\n{}",
-            serde_yaml_ng::to_string(&crd).unwrap_or_default()
-        );
+//! The `yardmaster` binary: reads the command line and hands over to the library.
+
+use clap::Parser;
+use std::process::ExitCode;
+use yardmaster::process::config::{Command, CommandLine, RunFlags};
+use yardmaster::process::{generate, run, telemetry};
+
+fn main() -> ExitCode {
+    let done = match CommandLine::parse().command {
+        Command::Run(flags) => operate(*flags),
+        Command::Crds => generate::stream()
+            .map(|text| print!("{text}"))
+            .map_err(|error| error.to_string()),
+        Command::Generate { checkout } => {
+            generate::write(&checkout).map_err(|error| error.to_string())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("yardmaster: {message}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn operate(flags: RunFlags) -> Result<(), String> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|host| host.trim().to_owned());
+    let config = flags
+        .resolve(environment, host, rand::random())
+        .map_err(|error| error.to_string())?;
+    telemetry::install(config.log_format, &config.log).map_err(|error| error.to_string())?;
+    // One crypto provider for everything, before anything speaks TLS.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| "another TLS provider is installed already".to_owned())?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?
+        .block_on(run::run(config))
+        .map_err(|error| error.to_string())
 }

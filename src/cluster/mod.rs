@@ -1,1 +1,16 @@
-//! The room `cluster`.
+//! Effects on Kubernetes: reading what a decision needs, and the few writes that the controller makes.
+//!
+//! What holds: every write carries the resourceVersion that was read, or creates; every call has a deadline, because
+//! the client itself would retry for minutes (`facts/kube-rs.md` 5); a Secret is read by name and never listed.
+//! Deliberately absent: decisions.
+
+pub mod call;
+pub mod credentials;
+pub mod events;
+pub mod finalizer;
+pub mod installation;
+pub mod status;
+pub mod token;
+pub mod values;
+
+pub use call::{ClusterError, Written};

@@ -29,7 +29,8 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             },
         ) => {
             ledger::exists(&mut status, Slot::Project, Some(project));
-            if let Some(project) = ledger::entry(&status, Slot::Project).cloned() {
+            let entry = ledger::entry(&status, Slot::Project).cloned();
+            if let (Some(project), Some(environment)) = (entry, environment) {
                 let started_at = MicroTime(ledger::micros(now));
                 ledger::put(
                     &mut status,
@@ -97,7 +98,8 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         (Step::Compare { .. }, Outcome::Compared(differences)) => w.drift = Some(differences),
         (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.agent = Some(health),
         (Step::MintToken, Outcome::Done) => w.token = true,
-        // Hold, LetGo and Expire change the object itself, which is read anew.
+        (Step::Hold, Outcome::Held(metadata)) => w.instance.metadata = *metadata,
+        // After LetGo and Expire there is nothing more to decide.
         (_, _) => {}
     }
     w.instance.status = Some(status);
@@ -116,8 +118,11 @@ fn supersede(deployment: &mut Option<DeploymentStatus>, asked_at: Timestamp) {
 fn faulted(mut w: World, step: &Step, fault: Fault) -> World {
     let mut status = w.status();
     match (step, &fault) {
-        // Deleted already: that is what was wanted.
-        (Step::Delete { surplus: false, .. }, Fault::Missing { .. }) => {
+        // Deleted already, or perhaps: what is there now decides.
+        (
+            Step::Delete { surplus: false, .. },
+            Fault::Missing { .. } | Fault::Uncertain { .. } | Fault::Denied { .. },
+        ) => {
             w.stopped = true;
             w.outside.looked = None;
             return w;

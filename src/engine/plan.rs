@@ -180,6 +180,12 @@ fn account(w: &World, d: &mut Draft) -> Phase {
             d.stalled(reason::ACCOUNT_NOT_AVAILABLE, message);
             wait(None)
         }
+        // Trouble with an account is the account's own condition. It says nothing about an agent at rest, and writes
+        // nothing to it.
+        AccountView::NotReady { .. } | AccountView::Unreachable if at_rest(w) => {
+            d.unchanged = true;
+            wait(None)
+        }
         AccountView::NotReady { message } => {
             let message = format!("ProviderAccount {name} is not ready: {message}");
             d.say(Statement::no(
@@ -187,19 +193,10 @@ fn account(w: &World, d: &mut Draft) -> Phase {
                 reason::ACCOUNT_NOT_READY,
                 message.clone(),
             ));
-            if !report::settled(&w.status()) {
-                d.working(reason::ACCOUNT_NOT_READY, message);
-            }
+            d.working(reason::ACCOUNT_NOT_READY, message);
             wait(None)
         }
         AccountView::Unreachable => {
-            if report::settled(&w.status())
-                && w.status().observed_generation == w.instance.metadata.generation
-            {
-                // An outage says nothing about an agent that is at rest, and writes nothing to it.
-                d.unchanged = true;
-                return wait(None);
-            }
             let message = format!(
                 "the provider of ProviderAccount {name} cannot be reached; nothing is made, changed or deleted until it answers again"
             );
@@ -212,6 +209,12 @@ fn account(w: &World, d: &mut Draft) -> Phase {
             wait(None)
         }
     }
+}
+
+/// Whether the object is at rest, and nothing in it has changed since.
+fn at_rest(w: &World) -> bool {
+    let status = w.status();
+    report::settled(&status) && status.observed_generation == w.instance.metadata.generation
 }
 
 fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a TemplateReady> {
@@ -348,16 +351,11 @@ fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         );
         d.untried.insert(Slot::Configuration);
     }
-    apply(w, d, composed, template)
+    apply(d, composed, template)
 }
 
 /// Applies the configuration under the attempt that the draft's ledger has open.
-fn apply(
-    w: &World,
-    d: &mut Draft,
-    composed: &super::compose::Composed,
-    template: &TemplateReady,
-) -> Phase {
+fn apply(d: &mut Draft, composed: &super::compose::Composed, template: &TemplateReady) -> Phase {
     let (Some(environment), Some(service)) = (
         parts::id(&d.status, Slot::Environment),
         parts::id(&d.status, Slot::Service),
@@ -475,7 +473,7 @@ fn drift(
                 w.now,
             );
             d.untried.insert(Slot::Configuration);
-            apply(w, d, composed, template)
+            apply(d, composed, template)
         }
     }
 }

@@ -135,6 +135,8 @@ pub enum Step {
 pub enum Outcome {
     /// Done, with nothing to remember beyond that.
     Done,
+    /// The object's metadata, with the finalizer on.
+    Held(Box<kube::core::ObjectMeta>),
     /// The account as a whole.
     Searched(Listing),
     /// The recorded project.
@@ -143,8 +145,8 @@ pub enum Outcome {
     ProjectMade {
         /// Its id.
         project: String,
-        /// The environment that came with it.
-        environment: String,
+        /// The environment that came with it; `None` where the answer did not show it yet.
+        environment: Option<String>,
     },
     /// A new service, volume.
     Made {

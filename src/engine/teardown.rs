@@ -159,7 +159,7 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
     match (entry.state, entry.id.clone()) {
         (SlotState::Exists | SlotState::Deleting, Some(id)) => delete(w, d, &entry, id),
         // Nothing recorded: an attempt may have left something all the same.
-        _ => find(w, d, &entry),
+        _ => find(w, &entry),
     }
 }
 
@@ -195,14 +195,14 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
     }
     if entry.attempt > 1 {
         // An earlier attempt's outcome was once unknown: nothing of it may be left either.
-        return find(w, d, entry);
+        return find(w, entry);
     }
     d.status.external.clear();
     Continue(())
 }
 
 /// Looks for what an attempt of unknown outcome may have left, until it can no longer land.
-fn find(w: &World, d: &mut Draft, entry: &LedgerEntry) -> Phase {
+fn find(w: &World, entry: &LedgerEntry) -> Phase {
     let recorded = entry.id.as_deref();
     if let Some(home) = w
         .ours()

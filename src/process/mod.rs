@@ -5,9 +5,11 @@
 //! Deliberately absent: what the controllers do (`controllers`), and traces to a collector.
 
 pub mod config;
+pub mod generate;
 pub mod lease;
 pub mod metrics;
 pub mod probes;
+pub mod run;
 pub mod shutdown;
 pub mod telemetry;
 

@@ -89,8 +89,9 @@ impl Gateway {
         self.class.unwrap_or(otherwise)
     }
 
-    /// Other tokens, after their Secret has changed. Nothing happens where they are the same.
-    pub fn replace_tokens(&self, tokens: Vec<SecretString>) {
+    /// Other tokens, after their Secret has changed. Answers whether they are others: nothing happens where they are the
+    /// same.
+    pub fn replace_tokens(&self, tokens: Vec<SecretString>) -> bool {
         let tokens = trimmed(&tokens);
         let count = tokens.len();
         {
@@ -101,13 +102,14 @@ impl Gateway {
                     .zip(&tokens)
                     .all(|(old, new)| old.secret.expose_secret() == new.secret.expose_secret());
             if same {
-                return;
+                return false;
             }
             *current = tokens;
         }
         held(&self.inner.allowance).tokens_replaced(count);
         held(&self.inner.projects).tokens_replaced(count);
         held(&self.inner.volumes).tokens_replaced(count);
+        true
     }
 
     /// Other settings, after the account was edited.

@@ -1,0 +1,140 @@
+//! The installation: a random id and a hash key, made once and kept in a Secret of the operator's namespace.
+//!
+//! What holds: the id is part of every marker outside, so it is never made anew while anything bears the old one: where
+//! the Secret is missing and instances have ledgers, the process refuses to start and says what to restore.
+
+use super::call::{ClusterError, Written, call, find};
+use crate::api::AgentInstance;
+use crate::engine::compose::Seal;
+use crate::model::InstallationId;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, ObjectMeta, PostParams};
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+
+/// Name of the Secret.
+pub const SECRET: &str = "yardmaster-installation";
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// Part of every marker.
+    pub id: InstallationId,
+    /// Key of every keyed hash.
+    pub seal: Seal,
+}
+
+/// Why the installation is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallationError {
+    /// The API server.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The Secret is lost.
+    #[error(
+        "Secret {namespace}/{SECRET} is missing, and {example} has outside resources that bear its id: restore the Secret from a backup; without it Yardmaster would take its own resources for somebody else's"
+    )]
+    Lost {
+        /// The operator's namespace.
+        namespace: String,
+        /// An instance with a ledger.
+        example: String,
+    },
+    /// The Secret is not one of ours.
+    #[error("Secret {namespace}/{SECRET} has no keys id and seal: restore it from a backup")]
+    Unreadable {
+        /// The operator's namespace.
+        namespace: String,
+    },
+}
+
+/// Reads the installation, or makes it where nothing bears an older one's id. `random` is used only for making.
+pub async fn establish(
+    client: &Client,
+    namespace: &str,
+    random: [u8; 48],
+) -> Result<Installation, InstallationError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    for _ in 0..2 {
+        if let Some(secret) = find("reading the installation", api.get_opt(SECRET)).await? {
+            return read(&secret).ok_or_else(|| InstallationError::Unreadable {
+                namespace: namespace.to_owned(),
+            });
+        }
+        if let Some(example) = someone_with_a_ledger(client).await? {
+            return Err(InstallationError::Lost {
+                namespace: namespace.to_owned(),
+                example,
+            });
+        }
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        };
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(SECRET.to_owned()),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([
+                ("id".to_owned(), ByteString(hex(&random[..6]).into_bytes())),
+                (
+                    "seal".to_owned(),
+                    ByteString(hex(&random[6..]).into_bytes()),
+                ),
+            ])),
+            ..Secret::default()
+        };
+        match call(
+            "making the installation",
+            api.create(&PostParams::default(), &secret),
+        )
+        .await
+        {
+            // Another process was faster: its installation is ours too.
+            Ok(_) | Err(ClusterError::Stale { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(InstallationError::Unreadable {
+        namespace: namespace.to_owned(),
+    })
+}
+
+fn read(secret: &Secret) -> Option<Installation> {
+    let data = secret.data.as_ref()?;
+    let text = |key: &str| {
+        String::from_utf8(data.get(key)?.0.clone())
+            .ok()
+            .filter(|text| !text.is_empty())
+    };
+    Some(Installation {
+        id: InstallationId(text("id")?),
+        seal: Seal(SecretString::from(text("seal")?)),
+    })
+}
+
+async fn someone_with_a_ledger(client: &Client) -> Written<Option<String>> {
+    let api: Api<AgentInstance> = Api::all(client.clone());
+    let list = call("listing instances", api.list(&ListParams::default())).await?;
+    Ok(list
+        .items
+        .iter()
+        .find(|one| {
+            one.status
+                .as_ref()
+                .is_some_and(|status| !status.external.is_empty())
+        })
+        .map(|one| {
+            format!(
+                "AgentInstance {}/{}",
+                one.namespace().unwrap_or_default(),
+                one.name_any()
+            )
+        }))
+}

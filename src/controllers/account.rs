@@ -1,0 +1,218 @@
+//! ProviderAccount: its credential is checked at once and whenever it may have changed, its gateway follows its spec,
+//! and it stays while an instance still needs it.
+
+use super::accounts::wake_all;
+use super::context::Context;
+use crate::api::account::{AccountIdentity, KeyRef, RailwayAccount};
+use crate::api::text::Span;
+use crate::api::{IN_USE_FINALIZER, ProviderAccount};
+use crate::cluster::{ClusterError, credentials, finalizer, status};
+use crate::engine::account::{Credential, Learned, status as conclude};
+use crate::model::Fault;
+use crate::railway::{AccountSettings, Gateway};
+use kube::ResourceExt;
+use kube::api::Api;
+use kube::runtime::controller::Action;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Reconciles one account.
+pub async fn reconcile(
+    account: Arc<ProviderAccount>,
+    ctx: Arc<Context>,
+) -> Result<Action, ClusterError> {
+    let begun = Instant::now();
+    let result = run(&account, &ctx).await;
+    let (outcome, action) = match result {
+        Ok(action) => ("done", action),
+        Err(ClusterError::Stale { .. }) => ("stale", Action::requeue(Duration::from_millis(50))),
+        Err(ClusterError::Gone { .. }) => ("gone", Action::await_change()),
+        Err(error) => {
+            tracing::warn!(account = account.name_any(), %error, "pass failed");
+            ("error", Action::requeue(Duration::from_secs(2)))
+        }
+    };
+    (ctx.gauge.reconciled)("ProviderAccount", outcome, begun.elapsed());
+    Ok(action)
+}
+
+async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
+    let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
+    let name = watched.name_any();
+    let Some(account) =
+        crate::cluster::call::find("reading the account", api.get_opt(&name)).await?
+    else {
+        ctx.accounts.remove(&name);
+        return Ok(Action::await_change());
+    };
+    let Some(railway) = account.spec.railway.clone() else {
+        return Ok(Action::await_change());
+    };
+    let users = users(ctx, &name);
+    if account.metadata.deletion_timestamp.is_some() && users == 0 {
+        ctx.accounts.remove(&name);
+        credentials::let_go(
+            &ctx.client,
+            &ctx.settings.namespace,
+            &no_longer(ctx, &name, &railway.token_secret_refs),
+        )
+        .await?;
+        finalizer::let_go(&api, &account, IN_USE_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    if account.metadata.deletion_timestamp.is_none()
+        && !account
+            .finalizers()
+            .iter()
+            .any(|one| one == IN_USE_FINALIZER)
+    {
+        // The write brings the account back here, as it then is.
+        finalizer::hold(&api, &account, IN_USE_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    let learned = learn(ctx, &account, &railway).await?;
+    let failed = !matches!(learned.credential, Credential::Good(_));
+    let new = conclude(&account, &learned, ctx.now());
+    if account.status.as_ref() != Some(&new) {
+        status::write_account(&ctx.client, &account, &new).await?;
+    }
+    if account.metadata.deletion_timestamp.is_some() {
+        // Waits for its instances; to look for them costs nothing.
+        return Ok(Action::requeue(Duration::from_secs(2)));
+    }
+    Ok(if failed {
+        Action::requeue(ctx.settings.observe_interval.min(Duration::from_secs(30)))
+    } else {
+        Action::await_change()
+    })
+}
+
+/// Instances that have something in the account, or may have.
+fn users(ctx: &Context, name: &str) -> usize {
+    ctx.instances
+        .state()
+        .iter()
+        .filter(|one| one.spec.account_ref.name.as_str() == name && !one.finalizers().is_empty())
+        .count()
+}
+
+/// References of this account that no other account has too.
+fn no_longer(ctx: &Context, name: &str, references: &[KeyRef]) -> Vec<KeyRef> {
+    let others: BTreeSet<String> = ctx
+        .provider_accounts
+        .state()
+        .iter()
+        .filter(|other| other.name_any() != name)
+        .filter_map(|other| other.spec.railway.clone())
+        .flat_map(|railway| {
+            railway
+                .token_secret_refs
+                .into_iter()
+                .map(|reference| reference.name.0)
+        })
+        .collect();
+    references
+        .iter()
+        .filter(|reference| !others.contains(reference.name.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// Brings the gateway up to the spec and its Secrets, and asks who we are where that may have changed.
+async fn learn(
+    ctx: &Arc<Context>,
+    object: &ProviderAccount,
+    railway: &RailwayAccount,
+) -> Result<Learned, ClusterError> {
+    let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
+    let found = credentials::read(
+        &ctx.client,
+        &ctx.settings.namespace,
+        &railway.token_secret_refs,
+    )
+    .await?;
+    let known = ctx.accounts.get(name);
+    let max_projects = usize::try_from(railway.max_projects).unwrap_or(usize::MAX);
+    let account = match known {
+        Some(account) if account.max_projects == max_projects => {
+            account.gateway.adjust(settings(ctx, railway));
+            // A Secret that is gone takes nothing away: the tokens in memory serve until others come.
+            if !found.tokens.is_empty() && account.gateway.replace_tokens(found.tokens.clone()) {
+                account.check_again();
+            }
+            account
+        }
+        Some(account) => ctx
+            .accounts
+            .add(ctx, name, account.gateway.clone(), max_projects),
+        None => {
+            let clock = Arc::clone(&ctx.clock);
+            let gateway = Gateway::new(
+                settings(ctx, railway),
+                found.tokens.clone(),
+                ctx.http.clone(),
+                clock,
+            );
+            ctx.accounts.add(ctx, name, gateway, max_projects)
+        }
+    };
+    let credential = if !found.missing.is_empty() && account.identity().is_none() {
+        Credential::Missing(found.missing.join("; "))
+    } else if let (Some(identity), false) = (account.identity(), account.check_due(generation, now))
+    {
+        Credential::Good(identity)
+    } else {
+        match account.gateway.identity().await {
+            Ok(identity) => Credential::Good(AccountIdentity {
+                name: identity.name,
+                plan: identity.plan,
+            }),
+            Err(
+                fault @ (Fault::Denied { .. } | Fault::Missing { .. } | Fault::Rejected { .. }),
+            ) => Credential::Refused(fault),
+            Err(_) => Credential::NotAsked,
+        }
+    };
+    let news = match &credential {
+        Credential::Good(identity) => {
+            account.checked(generation, now, Some(identity.clone()), None)
+        }
+        Credential::Missing(message) => {
+            account.checked(generation, now, None, Some(message.clone()))
+        }
+        Credential::Refused(fault) => {
+            account.checked(generation, now, None, Some(fault.message().to_owned()))
+        }
+        Credential::NotAsked => false,
+    };
+    if news {
+        wake_all(ctx, name);
+    }
+    let budget = account.gateway.budget();
+    Ok(Learned {
+        credential,
+        outage: account.outage(),
+        budget: Some((
+            u32::try_from(budget.remaining).unwrap_or(u32::MAX),
+            u32::try_from(budget.limit).unwrap_or(u32::MAX),
+        )),
+        resources: account.ours(&ctx.installation.id),
+    })
+}
+
+fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
+    AccountSettings {
+        workspace: railway.workspace_id.0.clone(),
+        requests_per_hour: u32::try_from(railway.requests_per_hour).unwrap_or(1),
+        requests_per_second: u32::try_from(railway.requests_per_second).unwrap_or(1),
+        project_interval: Span::or(Some(&railway.project_interval), Duration::from_secs(30)),
+        request_timeout: ctx.settings.request_timeout,
+    }
+}
+
+/// What goes wrong is logged by `reconcile`.
+pub fn on_error(_: Arc<ProviderAccount>, error: &ClusterError, _: Arc<Context>) -> Action {
+    tracing::warn!(%error, "reconciling an account");
+    Action::requeue(Duration::from_secs(2))
+}

@@ -1,0 +1,118 @@
+//! The handles that passes work with. All of them are given; none is global.
+
+use super::accounts::Accounts;
+use super::retries::Retries;
+use crate::agent::Agents;
+use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use crate::cluster::events::Events;
+use crate::cluster::installation::Installation;
+use crate::engine::world::Limits;
+use crate::registry::Registry;
+use futures::channel::mpsc::UnboundedSender;
+use jiff::Timestamp;
+use kube::Client;
+use kube::runtime::reflector::{ObjectRef, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the controllers take the time of day from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the process decides about the controllers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The operator's namespace.
+    pub namespace: String,
+    /// One listing of each account in so long.
+    pub observe_interval: Duration,
+    /// Deadline of one outside request.
+    pub request_timeout: Duration,
+    /// Patience with the outside.
+    pub limits: Limits,
+    /// Reconciles at once, per kind.
+    pub concurrency: u16,
+}
+
+/// What the process wants to be told, and what it tells.
+#[derive(Clone)]
+pub struct Gauge {
+    /// Whether this process may change anything outside now: it leads, provably.
+    pub may_act: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// A reconcile of a kind ended so, after so long.
+    pub reconciled: Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>,
+    /// An account stands so: its name, whether it is healthy, requests left.
+    pub account: Arc<dyn Fn(&str, bool, u64) + Send + Sync>,
+}
+
+/// Wakes objects of a kind.
+#[derive(Clone)]
+pub struct Wake {
+    /// Instances.
+    pub instances: UnboundedSender<ObjectRef<AgentInstance>>,
+    /// Templates.
+    pub templates: UnboundedSender<ObjectRef<AgentTemplate>>,
+    /// Accounts.
+    pub accounts: UnboundedSender<ObjectRef<ProviderAccount>>,
+}
+
+impl Wake {
+    /// Wakes an instance. Where nobody listens any more the process is ending.
+    pub fn instance(&self, namespace: &str, name: &str) {
+        let _ = self
+            .instances
+            .unbounded_send(ObjectRef::new(name).within(namespace));
+    }
+
+    /// Wakes a template.
+    pub fn template(&self, namespace: &str, name: &str) {
+        let _ = self
+            .templates
+            .unbounded_send(ObjectRef::new(name).within(namespace));
+    }
+
+    /// Wakes an account.
+    pub fn account(&self, name: &str) {
+        let _ = self.accounts.unbounded_send(ObjectRef::new(name));
+    }
+}
+
+/// Everything that a pass needs beside its object.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Process-wide settings.
+    pub settings: Settings,
+    /// Who we are.
+    pub installation: Installation,
+    /// The process's ears and permission.
+    pub gauge: Gauge,
+    /// The time of day.
+    pub clock: Clock,
+    /// Events.
+    pub events: Events,
+    /// Gateways and observers.
+    pub accounts: Accounts,
+    /// Image registries.
+    pub registry: Registry,
+    /// Running agents.
+    pub agents: Agents,
+    /// The outside, for gateways.
+    pub http: reqwest::Client,
+    /// Instances as last watched.
+    pub instances: Store<AgentInstance>,
+    /// Templates as last watched.
+    pub templates: Store<AgentTemplate>,
+    /// Accounts as last watched.
+    pub provider_accounts: Store<ProviderAccount>,
+    /// Faults remembered.
+    pub retries: Retries,
+    /// Ways to wake.
+    pub wake: Wake,
+}
+
+impl Context {
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,245 @@
+//! Steps carried out: each is one effect, on Kubernetes, on the provider or on the agent.
+//!
+//! What holds: nothing outside is changed unless this process provably leads at that moment; what the provider answers
+//! becomes an outcome or a fault and never an error of the pass.
+
+use super::accounts::Account;
+use super::context::Context;
+use super::pass::Hands;
+use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Slot};
+use crate::cluster::{ClusterError, finalizer, status, token};
+use crate::engine::World;
+use crate::engine::step::{Announcement, Outcome, Step};
+use crate::model::{Done, Fault, Sight};
+use crate::railway::Class;
+use jiff::Timestamp;
+use kube::api::{Api, DeleteParams, Preconditions};
+use kube::{Resource, ResourceExt};
+use secrecy::SecretString;
+use std::sync::Arc;
+
+/// The hands of one pass.
+pub struct Workshop<'a> {
+    /// Handles.
+    pub ctx: &'a Context,
+    /// The instance's account, where it is usable.
+    pub account: Option<Arc<Account>>,
+    /// The gateway token: the one on record, or the one to put on record.
+    pub token: SecretString,
+}
+
+impl Hands for Workshop<'_> {
+    type Interrupt = ClusterError;
+
+    async fn persist(
+        &mut self,
+        seen: &AgentInstance,
+        new: &AgentInstanceStatus,
+    ) -> Result<AgentInstance, ClusterError> {
+        status::write_instance(&self.ctx.client, seen, new).await
+    }
+
+    async fn enact(&mut self, world: &World, step: &Step) -> Result<Outcome, ClusterError> {
+        tracing::debug!(
+            namespace = world.instance.namespace(),
+            name = world.instance.name_any(),
+            step = step.word(),
+            "step"
+        );
+        match step {
+            Step::Hold => {
+                let held =
+                    finalizer::hold(&self.instances(world), &world.instance, FINALIZER).await?;
+                return Ok(Outcome::Held(Box::new(held.metadata)));
+            }
+            Step::LetGo => {
+                finalizer::let_go(&self.instances(world), &world.instance, FINALIZER).await?;
+                return Ok(Outcome::Done);
+            }
+            Step::MintToken => {
+                token::mint(&self.ctx.client, &world.instance, &self.token).await?;
+                return Ok(Outcome::Done);
+            }
+            Step::Expire => {
+                self.expire(world).await?;
+                return Ok(Outcome::Done);
+            }
+            Step::AskAgent { host, path } => {
+                let said = self.ctx.agents.health(host, path, &self.token).await;
+                return Ok(Outcome::AgentSaid(said));
+            }
+            _ => {}
+        }
+        Ok(self
+            .outside(world, step)
+            .await
+            .unwrap_or_else(Outcome::Faulted))
+    }
+
+    async fn announce(&mut self, about: &AgentInstance, said: &[Announcement]) {
+        for announcement in said {
+            tracing::info!(
+                namespace = about.namespace(),
+                name = about.name_any(),
+                reason = announcement.reason,
+                "{}",
+                announcement.note
+            );
+        }
+        self.ctx.events.publish(&about.object_ref(&()), said).await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ctx.now()
+    }
+}
+
+impl Workshop<'_> {
+    fn instances(&self, world: &World) -> Api<AgentInstance> {
+        Api::namespaced(
+            self.ctx.client.clone(),
+            &world.instance.namespace().unwrap_or_default(),
+        )
+    }
+
+    /// Deletes the object exactly as it was decided upon.
+    async fn expire(&self, world: &World) -> Result<(), ClusterError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: world.instance.uid(),
+                resource_version: world.instance.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        let api = self.instances(world);
+        crate::cluster::call::call(
+            "deleting an expired instance",
+            api.delete(&world.instance.name_any(), &params),
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn outside(&self, world: &World, step: &Step) -> Done<Outcome> {
+        let Some(account) = &self.account else {
+            return Err(Fault::Transient {
+                message: "the account is not usable now".into(),
+            });
+        };
+        if !(self.ctx.gauge.may_act)() {
+            return Err(Fault::Transient {
+                message: "this process does not lead".into(),
+            });
+        }
+        let railway = &account.gateway;
+        match step {
+            Step::Search => Ok(Outcome::Searched(account.search().await?)),
+            Step::Look { project } => Ok(Outcome::Looked(look(account, project).await?)),
+            Step::CreateProject { name, marker } => {
+                let made = railway.create_project(name, marker).await?;
+                Ok(Outcome::ProjectMade {
+                    project: made.project,
+                    environment: made.environment,
+                })
+            }
+            Step::CreateService {
+                project,
+                environment,
+                name,
+            } => Ok(Outcome::Made {
+                id: railway.create_service(project, environment, name).await?,
+            }),
+            Step::CreateVolume {
+                project,
+                environment,
+                service,
+                mount,
+            } => Ok(Outcome::Made {
+                id: railway
+                    .create_volume(project, environment, service, mount)
+                    .await?,
+            }),
+            Step::CreateDomain {
+                environment,
+                service,
+                port,
+            } => Ok(Outcome::DomainMade(
+                railway.create_domain(environment, service, *port).await?,
+            )),
+            Step::Configure {
+                environment,
+                service,
+                volume,
+                composed,
+                attempt,
+                retired,
+            } => {
+                let wanted = composed.for_attempt(*attempt);
+                railway
+                    .configure(environment, service, volume.as_deref(), &wanted, retired)
+                    .await?;
+                Ok(Outcome::Done)
+            }
+            Step::Compare {
+                environment,
+                service,
+                composed,
+                attempt,
+            } => {
+                let wanted = composed.for_attempt(*attempt);
+                Ok(Outcome::Compared(
+                    railway.drift(environment, service, &wanted).await?,
+                ))
+            }
+            Step::Deploy {
+                environment,
+                service,
+            } => {
+                railway.deploy(environment, service).await?;
+                Ok(Outcome::Done)
+            }
+            Step::Stop { deployment } => {
+                railway.stop(deployment).await?;
+                Ok(Outcome::Done)
+            }
+            Step::Delete { slot, id, .. } => {
+                tracing::info!(
+                    namespace = world.instance.namespace(),
+                    name = world.instance.name_any(),
+                    %slot,
+                    id,
+                    "taking back"
+                );
+                match slot {
+                    Slot::Project => railway.delete_project(id).await?,
+                    Slot::Service => railway.delete_service(id).await?,
+                    Slot::Volume => railway.delete_volume(id).await?,
+                    Slot::Domain => railway.delete_domain(id).await?,
+                    Slot::Environment | Slot::Configuration => {}
+                }
+                Ok(Outcome::Done)
+            }
+            Step::Hold | Step::MintToken | Step::AskAgent { .. } | Step::LetGo | Step::Expire => {
+                Ok(Outcome::Done)
+            }
+        }
+    }
+}
+
+/// Reads one project. Where the provider will not say whether it exists, the whole account decides
+/// (`facts/railway.md` 1.5: a deleted project and a foreign one are refused alike).
+async fn look(account: &Account, project: &str) -> Done<Sight<crate::model::Home>> {
+    match account.gateway.look(project, Class::User).await {
+        Err(Fault::Denied { .. }) => {
+            let listing = account.search().await?;
+            let found = listing.homes.into_iter().find(|home| home.id == project);
+            Ok(found.map_or(
+                Sight::Absent {
+                    begun: listing.begun,
+                },
+                Sight::Seen,
+            ))
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,440 @@
+//! AgentInstance: what a pass needs is gathered here, fresh from the API server, and handed to the pass.
+
+use super::accounts::Account;
+use super::context::Context;
+use super::enact::Workshop;
+use super::pass::{End, pass};
+use crate::api::instance::OperatingMode;
+use crate::api::template::AgentTemplateSpec;
+use crate::api::text::Span;
+use crate::api::{
+    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, ProviderAccount, Slot, SlotState,
+};
+use crate::cluster::call::find;
+use crate::cluster::{ClusterError, token, values};
+use crate::engine::account as account_rules;
+use crate::engine::compose::{Seal, compose, revision, sources};
+use crate::engine::rollout;
+use crate::engine::world::{
+    AccountRoom, AccountView, Desired, Outside, RolloutTurn, TemplateReady, TemplateView, World,
+};
+use crate::model::Turn;
+use crate::railway::{Class, Gate};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use kube::api::Api;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use secrecy::SecretString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Reconciles one instance.
+pub async fn reconcile(
+    instance: Arc<AgentInstance>,
+    ctx: Arc<Context>,
+) -> Result<Action, ClusterError> {
+    let begun = Instant::now();
+    let uid = instance.uid().unwrap_or_default();
+    let result = run(&instance, &ctx).await;
+    let (outcome, action) = match &result {
+        Ok(Some((end, about))) => finished(&ctx, &uid, end, about),
+        Ok(None) => ("waiting", Action::await_change()),
+        // Somebody was faster, or it is gone: the watch brings what is true now.
+        Err(ClusterError::Stale { .. }) => ("stale", Action::requeue(Duration::from_millis(50))),
+        Err(ClusterError::Gone { .. }) => ("gone", Action::await_change()),
+        Err(_) => ("error", Action::requeue(Duration::from_secs(2))),
+    };
+    (ctx.gauge.reconciled)("AgentInstance", outcome, begun.elapsed());
+    match result {
+        Err(error @ (ClusterError::Slow { .. } | ClusterError::Failed { .. })) => {
+            tracing::warn!(namespace = instance.namespace(), name = instance.name_any(), %error, "pass failed");
+            Ok(action)
+        }
+        _ => Ok(action),
+    }
+}
+
+fn finished(ctx: &Context, uid: &str, end: &End, about: &str) -> (&'static str, Action) {
+    let now = ctx.now();
+    if let Some(fault) = &end.fault {
+        let until = ctx.retries.failed(uid, about, fault, now);
+        return ("fault", Action::requeue(until_then(until, now)));
+    }
+    // A pass that took no step proves nothing about an earlier fault.
+    if end.steps > 0 {
+        ctx.retries.clear(uid);
+    }
+    let action = end.wake.map_or_else(Action::await_change, |wake| {
+        Action::requeue(until_then(wake, now))
+    });
+    (
+        if end.steps > 0 {
+            "changed"
+        } else {
+            "unchanged"
+        },
+        action,
+    )
+}
+
+fn until_then(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now))
+        .unwrap_or(Duration::ZERO)
+        .max(Duration::from_millis(5))
+}
+
+/// One pass. `None`: something that a pass needs is not known yet, and will wake the instance.
+async fn run(
+    watched: &AgentInstance,
+    ctx: &Arc<Context>,
+) -> Result<Option<(End, String)>, ClusterError> {
+    let api: Api<AgentInstance> =
+        Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
+    let Some(instance) = find("reading the instance", api.get_opt(&watched.name_any())).await?
+    else {
+        ctx.retries.clear(&watched.uid().unwrap_or_default());
+        return Ok(None);
+    };
+    let Some((world, hands)) = gather(ctx, instance).await? else {
+        return Ok(None);
+    };
+    let about = about(&world);
+    let mut hands = hands;
+    Ok(Some((pass(&mut hands, world).await?, about)))
+}
+
+/// Names what a pass tries: a fault of one try says nothing about another.
+fn about(world: &World) -> String {
+    let meta = &world.instance.metadata;
+    let key = match &world.desired {
+        Desired::Composed(composed) => composed.key.as_str(),
+        _ => "",
+    };
+    format!(
+        "{:?} {} {} {key} {:?}",
+        meta.generation,
+        world.deleting(),
+        world
+            .instance
+            .annotations()
+            .get(ABANDON_ANNOTATION)
+            .map_or("", String::as_str),
+        std::mem::discriminant(&world.account),
+    )
+}
+
+/// Everything that a decision about the instance depends on.
+async fn gather<'a>(
+    ctx: &'a Arc<Context>,
+    instance: AgentInstance,
+) -> Result<Option<(World, Workshop<'a>)>, ClusterError> {
+    let now = ctx.now();
+    let (uid, namespace) = (
+        instance.uid().unwrap_or_default(),
+        instance.namespace().unwrap_or_default(),
+    );
+    let Some((view, account)) = account(ctx, &instance, now).await? else {
+        return Ok(None);
+    };
+    let on_record = if instance.metadata.deletion_timestamp.is_some() {
+        None
+    } else {
+        token::read(&ctx.client, &instance).await?
+    };
+    let has_token = on_record.is_some();
+    let token = on_record.unwrap_or_else(|| SecretString::from(fresh_token()));
+    let (template, desired) = if instance.metadata.deletion_timestamp.is_some() {
+        (TemplateView::Missing, Desired::Unknown)
+    } else {
+        template(ctx, &instance, &token).await?
+    };
+    let project = instance.status.as_ref().and_then(|status| {
+        status
+            .external
+            .iter()
+            .find(|entry| entry.slot == Slot::Project)?
+            .id
+            .clone()
+    });
+    let (listing, homes) = account
+        .as_ref()
+        .map(|account| account.seen(&uid, project.as_deref()))
+        .unwrap_or_default();
+    let mut world = World {
+        now,
+        limits: ctx.settings.limits,
+        installation: ctx.installation.id.clone(),
+        instance,
+        account: view,
+        template,
+        token: has_token,
+        desired,
+        outside: Outside {
+            listing,
+            homes,
+            ..Outside::default()
+        },
+        agent: None,
+        drift: None,
+        stopped: false,
+        untried: BTreeSet::new(),
+        fault: None,
+        patience: None,
+    };
+    world.patience = ctx.retries.patience(&uid, &about(&world));
+    tracing::trace!(namespace, uid, "gathered");
+    Ok(Some((
+        world,
+        Workshop {
+            ctx,
+            account,
+            token,
+        },
+    )))
+}
+
+fn fresh_token() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+type AccountSeen = (AccountView, Option<Arc<Account>>);
+
+/// The account as this instance may use it. `None`: it exists and was not set up yet; its set-up wakes the instance.
+async fn account(
+    ctx: &Arc<Context>,
+    instance: &AgentInstance,
+    now: Timestamp,
+) -> Result<Option<AccountSeen>, ClusterError> {
+    let name = instance.spec.account_ref.name.as_str();
+    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
+        return Ok(Some((AccountView::NotAvailable, None)));
+    };
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
+        return Ok(Some((AccountView::NotAvailable, None)));
+    }
+    let Some(account) = ctx.accounts.get(name) else {
+        return Ok(None);
+    };
+    if let Err(message) = account.usable() {
+        return Ok(Some((AccountView::NotReady { message }, None)));
+    }
+    if account.outage().is_some() {
+        return Ok(Some((AccountView::Unreachable, None)));
+    }
+    let project_turn = turn(&account, instance, Slot::Project, Gate::Projects, now);
+    let volume_turn = match project_turn {
+        Turn::Now => turn(&account, instance, Slot::Volume, Gate::Volumes, now),
+        Turn::At { .. } => Turn::Now,
+    };
+    let room = AccountRoom {
+        projects: account.ours(&ctx.installation.id).unwrap_or(0),
+        max_projects: account.max_projects,
+        project_turn,
+        volume_turn,
+    };
+    Ok(Some((AccountView::Ready(room), Some(account))))
+}
+
+/// The instance's turn at a gate, asked for only where the instance would go through it.
+fn turn(
+    account: &Account,
+    instance: &AgentInstance,
+    slot: Slot,
+    gate: Gate,
+    now: Timestamp,
+) -> Turn {
+    let status = instance.status.as_ref();
+    let entry = status.and_then(|status| status.external.iter().find(|entry| entry.slot == slot));
+    let exists = entry.is_some_and(|entry| entry.state != SlotState::Planned);
+    let wants = match slot {
+        // Whether there is a volume at all only the template knows; an entry says that there is.
+        Slot::Volume => entry.is_some(),
+        _ => instance.spec.operating_mode == OperatingMode::Running,
+    };
+    if exists || !wants || instance.metadata.deletion_timestamp.is_some() {
+        return Turn::Now;
+    }
+    let waiting_since = instance
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map_or(now, |time| time.0);
+    let order = (Class::User as u8, waiting_since);
+    account
+        .gateway
+        .turn(gate, &instance.uid().unwrap_or_default(), order)
+}
+
+/// Whether a namespace may use an account. Its labels are read only where a selector asks for them.
+async fn allowed(
+    ctx: &Context,
+    object: &ProviderAccount,
+    namespace: &str,
+) -> Result<bool, ClusterError> {
+    if account_rules::allows(object, namespace, &BTreeMap::new()) {
+        return Ok(true);
+    }
+    if object
+        .spec
+        .allowed_namespaces
+        .as_ref()
+        .is_none_or(|allowed| allowed.selector.is_none())
+    {
+        return Ok(false);
+    }
+    let api: Api<Namespace> = Api::all(ctx.client.clone());
+    let labels = find("reading the namespace", api.get_opt(namespace))
+        .await?
+        .and_then(|found| found.metadata.labels);
+    Ok(account_rules::allows(
+        object,
+        namespace,
+        &labels.unwrap_or_default(),
+    ))
+}
+
+/// The template as it can be used now, and what a deployment would be made from.
+async fn template(
+    ctx: &Context,
+    instance: &AgentInstance,
+    token: &SecretString,
+) -> Result<(TemplateView, Desired), ClusterError> {
+    let namespace = instance.namespace().unwrap_or_default();
+    let reference = ObjectRef::<AgentTemplate>::new(instance.spec.template_ref.name.as_str())
+        .within(&namespace);
+    let Some(template) = ctx.templates.get(&reference) else {
+        return Ok((TemplateView::Missing, Desired::Unknown));
+    };
+    let status = template.status.clone().unwrap_or_default();
+    let current = status.observed_generation == template.metadata.generation;
+    let (Some(image), Some(named), true) = (status.image.clone(), status.revision.clone(), current)
+    else {
+        return Ok((
+            TemplateView::NotReady {
+                stalled: false,
+                message: "it was just changed and is being looked at".into(),
+            },
+            Desired::Unknown,
+        ));
+    };
+    if let Some(ready) = crate::api::condition::find(&status.conditions, "Ready")
+        .filter(|ready| ready.status != "True")
+    {
+        let stalled = crate::api::condition::is_true(&status.conditions, "Stalled");
+        return Ok((
+            TemplateView::NotReady {
+                stalled,
+                message: ready.message.clone(),
+            },
+            Desired::Unknown,
+        ));
+    }
+    let mut wanted = sources(Some(&template.spec.runtime), &template.spec.env);
+    wanted.extend(sources(None, &instance.spec.env));
+    let values = values::read(&ctx.client, &namespace, &wanted).await?;
+    // The template's own controller must have seen the same values: a change rolls out in its turn.
+    match same_revision(
+        &ctx.installation.seal,
+        &template.spec,
+        &image.digest,
+        &values,
+        &named,
+    ) {
+        Ok(true) => {}
+        Ok(false) => {
+            ctx.wake.template(&namespace, &template.name_any());
+            let message =
+                "a value that it refers to was just changed and is being looked at".into();
+            return Ok((
+                TemplateView::NotReady {
+                    stalled: false,
+                    message,
+                },
+                Desired::Unknown,
+            ));
+        }
+        Err(broken) => {
+            ctx.wake.template(&namespace, &template.name_any());
+            return Ok((
+                TemplateView::NotReady {
+                    stalled: true,
+                    message: broken.message,
+                },
+                Desired::Unknown,
+            ));
+        }
+    }
+    let desired = match compose(
+        &ctx.installation.seal,
+        &template.spec,
+        &image.digest,
+        &instance.spec.env,
+        &values,
+        token,
+    ) {
+        Ok(composed) => Desired::Composed(composed),
+        Err(broken) => Desired::Broken {
+            reason: broken.reason,
+            message: broken.message,
+        },
+    };
+    let runtime = &template.spec.runtime;
+    let runs = instance
+        .status
+        .as_ref()
+        .and_then(|status| status.template_revision.as_ref());
+    let ready = TemplateReady {
+        turn: if runs.is_none_or(|runs| runs == &named) {
+            RolloutTurn::Yes
+        } else {
+            rollout_turn(ctx, &template, &named, instance)
+        },
+        revision: named,
+        image,
+        health_path: runtime.contract.health.0.clone(),
+        startup_deadline: SignedDuration::try_from(Span::or(
+            Some(&runtime.startup_deadline),
+            Duration::from_secs(900),
+        ))
+        .unwrap_or(SignedDuration::from_mins(15)),
+        port: runtime.port.and_then(|port| u16::try_from(port).ok()),
+        volume_mount: runtime
+            .volume
+            .as_ref()
+            .map(|volume| volume.mount_path.0.clone()),
+    };
+    Ok((TemplateView::Ready(ready), desired))
+}
+
+fn same_revision(
+    seal: &Seal,
+    spec: &AgentTemplateSpec,
+    digest: &str,
+    values: &crate::engine::compose::Values,
+    named: &str,
+) -> Result<bool, crate::engine::compose::Broken> {
+    Ok(revision(seal, spec, digest, values)? == named)
+}
+
+fn rollout_turn(
+    ctx: &Context,
+    template: &AgentTemplate,
+    revision: &str,
+    instance: &AgentInstance,
+) -> RolloutTurn {
+    let all = ctx.instances.state();
+    let members = rollout::members(template, all.iter().map(AsRef::as_ref));
+    let standing = rollout::standing(&template.spec.rollout, revision, &members, ctx.now());
+    rollout::turn(&standing, &instance.name_any())
+}
+
+/// What goes wrong here is logged by `reconcile`; what is left is asked for again soon.
+pub fn on_error(_: Arc<AgentInstance>, error: &ClusterError, _: Arc<Context>) -> Action {
+    tracing::warn!(%error, "reconciling an instance");
+    Action::requeue(Duration::from_secs(2))
+}

@@ -1,0 +1,117 @@
+//! One pass over one instance: plan, write down what must be known first, enact one step, take in what came of it, and
+//! again, until there is nothing to do now.
+//!
+//! What holds: a step that changes something outside is taken only after its intent has been written with the
+//! resourceVersion that was read; every write of the status goes through `persist`; whatever interrupts, the next pass
+//! begins from what is on record. Generic over [`Hands`], so that the same loop runs against a simulated world in tests.
+
+use crate::api::{AgentInstance, AgentInstanceStatus};
+use crate::engine::step::{Announcement, Outcome, Plan, Step};
+use crate::engine::{World, absorb, ledger, plan, report};
+use crate::model::Fault;
+use jiff::Timestamp;
+use std::future::Future;
+
+/// Most steps of one pass: far more than any sequence has, so that a mistake here spins no provider.
+const MOST_STEPS: usize = 40;
+
+/// Carries out what a pass decides.
+pub trait Hands {
+    /// What ends a pass early; the object is read anew.
+    type Interrupt;
+
+    /// Writes the status over what the world's object was read as. The answer is the object as written.
+    fn persist(
+        &mut self,
+        seen: &AgentInstance,
+        status: &AgentInstanceStatus,
+    ) -> impl Future<Output = Result<AgentInstance, Self::Interrupt>> + Send;
+
+    /// Carries out one step.
+    fn enact(
+        &mut self,
+        world: &World,
+        step: &Step,
+    ) -> impl Future<Output = Result<Outcome, Self::Interrupt>> + Send;
+
+    /// Tells people.
+    fn announce(
+        &mut self,
+        about: &AgentInstance,
+        said: &[Announcement],
+    ) -> impl Future<Output = ()> + Send;
+
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// How a pass ended.
+#[derive(Debug, Default)]
+pub struct End {
+    /// When to come again by itself.
+    pub wake: Option<Timestamp>,
+    /// The fault that ended it.
+    pub fault: Option<Fault>,
+    /// Steps taken.
+    pub steps: usize,
+}
+
+/// Runs one pass.
+pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::Interrupt> {
+    // What the API server has, against what the pass knows by now.
+    let mut written = world.instance.clone();
+    for steps in 0..MOST_STEPS {
+        let Plan {
+            status,
+            step,
+            wake,
+            untried,
+            announcements,
+        } = plan(&world);
+        let on_record = written.status.clone().unwrap_or_default();
+        let due = match &step {
+            None => true,
+            Some(step) => step.intends().is_some_and(|slot| {
+                ledger::entry(&on_record, slot) != ledger::entry(&status, slot)
+            }),
+        };
+        let mut said = announcements;
+        if due && status != on_record {
+            written.metadata = world.instance.metadata.clone();
+            written = hands.persist(&written, &status).await?;
+            world.instance.metadata = written.metadata.clone();
+            said.extend(report::transitions(
+                &on_record.conditions,
+                &status.conditions,
+            ));
+        }
+        if !said.is_empty() {
+            hands.announce(&world.instance, &said).await;
+        }
+        world.instance.status = Some(status);
+        world.untried = untried;
+        let Some(step) = step else {
+            return Ok(End {
+                wake,
+                fault: world.fault,
+                steps,
+            });
+        };
+        let last = matches!(step, Step::LetGo | Step::Expire);
+        let outcome = hands.enact(&world, &step).await?;
+        if last {
+            return Ok(End {
+                steps: steps + 1,
+                ..End::default()
+            });
+        }
+        world = absorb(world, &step, outcome, hands.now());
+    }
+    Ok(End {
+        wake: None,
+        fault: Some(Fault::Bug {
+            message: format!("a pass did not come to rest within {MOST_STEPS} steps"),
+        }),
+        steps: MOST_STEPS,
+    })
+}

@@ -1,0 +1,97 @@
+//! Notices changes of what specs refer to: Secrets, ConfigMaps, and the credentials of accounts.
+//!
+//! What holds: each object that is referred to is read once an interval, by name, however many refer to it; nothing is
+//! listed or watched, so that the controller could not enumerate a cluster's Secrets if it wanted to
+//! (`facts/reliability.md` 6.2). Deliberately absent: the values, which are read by those who use them.
+
+use super::context::Context;
+use crate::cluster::values::read_one;
+use crate::engine::compose::{Source, sources};
+use kube::ResourceExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Dependent {
+    Instance(String, String),
+    Template(String, String),
+    Account(String),
+}
+
+/// Runs until the process ends.
+pub async fn watch(ctx: Arc<Context>) {
+    let mut versions: BTreeMap<(String, Source), Option<String>> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(ctx.settings.observe_interval).await;
+        let wanted = wanted(&ctx);
+        versions.retain(|source, _| wanted.contains_key(source));
+        for ((namespace, source), dependents) in wanted {
+            let version = match read_one(&ctx.client, &namespace, &source).await {
+                Ok(found) => found.map(|(version, _)| version),
+                // Not known is not changed.
+                Err(_) => continue,
+            };
+            let before = versions.insert((namespace, source), version.clone());
+            if before.is_some_and(|before| before != version) {
+                for dependent in dependents {
+                    match dependent {
+                        Dependent::Instance(namespace, name) => {
+                            ctx.wake.instance(&namespace, &name)
+                        }
+                        Dependent::Template(namespace, name) => {
+                            ctx.wake.template(&namespace, &name)
+                        }
+                        Dependent::Account(name) => ctx.wake.account(&name),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every object referred to, with those who refer to it.
+fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
+    let mut wanted: BTreeMap<(String, Source), BTreeSet<Dependent>> = BTreeMap::new();
+    for template in ctx.templates.state() {
+        let (namespace, name) = (
+            template.namespace().unwrap_or_default(),
+            template.name_any(),
+        );
+        for source in sources(Some(&template.spec.runtime), &template.spec.env) {
+            let dependent = Dependent::Template(namespace.clone(), name.clone());
+            wanted
+                .entry((namespace.clone(), source))
+                .or_default()
+                .insert(dependent);
+        }
+    }
+    for instance in ctx.instances.state() {
+        let (namespace, name) = (
+            instance.namespace().unwrap_or_default(),
+            instance.name_any(),
+        );
+        for source in sources(None, &instance.spec.env) {
+            let dependent = Dependent::Instance(namespace.clone(), name.clone());
+            wanted
+                .entry((namespace.clone(), source))
+                .or_default()
+                .insert(dependent);
+        }
+    }
+    for account in ctx.provider_accounts.state() {
+        for reference in account
+            .spec
+            .railway
+            .iter()
+            .flat_map(|railway| &railway.token_secret_refs)
+        {
+            let source = Source::Secret(reference.name.0.clone());
+            let dependent = Dependent::Account(account.name_any());
+            wanted
+                .entry((ctx.settings.namespace.clone(), source))
+                .or_default()
+                .insert(dependent);
+        }
+    }
+    wanted
+}

@@ -1,0 +1,127 @@
+//! AgentTemplate: its image's digest, its revision, and where its rollout stands. The instances do the rest.
+
+use super::context::Context;
+use crate::api::template::{AgentTemplateSpec, ResolvedImage};
+use crate::api::{AgentTemplate, AgentTemplateStatus};
+use crate::cluster::{ClusterError, status, values};
+use crate::engine::compose::{Values, by_digest, registry, revision, sources};
+use crate::engine::rollout;
+use crate::engine::template::{Resolution, status as conclude};
+use kube::ResourceExt;
+use kube::api::Api;
+use kube::runtime::controller::Action;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Reconciles one template.
+pub async fn reconcile(
+    template: Arc<AgentTemplate>,
+    ctx: Arc<Context>,
+) -> Result<Action, ClusterError> {
+    let begun = Instant::now();
+    let result = run(&template, &ctx).await;
+    let (outcome, action) = match result {
+        Ok(action) => ("done", action),
+        Err(ClusterError::Stale { .. }) => ("stale", Action::requeue(Duration::from_millis(50))),
+        Err(ClusterError::Gone { .. }) => ("gone", Action::await_change()),
+        Err(error) => {
+            tracing::warn!(namespace = template.namespace(), name = template.name_any(), %error, "pass failed");
+            ("error", Action::requeue(Duration::from_secs(2)))
+        }
+    };
+    (ctx.gauge.reconciled)("AgentTemplate", outcome, begun.elapsed());
+    Ok(action)
+}
+
+async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterError> {
+    let namespace = watched.namespace().unwrap_or_default();
+    let api: Api<AgentTemplate> = Api::namespaced(ctx.client.clone(), &namespace);
+    let Some(template) =
+        crate::cluster::call::find("reading the template", api.get_opt(&watched.name_any()))
+            .await?
+    else {
+        return Ok(Action::await_change());
+    };
+    if template.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let values = values::read(
+        &ctx.client,
+        &namespace,
+        &sources(Some(&template.spec.runtime), &template.spec.env),
+    )
+    .await?;
+    let old = template.status.clone().unwrap_or_default();
+    let resolution = resolve(ctx, &template.spec, &old, &values).await;
+    let all = ctx.instances.state();
+    let members = rollout::members(&template, all.iter().map(AsRef::as_ref));
+    let (named, again) = match &resolution {
+        Resolution::Known { revision, .. } => (revision.clone(), None),
+        Resolution::Broken(_) => (
+            old.revision.clone().unwrap_or_default(),
+            Some(Duration::from_secs(60)),
+        ),
+        Resolution::Registry(_) => (
+            old.revision.clone().unwrap_or_default(),
+            Some(Duration::from_secs(30)),
+        ),
+    };
+    let now = ctx.now();
+    let standing = rollout::standing(&template.spec.rollout, &named, &members, now);
+    let new = conclude(&template, &resolution, &standing, now);
+    if template.status.as_ref() != Some(&new) {
+        status::write_template(&ctx.client, &template, &new).await?;
+    }
+    // Those whose turn it now is do not see each other: they are woken.
+    for name in &standing.turn {
+        ctx.wake.instance(&namespace, name);
+    }
+    let deadline = standing
+        .deadline
+        .and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let again = [again, deadline.map(|wait| wait + Duration::from_millis(10))]
+        .into_iter()
+        .flatten()
+        .min();
+    Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// The image's digest and the revision. A tag is asked for once for each image that the spec names: when it moves, a
+/// running fleet does not.
+async fn resolve(
+    ctx: &Context,
+    spec: &AgentTemplateSpec,
+    old: &AgentTemplateStatus,
+    values: &Values,
+) -> Resolution {
+    let requested = spec.runtime.image.as_str();
+    let credentials = match registry(&spec.runtime, values) {
+        Ok(credentials) => credentials,
+        Err(broken) => return Resolution::Broken(broken),
+    };
+    let known = old
+        .image
+        .clone()
+        .filter(|image| image.requested == requested);
+    let image = match known {
+        Some(image) => image,
+        None => match ctx.registry.digest(requested, credentials.as_ref()).await {
+            Ok(digest) => ResolvedImage {
+                requested: requested.to_owned(),
+                digest,
+            },
+            Err(fault) => return Resolution::Registry(fault),
+        },
+    };
+    tracing::trace!(image = by_digest(requested, &image.digest), "resolved");
+    match revision(&ctx.installation.seal, spec, &image.digest, values) {
+        Ok(revision) => Resolution::Known { image, revision },
+        Err(broken) => Resolution::Broken(broken),
+    }
+}
+
+/// What goes wrong is logged by `reconcile`.
+pub fn on_error(_: Arc<AgentTemplate>, error: &ClusterError, _: Arc<Context>) -> Action {
+    tracing::warn!(%error, "reconciling a template");
+    Action::requeue(Duration::from_secs(2))
+}

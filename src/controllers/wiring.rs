@@ -1,0 +1,166 @@
+//! Which watch wakes whom.
+//!
+//! An instance is woken by its own changes, by its template's revision and rollout, by its account's spec, by what an
+//! observer saw of it, and by a value that it refers to. Nothing wakes everybody at an interval.
+
+use super::context::Context;
+use super::{account, instance, sources, template};
+use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use futures::StreamExt;
+use futures::channel::mpsc::UnboundedReceiver;
+use kube::api::Api;
+use kube::runtime::controller::{self, Controller};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, ResourceExt};
+use std::future::Future;
+use std::sync::Arc;
+
+/// Receivers of `Wake`.
+pub struct Woken {
+    /// Instances.
+    pub instances: UnboundedReceiver<ObjectRef<AgentInstance>>,
+    /// Templates.
+    pub templates: UnboundedReceiver<ObjectRef<AgentTemplate>>,
+    /// Accounts.
+    pub accounts: UnboundedReceiver<ObjectRef<ProviderAccount>>,
+}
+
+/// The three controllers before they run, with the stores that everyone reads.
+pub struct Controllers {
+    instances: Controller<AgentInstance>,
+    templates: Controller<AgentTemplate>,
+    accounts: Controller<ProviderAccount>,
+}
+
+impl Controllers {
+    /// Prepares the watches; nothing is sent before `run`.
+    pub fn new(client: &Client) -> Controllers {
+        Controllers {
+            instances: prepare(client),
+            templates: prepare(client),
+            accounts: prepare(client),
+        }
+    }
+
+    /// The watched objects: instances, templates, accounts.
+    pub fn stores(
+        &self,
+    ) -> (
+        Store<AgentInstance>,
+        Store<AgentTemplate>,
+        Store<ProviderAccount>,
+    ) {
+        (
+            self.instances.store(),
+            self.templates.store(),
+            self.accounts.store(),
+        )
+    }
+
+    /// Runs until `stop`; passes that are under way come to their end.
+    pub async fn run<S>(self, ctx: Arc<Context>, woken: Woken, stop: S)
+    where
+        S: Future<Output = ()> + Send + Sync + Clone + 'static,
+    {
+        let config = || controller::Config::default().concurrency(ctx.settings.concurrency);
+        let (of_template, of_account) = (Arc::clone(&ctx), Arc::clone(&ctx));
+        let every = watcher::Config::default;
+        let instances = self
+            .instances
+            .with_config(config())
+            .watches(
+                Api::<AgentTemplate>::all(ctx.client.clone()),
+                every(),
+                move |template| followers(&of_template, &template),
+            )
+            .watches(
+                Api::<ProviderAccount>::all(ctx.client.clone()),
+                every(),
+                move |account| users(&of_account, &account.name_any()),
+            )
+            .reconcile_on(woken.instances)
+            .graceful_shutdown_on(stop.clone())
+            .run(instance::reconcile, instance::on_error, Arc::clone(&ctx));
+        let templates = self
+            .templates
+            .with_config(config())
+            .watches(
+                Api::<AgentInstance>::all(ctx.client.clone()),
+                every(),
+                |instance| {
+                    let name = instance.spec.template_ref.name.as_str();
+                    instance
+                        .namespace()
+                        .map(|namespace| ObjectRef::new(name).within(&namespace))
+                },
+            )
+            .reconcile_on(woken.templates)
+            .graceful_shutdown_on(stop.clone())
+            .run(template::reconcile, template::on_error, Arc::clone(&ctx));
+        let accounts = self
+            .accounts
+            .with_config(config())
+            .reconcile_on(woken.accounts)
+            .graceful_shutdown_on(stop)
+            .run(account::reconcile, account::on_error, Arc::clone(&ctx));
+        let all = async {
+            futures::join!(
+                instances.for_each(drop_result),
+                templates.for_each(drop_result),
+                accounts.for_each(drop_result)
+            )
+        };
+        tokio::select! {
+            _ = all => {}
+            () = sources::watch(Arc::clone(&ctx)) => {}
+        }
+    }
+}
+
+/// A controller over its own watch, whose objects are kept without what nobody here reads: who manages which field is
+/// half of an object's memory.
+fn prepare<K>(client: &Client) -> Controller<K>
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let (reader, writer) = reflector::store::<K>();
+    let objects = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .modify(|object| object.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .touched_objects();
+    Controller::for_stream(objects, reader)
+}
+
+/// What a pass has to say it has said itself.
+async fn drop_result<T, E: std::fmt::Display>(result: Result<T, E>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "controller");
+    }
+}
+
+fn followers(ctx: &Context, template: &AgentTemplate) -> Vec<ObjectRef<AgentInstance>> {
+    let (name, namespace) = (template.name_any(), template.namespace());
+    ctx.instances
+        .state()
+        .iter()
+        .filter(|one| one.namespace() == namespace && one.spec.template_ref.name.as_str() == name)
+        .map(|one| ObjectRef::from_obj(one.as_ref()))
+        .collect()
+}
+
+fn users(ctx: &Context, account: &str) -> Vec<ObjectRef<AgentInstance>> {
+    ctx.instances
+        .state()
+        .iter()
+        .filter(|one| one.spec.account_ref.name.as_str() == account)
+        .map(|one| ObjectRef::from_obj(one.as_ref()))
+        .collect()
+}

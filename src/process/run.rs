@@ -1,0 +1,209 @@
+//! `yardmaster run`: the parts put together, from the command line's settings to the end of the process.
+//!
+//! What holds: the controllers run only while this process leads; when leadership is lost the process ends at once,
+//! because whoever leads now must not meet it; at a graceful end passes come to their end first, and the Lease is freed
+//! last. Deliberately absent: anything that a part could do itself.
+
+use super::config::Config;
+use super::lease::Seat;
+use super::metrics::Metrics;
+use super::probes::{Probes, listen};
+use super::shutdown::Shutdown;
+use crate::agent::Agents;
+use crate::cluster::events::Events;
+use crate::cluster::installation::establish;
+use crate::controllers::context::{Context, Gauge, Settings, Wake};
+use crate::controllers::{Controllers, Woken};
+use crate::engine::world::Limits;
+use crate::registry::Registry;
+use futures::FutureExt;
+use futures::channel::mpsc::unbounded;
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Why the process could not go on, for the one who reads its last line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RunError(String);
+
+fn because<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> RunError {
+    move |error| RunError(format!("{what}: {error}"))
+}
+
+/// Runs until asked to end, or until leadership is lost.
+///
+/// # Errors
+/// [`RunError`] where something that the process cannot do without is not to be had.
+pub async fn run(config: Config) -> Result<(), RunError> {
+    let shutdown =
+        Shutdown::on_signals(config.shutdown_deadline).map_err(because("signal handlers"))?;
+    let listener = listen(config.listen).await.map_err(because("probes"))?;
+    let probes = Probes::default();
+    let metrics = probes.metrics.clone();
+    probes
+        .readiness
+        .lacks("start", "connecting to the API server");
+    let served = tokio::spawn(probes.clone().serve(listener, shutdown.clone()));
+    let client = connect().await?;
+    let limit = config.lease.duration * 4;
+    let heartbeat = probes.liveness.watch("lease", limit, Instant::now());
+    let seat = Seat::campaign(client.clone(), &config.namespace, &config.lease, heartbeat);
+    probes.readiness.arrived("start");
+    tracing::info!(identity = config.lease.identity, "waiting to lead");
+    tokio::select! {
+        won = seat.won() => { won.map_err(because("leader election"))?; }
+        () = shutdown.asked() => {
+            seat.release().await;
+            return Ok(());
+        }
+    }
+    metrics.leader(true);
+    tracing::info!(identity = config.lease.identity, "leading");
+    let led = lead(
+        &config,
+        client,
+        &seat,
+        &probes,
+        metrics.clone(),
+        shutdown.clone(),
+    );
+    tokio::select! {
+        done = led => done?,
+        loss = seat.lost() => {
+            metrics.leader(false);
+            return Err(RunError(format!("no longer leading: {loss}; ending so that nothing is done twice")));
+        }
+    }
+    metrics.leader(false);
+    seat.release().await;
+    served.abort();
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn connect() -> Result<Client, RunError> {
+    let mut config = kube::Config::infer()
+        .await
+        .map_err(because("finding the API server"))?;
+    // Every call has a deadline and a next pass; the client's own retries would hide both (`facts/kube-rs.md` 5).
+    config.default_retry = false;
+    Client::try_from(config).map_err(because("connecting to the API server"))
+}
+
+async fn lead(
+    config: &Config,
+    client: Client,
+    seat: &Seat,
+    probes: &Probes,
+    metrics: Metrics,
+    shutdown: Shutdown,
+) -> Result<(), RunError> {
+    let installation = establish(&client, &config.namespace, random_bytes())
+        .await
+        .map_err(because("installation"))?;
+    let controllers = Controllers::new(&client);
+    let (instances, templates, provider_accounts) = controllers.stores();
+    let (wake, woken) = channels();
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .https_only(true)
+        .build()
+        .map_err(because("HTTPS client"))?;
+    let context = Arc::new(Context {
+        events: Events::new(client.clone(), Some(config.lease.identity.clone())),
+        registry: Registry::new(config.request_timeout.min(Duration::from_secs(30)), None),
+        agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
+            .map_err(because("HTTPS client"))?,
+        gauge: gauge(seat, metrics),
+        clock: Arc::new(now),
+        accounts: Default::default(),
+        retries: Default::default(),
+        settings: settings(config),
+        client,
+        installation,
+        http,
+        instances,
+        templates,
+        provider_accounts,
+        wake,
+    });
+    tracing::info!(installation = %context.installation.id, "installation");
+    probes
+        .readiness
+        .lacks("caches", "reading instances, templates and accounts");
+    let readiness = probes.readiness.clone();
+    let caches = Arc::clone(&context);
+    let ready = async move {
+        let read = futures::join!(
+            caches.instances.wait_until_ready(),
+            caches.templates.wait_until_ready(),
+            caches.provider_accounts.wait_until_ready()
+        );
+        if read.0.is_ok() && read.1.is_ok() && read.2.is_ok() {
+            readiness.arrived("caches");
+        }
+        std::future::pending::<()>().await
+    };
+    let stop = shutdown.asked().boxed().shared();
+    tokio::select! {
+        () = controllers.run(context, woken, stop) => {}
+        () = ready => {}
+    }
+    Ok(())
+}
+
+fn settings(config: &Config) -> Settings {
+    let span = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    Settings {
+        namespace: config.namespace.clone(),
+        observe_interval: config.observe_interval,
+        request_timeout: config.request_timeout,
+        limits: Limits {
+            request: span(config.request_timeout),
+            settle: span(config.settle),
+        },
+        concurrency: config.concurrency,
+    }
+}
+
+fn gauge(seat: &Seat, metrics: Metrics) -> Gauge {
+    let permit = seat.permit();
+    let accounts = metrics.clone();
+    Gauge {
+        may_act: Arc::new(move || permit.is_current(Instant::now())),
+        reconciled: Arc::new(move |kind, outcome, took| metrics.reconciled(kind, outcome, took)),
+        account: Arc::new(move |name, healthy, left| {
+            accounts.account_healthy(name, healthy);
+            accounts.budget(name, left);
+        }),
+    }
+}
+
+fn channels() -> (Wake, Woken) {
+    let (instances, woken_instances) = unbounded();
+    let (templates, woken_templates) = unbounded();
+    let (accounts, woken_accounts) = unbounded();
+    (
+        Wake {
+            instances,
+            templates,
+            accounts,
+        },
+        Woken {
+            instances: woken_instances,
+            templates: woken_templates,
+            accounts: woken_accounts,
+        },
+    )
+}
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn random_bytes() -> [u8; 48] {
+    std::array::from_fn(|_| rand::random())
+}
