@@ -1,1 +1,208 @@
-//! The simulated outside world.
+//! A small internet for tests: Railway, a container registry and the agents that are deployed, behind one HTTPS proxy.
+//!
+//! This file owns the life of a simulator: what it starts, where it writes, how it stops. A client needs only the proxy
+//! URL and the CA file; the control API (`control/`) is for tests and people. Deliberately absent: persistence, and
+//! anything that would forward a request to a real host.
+
+mod agents;
+mod authority;
+mod clock;
+mod control;
+mod exchange;
+mod faults;
+mod gate;
+mod hosts;
+mod identity;
+mod inventory;
+mod journal;
+mod nature;
+mod provider;
+mod proxy;
+mod railway;
+mod registry;
+pub mod settings;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
+
+pub use railway::schema::sdl;
+pub use settings::{SettingError, SettingsStore};
+
+/// Why a simulator could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("the simulator's files or ports: {0}")]
+    Io(#[from] io::Error),
+    #[error("the simulator's certificate authority: {0}")]
+    Authority(#[from] rcgen::Error),
+    #[error("the simulator's proxy: {0}")]
+    Proxy(#[from] hudsucker::Error),
+}
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `journal.jsonl` and `ca.pem` are written here.
+    pub dir: PathBuf,
+    /// `KEY=VALUE` pairs; the keys are those of [`settings::TABLE`].
+    pub settings: Vec<(String, String)>,
+}
+
+impl Options {
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            settings: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// A running simulated internet. Dropping it stops it as well.
+#[derive(Debug)]
+pub struct Simulator {
+    proxy: SocketAddr,
+    control: SocketAddr,
+    ca_file: PathBuf,
+    journal_file: PathBuf,
+    stopped: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// Starts everything on free loopback ports.
+    ///
+    /// # Errors
+    /// A setting that does not exist or has a bad value; a directory that cannot be written.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let settings = SettingsStore::new(&options.settings)?;
+        std::fs::create_dir_all(&options.dir)?;
+        let ca_file = options.dir.join("ca.pem");
+        let authority = authority::create(&ca_file)?;
+
+        let registry = Arc::new(registry::Registry::new(settings.clone()));
+        let railway = Arc::new(railway::Railway::new(
+            settings.clone(),
+            Arc::clone(&registry),
+        ));
+        let edge = railway::Edge::new(Arc::clone(&railway));
+        let agents = Arc::new(agents::Agents::new(settings.clone(), Arc::clone(&railway)));
+        let gate = Arc::new(gate::Gate {
+            hosts: hosts::Hosts::new(vec![
+                (
+                    "backboard.railway.com",
+                    Arc::new(edge) as Arc<dyn provider::Provider>,
+                ),
+                ("ghcr.io", Arc::clone(&registry) as _),
+                ("*.up.railway.app", Arc::clone(&agents) as _),
+            ]),
+            faults: faults::Faults::default(),
+            journal: journal::Journal::create(options.dir.join("journal.jsonl"))?,
+        });
+        let journal_file = gate.journal.path().to_owned();
+
+        let listener = listen()?;
+        let proxy = listener.local_addr()?;
+        let stopped = Arc::new(AtomicBool::new(false));
+        let door = proxy::Door {
+            gate: Arc::clone(&gate),
+            stopped: Arc::clone(&stopped),
+        };
+        let server = hudsucker::Proxy::builder()
+            .with_listener(listener)
+            .with_ca(authority)
+            .with_rustls_connector(rustls::crypto::aws_lc_rs::default_provider())
+            .with_http_handler(door)
+            .build()?;
+        let served = tokio::spawn(async move {
+            if let Err(error) = server.start().await {
+                tracing::error!(%error, "the proxy ended");
+            }
+        });
+
+        let listener = listen()?;
+        let control = listener.local_addr()?;
+        let router = control::router(control::Desk {
+            gate,
+            settings,
+            railway,
+            registry,
+            agents,
+        });
+        let controlled = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "the control API ended");
+            }
+        });
+
+        let tasks = vec![served, controlled];
+        Ok(Self {
+            proxy,
+            control,
+            ca_file,
+            journal_file,
+            stopped,
+            tasks,
+        })
+    }
+
+    /// For `HTTPS_PROXY`.
+    #[must_use]
+    pub fn proxy_url(&self) -> String {
+        format!("http://{}", self.proxy)
+    }
+
+    #[must_use]
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.control)
+    }
+
+    /// The certificate to trust, PEM.
+    #[must_use]
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    #[must_use]
+    pub fn journal_file(&self) -> &Path {
+        &self.journal_file
+    }
+
+    /// Ends all of it. Connections that are still open get no more answers.
+    pub async fn stop(mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            // Aborted on purpose: the error says just that.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // Inherited by accepted connections: without it every small answer waits for a delayed acknowledgement.
+    socket.set_nodelay(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    socket.listen(1024)
+}

@@ -1,0 +1,112 @@
+//! What a running agent remembers: the conversation it is bound to, and what it was told.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::identity::uuid;
+use crate::settings::MemoryKept;
+
+/// By environment and service.
+pub(crate) type Memories = HashMap<(String, String), Memory>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Binding {
+    Free,
+    /// A provision call is on its way.
+    Joining,
+    /// Somebody has to accept it first.
+    Pending,
+    Bound {
+        conversation: String,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Memory {
+    deployment: String,
+    pub inbox: String,
+    pub binding: Binding,
+    /// Something of a tenant is left in it.
+    pub tainted: bool,
+    pub agent_name: Option<String>,
+    /// Names of variables that a provision call handed over.
+    pub given: BTreeSet<String>,
+    pub template_updated_at: Option<String>,
+    pub provisions: u64,
+    pub resets: u64,
+    pub updates: u64,
+    pub clones: u64,
+    pub requests: u64,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            deployment: String::new(),
+            inbox: uuid(),
+            binding: Binding::Free,
+            tainted: false,
+            agent_name: None,
+            given: BTreeSet::new(),
+            template_updated_at: None,
+            provisions: 0,
+            resets: 0,
+            updates: 0,
+            clones: 0,
+            requests: 0,
+        }
+    }
+}
+
+impl Memory {
+    /// Another deployment answers now: it knows what was kept. Counts of calls go on in any case.
+    pub(super) fn settle(&mut self, deployment: &str, kept: MemoryKept, has_volume: bool) {
+        if self.deployment == deployment {
+            return;
+        }
+        let first = self.deployment.is_empty();
+        self.deployment = deployment.to_owned();
+        let keeps = match kept {
+            MemoryKept::Always => true,
+            MemoryKept::Volume => has_volume,
+            MemoryKept::Never => false,
+        };
+        if !first && !keeps {
+            let counts = self.clone();
+            *self = Self {
+                deployment: counts.deployment,
+                provisions: counts.provisions,
+                resets: counts.resets,
+                updates: counts.updates,
+                clones: counts.clones,
+                requests: counts.requests,
+                ..Self::default()
+            };
+        }
+    }
+
+    pub(super) fn conversation(&self) -> Option<&str> {
+        match &self.binding {
+            Binding::Bound { conversation } => Some(conversation),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        matches!(self.binding, Binding::Joining | Binding::Pending)
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.binding == Binding::Free && !self.tainted
+    }
+
+    /// Forgets its conversation; whether it is clean then is another matter.
+    pub(super) fn reset(&mut self, cleans: bool) {
+        self.resets += 1;
+        self.tainted = !cleans && (self.tainted || self.binding != Binding::Free);
+        self.binding = Binding::Free;
+        if cleans {
+            self.agent_name = None;
+            self.given.clear();
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The HTTPS forward proxy: CONNECT, TLS from our own authority, and then the gate.
+//!
+//! Nothing is ever forwarded: a host without a provider is refused, and so is plain HTTP.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use futures::{StreamExt as _, stream};
+use http_body_util::BodyExt as _;
+use hudsucker::{Body as WireBody, HttpContext, HttpHandler, RequestOrResponse};
+
+use crate::exchange::{Answer, Body, Request};
+use crate::gate::{Gate, Reply};
+
+type WireRequest = hudsucker::hyper::Request<WireBody>;
+type WireResponse = hudsucker::hyper::Response<WireBody>;
+
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub gate: Arc<Gate>,
+    /// Connections outlive the listener; once this is set they get no more answers.
+    pub stopped: Arc<AtomicBool>,
+}
+
+impl HttpHandler for Door {
+    async fn handle_request(&mut self, _: &HttpContext, request: WireRequest) -> RequestOrResponse {
+        let host = request
+            .uri()
+            .host()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        if self.stopped.load(Ordering::Relaxed) {
+            return closed().into();
+        }
+        let Some(provider) = self.gate.hosts.find(&host) else {
+            return written(Answer::text(502, self.gate.hosts.refuse(&host))).into();
+        };
+        if request.method() == Method::CONNECT {
+            return request.into();
+        }
+        if request.uri().scheme_str() != Some("https") {
+            let sentence = format!("This simulated internet serves {host} over HTTPS only.\n");
+            return written(Answer::text(502, sentence)).into();
+        }
+        let Ok(request) = whole(host, request).await else {
+            return closed().into();
+        };
+        match Arc::clone(&self.gate).pass(provider, request).await {
+            Reply::Answer(answer) => written(answer),
+            Reply::Truncated(answer, sent) => broken_off(answer, sent),
+            Reply::Close => closed(),
+        }
+        .into()
+    }
+}
+
+async fn whole(host: String, request: WireRequest) -> Result<Request, hudsucker::Error> {
+    let (head, body) = request.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    Ok(Request {
+        host,
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        headers: head.headers,
+        body: Body::of(&bytes),
+    })
+}
+
+fn response(answer: &Answer, body: WireBody) -> WireResponse {
+    let mut response = WireResponse::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = match answer.body {
+        Body::Empty => None,
+        Body::Json(_) | Body::JsonText(_) => Some("application/json"),
+        Body::Text(_) => Some("text/plain; charset=utf-8"),
+    };
+    let headers = response.headers_mut();
+    if let Some(kind) = kind {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    for (name, value) in &answer.headers {
+        let name = HeaderName::try_from(name.as_str());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value.as_str())) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+fn written(answer: Answer) -> WireResponse {
+    response(&answer, WireBody::from(answer.body.wire()))
+}
+
+/// A response whose body fails before the first byte: the server closes the connection and has not sent the head yet.
+fn closed() -> WireResponse {
+    WireResponse::new(WireBody::from_stream(stream::once(async {
+        Err::<Vec<u8>, _>(cut())
+    })))
+}
+
+/// The head promises the whole body; the connection closes after `sent` bytes of it.
+fn broken_off(answer: Answer, sent: usize) -> WireResponse {
+    let wire = answer.body.wire();
+    let first = wire.as_bytes().get(..sent).unwrap_or_default().to_vec();
+    // The pause lets the server flush what it has before the failure ends the connection.
+    let rest = stream::once(async {
+        tokio::task::yield_now().await;
+        Err::<Vec<u8>, io::Error>(cut())
+    });
+    let body = stream::once(async move { Ok::<_, Infallible>(first) });
+    let body = body
+        .map(|part| part.map_err(|never| match never {}))
+        .chain(rest);
+    let mut response = response(&answer, WireBody::from_stream(Box::pin(body)));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(wire.len()));
+    response
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "cut off on purpose")
+}

@@ -1,0 +1,17 @@
+//! The simulator's behaviour as clients meet it: through the real proxy, trusting its CA file.
+//!
+//! One module an area. Time is never slept away: where something takes time, a test waits for what it will see.
+
+mod agents;
+mod client;
+mod control;
+mod deployments;
+mod faults;
+mod limits;
+mod projects;
+mod proxy;
+mod registry;
+mod schema;
+mod services;
+mod speed;
+mod visibility;
