@@ -15,7 +15,6 @@ use super::turns::{Gate, Landing, Turns};
 use crate::model::{Done, Fault, Turn};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// One Railway account. Cheap to clone; clones are the same account.
@@ -35,8 +34,6 @@ pub(super) struct Inner {
     projects: Mutex<Turns>,
     volumes: Mutex<Turns>,
     pub(super) fresh: Mutex<Fresh>,
-    /// The projects of the last listing that was believed, those left out that were deleted here since.
-    pub(super) believed: Mutex<Option<BTreeSet<String>>>,
     pub(super) record: Mutex<Record>,
 }
 
@@ -64,7 +61,6 @@ impl Gateway {
                 projects: turns(),
                 volumes: turns(),
                 fresh: Mutex::default(),
-                believed: Mutex::default(),
                 record: Mutex::default(),
                 settings: Mutex::new(settings),
                 tokens: Mutex::new(tokens),

@@ -48,24 +48,27 @@ impl Gateway {
                 message: "the account has no token".to_owned(),
             }));
         }
-        let token = self.inner.admit(class, &good).await?;
-        let variables = workspace::Variables { workspace: wanted };
-        let answer = self.inner.send::<Workspace>(token, variables).await?;
-        let workspace = answer.workspace;
+        let workspace = self.inner.workspace(class).await?;
         Ok(Identity {
+            plan: plan(&workspace.plan),
+            projects: count(&workspace),
             workspace: workspace.id,
             name: workspace.name,
-            plan: plan(&workspace.plan),
-            projects: u64::try_from(workspace.project_count).unwrap_or(0),
             tokens: good.len(),
             refused_tokens: self.inner.tokens().saturating_sub(good.len()),
         })
     }
 
+    /// How many projects live in the workspace, by Railway's own count: a second opinion on a listing, for one request.
+    pub async fn living_projects(&self) -> Done<u64> {
+        let class = self.class(Class::Poll);
+        Ok(count(&self.inner.workspace(class).await?))
+    }
+
     /// Every project of the workspace that lives, all or nothing.
     ///
-    /// A listing that is empty, or lacks a project which the one before had and nobody deleted through this gateway,
-    /// is believed only if Railway's own count bears it out; `Transient` otherwise (design 3.2).
+    /// Whole as far as Railway says so; whoever concludes an absence from it compares it with `living_projects`
+    /// (design 3.2).
     pub async fn list(&self) -> Done<Listing> {
         let begun = self.inner.now();
         let class = self.class(Class::Poll);
@@ -81,10 +84,7 @@ impl Gateway {
                     .filter(|home| seen.insert(home.id.clone())),
             );
             match page.next {
-                None => {
-                    self.inner.believe(class, seen).await?;
-                    return Ok(Listing { begun, homes });
-                }
+                None => return Ok(Listing { begun, homes }),
                 next => after = next,
             }
         }
@@ -172,14 +172,18 @@ impl Gateway {
         let class = self.class(Class::StopBilling);
         let answer = self.inner.ask::<ProjectDelete>(class, variables).await?;
         held(&self.inner.fresh).forget(project);
-        if let Some(believed) = held(&self.inner.believed).as_mut() {
-            believed.remove(project);
-        }
         confirmed(answer.project_delete)
     }
 }
 
 impl Inner {
+    async fn workspace(&self, class: Class) -> Done<workspace::WorkspaceWorkspace> {
+        let variables = workspace::Variables {
+            workspace: self.settings().workspace,
+        };
+        Ok(self.ask::<Workspace>(class, variables).await?.workspace)
+    }
+
     /// Whether Railway accepts this token for this workspace.
     async fn good_for(&self, token: usize, workspace: &str, class: Class) -> Done<()> {
         let token = self.admit(class, &[token]).await?;
@@ -194,31 +198,6 @@ impl Inner {
                 workspaces.len()
             ),
         })
-    }
-
-    /// Whether these are all projects that live.
-    async fn believe(&self, class: Class, listed: BTreeSet<String>) -> Done<()> {
-        let lacks = match held(&self.believed).as_ref() {
-            Some(before) => !before.is_subset(&listed),
-            None => listed.is_empty(),
-        };
-        if lacks {
-            let workspace = self.settings().workspace;
-            let answer = self
-                .ask::<Workspace>(class, workspace::Variables { workspace })
-                .await?;
-            let living = usize::try_from(answer.workspace.project_count).unwrap_or(0);
-            if living > listed.len() {
-                return Err(Fault::Transient {
-                    message: format!(
-                        "Railway lists {} projects and counts {living}",
-                        listed.len()
-                    ),
-                });
-            }
-        }
-        *held(&self.believed) = Some(listed);
-        Ok(())
     }
 
     async fn page(
@@ -273,6 +252,10 @@ pub(super) fn confirmed(yes: bool) -> Done<()> {
     Err(Fault::Uncertain {
         message: "Railway answered no, and not why".to_owned(),
     })
+}
+
+fn count(workspace: &workspace::WorkspaceWorkspace) -> u64 {
+    u64::try_from(workspace.project_count).unwrap_or(0)
 }
 
 fn plan(plan: &workspace::Plan) -> String {
