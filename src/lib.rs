@@ -9,3 +9,6 @@ pub mod model;
 pub mod process;
 pub mod railway;
 pub mod registry;
+
+#[cfg(test)]
+mod rooms;

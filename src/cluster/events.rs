@@ -1,6 +1,6 @@
 //! Events: best effort. A pass never fails for one, and repeats are folded into one series by the recorder.
 
-use crate::engine::step::Announcement;
+use crate::model::Announcement;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};

@@ -5,8 +5,8 @@
 
 use super::call::{ClusterError, Written, call, find};
 use crate::api::AgentInstance;
-use crate::engine::compose::Seal;
 use crate::model::InstallationId;
+use crate::model::values::Seal;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;

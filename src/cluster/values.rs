@@ -1,7 +1,7 @@
 //! Values that specs refer to: read by name, in the namespace of the one who refers.
 
 use super::call::{Written, find};
-use crate::engine::compose::{Source, Values};
+use crate::model::values::{Source, Values};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::{Client, ResourceExt};

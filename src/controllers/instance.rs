@@ -13,12 +13,13 @@ use crate::api::{
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, token, values};
 use crate::engine::account as account_rules;
-use crate::engine::compose::{Seal, compose, revision, sources};
+use crate::engine::compose::{compose, revision, sources};
 use crate::engine::rollout;
 use crate::engine::world::{
     AccountRoom, AccountView, Desired, Outside, RolloutTurn, TemplateReady, TemplateView, World,
 };
 use crate::model::Turn;
+use crate::model::values::Seal;
 use crate::railway::{Class, Gate};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
@@ -415,7 +416,7 @@ fn same_revision(
     seal: &Seal,
     spec: &AgentTemplateSpec,
     digest: &str,
-    values: &crate::engine::compose::Values,
+    values: &crate::model::values::Values,
     named: &str,
 ) -> Result<bool, crate::engine::compose::Broken> {
     Ok(revision(seal, spec, digest, values)? == named)

@@ -6,9 +6,9 @@
 //! begins from what is on record. Generic over [`Hands`], so that the same loop runs against a simulated world in tests.
 
 use crate::api::{AgentInstance, AgentInstanceStatus};
-use crate::engine::step::{Announcement, Outcome, Plan, Step};
+use crate::engine::step::{Outcome, Plan, Step};
 use crate::engine::{World, absorb, ledger, plan, report};
-use crate::model::Fault;
+use crate::model::{Announcement, Fault};
 use jiff::Timestamp;
 use std::future::Future;
 

@@ -6,7 +6,8 @@
 
 use super::context::Context;
 use crate::cluster::values::read_one;
-use crate::engine::compose::{Source, sources};
+use crate::engine::compose::sources;
+use crate::model::values::Source;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

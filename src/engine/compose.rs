@@ -7,6 +7,7 @@
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
 use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime};
+use crate::model::values::{Seal, Source, Values};
 use crate::model::{Configuration, RegistryCredentials, RestartPolicy, Variable};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
@@ -32,22 +33,6 @@ pub struct Broken {
     /// Which object, which key, what to do.
     pub message: String,
 }
-
-/// The installation's own hash key.
-#[derive(Clone, Debug)]
-pub struct Seal(pub SecretString);
-
-/// Where a referenced value comes from, in the namespace of the one who refers to it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// A Secret.
-    Secret(String),
-    /// A ConfigMap.
-    ConfigMap(String),
-}
-
-/// The data of every referenced object that exists.
-pub type Values = BTreeMap<Source, BTreeMap<String, SecretString>>;
 
 /// The variable with which the controller recognises what it has applied.
 const CONFIGURATION_VARIABLE: &str = "YARDMASTER_CONFIGURATION";

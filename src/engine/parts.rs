@@ -6,11 +6,12 @@
 
 use super::ledger;
 use super::plan::{Draft, Phase, act, wait};
-use super::step::{Announcement, Step};
+use super::step::Step;
 use super::world::{AccountView, TemplateReady, World};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::OnExternalDeletion;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
+use crate::model::Announcement;
 use crate::model::{Home, Sight, Turn};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;

@@ -4,7 +4,7 @@
 //! What holds: the same world gives the same plan; an outside change is planned only with its intent in the ledger of
 //! the plan's status; nothing is concluded from silence, from an outage or from a reading begun too early.
 
-use super::step::{Announcement, Plan, Step};
+use super::step::{Plan, Step};
 use super::teardown;
 use super::world::{AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, World};
 use super::{ledger, parts, report, retry};
@@ -12,6 +12,7 @@ use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{DeploymentStatus, OperatingMode, UpdatePolicy};
 use crate::api::text::Span;
 use crate::api::{AgentInstanceStatus, FINALIZER, Slot, SlotState};
+use crate::model::Announcement;
 use crate::model::{Deployment, DeploymentState, Health, Home, Sight};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;

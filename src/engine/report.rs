@@ -10,7 +10,7 @@ use crate::api::condition::{self, Statement, find, is_true, kind, reason};
 use crate::api::instance::OperatingMode;
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::engine::ledger;
-use crate::engine::step::Announcement;
+use crate::model::Announcement;
 use crate::model::Fault;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 

@@ -2,7 +2,7 @@
 
 use super::compose::Composed;
 use crate::api::{AgentInstanceStatus, Slot};
-use crate::model::{Domain, Fault, Health, Home, Listing, Marker, Sight};
+use crate::model::{Announcement, Domain, Fault, Health, Home, Listing, Marker, Sight};
 use jiff::Timestamp;
 
 /// What a pass shall do.
@@ -161,19 +161,6 @@ pub enum Outcome {
     AgentSaid(Health),
     /// It went wrong.
     Faulted(Fault),
-}
-
-/// Something that people should hear of once: an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcement {
-    /// Whether it calls for a person.
-    pub warning: bool,
-    /// A stable reason.
-    pub reason: &'static str,
-    /// What was being done.
-    pub action: &'static str,
-    /// What happened.
-    pub note: String,
 }
 
 impl Step {

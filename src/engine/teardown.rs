@@ -7,11 +7,12 @@
 use super::ledger;
 use super::plan::{Draft, Phase, act, wait};
 use super::report;
-use super::step::{Announcement, Step};
+use super::step::Step;
 use super::world::{AccountView, World};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, SlotState};
+use crate::model::Announcement;
 use crate::model::Sight;
 use crate::model::slot::{SLOTS, Undo};
 use jiff::SignedDuration;

@@ -4,12 +4,15 @@
 //! What holds here: plain data and pure functions over it. Nothing here can wait, fail for an outside reason, or
 //! knows the name of a provider's operation. Deliberately absent: clients, clocks, Kubernetes effects.
 
+pub mod announcement;
 pub mod configuration;
 pub mod fault;
 pub mod marker;
 pub mod outside;
 pub mod slot;
+pub mod values;
 
+pub use announcement::Announcement;
 pub use configuration::{Configuration, RegistryCredentials, RestartPolicy, Variable};
 pub use fault::{Done, Fault};
 pub use marker::{InstallationId, Marker};
