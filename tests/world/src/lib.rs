@@ -1,1 +1,44 @@
-//! The local world.
+//! The local world: a real Kubernetes API server, the simulated outside, and the controller as a process of its own.
+//!
+//! Tests use it as a library, people through `cargo demo` and `cargo world` (README.md). Whoever changes the names of
+//! files or fields here breaks scripts.
+//!
+//! Holds: everything of a world lies in its directory and ends with the process that started it; the user's kubeconfig
+//! and home are not touched; what fails says what was waited for and what was there instead. Absent: the product's code.
+//! The product's tests use this crate; the world knows the product by its binary, its chart and its kinds' names.
+
+mod arguments;
+mod binaries;
+mod checkout;
+mod commands;
+mod control_plane;
+mod controller;
+mod directory;
+mod install;
+mod launch;
+mod object;
+mod objects;
+mod options;
+mod outside;
+mod process;
+mod records;
+mod shared;
+mod tenant;
+mod world;
+
+pub use arguments::arguments;
+pub use binaries::{cluster as build_cluster, controller as build_controller};
+pub use checkout::root as checkout_root;
+pub use commands::Output;
+pub use controller::Controller;
+pub use directory::{Description, Directory, Pids, Probes};
+pub use install::{SERVICE_ACCOUNT, SYSTEM_NAMESPACE};
+pub use nix::sys::signal::Signal;
+pub use object::{Object, condition, condition_line, conditions, eventually};
+pub use objects::{Cluster, GROUP};
+pub use options::{Options, PACE};
+pub use outside::{Fault, Inventory, Outside, Resource};
+pub use records::{Audited, Exchange, Mark, Record};
+pub use shared::directory as test_directory;
+pub use tenant::{Tenant, railway_token};
+pub use world::World;

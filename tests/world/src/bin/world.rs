@@ -1,1 +1,124 @@
-fn main() {}
+//! `cargo world`: a local world for people and scripts. README.md says what is in its directory.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use world::{Options, World};
+
+/// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
+#[derive(Parser)]
+#[command(name = "world", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a world, print `ready`, and keep it until Ctrl-C or SIGTERM.
+    Up(Up),
+}
+
+#[derive(Args)]
+struct Up {
+    /// Where the world's files go: kubeconfig, world.json, proxy.env, records and logs.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Start no controller.
+    #[arg(long)]
+    without_controller: bool,
+    /// Set a simulator setting (railway.readLag=3s), or a flag of the controller (controller.observeInterval=1s).
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not KEY=VALUE")),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match CommandLine::parse_from(world::arguments()).command {
+        Command::Up(up) => up.run().await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("world: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Up {
+    async fn run(self) -> Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let told = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+        };
+        tokio::pin!(told);
+
+        let starting = self.start();
+        let world = tokio::select! {
+            world = starting => world?,
+            () = &mut told => return Ok(()),
+        };
+        println!("ready");
+        let died = tokio::select! {
+            error = world.control_plane_died() => Err(error),
+            () = &mut told => Ok(()),
+        };
+        let stopped = world.stop().await;
+        died.and(stopped)
+    }
+
+    async fn start(self) -> Result<World> {
+        let mut options = Options::new(self.dir);
+        for (key, value) in self.settings {
+            match key.strip_prefix("controller.") {
+                Some(flag) => options
+                    .controller_args
+                    .push(format!("--{}={value}", kebab(flag))),
+                None => options.simulator_settings.push((key, value)),
+            }
+        }
+        if !self.without_controller {
+            let build = tokio::task::spawn_blocking(world::build_controller);
+            options.controller = Some(build.await.context("building the controller")??);
+        }
+        World::start(options).await
+    }
+}
+
+/// `observeInterval` as the flag's `observe-interval`.
+fn kebab(name: &str) -> String {
+    let mut flag = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            flag.push('-');
+        }
+        flag.push(letter.to_ascii_lowercase());
+    }
+    flag
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn settings_name_flags() {
+        assert_eq!(super::kebab("observeInterval"), "observe-interval");
+        assert_eq!(super::kebab("log"), "log");
+    }
+}

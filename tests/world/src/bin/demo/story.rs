@@ -1,0 +1,376 @@
+//! The story: what is done to the agents, what has to follow, and what did not.
+//!
+//! Holds: an act that did not hold is told, remembered and does not keep the last act from taking everything back.
+//! Absent: anything that a person could not do with kubectl and Railway's web page.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+use world::{Inventory, Object, World, condition, eventually};
+
+use crate::hand::Hand;
+use crate::manifests::{Manifests, Name, name};
+use crate::narrator::{Narrator, plural};
+
+/// Everything here takes seconds; what takes longer will not come.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub(crate) struct Story<'w> {
+    world: &'w World,
+    narrator: &'w Narrator,
+    manifests: Manifests,
+    instances: Vec<Object<'w>>,
+    broken: Vec<String>,
+}
+
+impl<'w> Story<'w> {
+    pub(crate) fn new(world: &'w World, narrator: &'w Narrator, manifests: Manifests) -> Self {
+        Self {
+            world,
+            narrator,
+            manifests,
+            instances: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+
+    /// What did not hold.
+    pub(crate) fn broken(&self) -> Vec<String> {
+        self.broken.clone()
+    }
+
+    /// The whole story, of the project's own examples.
+    pub(crate) async fn tell_examples(&mut self, once: bool) {
+        let came_up = self.come_up().await;
+        if self.held("the agents come up", came_up) {
+            let rolled_out = self.roll_out().await;
+            self.held("a change of the template reaches its agents", rolled_out);
+            let slept = self.suspend_and_resume().await;
+            self.held("an agent is suspended and resumed", slept);
+            let mended = self.drift().await;
+            self.held("a change made by hand at Railway is mended", mended);
+            let gone = self.delete_one().await;
+            self.held("an agent's deletion takes back what it had", gone);
+        }
+        if once {
+            let gone = self.delete_all().await;
+            self.held("nothing is left outside", gone);
+        }
+    }
+
+    /// The user's own manifests: applied, shown, and with `once` taken back.
+    pub(crate) async fn tell_manifests(&mut self, once: bool) {
+        let came_up = self.come_up().await;
+        self.held("the agents come up", came_up);
+        if once {
+            let gone = self.delete_all().await;
+            self.held("nothing is left outside", gone);
+        }
+    }
+
+    fn held(&mut self, what: &str, result: Result<()>) -> bool {
+        let Err(error) = result else {
+            return true;
+        };
+        self.narrator
+            .say(&format!("DID NOT HOLD: {what}: {error:#}"));
+        let first = format!("{error:#}")
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        self.broken.push(format!("{what}: {first}"));
+        false
+    }
+
+    async fn come_up(&mut self) -> Result<()> {
+        self.narrator
+            .chapter("the account, the template and the agents are applied");
+        self.prepare().await?;
+        for object in self.manifests.in_order() {
+            let name = name(&object);
+            self.world
+                .cluster()
+                .apply_one(object, Some(&name.namespace))
+                .await?;
+            self.narrator.say(&format!("  {} {}", name.kind, name.name));
+        }
+        let (world, instances) = (self.world, self.manifests.of_kind("AgentInstance"));
+        self.instances = instances.iter().map(|name| object(world, name)).collect();
+
+        for name in self.manifests.of_kind("ProviderAccount") {
+            let account = self.world.object("ProviderAccount", None, &name.name);
+            account.wait_condition("Ready", "True", PATIENCE).await?;
+            self.narrator
+                .say(&format!("account {} is ready", name.name));
+        }
+        for instance in &self.instances {
+            let ready = instance.wait_condition("Ready", "True", PATIENCE).await?;
+            let url = ready.data["status"]["url"]
+                .as_str()
+                .unwrap_or("an address of its own");
+            self.narrator
+                .say(&format!("{} is ready at {url}", instance.name()));
+        }
+        let inventory = self.show_inventory().await?;
+        let (projects, agents) = (inventory.kind("project").count(), self.instances.len());
+        if projects != agents {
+            bail!(
+                "{} for {}",
+                plural(projects, "project"),
+                plural(agents, "agent")
+            );
+        }
+        Ok(())
+    }
+
+    /// What the manifests need and leave to whoever applies them.
+    async fn prepare(&mut self) -> Result<()> {
+        for account in self.manifests.missing_accounts() {
+            self.narrator.say(&format!(
+                "  (nobody defines the account {account}: made for this world)"
+            ));
+            self.manifests.add_account(&account);
+        }
+        self.manifests.hurry();
+        for namespace in self.manifests.missing_namespaces() {
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            self.world.cluster().apply_one(namespace, None).await?;
+        }
+        for secret in self.manifests.missing_secrets() {
+            self.world.cluster().apply_one(secret, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn roll_out(&self) -> Result<()> {
+        let template = self
+            .manifests
+            .main_template()
+            .context("there is no template")?;
+        let template = object(self.world, &template);
+        let before = template.get().await?;
+        let image = before.data["spec"]["runtime"]["image"]
+            .as_str()
+            .unwrap_or_default();
+        let newer = newer(image);
+        self.narrator
+            .chapter(&format!("the template's image changes to {newer}"));
+        template
+            .patch(json!({"spec": {"runtime": {"image": newer}}}))
+            .await?;
+        for instance in &self.instances {
+            let now = instance.get().await?;
+            if now.data["spec"]["templateRef"]["name"] != template.name() {
+                continue;
+            }
+            let runs_it = |object: &DynamicObject| {
+                object.data["status"]["image"]["requested"] == newer.as_str()
+                    && is(object, "TemplateSynced", "True")
+                    && is(object, "Ready", "True")
+            };
+            instance
+                .wait_until(&format!("it runs {newer}"), PATIENCE, runs_it)
+                .await?;
+            self.narrator
+                .say(&format!("{} runs the new image", instance.name()));
+        }
+        self.show_inventory().await?;
+        Ok(())
+    }
+
+    async fn suspend_and_resume(&self) -> Result<()> {
+        let instance = self.instances.first().context("there is no agent")?;
+        self.narrator
+            .chapter(&format!("{} is suspended", instance.name()));
+        instance
+            .patch(json!({"spec": {"operatingMode": "Suspended"}}))
+            .await?;
+        instance
+            .wait_condition("Suspended", "True", PATIENCE)
+            .await?;
+        self.show_inventory().await?;
+
+        self.narrator
+            .say(&format!("{} is resumed", instance.name()));
+        instance
+            .patch(json!({"spec": {"operatingMode": "Running"}}))
+            .await?;
+        instance.wait_condition("Ready", "True", PATIENCE).await?;
+        self.show_inventory().await?;
+        Ok(())
+    }
+
+    async fn drift(&self) -> Result<()> {
+        let instance = self.instances.first().context("there is no agent")?;
+        let now = instance.get().await?;
+        let hand = Hand::on(self.world, &self.token_of(&now).await?, &now)?;
+        let variable = self.some_variable(&now).await?;
+        let good = hand
+            .variable(&variable)
+            .await?
+            .context("the variable is not set at Railway")?;
+
+        self.narrator.chapter(&format!(
+            "somebody changes {variable} of {} at Railway by hand",
+            instance.name()
+        ));
+        let wrong = "changed by hand";
+        hand.set_variable(&variable, wrong).await?;
+        if hand.variable(&variable).await?.as_deref() != Some(wrong) {
+            bail!("the change by hand did not arrive");
+        }
+        let hand = &hand;
+        let variable = variable.as_str();
+        eventually(
+            &format!("{variable} has its value again"),
+            PATIENCE,
+            || async {
+                Ok(hand
+                    .variable(variable)
+                    .await?
+                    .filter(|value| *value == good))
+            },
+        )
+        .await
+        .with_context(|| format!("{variable} keeps the value that was set by hand"))?;
+        instance.wait_condition("Ready", "True", PATIENCE).await?;
+        self.narrator
+            .say(&format!("{variable} has its value again"));
+        self.show_inventory().await?;
+        Ok(())
+    }
+
+    async fn delete_one(&mut self) -> Result<()> {
+        let before = self.world.inventory().await?.kind("project").count();
+        let instance = self.instances.pop().context("there is no agent")?;
+        self.narrator
+            .chapter(&format!("{} is deleted", instance.name()));
+        // Back in the list until it is gone: the last act tries again.
+        self.instances.push(instance.clone());
+        instance.delete().await?;
+        instance.wait_gone(PATIENCE).await?;
+        self.instances.pop();
+        let after = self.show_inventory().await?.kind("project").count();
+        if after + 1 != before {
+            bail!(
+                "{} before, {} after",
+                plural(before, "project"),
+                plural(after, "project")
+            );
+        }
+        Ok(())
+    }
+
+    async fn delete_all(&mut self) -> Result<()> {
+        self.narrator.chapter("all agents are deleted");
+        for instance in &self.instances {
+            instance.delete().await?;
+        }
+        for instance in &self.instances {
+            instance.wait_gone(PATIENCE).await?;
+        }
+        let left = self.show_inventory().await?;
+        if !left.is_empty() {
+            bail!("left outside: {:#?}", left.resources);
+        }
+        Ok(())
+    }
+
+    async fn show_inventory(&self) -> Result<Inventory> {
+        let inventory = self.world.inventory().await?;
+        self.narrator.inventory(&inventory);
+        Ok(inventory)
+    }
+
+    /// The Railway token of an instance's account.
+    async fn token_of(&self, instance: &DynamicObject) -> Result<String> {
+        let account = instance.data["spec"]["accountRef"]["name"]
+            .as_str()
+            .unwrap_or_default();
+        let account = self
+            .world
+            .object("ProviderAccount", None, account)
+            .get()
+            .await?;
+        let reference = &account.data["spec"]["railway"]["tokenSecretRefs"][0];
+        let (secret, key) = (reference["name"].as_str(), reference["key"].as_str());
+        let secret = self
+            .world
+            .secret(world::SYSTEM_NAMESPACE, secret.unwrap_or_default())
+            .await?;
+        let token = secret.get(key.unwrap_or_default());
+        token.cloned().context("the account's Secret has no token")
+    }
+
+    /// A variable that a person could have written: one with a plain value, of the instance or its template.
+    async fn some_variable(&self, instance: &DynamicObject) -> Result<String> {
+        let namespace = instance.metadata.namespace.as_deref();
+        let template = instance.data["spec"]["templateRef"]["name"]
+            .as_str()
+            .unwrap_or_default();
+        let template = self
+            .world
+            .object("AgentTemplate", namespace, template)
+            .get()
+            .await?;
+        let lists = [&instance.data["spec"]["env"], &template.data["spec"]["env"]];
+        let entries = lists.into_iter().filter_map(Value::as_array).flatten();
+        let mut plain = entries.filter(|entry| entry["value"].is_string());
+        let name = plain.find_map(|entry| entry["name"].as_str());
+        name.map(str::to_owned)
+            .context("no variable with a plain value to change")
+    }
+}
+
+fn object<'w>(world: &'w World, name: &Name) -> Object<'w> {
+    world.object(&name.kind, Some(&name.namespace), &name.name)
+}
+
+fn is(object: &DynamicObject, kind: &str, status: &str) -> bool {
+    condition(object, kind).is_some_and(|condition| condition["status"] == status)
+}
+
+/// The next version of an image: its last number raised, or a word added to its tag.
+fn newer(image: &str) -> String {
+    let image = image.split('@').next().unwrap_or(image);
+    // A colon before the last slash belongs to the registry's port.
+    let tag_at = image
+        .rfind(':')
+        .filter(|at| image.rfind('/').is_none_or(|slash| slash < *at));
+    let (repository, tag) = match tag_at {
+        Some(at) => (&image[..at], &image[at + 1..]),
+        None => (image, "1"),
+    };
+    let digits = tag.len()
+        - tag
+            .trim_end_matches(|letter: char| letter.is_ascii_digit())
+            .len();
+    let (start, number) = tag.split_at(tag.len() - digits);
+    match number.parse::<u32>() {
+        Ok(number) => format!("{repository}:{start}{}", number.saturating_add(1)),
+        Err(_) => format!("{repository}:{tag}-next"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newer;
+
+    #[test]
+    fn the_last_number_of_a_tag_is_raised() {
+        assert_eq!(newer("ghcr.io/acme/agent:1.4"), "ghcr.io/acme/agent:1.5");
+        assert_eq!(newer("ghcr.io/acme/agent"), "ghcr.io/acme/agent:2");
+        assert_eq!(
+            newer("localhost:5000/agent:main"),
+            "localhost:5000/agent:main-next"
+        );
+        assert_eq!(
+            newer("localhost:5000/agent@sha256:00"),
+            "localhost:5000/agent:2"
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! What world to start, and how it differs from the real one.
+//!
+//! Holds: whatever is given wins over what the world would choose. Absent: the meaning of the settings (the simulator's
+//! README) and of the flags (`yardmaster run --help`).
+
+use std::path::PathBuf;
+
+/// How a world differs from the real one unless told otherwise: Railway's half minute between projects and between
+/// volumes would be most of every test.
+pub const PACE: [(&str, &str); 3] = [
+    ("railway.projectInterval", "0s"),
+    ("railway.volumeInterval", "0s"),
+    ("agent.bootTime", "200ms"),
+];
+
+/// What world to start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where its files go; made if missing.
+    pub dir: PathBuf,
+    /// The controller's binary; none: no controller runs.
+    pub controller: Option<PathBuf>,
+    /// Settings of the simulator, over [`PACE`].
+    pub simulator_settings: Vec<(String, String)>,
+    /// Flags for `yardmaster run`, each as `--flag=value`; they win over the world's own.
+    pub controller_args: Vec<String>,
+}
+
+impl Options {
+    /// A world without a controller.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            controller: None,
+            simulator_settings: Vec::new(),
+            controller_args: Vec::new(),
+        }
+    }
+
+    /// With this controller.
+    #[must_use]
+    pub fn controller(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.controller = Some(binary.into());
+        self
+    }
+
+    /// With this simulator setting.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.simulator_settings
+            .push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With this flag for the controller, `--flag=value`.
+    #[must_use]
+    pub fn controller_arg(mut self, flag: &str) -> Self {
+        self.controller_args.push(flag.to_owned());
+        self
+    }
+}

@@ -1,0 +1,247 @@
+//! A tenant of a world: a namespace, and a Railway workspace of its own with the account that leads there.
+//!
+//! Holds: tenants do not see each other, in the cluster or outside, so that one world serves many tests at once: all
+//! that a test counts, it counts in its own workspace and namespace. Absent: other providers' accounts.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use kube::api::DynamicObject;
+use rand::RngExt as _;
+use serde_json::{Value, json};
+
+use crate::install::SYSTEM_NAMESPACE;
+use crate::object::{Object, eventually};
+use crate::outside::Inventory;
+use crate::records::{Audited, Exchange, Mark};
+use crate::world::World;
+
+/// The key of the token in an account's Secret.
+const TOKEN_KEY: &str = "token";
+
+/// A tenant. Its namespace, ProviderAccount, Secret and workspace all bear one name.
+#[derive(Clone)]
+pub struct Tenant<'w> {
+    world: &'w World,
+    name: String,
+    token: String,
+}
+
+impl<'w> Tenant<'w> {
+    /// Makes namespace, Secret and ProviderAccount. `account` is merged into the account's `spec.railway`.
+    pub(crate) async fn create(world: &'w World, name: &str, account: Value) -> Result<Self> {
+        let name = format!("{name}-{}", random(5));
+        let token = railway_token(&name);
+        let tenant = Self { world, name, token };
+        tenant.create_objects(account).await?;
+        Ok(tenant)
+    }
+
+    async fn create_objects(&self, account: Value) -> Result<()> {
+        let name = &self.name;
+        let mut railway = json!({
+            "workspaceId": name,
+            "tokenSecretRefs": [{"name": name, "key": TOKEN_KEY}],
+            // The simulator's throttle is off as well (`world::PACE`).
+            "projectInterval": "1ms",
+        });
+        if let (Some(fields), Value::Object(changes)) = (railway.as_object_mut(), account) {
+            fields.extend(changes);
+        }
+        let cluster = self.world.cluster();
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let account = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1",
+            "kind": "ProviderAccount",
+            "metadata": {"name": name},
+            "spec": {"allowedNamespaces": {"matchNames": [name]}, "railway": railway},
+        });
+        cluster.apply_one(namespace, None).await?;
+        self.put_token(&self.token).await?;
+        cluster.apply_one(account, None).await?;
+        Ok(())
+    }
+
+    /// Puts another token into the account's Secret.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn put_token(&self, token: &str) -> Result<()> {
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": self.name, "namespace": SYSTEM_NAMESPACE},
+            "stringData": {TOKEN_KEY: token},
+        });
+        self.world.cluster().apply_one(secret, None).await?;
+        Ok(())
+    }
+
+    /// The name of its namespace, ProviderAccount, Secret (in the operator's namespace) and Railway workspace.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of its ProviderAccount.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.name
+    }
+
+    /// The id of its Railway workspace.
+    #[must_use]
+    pub fn workspace(&self) -> &str {
+        &self.name
+    }
+
+    /// The Railway token that the account was made with.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    #[must_use]
+    pub fn world(&self) -> &'w World {
+        self.world
+    }
+
+    /// Applies manifests; those of namespaced kinds that name no namespace go into the tenant's.
+    ///
+    /// # Errors
+    /// See [`crate::Cluster::apply`].
+    pub async fn apply(&self, yaml: &str) -> Result<Vec<DynamicObject>> {
+        self.world.cluster().apply(yaml, Some(&self.name)).await
+    }
+
+    /// An object in the tenant's namespace.
+    #[must_use]
+    pub fn object(&self, kind: &str, name: &str) -> Object<'w> {
+        self.world.object(kind, Some(&self.name), name)
+    }
+
+    /// One of its AgentInstances.
+    #[must_use]
+    pub fn instance(&self, name: &str) -> Object<'w> {
+        self.object("AgentInstance", name)
+    }
+
+    /// One of its AgentTemplates.
+    #[must_use]
+    pub fn template(&self, name: &str) -> Object<'w> {
+        self.object("AgentTemplate", name)
+    }
+
+    /// Its ProviderAccount.
+    #[must_use]
+    pub fn provider_account(&self) -> Object<'w> {
+        self.world.object("ProviderAccount", None, &self.name)
+    }
+
+    /// What it has outside.
+    ///
+    /// # Errors
+    /// The simulator does not answer.
+    pub async fn inventory(&self) -> Result<Inventory> {
+        Ok(self
+            .world
+            .outside()
+            .inventory()
+            .await?
+            .of_workspace(&self.name))
+    }
+
+    /// Waits until its inventory is as it should be. `what` completes the sentence "waited until …".
+    ///
+    /// # Errors
+    /// It is not by then.
+    pub async fn wait_inventory(
+        &self,
+        what: &str,
+        deadline: Duration,
+        holds: impl Fn(&Inventory) -> bool,
+    ) -> Result<Inventory> {
+        let holds = &holds;
+        let waited = eventually(what, deadline, || async move {
+            Ok(Some(self.inventory().await?).filter(holds))
+        });
+        match waited.await {
+            Ok(inventory) => Ok(inventory),
+            Err(error) => Err(error.context(format!("{:#?}", self.inventory().await?))),
+        }
+    }
+
+    /// Changes simulator settings for its workspace alone.
+    ///
+    /// # Errors
+    /// The simulator refuses.
+    pub async fn set(&self, settings: &[(&str, &str)]) -> Result<()> {
+        let own: Vec<(String, &str)> = settings
+            .iter()
+            .map(|(key, value)| (format!("{key}@{}", self.name), *value))
+            .collect();
+        let own: Vec<(&str, &str)> = own
+            .iter()
+            .map(|(key, value)| (key.as_str(), *value))
+            .collect();
+        self.world.outside().set(&own).await
+    }
+
+    /// Orders a fault that meets exchanges of its workspace alone, and gives its id.
+    ///
+    /// # Errors
+    /// The simulator does not understand it.
+    pub async fn post_fault(&self, mut fault: Value) -> Result<String> {
+        match fault.as_object_mut() {
+            Some(fields) => fields.insert("workspace".to_owned(), json!(self.name)),
+            None => bail!("a fault is a JSON object, this is {fault}"),
+        };
+        self.world.outside().post_fault(fault).await
+    }
+
+    /// Its exchanges with the outside since a mark.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn exchanges(&self, since: Mark) -> Result<Vec<Exchange>> {
+        let mut exchanges = self.world.journal().since(since)?;
+        exchanges.retain(|exchange| exchange.workspace.as_deref() == Some(self.name.as_str()));
+        Ok(exchanges)
+    }
+
+    /// What the controller wrote about it since a mark: objects in its namespace, and its account.
+    ///
+    /// # Errors
+    /// The audit log cannot be read.
+    pub fn controller_writes(&self, since: Mark) -> Result<Vec<Audited>> {
+        let mut writes = self.world.audit().since(since)?;
+        writes.retain(|audited| {
+            let account = audited.namespace.is_empty() && audited.name == self.name;
+            let about = audited.namespace == self.name || account;
+            about && audited.is_write() && audited.is_controller()
+        });
+        Ok(writes)
+    }
+}
+
+/// A token that the simulator takes for one of a workspace's.
+#[must_use]
+pub fn railway_token(workspace: &str) -> String {
+    format!("ws_{workspace}_{}", random(16))
+}
+
+/// Small letters and digits.
+pub(crate) fn random(length: usize) -> String {
+    let alphabet: Vec<char> = ('a'..='z').chain('0'..='9').collect();
+    let mut random = rand::rng();
+    (0..length)
+        .map(|_| alphabet[random.random_range(0..alphabet.len())])
+        .collect()
+}

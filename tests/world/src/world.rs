@@ -1,0 +1,342 @@
+//! One world: its parts in the order of their start, and what tests and people do with them.
+//!
+//! Holds: when `start` returns, everything answers: the API server, the product's kinds, the simulator, and the
+//! controller where one was asked for. Everything a world is lies in its directory, and nothing of it outlives the
+//! process. Absent: any opinion on what the controller should do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, DynamicObject};
+use serde_json::Value;
+use simulator::Simulator;
+use tokio::sync::Mutex;
+use tokio::task;
+
+use crate::binaries::ClusterBinaries;
+use crate::commands::client_environment;
+use crate::control_plane::ControlPlane;
+use crate::controller::Controller;
+use crate::directory::{Description, Directory, Pids, Probes};
+use crate::install;
+use crate::launch::Launch;
+use crate::object::Object;
+use crate::objects::Cluster;
+use crate::options::{Options, PACE};
+use crate::outside::{Inventory, Outside};
+use crate::records::{Audited, Exchange, Record};
+use crate::tenant::Tenant;
+
+const CONTROLLER_READY: Duration = Duration::from_secs(30);
+
+/// A running world.
+pub struct World {
+    directory: Directory,
+    cluster: Cluster,
+    outside: Outside,
+    proxy: String,
+    controller: Option<Controller>,
+    launch: Option<Launch>,
+    simulator: Mutex<Option<Simulator>>,
+    control_plane: Mutex<ControlPlane>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl World {
+    /// Starts everything. The first start on a machine builds the control plane, which takes minutes.
+    ///
+    /// # Errors
+    /// A part does not start; those that did are ended.
+    pub async fn start(options: Options) -> Result<Self> {
+        let directory = Directory::prepare(&options.dir)?;
+        let binaries = task::spawn_blocking(ClusterBinaries::built).await??;
+        directory.link(&binaries)?;
+
+        let settings = PACE
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings = settings.chain(options.simulator_settings).collect();
+        let simulated = async {
+            let dir = directory.path().to_owned();
+            Simulator::start(simulator::Options { dir, settings })
+                .await
+                .context("cannot start the simulator")
+        };
+        // None of the three needs another.
+        let environment = client_environment(&directory);
+        let (control_plane, simulator, rendered) = tokio::try_join!(
+            ControlPlane::start(&binaries, &directory),
+            simulated,
+            install::render(&binaries.helm, &environment),
+        )?;
+        let proxy = simulator.proxy_url();
+        let outside = Outside::new(&simulator.control_url())?;
+        directory.write_proxy_env(&proxy)?;
+
+        let cluster = Cluster::connect(&directory.kubeconfig()).await?;
+        install::install(&cluster, rendered)
+            .await
+            .context("cannot install the chart")?;
+        install::write_controller_kubeconfig(&cluster, &directory).await?;
+
+        let mut world = Self {
+            directory,
+            cluster,
+            outside,
+            proxy,
+            controller: None,
+            launch: None,
+            simulator: Mutex::new(Some(simulator)),
+            control_plane: Mutex::new(control_plane),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        if let Some(binary) = options.controller {
+            let log = world.directory.controller_log();
+            let (directory, flags) = (&world.directory, options.controller_args);
+            let launch = Launch::new(directory, &world.proxy, binary, flags, log)?;
+            world.controller = Some(Controller::new(launch.clone()));
+            world.launch = Some(launch);
+        }
+        world.describe().await?;
+        if let Some(controller) = &world.controller {
+            controller.start().await?;
+            controller.wait_ready(CONTROLLER_READY).await?;
+        }
+        Ok(world)
+    }
+
+    /// Writes `world.json`, and keeps the controller's process id in it true.
+    async fn describe(&self) -> Result<()> {
+        let address = self.controller.as_ref().map(Controller::address);
+        let control_plane = self.control_plane.lock().await;
+        let mut description = Description {
+            api_server: control_plane.server.clone(),
+            proxy: self.proxy.clone(),
+            simulator: self.outside.url().to_owned(),
+            metrics: address.map(|address| format!("{address}/metrics")),
+            probes: address.map(|address| Probes {
+                live: format!("{address}/livez"),
+                ready: format!("{address}/readyz"),
+            }),
+            pids: Pids {
+                world: std::process::id(),
+                control_plane: control_plane.pid,
+                controller: None,
+            },
+        };
+        drop(control_plane);
+        self.directory.describe(&description)?;
+        let Some(controller) = &self.controller else {
+            return Ok(());
+        };
+        let (mut state, directory) = (controller.state(), self.directory.clone());
+        task::spawn(async move {
+            while state.changed().await.is_ok() {
+                description.pids.controller = state.borrow_and_update().pid;
+                // The directory may be gone at the very end; then nobody reads it.
+                let _ = directory.describe(&description);
+            }
+        });
+        Ok(())
+    }
+
+    /// An administrator's client, for the runtime that asks.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn client(&self) -> Result<Client> {
+        self.cluster.client()
+    }
+
+    /// The API server, without types.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The simulator's control API: inventory, agents, settings, faults.
+    #[must_use]
+    pub fn outside(&self) -> &Outside {
+        &self.outside
+    }
+
+    /// The proxy behind which the outside is.
+    #[must_use]
+    pub fn proxy(&self) -> &str {
+        &self.proxy
+    }
+
+    /// The world's directory and the names in it.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The world's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The controller's process.
+    ///
+    /// # Errors
+    /// The world was started without one.
+    pub fn controller(&self) -> Result<&Controller> {
+        self.controller
+            .as_ref()
+            .context("this world was started without a controller")
+    }
+
+    /// A second controller with the same binary and other or more flags, such as a rival for the lease; not started
+    /// yet. Its log is `controller-NAME.log`.
+    ///
+    /// # Errors
+    /// The world was started without a controller.
+    pub fn another_controller(&self, name: &str, args: &[&str]) -> Result<Controller> {
+        let launch = self
+            .launch
+            .as_ref()
+            .context("this world was started without a controller")?;
+        let log = self.dir().join(format!("controller-{name}.log"));
+        let launch = launch.another(&self.directory, &self.proxy, args, log)?;
+        // On the world's own runtime, which outlives a single test's.
+        let _guard = self.runtime.enter();
+        Ok(Controller::new(launch))
+    }
+
+    /// The exchanges with the outside.
+    #[must_use]
+    pub fn journal(&self) -> Record<Exchange> {
+        Record::at(self.directory.journal())
+    }
+
+    /// The requests to the API server.
+    #[must_use]
+    pub fn audit(&self) -> Record<Audited> {
+        Record::at(self.directory.audit())
+    }
+
+    /// Everything that lives outside, in all workspaces.
+    ///
+    /// # Errors
+    /// The simulator does not answer.
+    pub async fn inventory(&self) -> Result<Inventory> {
+        self.outside.inventory().await
+    }
+
+    /// The controller's metrics, as it gives them.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let url = format!("{}/metrics", self.controller()?.address());
+        let answer = crate::outside::http()?
+            .get(&url)
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(answer.text().await?)
+    }
+
+    /// Applies manifests from the server's side.
+    ///
+    /// # Errors
+    /// See [`Cluster::apply`].
+    pub async fn apply(&self, yaml: &str) -> Result<Vec<DynamicObject>> {
+        self.cluster.apply(yaml, None).await
+    }
+
+    /// An object by kind and name.
+    #[must_use]
+    pub fn object(&self, kind: &str, namespace: Option<&str>, name: &str) -> Object<'_> {
+        Object::new(self, kind, namespace, name)
+    }
+
+    /// A new tenant: namespace, account and Railway workspace, all named `NAME-` and something random.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn tenant(&self, name: &str) -> Result<Tenant<'_>> {
+        self.tenant_with(name, Value::Null).await
+    }
+
+    /// A new tenant whose account's `spec.railway` has these fields as well.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn tenant_with(&self, name: &str, railway: Value) -> Result<Tenant<'_>> {
+        Tenant::create(self, name, railway).await
+    }
+
+    /// The values in a Secret.
+    ///
+    /// # Errors
+    /// There is no such Secret, or a value is no text.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<BTreeMap<String, String>> {
+        let secrets: Api<Secret> = Api::namespaced(self.client()?, namespace);
+        let data = secrets.get(name).await?.data.unwrap_or_default();
+        data.into_iter()
+            .map(|(key, value)| Ok((key, String::from_utf8(value.0)?)))
+            .collect()
+    }
+
+    /// An HTTP client inside the world: it reaches the simulated outside by the real host names, and nothing else.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn http(&self, timeout: Duration) -> Result<reqwest::Client> {
+        let authority = std::fs::read(self.directory.ca())?;
+        let client = reqwest::Client::builder()
+            .proxy(reqwest::Proxy::all(&self.proxy)?)
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&authority)?)
+            .pool_max_idle_per_host(0)
+            .timeout(timeout)
+            .build()?;
+        Ok(client)
+    }
+
+    /// What helps to see why something in this world is not as it should be.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let mut report = String::new();
+        if let Some(controller) = &self.controller {
+            let _ = writeln!(
+                report,
+                "{controller}, {} restarts; its log ends:",
+                controller.restarts()
+            );
+            for line in controller.log_tail(40).lines() {
+                let _ = writeln!(report, "  {line}");
+            }
+        }
+        let _ = writeln!(report, "the world's directory: {}", self.dir().display());
+        report
+    }
+
+    /// Waits until the control plane ends without having been asked to.
+    pub async fn control_plane_died(&self) -> anyhow::Error {
+        self.control_plane.lock().await.died(&self.directory).await
+    }
+
+    /// Ends everything, in the order that leaves nobody without what he needs: controller, control plane, simulator.
+    ///
+    /// # Errors
+    /// A part did not end as it should; it was killed.
+    pub async fn stop(&self) -> Result<()> {
+        let controller = match &self.controller {
+            Some(controller) => controller.stop().await.map(drop),
+            None => Ok(()),
+        };
+        let control_plane = self.control_plane.lock().await.stop().await;
+        if let Some(simulator) = self.simulator.lock().await.take() {
+            simulator.stop().await;
+        }
+        controller.and(control_plane)
+    }
+}
