@@ -208,6 +208,7 @@ settings! {
     second_domain: SecondDomain = "railway.secondDomain", "refuse", "a second serviceDomainCreate: refuse, same (answers the first), another";
     volume_after_deploy: bool = "railway.volumeAfterDeploy", "false", "volumeCreate works on a service that had a deployment";
     instance_update_deploys: bool = "railway.instanceUpdateDeploys", "false", "serviceInstanceUpdate that changes the image deploys";
+    hide_registry_password: bool = "railway.hideRegistryPassword", "false", "config(decryptVariables: true) hides the password of registry credentials";
     apply_delay: Duration = "railway.applyDelay", "0s", "time from environmentPatchCommit until the patch is applied";
     deploy_time: Duration = "railway.deployTime", "0s", "time from a deployment's creation to SUCCESS or FAILED";
     sleep_after: Duration = "railway.sleepAfter", "10m", "a service with sleepApplication sleeps after this time without a request";

@@ -121,12 +121,11 @@ impl Agents {
 
 fn health(running: &Running, now: Timestamp) -> Answer {
     let deployment = &running.deployment;
-    let (_, tag) = deployment.image.rsplit_once(':').unwrap_or_default();
     let runtime = deployment
         .variables
         .get("RUNTIME")
         .map_or("openclaw", String::as_str);
-    let body = json!({ "ready": running.is_ready(now), "version": tag, "runtime": runtime });
+    let body = json!({ "ready": running.is_ready(now), "version": deployment.version, "runtime": runtime });
     Answer::json(if running.answers(now) { 200 } else { 503 }, body)
 }
 

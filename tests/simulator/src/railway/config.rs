@@ -133,30 +133,32 @@ pub(crate) fn masked(config: &Value) -> Value {
     if let Some(shared) = config.get_mut("sharedVariables") {
         mask(shared);
     }
-    hide(&mut config, mask);
+    hide(&mut config, mask, true);
     config
 }
 
-/// The config as a reader gets it who asks for it decrypted: sealed values and registry passwords stay hidden.
-pub(crate) fn unsealed(config: &Value) -> Value {
+/// The config as a reader gets it who asks for it decrypted: sealed values stay hidden, and registry passwords if asked.
+pub(crate) fn unsealed(config: &Value, hides_password: bool) -> Value {
     let mut config = config.clone();
-    hide(&mut config, |part| {
+    let unseal = |part: &mut Value| {
         for row in part.as_object_mut().into_iter().flat_map(Map::values_mut) {
             if let (Some(true), Some(fields)) = (row["isSealed"].as_bool(), row.as_object_mut()) {
                 fields.remove("value");
             }
         }
-    });
+    };
+    hide(&mut config, unseal, hides_password);
     config
 }
 
-fn hide(config: &mut Value, variables: impl Fn(&mut Value)) {
+fn hide(config: &mut Value, variables: impl Fn(&mut Value), hides_password: bool) {
     let services = config.get_mut("services").and_then(Value::as_object_mut);
     for service in services.into_iter().flat_map(Map::values_mut) {
         if let Some(part) = service.get_mut("variables") {
             variables(part);
         }
-        if let Some(password) = service.pointer_mut("/deploy/registryCredentials/password") {
+        let password = service.pointer_mut("/deploy/registryCredentials/password");
+        if let Some(password) = password.filter(|_| hides_password) {
             *password = Value::String("*****".to_owned());
         }
     }

@@ -70,6 +70,13 @@ pub(crate) fn deploy(
             Nature::of_tags(pulled.as_ref().map_or(&[][..], |pulled| &pulled.tags))
         }
     };
+    let version = match source {
+        Source::AsBefore(earlier) => earlier.version.clone(),
+        Source::Configured => pulled
+            .as_ref()
+            .ok()
+            .and_then(|pulled| pulled.tags.last().cloned()),
+    };
     let variables = rendered(project, environment, service_id);
     let problem = match &pulled {
         Err(Refusal::Missing) => Some("the image does not exist"),
@@ -84,6 +91,7 @@ pub(crate) fn deploy(
         created_at: moment.now,
         image,
         digest: pulled.ok().map(|pulled| pulled.digest),
+        version,
         nature,
         variables,
         config: part,

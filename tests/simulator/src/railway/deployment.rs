@@ -75,6 +75,8 @@ pub(crate) struct Deployment {
     pub created_at: Timestamp,
     pub image: String,
     pub digest: Option<String>,
+    /// The tag behind the image, where one is known.
+    pub version: Option<String>,
     pub nature: Nature,
     pub variables: BTreeMap<String, String>,
     /// The service's part of the environment's config when this was deployed.
@@ -114,34 +116,39 @@ impl Deployment {
 
     /// Its state, given when a newer deployment took its place.
     pub(crate) fn state(&self, now: Timestamp, superseded: Option<Timestamp>) -> State {
-        let plain = |status, since| State {
+        let running = |status, since| State {
             status,
             since,
             stopped: false,
         };
-        if let Some((end, at)) = self.ended {
-            let status = match end {
-                End::Stopped if !self.stop_removes => self.course(at).0,
-                _ => Status::Removed,
-            };
-            return State {
-                status,
-                since: at,
-                stopped: true,
-            };
+        let ended = |status, since| State {
+            status,
+            since,
+            stopped: true,
+        };
+        if let Some((End::Removed, at)) = self.ended {
+            return ended(Status::Removed, at);
         }
         if let Some(at) = superseded {
-            return State {
-                status: Status::Removed,
-                since: at,
-                stopped: true,
+            // What had failed by then stays failed.
+            return match self.course(at) {
+                (Status::Failed, since) => running(Status::Failed, since),
+                _ => ended(Status::Removed, at),
             };
         }
+        if let Some((End::Stopped, at)) = self.ended {
+            let status = if self.stop_removes {
+                Status::Removed
+            } else {
+                self.course(at).0
+            };
+            return ended(status, at);
+        }
         if let Some((status, at)) = self.forced {
-            return plain(status, at);
+            return running(status, at);
         }
         let (status, since) = self.course(now);
-        plain(status, since)
+        running(status, since)
     }
 
     fn course(&self, now: Timestamp) -> (Status, Timestamp) {

@@ -30,7 +30,15 @@ impl World {
     /// A world without throttles, and with these settings.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut options = Options::new(dir.path())
+        // With JOURNALS=DIR each test's journal stays in DIR/<test>, for the contract check.
+        let kept = std::env::var_os("JOURNALS").map(|kept| {
+            let test = std::thread::current()
+                .name()
+                .unwrap_or("test")
+                .replace("::", "-");
+            std::path::Path::new(&kept).join(test)
+        });
+        let mut options = Options::new(kept.as_deref().unwrap_or_else(|| dir.path()))
             .set("railway.projectInterval", "0s")
             .set("railway.volumeInterval", "0s");
         for (key, value) in settings {
@@ -233,10 +241,7 @@ pub(crate) fn agent(image: &str) -> Value {
 }
 
 /// Asks until the answer is there, for ten seconds.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    mut ask: impl FnMut() -> F,
-) -> T {
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = ask().await {
@@ -246,7 +251,7 @@ pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
             started.elapsed() < Duration::from_secs(10),
             "waited in vain for {what}"
         );
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }
 

@@ -2,6 +2,12 @@
 //!
 //! One module an area. Time is never slept away: where something takes time, a test waits for what it will see.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may end where something is missing"
+)]
+
 mod agents;
 mod client;
 mod control;

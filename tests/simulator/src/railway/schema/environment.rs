@@ -1,7 +1,9 @@
 //! `Environment` and its patches.
 
-use async_graphql::{Enum, ID, Object};
+use async_graphql::{Context, Enum, ID, Object, Result};
+use serde_json::Value;
 
+use super::call;
 use super::connection::{Page, Paging, connection};
 use super::deployment::Deployment;
 use super::scalars::{DateTime, EnvironmentConfig, Json};
@@ -37,6 +39,17 @@ impl Environment {
     fn row(&self) -> &rows::Environment {
         &self.seen.project.environments[self.index]
     }
+}
+
+fn shown(
+    context: &Context<'_>,
+    config: &Value,
+    decrypt_variables: Option<bool>,
+) -> Result<EnvironmentConfig> {
+    Ok(EnvironmentConfig(match decrypt_variables {
+        Some(true) => config::unsealed(config, call(context)?.settings.hide_registry_password),
+        _ => config::masked(config),
+    }))
 }
 
 #[Object]
@@ -77,12 +90,12 @@ impl Environment {
         self.seen.project.deleted_at.map(DateTime)
     }
 
-    async fn config(&self, decrypt_variables: Option<bool>) -> EnvironmentConfig {
-        let config = &self.row().config;
-        EnvironmentConfig(match decrypt_variables {
-            Some(true) => config::unsealed(config),
-            _ => config::masked(config),
-        })
+    async fn config(
+        &self,
+        context: &Context<'_>,
+        decrypt_variables: Option<bool>,
+    ) -> Result<EnvironmentConfig> {
+        shown(context, &self.row().config, decrypt_variables)
     }
 
     async fn config_etag(&self) -> String {
@@ -246,13 +259,14 @@ impl EnvironmentPatch {
         self.row()?.message.clone()
     }
 
-    async fn patch(&self, decrypt_variables: Option<bool>) -> EnvironmentConfig {
+    async fn patch(
+        &self,
+        context: &Context<'_>,
+        decrypt_variables: Option<bool>,
+    ) -> Result<EnvironmentConfig> {
         let patch = self
             .row()
             .map_or_else(|| serde_json::json!({}), |patch| patch.patch.clone());
-        EnvironmentConfig(match decrypt_variables {
-            Some(true) => config::unsealed(&patch),
-            _ => config::masked(&patch),
-        })
+        shown(context, &patch, decrypt_variables)
     }
 }

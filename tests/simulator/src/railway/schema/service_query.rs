@@ -209,7 +209,7 @@ impl ServiceQueries {
         let call = call(context)?;
         call.read(&project_id, "Project")?;
         let (seen, index) = environment_in(call, &environment_id)?;
-        let open = config::unsealed(&seen.project.environments[index].config);
+        let open = config::unsealed(&seen.project.environments[index].config, true);
         let Some(service_id) = service_id else {
             return Ok(EnvironmentVariables(config::variables(
                 &open["sharedVariables"],
