@@ -60,12 +60,39 @@ pub(super) struct Turns {
     windows: Vec<Window>,
     /// All tokens share one window.
     shared: bool,
-    /// Railway counts from its answer, not from our request.
-    from_answer: bool,
+    pace: Pace,
     queue: Vec<Waiter>,
     grants: Vec<Grant>,
     /// Who has let a turn pass: they queue from then on.
     passed_over: HashMap<String, Timestamp>,
+}
+
+/// From when Railway counts a window: from somewhere between our request and its answer, and nobody says where.
+#[derive(Debug, Default)]
+struct Pace {
+    /// How often in a row counting from the request was too early.
+    too_early: u8,
+    /// Whether it was, for the creation that is being tried now.
+    now: bool,
+}
+
+impl Pace {
+    /// Once is chance (a slow connection), twice is a rule.
+    fn counts_from_the_answer(&self) -> bool {
+        self.too_early >= 2
+    }
+
+    fn was_too_early(&mut self) {
+        self.too_early = self.too_early.saturating_add(1);
+        self.now = true;
+    }
+
+    fn created(&mut self) {
+        if !self.now && !self.counts_from_the_answer() {
+            self.too_early = 0;
+        }
+        self.now = false;
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +127,7 @@ impl Turns {
             interval: signed(interval),
             windows: vec![OPEN; tokens],
             shared: false,
-            from_answer: false,
+            pace: Pace::default(),
             queue: Vec::new(),
             grants: Vec::new(),
             passed_over: HashMap::new(),
@@ -190,7 +217,7 @@ impl Turns {
 
     /// What became of a request; returns when its window opens again.
     pub(super) fn settle(&mut self, pass: &Pass, landing: Landing, now: Timestamp) -> Timestamp {
-        let slack = self.interval / 100;
+        let slack = slack(self.interval);
         match landing {
             Landing::NotCreated => self.close(pass.token, now, None),
             Landing::Unknown => {
@@ -198,7 +225,12 @@ impl Turns {
                 self.close(pass.token, opens, Some((pass.sent, now)));
             }
             Landing::Created => {
-                let from = if self.from_answer { now } else { pass.sent };
+                self.pace.created();
+                let from = if self.pace.counts_from_the_answer() {
+                    now
+                } else {
+                    pass.sent
+                };
                 let opens = later(from, self.interval + slack);
                 self.close(pass.token, opens, Some((pass.sent, now)));
             }
@@ -216,11 +248,11 @@ impl Turns {
             None => {}
         }
         let answered = self.window(pass.token).last.map(|(_, answered)| answered);
-        let own = answered.map(|answered| later(answered, interval + interval / 100));
+        let own = answered.map(|answered| later(answered, interval + slack(interval)));
         let opens = match own {
             // Our own last creation explains it: Railway counts from later than we do.
             Some(own) if own > now => {
-                self.from_answer = true;
+                self.pace.was_too_early();
                 own
             }
             // Somebody else creates here too, and nobody says since when.
@@ -365,6 +397,12 @@ impl Expected {
         *earliest = later(at, self.interval);
         at
     }
+}
+
+/// What a window is given beyond its interval, so that a little delay on the way does not make us early.
+fn slack(interval: SignedDuration) -> SignedDuration {
+    let least = SignedDuration::from_millis(20).min(interval / 20);
+    (interval / 100).max(least)
 }
 
 fn signed(duration: Duration) -> SignedDuration {

@@ -215,7 +215,12 @@ fn windows_follow_what_railway_counts_from() {
     assert_eq!(until, opens(38), "from when it was answered");
     let pass = turns.begin(&[0], at(38_300)).unwrap();
     let until = turns.settle(&pass, Landing::Created, at(46_000));
-    assert_eq!(until, opens(76), "and that is learnt");
+    assert_eq!(until, at(68_600), "once is chance");
+    let pass = turns.begin(&[0], at(68_600)).unwrap();
+    turns.settle(&pass, Landing::Throttled(throttle), at(68_700));
+    let pass = turns.begin(&[0], at(76_300)).unwrap();
+    let until = turns.settle(&pass, Landing::Created, at(80_000));
+    assert_eq!(until, opens(110), "twice is a rule");
 }
 
 #[test]

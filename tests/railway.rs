@@ -1,0 +1,797 @@
+//! The rooms `railway`, `registry` and `agent` against the simulated internet: real HTTP, the providers' own host names,
+//! the proxy and the authority given explicitly.
+//!
+//! What holds here: every fault that a test asks for must have fired. Deliberately absent: Kubernetes, decisions.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use simulator::{Options, Simulator};
+use std::sync::Arc;
+use std::time::Duration;
+use yardmaster::agent::Agents;
+use yardmaster::model::{
+    Configuration, DeploymentState, Fault, Health, Home, InstallationId, Marker,
+    RegistryCredentials, RestartPolicy, Sight, Slot, Turn, Variable,
+};
+use yardmaster::railway::{AccountSettings, Class, Gate, Gateway, Standing};
+use yardmaster::registry::{Registry, Route};
+
+const IMAGE: &str = "ghcr.io/acme/agent:1.4";
+
+struct World {
+    simulator: Simulator,
+    control: reqwest::Client,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    async fn new(settings: &[(&str, &str)]) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = Options::new(directory.path());
+        for (key, value) in settings {
+            options = options.set(key, value);
+        }
+        World {
+            simulator: Simulator::start(options).await.unwrap(),
+            control: reqwest::Client::builder().no_proxy().build().unwrap(),
+            directory,
+        }
+    }
+
+    fn authority(&self) -> Vec<u8> {
+        std::fs::read(self.simulator.ca_file()).unwrap()
+    }
+
+    fn client(&self) -> reqwest::ClientBuilder {
+        let authority = reqwest::Certificate::from_pem(&self.authority()).unwrap();
+        reqwest::Client::builder()
+            .proxy(reqwest::Proxy::all(self.simulator.proxy_url()).unwrap())
+            .tls_certs_merge([authority])
+    }
+
+    fn gateway(&self, tokens: &[&str], change: impl FnOnce(&mut AccountSettings)) -> Gateway {
+        let mut settings = AccountSettings {
+            workspace: "team".into(),
+            requests_per_hour: 10_000,
+            requests_per_second: 200,
+            project_interval: Duration::ZERO,
+            request_timeout: Duration::from_secs(10),
+        };
+        change(&mut settings);
+        let tokens = tokens
+            .iter()
+            .map(|token| SecretString::from(*token))
+            .collect();
+        let http = self
+            .client()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Gateway::new(settings, tokens, http, Arc::new(Timestamp::now))
+    }
+
+    fn usual(&self) -> Gateway {
+        self.gateway(&["ws_team_1"], |_| {})
+    }
+
+    async fn put(&self, path: &str, body: Value) {
+        let url = format!("{}{path}", self.simulator.control_url());
+        let answer = self.control.put(url).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}");
+    }
+
+    async fn post(&self, path: &str, body: Value) {
+        let url = format!("{}{path}", self.simulator.control_url());
+        let answer = self.control.post(url).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}");
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.simulator.control_url());
+        self.control
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
+    }
+
+    async fn fault(&self, operation: &str, effect: Value) {
+        let fault = json!({ "provider": "railway", "operation": operation, "nth": 1, "times": 1, "effect": effect });
+        self.post("/faults", fault).await;
+    }
+
+    /// Requests to Railway so far.
+    fn requests(&self) -> usize {
+        std::fs::read_to_string(self.simulator.journal_file())
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains("\"railway\""))
+            .count()
+    }
+
+    async fn living_projects(&self) -> usize {
+        let inventory = self.get("/inventory").await;
+        let text = inventory.to_string();
+        text.matches("\"kind\":\"project\"").count()
+    }
+
+    async fn all_faults_fired(&self) {
+        for fault in self.get("/faults").await.as_array().unwrap() {
+            assert!(fault["fired"].as_u64() > Some(0), "{fault}");
+        }
+    }
+}
+
+fn marker(uid: &str) -> Marker {
+    Marker {
+        installation: InstallationId("i-1".into()),
+        namespace: "team-a".into(),
+        name: "ada".into(),
+        uid: uid.into(),
+        slot: Slot::Project,
+    }
+}
+
+fn configuration(image: String) -> Configuration {
+    let variable = |name: &str, value: &str| Variable {
+        name: name.into(),
+        value: value.into(),
+    };
+    Configuration {
+        image,
+        start_command: Some("node run.js".into()),
+        region: Some("europe-west4-drams3a".into()),
+        cpu: Some(2.0),
+        memory_bytes: Some(4 << 30),
+        restart: RestartPolicy::OnFailure(10),
+        sleep_when_idle: false,
+        registry: Some(RegistryCredentials {
+            username: "pull".into(),
+            password: "pull-secret".into(),
+        }),
+        volume_mount: Some("/data".into()),
+        volume_megabytes: Some(60_000),
+        variables: vec![
+            variable("GATEWAY_TOKEN", "canary-gateway"),
+            variable("OLD", "1"),
+        ],
+    }
+}
+
+/// A project with a service.
+async fn home(gateway: &Gateway, uid: &str) -> (String, String, String) {
+    let marker = marker(uid);
+    let made = gateway
+        .create_project(&marker.outside_name(), &marker)
+        .await
+        .unwrap();
+    let environment = made.environment.unwrap();
+    let service = gateway
+        .create_service(&made.project, &environment, "agent")
+        .await
+        .unwrap();
+    (made.project, environment, service)
+}
+
+async fn seen(gateway: &Gateway, project: &str) -> Home {
+    match gateway.look(project, Class::User).await.unwrap() {
+        Sight::Seen(home) => home,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+fn class<T: std::fmt::Debug>(result: Result<T, Fault>) -> &'static str {
+    result.unwrap_err().class()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_comes_up_changes_and_goes_away() {
+    let world = World::new(&[
+        ("railway.projectInterval", "0"),
+        ("railway.volumeInterval", "0"),
+    ])
+    .await;
+    let gateway = world.usual();
+
+    let identity = gateway.identity().await.unwrap();
+    assert_eq!(identity.workspace, "team");
+    assert_eq!(
+        (identity.tokens, identity.refused_tokens, identity.projects),
+        (1, 0, 0)
+    );
+    assert_eq!(
+        gateway.turn(Gate::Projects, "ada", (2, Timestamp::now())),
+        Turn::Now
+    );
+
+    let route = Route {
+        proxy: world.simulator.proxy_url(),
+        authority: world.authority(),
+    };
+    let registry = Registry::new(Duration::from_secs(5), Some(route));
+    let digest = registry.digest(IMAGE, None).await.unwrap();
+
+    let before = world.requests();
+    let (project, environment, service) = home(&gateway, "u1").await;
+    let volume = gateway
+        .create_volume(&project, &environment, &service, "/data")
+        .await
+        .unwrap();
+    let domain = gateway
+        .create_domain(&environment, &service, Some(8080))
+        .await
+        .unwrap();
+    let image = format!("ghcr.io/acme/agent@{digest}");
+    let wanted = configuration(image.clone());
+    gateway
+        .configure(&environment, &service, Some(&volume), &wanted, &[])
+        .await
+        .unwrap();
+    assert_eq!(world.requests() - before, 5, "an agent with a volume");
+
+    let first = seen(&gateway, &project).await;
+    assert_eq!(first.marker, Some(marker("u1")));
+    assert_eq!(first.environment.as_ref(), Some(&environment));
+    assert_eq!(first.services.len(), 1);
+    assert_eq!(first.services[0].name, "agent");
+    assert_eq!(first.volumes[0].id, volume);
+    assert_eq!(first.volumes[0].mount_path.as_deref(), Some("/data"));
+    assert_eq!(first.domains[0], domain);
+    assert_eq!(first.deployments[0].state, DeploymentState::Running);
+    assert_eq!(first.deployments[0].image.as_ref(), Some(&image));
+    let listing = gateway.list().await.unwrap();
+    assert_eq!(listing.homes.len(), 1);
+    assert_eq!(listing.homes[0].deployments, first.deployments);
+
+    let agents = Agents::new(world.client(), Duration::from_secs(5)).unwrap();
+    let token = SecretString::from("canary-gateway");
+    let health = agents.health(&domain.host, "/pool/health", &token).await;
+    assert!(
+        matches!(health, Health::Ready { version: Some(_) }),
+        "{health:?}"
+    );
+    let health = agents
+        .health("nobody.up.railway.app", "/pool/health", &token)
+        .await;
+    assert!(matches!(health, Health::Silent { .. }), "{health:?}");
+
+    // The same again changes nothing.
+    let drift = gateway
+        .drift(&environment, &service, &wanted)
+        .await
+        .unwrap();
+    assert_eq!(drift, [""; 0]);
+    gateway
+        .configure(&environment, &service, Some(&volume), &wanted, &[])
+        .await
+        .unwrap();
+    let same = seen(&gateway, &project).await;
+    assert_eq!(same.deployments, first.deployments);
+    assert_eq!(same.configuration_tag, first.configuration_tag);
+
+    // By hand.
+    let path = format!("/railway/services/{service}/variables/GATEWAY_TOKEN");
+    world.put(&path, json!({ "value": "eve" })).await;
+    world
+        .put(
+            &format!("/railway/services/{service}/config"),
+            json!({ "patch": { "deploy": { "startCommand": "sh" }, "variables": { "THEIRS": { "value": "x" } } }, "deploys": false }),
+        )
+        .await;
+    let drift = gateway
+        .drift(&environment, &service, &wanted)
+        .await
+        .unwrap();
+    assert_eq!(drift, ["startCommand", "variable GATEWAY_TOKEN"]);
+
+    // Another wish: something gone, something new.
+    let mut changed = configuration(image);
+    changed.start_command = None;
+    changed.cpu = None;
+    changed.memory_bytes = None;
+    changed.registry = None;
+    changed.region = Some("us-west2".into());
+    changed.restart = RestartPolicy::Never;
+    changed.variables.pop();
+    gateway
+        .configure(
+            &environment,
+            &service,
+            Some(&volume),
+            &changed,
+            &["OLD".into()],
+        )
+        .await
+        .unwrap();
+    let drift = gateway
+        .drift(&environment, &service, &changed)
+        .await
+        .unwrap();
+    assert_eq!(drift, [""; 0]);
+    let drift = gateway
+        .drift(&environment, &service, &wanted)
+        .await
+        .unwrap();
+    assert_eq!(
+        drift,
+        [
+            "startCommand",
+            "region",
+            "cpu",
+            "memory",
+            "restartPolicy",
+            "variable OLD"
+        ]
+    );
+    let after = seen(&gateway, &project).await;
+    assert_ne!(after.deployments[0].id, first.deployments[0].id);
+    assert_ne!(after.configuration_tag, first.configuration_tag);
+
+    let deployment = gateway.deploy(&environment, &service).await.unwrap();
+    let after = seen(&gateway, &project).await;
+    assert_eq!(after.deployments[0].id, deployment);
+    gateway.stop(&deployment).await.unwrap();
+    let after = seen(&gateway, &project).await;
+    assert!(
+        after
+            .deployments
+            .iter()
+            .all(|deployment| deployment.state == DeploymentState::Removed),
+        "{after:?}"
+    );
+
+    gateway.delete_domain(&domain.id).await.unwrap();
+    gateway.delete_volume(&volume).await.unwrap();
+    gateway.delete_service(&service).await.unwrap();
+    let bare = seen(&gateway, &project).await;
+    assert!(
+        bare.services.is_empty() && bare.domains.is_empty() && bare.volumes.is_empty(),
+        "{bare:?}"
+    );
+
+    gateway.delete_project(&project).await.unwrap();
+    let sight = gateway.look(&project, Class::StopBilling).await.unwrap();
+    assert!(sight.seen().is_none_or(|home| home.deleted), "{sight:?}");
+    assert!(gateway.list().await.unwrap().homes.is_empty());
+    let again = gateway.delete_project(&project).await.unwrap_err();
+    assert!(
+        matches!(again, Fault::Missing { .. } | Fault::Uncertain { .. }),
+        "{again}"
+    );
+    assert_eq!(world.living_projects().await, 0);
+    assert_eq!(gateway.standing(), Standing::Fine);
+    assert!(
+        gateway
+            .counts()
+            .iter()
+            .any(|count| count.operation == "projectCreate" && count.count == 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_project_is_gone_however_railway_says_it() {
+    for (read, second, sight, fault) in [
+        ("not-found", "not-found", "Absent", "Missing"),
+        ("not-authorized", "not-authorized", "Denied", "Uncertain"),
+        ("deletedAt", "problem", "deleted", "Uncertain"),
+    ] {
+        let world = World::new(&[
+            ("railway.projectInterval", "0"),
+            ("railway.deletedRead", read),
+            ("railway.secondDelete", second),
+        ])
+        .await;
+        let gateway = world.usual();
+        let (project, ..) = home(&gateway, "u1").await;
+        gateway.delete_project(&project).await.unwrap();
+        let found = match gateway.look(&project, Class::User).await {
+            Ok(Sight::Absent { .. }) => "Absent",
+            Ok(Sight::Seen(home)) if home.deleted => "deleted",
+            Ok(_) => "?",
+            Err(fault) => fault.class(),
+        };
+        assert_eq!(found, sight);
+        assert_eq!(class(gateway.delete_project(&project).await), fault);
+        assert!(gateway.list().await.unwrap().homes.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_uncertain_and_found_by_its_marker() {
+    let world = World::new(&[("railway.projectInterval", "0")]).await;
+    let gateway = world.usual();
+    for (number, (effect, class_of_fault, landed)) in [
+        (json!("reset_after"), "Uncertain", true),
+        (json!("reset_before"), "Uncertain", false),
+        (json!("truncated"), "Uncertain", true),
+        (
+            json!({ "status": 504, "body": "upstream connect error" }),
+            "Uncertain",
+            false,
+        ),
+        (
+            json!({ "graphql_error": { "message": "Problem processing request" } }),
+            "Uncertain",
+            false,
+        ),
+        (
+            json!({ "graphql_error": { "message": "Your workspace has been restricted" } }),
+            "Exhausted",
+            false,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.fault("projectCreate", effect.clone()).await;
+        let marker = marker(&format!("u{number}"));
+        let made = gateway
+            .create_project(&marker.outside_name(), &marker)
+            .await;
+        assert_eq!(class(made), class_of_fault, "{effect}");
+        let newest = gateway.newest().await.unwrap();
+        assert!(newest.complete);
+        let found = newest
+            .homes
+            .iter()
+            .any(|home| home.marker.as_ref() == Some(&marker));
+        assert_eq!(found, landed, "{effect}");
+    }
+    world.all_faults_fired().await;
+
+    world.fault("serviceCreate", json!({ "late": 0.3 })).await;
+    let impatient = world.gateway(&["ws_team_1"], |settings| {
+        settings.request_timeout = Duration::from_millis(150);
+    });
+    let listing = gateway.list().await.unwrap();
+    let home = &listing.homes[0];
+    let environment = home.environment.as_ref().unwrap();
+    let lost = impatient
+        .create_service(&home.id, environment, "agent")
+        .await;
+    assert_eq!(class(lost), "Uncertain");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let again = gateway.create_service(&home.id, environment, "agent").await;
+    assert_eq!(class(again), "Uncertain", "its name is taken: look");
+    let services = seen(&gateway, &home.id).await.services;
+    assert_eq!(services.len(), 1);
+    world.all_faults_fired().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_listens_nothing_was_sent() {
+    let world = World::new(&[]).await;
+    let gateway = world.usual();
+    world.simulator.stop().await;
+    for _ in 0..3 {
+        let marker = marker("u1");
+        let made = gateway
+            .create_project(&marker.outside_name(), &marker)
+            .await;
+        assert_eq!(class(made), "Transient");
+    }
+    assert!(matches!(
+        gateway.standing(),
+        Standing::Trouble {
+            class: "Transient",
+            ..
+        }
+    ));
+    drop(world.directory);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_keep_within_railways_window() {
+    let interval = ("railway.projectInterval", "1s");
+    let world = World::new(&[interval]).await;
+    let gateway = world.gateway(&["ws_team_1"], |settings| {
+        settings.project_interval = Duration::from_secs(1);
+    });
+    let begun = Timestamp::now();
+    let mut waiting: Vec<usize> = (0..4).collect();
+    let mut served = Vec::new();
+    while !waiting.is_empty() {
+        let mut soonest = Timestamp::MAX;
+        let mut next = Vec::new();
+        for who in waiting {
+            let since = Timestamp::from_second(i64::try_from(who).unwrap()).unwrap();
+            match gateway.turn(Gate::Projects, &format!("w{who}"), (2, since)) {
+                Turn::Now => {
+                    let marker = marker(&format!("u{who}"));
+                    match gateway
+                        .create_project(&marker.outside_name(), &marker)
+                        .await
+                    {
+                        Ok(_) => served.push(who),
+                        // A slow machine: the request before took longer to arrive than this one.
+                        Err(Fault::Throttled { until, .. }) => {
+                            soonest = soonest.min(until);
+                            next.push(who);
+                        }
+                        Err(fault) => unreachable!("{fault}"),
+                    }
+                }
+                Turn::At { when, .. } => {
+                    soonest = soonest.min(when);
+                    next.push(who);
+                }
+            }
+        }
+        waiting = next;
+        if !waiting.is_empty() {
+            let wait = soonest.duration_since(Timestamp::now());
+            tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+        }
+    }
+    assert_eq!(served, [0, 1, 2, 3]);
+    let took = Timestamp::now().duration_since(begun).as_millis();
+    assert!((3000..5000).contains(&took), "{took} ms");
+    let sent = world.requests();
+    assert!((4..7).contains(&sent), "{sent}");
+
+    // Whoever does not wait for its turn is not even sent.
+    let marker = marker("u9");
+    let early = gateway
+        .create_project(&marker.outside_name(), &marker)
+        .await;
+    assert_eq!(class(early), "Throttled");
+    assert_eq!(world.requests(), sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn railways_own_throttle_creates_nothing_and_sets_the_window() {
+    for wording in ["new", "old"] {
+        let world = World::new(&[
+            ("railway.projectInterval", "2s"),
+            ("railway.volumeInterval", "2s"),
+            ("railway.throttleText", wording),
+        ])
+        .await;
+        let other = world.usual();
+        let (project, environment, service) = home(&other, "u0").await;
+        other
+            .create_volume(&project, &environment, &service, "/data")
+            .await
+            .unwrap();
+
+        let gateway = world.gateway(&["ws_team_2"], |settings| {
+            settings.project_interval = Duration::from_secs(2);
+        });
+        let mine = marker("u1");
+        let refused = gateway
+            .create_project(&mine.outside_name(), &mine)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.class(), "Throttled", "{refused}");
+        assert_eq!(world.living_projects().await, 1);
+        let turn = gateway.turn(Gate::Projects, "w", (0, Timestamp::now()));
+        assert!(matches!(turn, Turn::At { ahead: 0, .. }), "{turn:?}");
+        let volume = gateway
+            .create_volume(&project, &environment, &service, "/more")
+            .await;
+        assert_eq!(class(volume), "Throttled");
+        assert!(matches!(
+            gateway.turn(Gate::Volumes, "w", (0, Timestamp::now())),
+            Turn::At { .. }
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_tokens_multiply_the_rate_where_the_throttle_is_theirs() {
+    for (scope, at_once) in [("token", 2), ("workspace", 1)] {
+        let world = World::new(&[
+            ("railway.projectInterval", "5s"),
+            ("railway.throttleScope", scope),
+        ])
+        .await;
+        let gateway = world.gateway(&["ws_team_1", "ws_team_2"], |settings| {
+            settings.project_interval = Duration::from_secs(5);
+        });
+        let mut made = 0;
+        for number in 0..3 {
+            let marker = marker(&format!("u{number}"));
+            let result = gateway
+                .create_project(&marker.outside_name(), &marker)
+                .await;
+            made += usize::from(result.is_ok());
+            assert!(
+                matches!(result, Ok(_) | Err(Fault::Throttled { .. })),
+                "{result:?}"
+            );
+        }
+        assert_eq!(made, at_once, "{scope}");
+        assert_eq!(
+            world.requests(),
+            2,
+            "{scope}: the second token is tried once, then it is known"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exhausted_hour_sends_nothing() {
+    for format in ["epoch", "iso", "seconds"] {
+        let world = World::new(&[
+            ("railway.requestsPerHour", "4"),
+            ("railway.resetFormat", format),
+        ])
+        .await;
+        let gateway = world.usual();
+        for _ in 0..4 {
+            gateway.newest().await.unwrap();
+        }
+        let budget = gateway.budget();
+        assert_eq!((budget.limit, budget.remaining), (4, 0), "{format}");
+        let resets = budget
+            .resets_at
+            .unwrap()
+            .duration_since(Timestamp::now())
+            .as_secs();
+        assert!((3590..=3601).contains(&resets), "{format}: {resets}");
+        assert_eq!(class(gateway.newest().await), "Throttled");
+        assert_eq!(class(gateway.stop("d").await), "Throttled");
+        assert_eq!(world.requests(), 4, "{format}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_stop_the_account() {
+    let world = World::new(&[]).await;
+    let gateway = world.usual();
+    let headers = json!({ "Retry-After": "1" });
+    world
+        .fault(
+            "*",
+            json!({ "status": 429, "body": "error code: 1015", "headers": headers }),
+        )
+        .await;
+    assert_eq!(class(gateway.list().await), "Throttled");
+    let sent = world.requests();
+    assert_eq!(class(gateway.stop("d").await), "Throttled");
+    assert_eq!(world.requests(), sent);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    gateway.list().await.unwrap();
+    world.all_faults_fired().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_told_apart_and_replaced() {
+    let world = World::new(&[("railway.revokedTokens", "ws_team_bad")]).await;
+    let mixed = world.gateway(&["ws_team_bad", " ws_team_good\n"], |_| {});
+    let identity = mixed.identity().await.unwrap();
+    assert_eq!((identity.tokens, identity.refused_tokens), (1, 1));
+    mixed.list().await.unwrap();
+
+    let bad = world.gateway(&["ws_team_bad"], |_| {});
+    assert_eq!(class(bad.identity().await), "Denied");
+    let sent = world.requests();
+    assert_eq!(class(bad.list().await), "Denied");
+    assert_eq!(
+        world.requests(),
+        sent,
+        "a token that is known to be refused is not used"
+    );
+    bad.replace_tokens(vec!["ws_team_good".into()]);
+    bad.list().await.unwrap();
+
+    let elsewhere = world.gateway(&["ws_other_1"], |_| {});
+    let denied = elsewhere.identity().await.unwrap_err();
+    assert_eq!(denied.class(), "Denied");
+    assert!(denied.message().contains("not among them"), "{denied}");
+    world
+        .put("/settings", json!({ "railway.revokedTokens": "" }))
+        .await;
+    let account = world.gateway(&["acct_me_other+team_1"], |_| {});
+    assert_eq!(account.identity().await.unwrap().workspace, "team");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_is_all_or_nothing() {
+    let world = World::new(&[("railway.projectInterval", "0"), ("railway.maxPage", "2")]).await;
+    let gateway = world.usual();
+    for number in 0..5 {
+        let marker = marker(&format!("u{number}"));
+        gateway
+            .create_project(&marker.outside_name(), &marker)
+            .await
+            .unwrap();
+    }
+    let before = world.requests();
+    let listing = gateway.list().await.unwrap();
+    assert_eq!(listing.homes.len(), 5);
+    assert_eq!(world.requests() - before, 3);
+    assert!(!gateway.newest().await.unwrap().complete);
+
+    for effect in [json!("truncated"), json!("reset_after")] {
+        world.fault("projects", effect.clone()).await;
+        assert_eq!(class(gateway.list().await), "Transient", "{effect}");
+    }
+    world.fault("projects", json!("empty_list")).await;
+    assert!(gateway.list().await.unwrap().homes.is_empty());
+    assert_eq!(
+        gateway.living_projects().await.unwrap(),
+        5,
+        "the second opinion"
+    );
+    world.all_faults_fired().await;
+
+    gateway.delete_project(&listing.homes[0].id).await.unwrap();
+    assert_eq!(gateway.list().await.unwrap().homes.len(), 4);
+    assert_eq!(gateway.living_projects().await.unwrap(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_made_is_not_missing() {
+    for absent in ["not-authorized", "not-found"] {
+        let world = World::new(&[
+            ("railway.projectInterval", "0"),
+            ("railway.readLag", "500ms"),
+            ("railway.writeLag", "300ms"),
+            ("railway.freshRead", absent),
+        ])
+        .await;
+        let gateway = world.usual();
+        let marker = marker("u1");
+        let made = gateway
+            .create_project(&marker.outside_name(), &marker)
+            .await
+            .unwrap();
+        let sight = gateway.look(&made.project, Class::User).await.unwrap();
+        assert_eq!(sight, Sight::Unknown, "{absent}");
+        let environment = made.environment.unwrap();
+        let early = gateway
+            .create_service(&made.project, &environment, "agent")
+            .await;
+        assert_eq!(class(early), "Transient", "{absent}");
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        gateway
+            .create_service(&made.project, &environment, "agent")
+            .await
+            .unwrap();
+        assert_eq!(seen(&gateway, &made.project).await.marker, Some(marker));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_says_which_digest_and_why_not() {
+    let world = World::new(&[]).await;
+    let route = Route {
+        proxy: world.simulator.proxy_url(),
+        authority: world.authority(),
+    };
+    let registry = Registry::new(Duration::from_secs(5), Some(route));
+    let digest = registry.digest(IMAGE, None).await.unwrap();
+    assert!(digest.starts_with("sha256:"));
+    assert_eq!(registry.digest(IMAGE, None).await.unwrap(), digest);
+    assert_eq!(
+        class(registry.digest("ghcr.io/acme/agent:missing", None).await),
+        "Rejected"
+    );
+    assert_eq!(
+        class(registry.digest("ghcr.io/acme/private:1", None).await),
+        "Denied"
+    );
+    let credentials = |password: &str| RegistryCredentials {
+        username: "pull".into(),
+        password: password.into(),
+    };
+    let wrong = credentials("canary-wrong");
+    let denied = registry
+        .digest("ghcr.io/acme/private:1", Some(&wrong))
+        .await
+        .unwrap_err();
+    assert_eq!(denied.class(), "Denied");
+    assert!(!denied.message().contains("canary"), "{denied}");
+    let right = credentials("pull-secret");
+    registry
+        .digest("ghcr.io/acme/private:1", Some(&right))
+        .await
+        .unwrap();
+    let elsewhere = registry.digest("registry.example/a/b:1", None).await;
+    assert_eq!(class(elsewhere), "Transient");
+}
