@@ -35,8 +35,13 @@ pub async fn read(client: &Client, instance: &AgentInstance) -> Written<Option<S
         .map(SecretString::from))
 }
 
-/// Makes the Secret with this token. An older one of the same name that is not ours is never touched.
-pub async fn mint(client: &Client, instance: &AgentInstance, token: &SecretString) -> Written<()> {
+/// Makes the Secret with this token. Answers `false` where the name is taken by a Secret that is not the instance's:
+/// a predecessor's on its way out, or somebody else's, which is never touched.
+pub async fn mint(
+    client: &Client,
+    instance: &AgentInstance,
+    token: &SecretString,
+) -> Written<bool> {
     let namespace = instance.namespace().unwrap_or_default();
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let secret = Secret {
@@ -63,14 +68,14 @@ pub async fn mint(client: &Client, instance: &AgentInstance, token: &SecretStrin
     )
     .await
     {
-        // There already: ours from a pass that could not go on, or a predecessor's on its way out. Read and see.
+        // There already: ours from a pass that could not go on, or not ours. Read and see.
         Err(ClusterError::Stale { .. }) => match read(client, instance).await? {
-            Some(_) => Ok(()),
-            None => Err(ClusterError::Stale {
-                what: "making the agent's Secret, whose name is still taken",
+            Some(_) => Err(ClusterError::Stale {
+                what: "making the agent's Secret",
             }),
+            None => Ok(false),
         },
-        other => other.map(|_| ()),
+        other => other.map(|_| true),
     }
 }
 

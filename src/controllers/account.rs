@@ -133,6 +133,7 @@ async fn learn(
     )
     .await?;
     let known = ctx.accounts.get(name);
+    let new_here = known.is_none();
     let max_projects = usize::try_from(railway.max_projects).unwrap_or(usize::MAX);
     let account = match known {
         Some(account) if account.max_projects == max_projects => {
@@ -186,7 +187,7 @@ async fn learn(
         }
         Credential::NotAsked => false,
     };
-    if news {
+    if news || new_here {
         wake_all(ctx, name);
     }
     let budget = account.gateway.budget();

@@ -174,7 +174,7 @@ impl Account {
     /// know that something is *not* there.
     pub async fn search(&self) -> Done<Listing> {
         let listing = self.gateway.list().await?;
-        let count = self.gateway.identity().await?.projects;
+        let count = self.gateway.living_projects().await?;
         agrees(&listing, count)?;
         Ok(listing)
     }
@@ -266,7 +266,7 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
         .filter(|id| !listed.contains_key(*id))
         .collect();
     if !missing.is_empty() {
-        let count = account.gateway.identity().await?.projects;
+        let count = account.gateway.living_projects().await?;
         let verdict = agrees(&listing, count);
         held(&account.seen).suspect = verdict
             .as_ref()

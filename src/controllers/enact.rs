@@ -57,8 +57,15 @@ impl Hands for Workshop<'_> {
                 return Ok(Outcome::Done);
             }
             Step::MintToken => {
-                token::mint(&self.ctx.client, &world.instance, &self.token).await?;
-                return Ok(Outcome::Done);
+                if token::mint(&self.ctx.client, &world.instance, &self.token).await? {
+                    return Ok(Outcome::Done);
+                }
+                let name = token::name(&world.instance);
+                return Ok(Outcome::Faulted(Fault::Transient {
+                    message: format!(
+                        "Secret {name} exists and is not this instance's; delete it, or give the instance another name"
+                    ),
+                }));
             }
             Step::Expire => {
                 self.expire(world).await?;

@@ -5,15 +5,17 @@
 
 use super::context::Context;
 use super::{account, instance, sources, template};
+use crate::api::condition;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
-use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
+use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::runtime::controller::{self, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
 use kube::{Client, ResourceExt};
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Receivers of `Wake`.
@@ -69,11 +71,9 @@ impl Controllers {
         let instances = self
             .instances
             .with_config(config())
-            .watches(
-                Api::<AgentTemplate>::all(ctx.client.clone()),
-                every(),
-                move |template| followers(&of_template, &template),
-            )
+            .watches_stream(news_of_templates(&ctx.client), move |template| {
+                followers(&of_template, &template)
+            })
             .watches(
                 Api::<ProviderAccount>::all(ctx.client.clone()),
                 every(),
@@ -136,7 +136,46 @@ where
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
         .touched_objects();
-    Controller::for_stream(objects, reader)
+    // Our own status writes wake nobody: the pass that made them has asked for the time at which to come again.
+    let changed = predicates::generation.combine(predicates::annotations);
+    Controller::for_stream(
+        objects.predicate_filter(changed, Default::default()),
+        reader,
+    )
+}
+
+/// Templates in which something has changed that their instances follow; counting instances is not that.
+fn news_of_templates(
+    client: &Client,
+) -> impl Stream<Item = watcher::Result<AgentTemplate>> + Send + use<> {
+    watcher(
+        Api::<AgentTemplate>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .touched_objects()
+    .predicate_filter(what_instances_follow, Default::default())
+}
+
+fn what_instances_follow(template: &AgentTemplate) -> Option<u64> {
+    let status = template.status.clone().unwrap_or_default();
+    let said = |kind: &str| {
+        condition::find(&status.conditions, kind)
+            .map(|found| (found.status.clone(), found.reason.clone()))
+    };
+    let mut hash = DefaultHasher::new();
+    (
+        template.metadata.generation,
+        status.observed_generation,
+        &status.revision,
+    )
+        .hash(&mut hash);
+    (
+        said(condition::kind::READY),
+        said(condition::kind::PROGRESSING),
+    )
+        .hash(&mut hash);
+    Some(hash.finish())
 }
 
 /// What a pass has to say it has said itself.

@@ -429,7 +429,12 @@ fn drift(
         return ControlFlow::Continue(());
     };
     let settled = home.begun >= entry.started_at.0 + w.limits.settle;
-    if !settled || home.configuration_tag.is_none() || entry.id == home.configuration_tag {
+    // Without a tag on record there is nothing to compare with; it is recorded once the deployment is up.
+    if !settled
+        || entry.id.is_none()
+        || home.configuration_tag.is_none()
+        || entry.id == home.configuration_tag
+    {
         return ControlFlow::Continue(());
     }
     let (Some(environment), Some(service)) = (
@@ -495,10 +500,25 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         .as_ref()
         .is_none_or(|known| known.status == SUPERSEDED || !known.ready);
     let asked_at = known.as_ref().map(|known| known.since.0).max(applied_at);
+    let up_already = known
+        .as_ref()
+        .is_some_and(|known| matches!(known.status.as_str(), "Running" | "Sleeping"));
     let home = match w.home() {
         // A reading begun before we last changed something says nothing about what came of it.
-        Sight::Seen(home) if asked_at.is_none_or(|at| home.begun >= at) => home,
-        _ if pending || suspended => return look(w, d, project, asked_at),
+        Sight::Seen(home) if asked_at.is_none_or(|at| home.begun >= at) => Some(home),
+        _ => None,
+    };
+    let home = match home {
+        // While something is expected, what the listing showed some time ago is not enough.
+        Some(home) if !pending || up_already || w.outside.looked.is_some() => home,
+        _ if suspended && at_rest(w) => {
+            d.unchanged = true;
+            return wait(None);
+        }
+        _ if suspended => return look(w, d, project, asked_at),
+        // It runs; what is waited for is the agent's word, which costs the provider nothing.
+        None if up_already && pending => return up(w, d, template),
+        _ if pending => return look(w, d, project, asked_at),
         _ => return still(w, d),
     };
     let newest = newest(&home, &service);

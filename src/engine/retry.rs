@@ -26,13 +26,12 @@ pub fn after(fault: &Fault, failures: u32, now: Timestamp, spread: f64) -> Times
 }
 
 /// When to look again at something asked for at `since`: after as long again as it has taken already, at least 50 ms,
-/// at most 10 s. So a quick start is seen quickly, and a slow one costs few requests.
+/// at most 10 s or a tenth of that time, at most ten minutes. So a quick start is seen quickly, a slow one costs few
+/// requests, and one that never comes up costs fewer and fewer.
 pub fn next_look(since: Timestamp, now: Timestamp) -> Timestamp {
     let waited = now.duration_since(since);
-    now + waited.clamp(
-        SignedDuration::from_millis(50),
-        SignedDuration::from_secs(10),
-    )
+    let most = (waited / 10).clamp(SignedDuration::from_secs(10), SignedDuration::from_mins(10));
+    now + waited.clamp(SignedDuration::from_millis(50), most)
 }
 
 #[cfg(test)]
@@ -77,5 +76,7 @@ mod tests {
         assert_eq!(next_look(at(0), at(0)), at(50));
         assert_eq!(next_look(at(0), at(400)), at(800));
         assert_eq!(next_look(at(0), at(60_000)), at(70_000));
+        assert_eq!(next_look(at(0), at(900_000)), at(990_000));
+        assert_eq!(next_look(at(0), at(86_400_000)), at(87_000_000));
     }
 }
