@@ -10,15 +10,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, PostParams};
-use kube::runtime::conditions;
-use kube::runtime::wait::await_condition;
+use kube::api::{Api, ListParams, PostParams};
 use serde_json::{Value, json};
 use tokio::process::Command;
-use tokio::time;
 
 use crate::directory::Directory;
+use crate::object::eventually;
 use crate::objects::{self, Cluster};
 use crate::{binaries, checkout};
 
@@ -27,7 +24,7 @@ pub const SYSTEM_NAMESPACE: &str = "yardmaster-system";
 /// The release's name, and the chart's ServiceAccount.
 pub const SERVICE_ACCOUNT: &str = "yardmaster";
 
-const ESTABLISHED: Duration = Duration::from_secs(30);
+const SERVED: Duration = Duration::from_secs(30);
 /// A world may stay up for days.
 const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
 
@@ -76,17 +73,24 @@ pub(crate) async fn install(cluster: &Cluster, rendered: Vec<Value>) -> Result<(
     if definitions.is_empty() {
         bail!("the chart renders no CustomResourceDefinition");
     }
-    let mut names = Vec::new();
+    let mut kinds = Vec::new();
     for definition in definitions {
-        names.extend(definition["metadata"]["name"].as_str().map(str::to_owned));
+        kinds.extend(
+            definition["spec"]["names"]["kind"]
+                .as_str()
+                .map(str::to_owned),
+        );
         cluster.apply_one(definition, None).await?;
     }
-    let served: Api<CustomResourceDefinition> = Api::all(cluster.client()?);
-    for name in &names {
-        let established = await_condition(served.clone(), name, conditions::is_crd_established());
-        time::timeout(ESTABLISHED, established)
-            .await
-            .with_context(|| format!("waited {ESTABLISHED:?} until CRD {name} is established"))??;
+    for kind in &kinds {
+        // More than `Established`: just after it, discovery may not know the kind yet, and a list may be refused
+        // because the storage is being initialized.
+        eventually(&format!("{kind} can be listed"), SERVED, || async {
+            let api = cluster.api(kind, None).await?;
+            api.list(&ListParams::default().limit(1)).await?;
+            Ok(Some(()))
+        })
+        .await?;
     }
     for object in others {
         if object["kind"] != "Deployment" {

@@ -237,9 +237,9 @@ impl<'w> Story<'w> {
         )
         .await
         .with_context(|| format!("{variable} keeps the value that was set by hand"))?;
-        instance.wait_condition("Ready", "True", PATIENCE).await?;
         self.narrator
             .say(&format!("{variable} has its value again"));
+        instance.wait_condition("Ready", "True", PATIENCE).await?;
         self.show_inventory().await?;
         Ok(())
     }
