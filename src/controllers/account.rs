@@ -40,7 +40,7 @@ pub async fn reconcile(
 async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
     let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
     let name = watched.name_any();
-    let Some(account) =
+    let Some(mut account) =
         crate::cluster::call::find("reading the account", api.get_opt(&name)).await?
     else {
         ctx.accounts.remove(&name);
@@ -67,9 +67,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
             .iter()
             .any(|one| one == IN_USE_FINALIZER)
     {
-        // The write brings the account back here, as it then is.
-        finalizer::hold(&api, &account, IN_USE_FINALIZER).await?;
-        return Ok(Action::await_change());
+        account = finalizer::hold(&api, &account, IN_USE_FINALIZER).await?;
     }
     let learned = learn(ctx, &account, &railway).await?;
     let failed = !matches!(learned.credential, Credential::Good(_));
