@@ -33,7 +33,8 @@ pub async fn reconcile(
             ("error", Action::requeue(Duration::from_secs(2)))
         }
     };
-    (ctx.gauge.reconciled)("ProviderAccount", outcome, begun.elapsed());
+    ctx.gauge
+        .reconciled("ProviderAccount", outcome, begun.elapsed());
     Ok(action)
 }
 
@@ -44,6 +45,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         crate::cluster::call::find("reading the account", api.get_opt(&name)).await?
     else {
         ctx.accounts.remove(&name);
+        ctx.gauge.forget(&name);
         return Ok(Action::await_change());
     };
     let Some(railway) = account.spec.railway.clone() else {
@@ -52,6 +54,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     let users = users(ctx, &name);
     if account.metadata.deletion_timestamp.is_some() && users == 0 {
         ctx.accounts.remove(&name);
+        ctx.gauge.forget(&name);
         credentials::let_go(
             &ctx.client,
             &ctx.settings.namespace,
@@ -153,6 +156,10 @@ async fn learn(
                 ctx.http.clone(),
                 clock,
             );
+            let gauge = Arc::clone(&ctx.gauge);
+            gateway.report_to(Arc::new(move |operation, outcome, took| {
+                gauge.requested("railway", operation, outcome, took);
+            }));
             ctx.accounts.add(ctx, name, gateway, max_projects)
         }
     };
@@ -192,10 +199,7 @@ async fn learn(
     Ok(Learned {
         credential,
         outage: account.outage(),
-        budget: Some((
-            u32::try_from(budget.remaining).unwrap_or(u32::MAX),
-            u32::try_from(budget.limit).unwrap_or(u32::MAX),
-        )),
+        budget: Some((budget.remaining, budget.limit)),
         resources: account.ours(&ctx.installation.id),
     })
 }

@@ -40,10 +40,13 @@ struct Seen {
     suspect: Option<String>,
 }
 
+/// An account, and the task that reads it.
+type Observed = (Arc<Account>, JoinHandle<()>);
+
 /// Every account in use.
 #[derive(Default)]
 pub struct Accounts {
-    known: Mutex<BTreeMap<String, (Arc<Account>, JoinHandle<()>)>>,
+    known: Mutex<BTreeMap<String, Observed>>,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -130,7 +133,9 @@ impl Account {
         let mut seen = held(&self.seen);
         seen.check = Some((generation, now));
         let news = (identity.is_some() && seen.identity != identity) || seen.refused != refused;
-        seen.identity = identity.or(seen.identity.take());
+        if identity.is_some() {
+            seen.identity = identity;
+        }
         seen.refused = refused;
         news
     }
@@ -204,7 +209,7 @@ async fn observe(ctx: Arc<Context>, account: Arc<Account>) {
     let interval = ctx.settings.observe_interval;
     loop {
         let outage = account.outage();
-        let read = if (ctx.gauge.may_act)() {
+        let read = if ctx.gauge.may_act() {
             read(&ctx, &account).await
         } else {
             Ok(())
@@ -217,7 +222,7 @@ async fn observe(ctx: Arc<Context>, account: Arc<Account>) {
             );
         }
         let now_out = account.outage();
-        (ctx.gauge.account)(
+        ctx.gauge.account(
             &account.name,
             now_out.is_none(),
             u64::from(account.gateway.budget().remaining),

@@ -2,6 +2,7 @@
 
 use super::accounts::Accounts;
 use super::retries::Retries;
+use super::template::Counted;
 use crate::agent::Agents;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::cluster::events::Events;
@@ -33,15 +34,24 @@ pub struct Settings {
     pub concurrency: u16,
 }
 
-/// What the process wants to be told, and what it tells.
-#[derive(Clone)]
-pub struct Gauge {
+/// What the process tells the controllers, and what it wants to be told.
+pub trait Gauge: Send + Sync {
     /// Whether this process may change anything outside now: it leads, provably.
-    pub may_act: Arc<dyn Fn() -> bool + Send + Sync>,
+    fn may_act(&self) -> bool;
     /// A reconcile of a kind ended so, after so long.
-    pub reconciled: Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>,
-    /// An account stands so: its name, whether it is healthy, requests left.
-    pub account: Arc<dyn Fn(&str, bool, u64) + Send + Sync>,
+    fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration);
+    /// A request to a provider ended so, after so long.
+    fn requested(
+        &self,
+        provider: &'static str,
+        operation: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    );
+    /// An account stands so: whether it is healthy, requests left.
+    fn account(&self, name: &str, healthy: bool, left: u64);
+    /// An account is gone.
+    fn forget(&self, account: &str);
 }
 
 /// Wakes objects of a kind.
@@ -85,7 +95,7 @@ pub struct Context {
     /// Who we are.
     pub installation: Installation,
     /// The process's ears and permission.
-    pub gauge: Gauge,
+    pub gauge: Arc<dyn Gauge>,
     /// The time of day.
     pub clock: Clock,
     /// Events.
@@ -104,6 +114,8 @@ pub struct Context {
     pub templates: Store<AgentTemplate>,
     /// Accounts as last watched.
     pub provider_accounts: Store<ProviderAccount>,
+    /// When instances were last counted.
+    pub counted: Counted,
     /// Faults remembered.
     pub retries: Retries,
     /// Ways to wake.

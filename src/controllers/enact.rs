@@ -133,7 +133,7 @@ impl Workshop<'_> {
                 message: "the account is not usable now".into(),
             });
         };
-        if !(self.ctx.gauge.may_act)() {
+        if !self.ctx.gauge.may_act() {
             return Err(Fault::Transient {
                 message: "this process does not lead".into(),
             });

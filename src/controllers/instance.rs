@@ -48,7 +48,8 @@ pub async fn reconcile(
         Err(ClusterError::Gone { .. }) => ("gone", Action::await_change()),
         Err(_) => ("error", Action::requeue(Duration::from_secs(2))),
     };
-    (ctx.gauge.reconciled)("AgentInstance", outcome, begun.elapsed());
+    ctx.gauge
+        .reconciled("AgentInstance", outcome, begun.elapsed());
     match result {
         Err(error @ (ClusterError::Slow { .. } | ClusterError::Failed { .. })) => {
             tracing::warn!(namespace = instance.namespace(), name = instance.name_any(), %error, "pass failed");

@@ -8,10 +8,12 @@ use crate::engine::compose::{by_digest, registry, revision, sources};
 use crate::engine::rollout;
 use crate::engine::template::{Resolution, status as conclude};
 use crate::model::values::Values;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Reconciles one template.
@@ -30,7 +32,8 @@ pub async fn reconcile(
             ("error", Action::requeue(Duration::from_secs(2)))
         }
     };
-    (ctx.gauge.reconciled)("AgentTemplate", outcome, begun.elapsed());
+    ctx.gauge
+        .reconciled("AgentTemplate", outcome, begun.elapsed());
     Ok(action)
 }
 
@@ -70,21 +73,60 @@ async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterEr
     let now = ctx.now();
     let standing = rollout::standing(&template.spec.rollout, &named, &members, now);
     let new = conclude(&template, &resolution, &standing, now);
-    if template.status.as_ref() != Some(&new) {
+    let only_counts = template.status.as_ref().is_some_and(|old| {
+        let counted = AgentTemplateStatus {
+            instances: new.instances,
+            updated_instances: new.updated_instances,
+            ..old.clone()
+        };
+        counted == new && *old != new
+    });
+    let uid = template.uid().unwrap_or_default();
+    let held_back = if only_counts {
+        ctx.counted
+            .not_before(&uid, now, ctx.settings.observe_interval)
+    } else {
+        None
+    };
+    if template.status.as_ref() != Some(&new) && held_back.is_none() {
         status::write_template(&ctx.client, &template, &new).await?;
+        ctx.counted.written(&uid, now);
     }
     // Those whose turn it now is do not see each other: they are woken.
     for name in &standing.turn {
         ctx.wake.instance(&namespace, name);
     }
-    let deadline = standing
-        .deadline
-        .and_then(|at| Duration::try_from(at.duration_since(now)).ok());
-    let again = [again, deadline.map(|wait| wait + Duration::from_millis(10))]
+    let next = [standing.deadline, held_back].into_iter().flatten().min();
+    let next = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+    let again = [again, next.map(|wait| wait + Duration::from_millis(10))]
         .into_iter()
         .flatten()
         .min();
     Ok(again.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// When instances were last counted, by template. Counts alone are written at most once an interval: they change with
+/// every instance that comes, goes or gets ready, and nobody waits for them.
+#[derive(Debug, Default)]
+pub struct Counted(Mutex<HashMap<String, Timestamp>>);
+
+impl Counted {
+    /// `None`: they may be written now, and count as written. Else: not before this.
+    fn not_before(&self, uid: &str, now: Timestamp, interval: Duration) -> Option<Timestamp> {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = *written.get(uid)? + SignedDuration::try_from(interval).ok()?;
+        if next > now {
+            return Some(next);
+        }
+        written.insert(uid.to_owned(), now);
+        None
+    }
+
+    /// They were written, together with something else.
+    fn written(&self, uid: &str, now: Timestamp) {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        written.insert(uid.to_owned(), now);
+    }
 }
 
 /// The image's digest and the revision. A tag is asked for once for each image that the spec names: when it moves, a

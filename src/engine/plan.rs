@@ -120,7 +120,7 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         .timings
         .get_or_insert_default()
         .queued
-        .get_or_insert(MicroTime(ledger::micros(w.now)));
+        .get_or_insert_with(|| MicroTime(ledger::micros(w.now)));
     account(w, d)?;
     let begun = d
         .status

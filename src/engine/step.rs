@@ -132,6 +132,8 @@ pub enum Step {
 
 /// What came of a step.
 #[derive(Clone, Debug)]
+// There is one at a time, and it is taken apart at once.
+#[allow(clippy::large_enum_variant)]
 pub enum Outcome {
     /// Done, with nothing to remember beyond that.
     Done,

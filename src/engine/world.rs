@@ -151,6 +151,8 @@ pub enum RolloutTurn {
 
 /// What a deployment would be made from.
 #[derive(Clone, Debug)]
+// There is one in a pass.
+#[allow(clippy::large_enum_variant)]
 pub enum Desired {
     /// Cannot be said: the template is not there.
     Unknown,

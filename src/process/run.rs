@@ -5,7 +5,7 @@
 //! last. Deliberately absent: anything that a part could do itself.
 
 use super::config::Config;
-use super::lease::Seat;
+use super::lease::{Permit, Seat};
 use super::metrics::Metrics;
 use super::probes::{Probes, listen};
 use super::shutdown::Shutdown;
@@ -117,9 +117,13 @@ async fn lead(
         registry: Registry::new(config.request_timeout.min(Duration::from_secs(30)), None),
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,
-        gauge: gauge(seat, metrics),
+        gauge: Arc::new(Instruments {
+            permit: seat.permit(),
+            metrics,
+        }),
         clock: Arc::new(now),
         accounts: Default::default(),
+        counted: Default::default(),
         retries: Default::default(),
         settings: settings(config),
         client,
@@ -169,16 +173,38 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn gauge(seat: &Seat, metrics: Metrics) -> Gauge {
-    let permit = seat.permit();
-    let accounts = metrics.clone();
-    Gauge {
-        may_act: Arc::new(move || permit.is_current(Instant::now())),
-        reconciled: Arc::new(move |kind, outcome, took| metrics.reconciled(kind, outcome, took)),
-        account: Arc::new(move |name, healthy, left| {
-            accounts.account_healthy(name, healthy);
-            accounts.budget(name, left);
-        }),
+/// The controllers' view of the process.
+struct Instruments {
+    permit: Permit,
+    metrics: Metrics,
+}
+
+impl Gauge for Instruments {
+    fn may_act(&self) -> bool {
+        self.permit.is_current(Instant::now())
+    }
+
+    fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.metrics.reconciled(kind, outcome, took);
+    }
+
+    fn requested(
+        &self,
+        provider: &'static str,
+        operation: &'static str,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        self.metrics.requested(provider, operation, outcome, took);
+    }
+
+    fn account(&self, name: &str, healthy: bool, left: u64) {
+        self.metrics.account_healthy(name, healthy);
+        self.metrics.budget(name, left);
+    }
+
+    fn forget(&self, account: &str) {
+        self.metrics.forget_account(account);
     }
 }
 

@@ -16,6 +16,10 @@ use crate::model::{Done, Fault, Turn};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Is told each request's operation, outcome and duration.
+pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
 
 /// One Railway account. Cheap to clone; clones are the same account.
 #[derive(Clone)]
@@ -35,6 +39,7 @@ pub(super) struct Inner {
     volumes: Mutex<Turns>,
     pub(super) fresh: Mutex<Fresh>,
     pub(super) record: Mutex<Record>,
+    pub(super) meter: Mutex<Option<Meter>>,
 }
 
 #[derive(Clone)]
@@ -62,6 +67,7 @@ impl Gateway {
                 volumes: turns(),
                 fresh: Mutex::default(),
                 record: Mutex::default(),
+                meter: Mutex::default(),
                 settings: Mutex::new(settings),
                 tokens: Mutex::new(tokens),
                 http,
@@ -69,6 +75,11 @@ impl Gateway {
             }),
             class: None,
         }
+    }
+
+    /// Tells each request's operation, outcome (`Done`, or the fault's class) and duration from now on.
+    pub fn report_to(&self, meter: Meter) {
+        *held(&self.inner.meter) = Some(meter);
     }
 
     /// The same account, with this class for every request that does not say otherwise.

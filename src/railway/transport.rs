@@ -81,6 +81,10 @@ impl Inner {
                 Err(Answer::Lost(what))
             });
         let result = self.conclude::<Q>(outcome);
+        if let Some(meter) = held(&self.meter).clone() {
+            let outcome = result.as_ref().map_or_else(Fault::class, |_| "Done");
+            meter(Q::NAME, outcome, began.elapsed());
+        }
         tracing::debug!(
             operation = Q::NAME,
             outcome = result.as_ref().err().map_or("Done", Fault::class),
