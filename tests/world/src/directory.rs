@@ -253,7 +253,9 @@ impl Directory {
         let mut text = String::from(
             "# Source this to send a client's HTTPS requests into the simulated outside.\n",
         );
-        for (name, value) in proxy_environment(proxy, &self.ca()) {
+        let environment = proxy_environment(proxy, &self.ca());
+        let others = other_names(&environment);
+        for (name, value) in environment.into_iter().chain(others) {
             text.push_str(&format!(
                 "export {name}='{}'\n",
                 value.replace('\'', r"'\''")
@@ -280,15 +282,29 @@ impl Directory {
     }
 }
 
-/// The environment of a client inside the world. The last two are for clients that do not read `SSL_CERT_FILE`:
-/// Python's requests, and Node.
+/// The environment of a client inside the world.
 pub(crate) fn proxy_environment(proxy: &str, ca: &Path) -> Vec<(&'static str, String)> {
-    let ca = ca.display().to_string();
     vec![
         ("HTTPS_PROXY", proxy.to_owned()),
         ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
-        ("SSL_CERT_FILE", ca.clone()),
-        ("REQUESTS_CA_BUNDLE", ca.clone()),
-        ("NODE_EXTRA_CA_CERTS", ca),
+        ("SSL_CERT_FILE", ca.display().to_string()),
     ]
+}
+
+/// What leads other clients astray if a user's shell has it: the small names, which curl and Python look at first, and
+/// the authorities of curl, Python's requests and Node.
+fn other_names(environment: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
+    let renamed = |(name, value): &(&'static str, String)| -> Vec<(&'static str, String)> {
+        let others: &[&'static str] = match *name {
+            "HTTPS_PROXY" => &["https_proxy"],
+            "NO_PROXY" => &["no_proxy"],
+            _ => &[
+                "CURL_CA_BUNDLE",
+                "REQUESTS_CA_BUNDLE",
+                "NODE_EXTRA_CA_CERTS",
+            ],
+        };
+        others.iter().map(|other| (*other, value.clone())).collect()
+    };
+    environment.iter().flat_map(renamed).collect()
 }

@@ -22,6 +22,8 @@ pub struct Options {
     pub controller: Option<PathBuf>,
     /// Settings of the simulator, over [`PACE`].
     pub simulator_settings: Vec<(String, String)>,
+    /// Whether the chart is applied; without it the cluster is empty, and no controller can run.
+    pub chart: bool,
     /// Flags for `yardmaster run`, each as `--flag=value`; they win over the world's own.
     pub controller_args: Vec<String>,
 }
@@ -33,6 +35,7 @@ impl Options {
         Self {
             dir: dir.into(),
             controller: None,
+            chart: true,
             simulator_settings: Vec::new(),
             controller_args: Vec::new(),
         }
@@ -42,6 +45,13 @@ impl Options {
     #[must_use]
     pub fn controller(mut self, binary: impl Into<PathBuf>) -> Self {
         self.controller = Some(binary.into());
+        self
+    }
+
+    /// With an empty cluster, for tests that install the chart themselves.
+    #[must_use]
+    pub fn without_chart(mut self) -> Self {
+        self.chart = false;
         self
     }
 

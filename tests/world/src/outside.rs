@@ -70,10 +70,9 @@ impl Inventory {
     /// What all of it costs a month.
     #[must_use]
     pub fn monthly_usd(&self) -> f64 {
-        self.resources
-            .iter()
-            .map(|resource| resource.monthly_usd)
-            .sum()
+        // Not `sum`: that of nothing is -0.0, and people see it.
+        let costs = self.resources.iter().map(|resource| resource.monthly_usd);
+        costs.fold(0.0, |total, cost| total + cost)
     }
 }
 

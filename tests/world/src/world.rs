@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
@@ -53,6 +53,9 @@ impl World {
     /// # Errors
     /// A part does not start; those that did are ended.
     pub async fn start(options: Options) -> Result<Self> {
+        if options.controller.is_some() && !options.chart {
+            bail!("a controller needs the chart's ServiceAccount and kinds");
+        }
         let directory = Directory::prepare(&options.dir)?;
         let binaries = task::spawn_blocking(ClusterBinaries::built).await??;
         directory.link(&binaries)?;
@@ -67,22 +70,31 @@ impl World {
                 .await
                 .context("cannot start the simulator")
         };
-        // None of the three needs another.
         let environment = client_environment(&directory);
+        let rendered = async {
+            match options.chart {
+                true => install::render(&binaries.helm, &environment)
+                    .await
+                    .map(Some),
+                false => Ok(None),
+            }
+        };
+        // None of the three needs another.
         let (control_plane, simulator, rendered) = tokio::try_join!(
             ControlPlane::start(&binaries, &directory),
             simulated,
-            install::render(&binaries.helm, &environment),
+            rendered,
         )?;
         let proxy = simulator.proxy_url();
         let outside = Outside::new(&simulator.control_url())?;
         directory.write_proxy_env(&proxy)?;
 
         let cluster = Cluster::connect(&directory.kubeconfig()).await?;
-        install::install(&cluster, rendered)
-            .await
-            .context("cannot install the chart")?;
-        install::write_controller_kubeconfig(&cluster, &directory).await?;
+        if let Some(rendered) = rendered {
+            let installed = install::install(&cluster, rendered).await;
+            installed.context("cannot install the chart")?;
+            install::write_controller_kubeconfig(&cluster, &directory).await?;
+        }
 
         let mut world = Self {
             directory,

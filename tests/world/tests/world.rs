@@ -96,24 +96,41 @@ async fn it_comes_up_serves_and_ends() {
     assert_eq!(exchanges[0].operation, "projects");
     assert!(other.exchanges(start).unwrap().is_empty());
 
-    world.stop().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_wait_says_what_was_there_instead() {
-    let world = World::start(Options::new(test_directory("wait")))
-        .await
-        .unwrap();
-    let tenant = world.tenant("wait").await.unwrap();
-    let account = tenant.provider_account();
+    // A failed wait says what was there instead.
+    let account = one.provider_account();
     let error = account
         .wait_condition("Ready", "True", Duration::from_millis(100))
         .await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("Ready is True"), "{error}");
     assert!(error.contains("it exists"), "{error}");
-    let error = tenant.instance("none").wait_gone(SOON).await;
-    error.unwrap();
+    one.instance("none").wait_gone(SOON).await.unwrap();
+
+    world.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chart_can_be_installed_by_helm_itself() {
+    let options = Options::new(test_directory("helm")).without_chart();
+    let world = World::start(options).await.unwrap();
+    let install = [
+        "install",
+        "yardmaster",
+        "charts/yardmaster",
+        "--create-namespace",
+        "-n",
+    ];
+    let installed = world
+        .helm(&[&install[..], &[SYSTEM_NAMESPACE]].concat())
+        .await
+        .unwrap();
+    installed.ok().unwrap();
+    eventually("the product's kinds are served", SOON, async || {
+        let listed = world.kubectl(&["get", "yard", "-A"]).await?;
+        listed.ok().map(Some)
+    })
+    .await
+    .unwrap();
     world.stop().await.unwrap();
 }
 
