@@ -43,7 +43,9 @@ pub(crate) struct About {
 
 impl Journal {
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        // A journal belongs to one simulator: what an earlier one left in this directory is dropped.
+        File::create(&path)?;
+        let file = OpenOptions::new().append(true).open(&path)?;
         Ok(Self {
             path,
             file: Mutex::new(file),
