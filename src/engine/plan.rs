@@ -178,8 +178,7 @@ fn account(w: &World, d: &mut Draft) -> Phase {
                 reason::ACCOUNT_NOT_AVAILABLE,
                 message.clone(),
             ));
-            d.stalled(reason::ACCOUNT_NOT_AVAILABLE, message);
-            wait(None)
+            missing(w, d, reason::ACCOUNT_NOT_AVAILABLE, message)
         }
         // Trouble with an account is the account's own condition. It says nothing about an agent at rest, and writes
         // nothing to it.
@@ -231,8 +230,8 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a Templat
                 reason::TEMPLATE_NOT_FOUND,
                 message.clone(),
             ));
-            d.stalled(reason::TEMPLATE_NOT_FOUND, message);
-            watch_over(w, d)
+            let until = missing(w, d, reason::TEMPLATE_NOT_FOUND, message);
+            watch_over(w, d, until)
         }
         TemplateView::NotReady { stalled, message } => {
             let message = format!("AgentTemplate {name} is not ready: {message}");
@@ -251,20 +250,50 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a Templat
                 ));
                 d.working(reason::TEMPLATE_NOT_READY, message);
             }
-            watch_over(w, d)
+            watch_over(w, d, wait(None))
         }
     }
 }
 
 /// Without a usable template what runs is left alone; only whether it runs is still told.
-fn watch_over<T>(w: &World, d: &mut Draft) -> ControlFlow<Verdict, T> {
+fn watch_over<T>(w: &World, d: &mut Draft, end: Phase) -> ControlFlow<Verdict, T> {
     if let (Sight::Seen(home), Some(mut known)) = (w.home(), d.status.deployment.clone())
         && let Some(newest) = home.deployments.iter().find(|seen| seen.id == known.id)
     {
         known.status = newest.state.word().to_owned();
         d.status.deployment = Some(known);
     }
-    ControlFlow::Break(Verdict::Wait(None))
+    match end {
+        ControlFlow::Break(verdict) => ControlFlow::Break(verdict),
+        ControlFlow::Continue(()) => ControlFlow::Break(Verdict::Wait(None)),
+    }
+}
+
+/// How long something that an instance refers to may come after it: whoever applies several objects at once chooses no
+/// order, and tools that give up on `Stalled` should not.
+const ARRIVAL: SignedDuration = SignedDuration::from_secs(5);
+
+/// Something referred to is not there: it may be on its way, or a person has to do something.
+fn missing(w: &World, d: &mut Draft, reason: &'static str, message: String) -> Phase {
+    let created = w
+        .instance
+        .metadata
+        .creation_timestamp
+        .as_ref()
+        .map(|time| time.0);
+    match created
+        .map(|created| created + ARRIVAL)
+        .filter(|until| *until > w.now)
+    {
+        Some(until) => {
+            d.working(reason, message);
+            wait(Some(until))
+        }
+        None => {
+            d.stalled(reason, message);
+            wait(None)
+        }
+    }
 }
 
 fn desired(w: &World, d: &mut Draft) -> Phase {

@@ -11,7 +11,7 @@ use super::probes::{Probes, listen};
 use super::shutdown::Shutdown;
 use crate::agent::Agents;
 use crate::cluster::events::Events;
-use crate::cluster::installation::establish;
+use crate::cluster::installation::{InstallationError, establish};
 use crate::controllers::context::{Context, Gauge, Settings, Wake};
 use crate::controllers::{Controllers, Woken};
 use crate::engine::world::Limits;
@@ -101,9 +101,17 @@ async fn lead(
     metrics: Metrics,
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
-    let installation = establish(&client, &config.namespace, random_bytes())
-        .await
-        .map_err(because("installation"))?;
+    let installation = loop {
+        match establish(&client, &config.namespace, random_bytes()).await {
+            Ok(installation) => break installation,
+            // The API server is busy or starting: ending would only give the Lease away.
+            Err(InstallationError::Cluster(error)) => {
+                tracing::warn!(%error, "installation: trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(because("installation")(error)),
+        }
+    };
     let controllers = Controllers::new(&client);
     let (instances, templates, provider_accounts) = controllers.stores();
     let (wake, woken) = channels();

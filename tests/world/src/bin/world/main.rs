@@ -1,5 +1,7 @@
 //! `cargo world`: a local world for people and scripts. README.md says what is in its directory.
 
+mod measure;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +20,9 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the numbers of the README's table.
+    #[command(subcommand)]
+    Measure(measure::Measure),
     /// Start a world, print `ready`, and keep it until Ctrl-C or SIGTERM.
     Up(Up),
 }
@@ -45,6 +50,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match CommandLine::parse_from(world::arguments()).command {
+        Command::Measure(measure) => measure.run().await,
         Command::Up(up) => up.run().await,
     };
     match done {
