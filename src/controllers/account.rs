@@ -85,7 +85,8 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     Ok(if failed {
         Action::requeue(ctx.settings.observe_interval.min(Duration::from_secs(30)))
     } else {
-        Action::await_change()
+        // Shows the budget as it goes down, in tenths.
+        Action::requeue(ctx.settings.observe_interval * 10)
     })
 }
 

@@ -181,15 +181,12 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
     let gone = match &w.outside.looked {
         Some(Sight::Seen(home)) => home.deleted,
         Some(Sight::Absent { .. }) => true,
-        Some(Sight::Unknown) | None => {
-            // What was asked for in this pass is looked at first; an older request may have been lost, and is
-            // repeated: deleting twice does no harm.
-            return if w.stopped {
-                act(Step::Look { project: id })
-            } else {
-                act(step)
-            };
-        }
+        // Not told yet.
+        Some(Sight::Unknown) => false,
+        // What was asked for in this pass is looked at first; an older request may have been lost, and is repeated:
+        // deleting twice does no harm.
+        None if w.stopped => return act(Step::Look { project: id }),
+        None => return act(step),
     };
     if !gone {
         return wait(Some(w.now + SignedDuration::from_secs(1)));

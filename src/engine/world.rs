@@ -34,7 +34,7 @@ pub struct World {
     pub agent: Option<Health>,
     /// What differs between the configuration that was read back and the one wanted, if it was read in this pass.
     pub drift: Option<Vec<String>>,
-    /// Whether a deployment was ended in this pass.
+    /// Whether something was ended or deleted in this pass: it is looked at before it is asked for again.
     pub stopped: bool,
     /// Slots whose present attempt this pass has begun and not yet acted on: only these are known not to have landed.
     pub untried: BTreeSet<Slot>,
