@@ -5,8 +5,10 @@
 //! (`facts/reliability.md` 6.2). Deliberately absent: the values, which are read by those who use them.
 
 use super::context::Context;
+use crate::api::SlotState;
 use crate::cluster::values::read_one;
 use crate::engine::compose::sources;
+use crate::model::slot::SLOTS;
 use crate::model::values::Source;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,7 @@ pub async fn watch(ctx: Arc<Context>) {
     let mut versions: BTreeMap<(String, Source), Option<String>> = BTreeMap::new();
     loop {
         tokio::time::sleep(ctx.settings.observe_interval).await;
+        count(&ctx);
         let wanted = wanted(&ctx);
         versions.retain(|source, _| wanted.contains_key(source));
         for ((namespace, source), dependents) in wanted {
@@ -46,6 +49,29 @@ pub async fn watch(ctx: Arc<Context>) {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Shows how many ledger entries are in which state: an interval is often enough for that, too.
+fn count(ctx: &Context) {
+    let states = [
+        (SlotState::Planned, "Planned"),
+        (SlotState::Creating, "Creating"),
+        (SlotState::Exists, "Exists"),
+        (SlotState::Deleting, "Deleting"),
+    ];
+    let all = ctx.instances.state();
+    for row in SLOTS {
+        for (state, word) in states {
+            let entries = all
+                .iter()
+                .filter_map(|one| one.status.as_ref())
+                .flat_map(|status| &status.external);
+            let count = entries
+                .filter(|entry| entry.slot == row.slot && entry.state == state)
+                .count();
+            ctx.gauge.slots(row.slot.name(), word, count);
         }
     }
 }

@@ -211,6 +211,10 @@ impl Gauge for Instruments {
         self.metrics.budget(name, left);
     }
 
+    fn slots(&self, slot: &'static str, state: &'static str, count: usize) {
+        self.metrics.slots(slot, state, count);
+    }
+
     fn forget(&self, account: &str) {
         self.metrics.forget_account(account);
     }
