@@ -45,6 +45,7 @@ pub struct AgentInstanceSpec {
     /// Variables of this agent alone. They win over the template's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
     pub env: Vec<EnvVar>,
     /// Running, or Suspended: nothing runs, and what holds data stays.
     #[serde(default)]
@@ -58,7 +59,7 @@ pub struct AgentInstanceSpec {
     /// Refuse to be deleted, and to be taken back when deleted all the same.
     #[serde(default)]
     pub deletion_protection: bool,
-    /// How long after its creation the instance deletes itself.
+    /// How long after its creation the instance deletes itself, such as `72h`. Left out, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Span>,
     /// What happens when its project is deleted at the provider: made again, or reported. Left out: Report where there
@@ -97,7 +98,8 @@ pub enum DeletionPolicy {
     Retain,
 }
 
-/// What happens when the project is deleted behind our back.
+/// What happens when the project is deleted at the provider: made again, or reported. Left out: Report where there is
+/// a volume (its data is gone and a person should know), else Recreate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnExternalDeletion {
     /// It is made again.
@@ -112,6 +114,7 @@ pub enum OnExternalDeletion {
 pub struct AgentInstanceStatus {
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// Where the agent answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +143,7 @@ pub struct AgentInstanceStatus {
     pub timings: Option<Timings>,
     /// Ready, Synced, Reconciling, Stalled, ProjectReady, Deployed, Healthy, TemplateSynced, Suspended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
 }
 
