@@ -19,13 +19,38 @@ use serde_json::json;
     status = "ProviderAccountStatus",
     derive = "PartialEq",
     doc = "One account at one outside provider, with its credential, its limits and the namespaces that may use it.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
-    printcolumn(name = "Workspace", type_ = "string", json_path = ".status.identity.name"),
-    printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
-    printcolumn(name = "Budget", type_ = "string", json_path = ".status.budget.remaining", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Healthy",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Healthy')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(
+        name = "Workspace",
+        type_ = "string",
+        json_path = ".status.identity.name"
+    ),
+    printcolumn(name = "Projects", type_ = "integer", json_path = ".status.resources"),
+    printcolumn(
+        name = "Budget",
+        type_ = "string",
+        json_path = ".status.budget.remaining",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.railway)").message("spec.railway is required: it says which Railway workspace this account is and where its token is kept"))]

@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
     status = "AgentInstanceStatus",
     derive = "PartialEq",
     doc = "One agent: it has a Railway project of its own, which goes when the agent goes.",
-    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters"),
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Template", type_ = "string", json_path = ".spec.templateRef.name"),
-    printcolumn(name = "Current", type_ = "string", json_path = ".status.conditions[?(@.type=='TemplateSynced')].status"),
+    printcolumn(name = "Up-To-Date", type_ = "string", json_path = ".status.conditions[?(@.type=='TemplateSynced')].status"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name", priority = 1),
@@ -56,7 +56,7 @@ pub struct AgentInstanceSpec {
     /// Delete: everything outside goes with the object. Retain: it stays, and is nobody's any more.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Refuse to be deleted, and to be taken back when deleted all the same.
+    /// Refuse to be deleted. Where that was asked for all the same, everything stays until this is set to false.
     #[serde(default)]
     pub deletion_protection: bool,
     /// How long after its creation the instance deletes itself, such as `72h`. Left out, never.
@@ -64,7 +64,9 @@ pub struct AgentInstanceSpec {
     pub expires_after: Option<Span>,
     /// What happens when its project is deleted at the provider: made again, or reported. Left out: Report where there
     /// is a volume (its data is gone and a person should know), else Recreate.
+    // Not as an option in the schema: there null would be asked to be one of the words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnExternalDeletion")]
     pub on_external_deletion: Option<OnExternalDeletion>,
 }
 

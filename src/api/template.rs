@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
     status = "AgentTemplateStatus",
     derive = "PartialEq",
     doc = "What every agent of this template is made from, and how a change of it reaches them.",
-    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters"),
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Instances", type_ = "integer", json_path = ".status.instances"),

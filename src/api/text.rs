@@ -163,7 +163,7 @@ impl JsonSchema for Amount {
             "maxLength": 32,
             "x-kubernetes-validations": [{
                 // What `units` reads, and no more: Kubernetes knows 1e3 and Ei as well, which nobody writes by intent.
-                "rule": "string(self).matches('^[0-9]{1,9}([.][0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$') && string(self).matches('^[0-9.]*[1-9]')",
+                "rule": "string(self).matches('^[0-9]{1,15}([.][0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$') && string(self).matches('^[0-9.]*[1-9]')",
                 "message": "must be an amount greater than zero, written as Kubernetes does: 2 or 500m for CPUs, 512Mi or 4Gi for memory and volumes"
             }]
         })
@@ -214,6 +214,14 @@ mod tests {
         ] {
             assert_eq!(Amount::from(text).units(), units, "{text}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_is_an_amount() {
+        for (json, text) in [("2", "2"), ("\"500m\"", "500m")] {
+            assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), text.into());
+        }
+        assert!(serde_json::from_str::<Amount>("true").is_err());
     }
 
     #[test]
