@@ -19,38 +19,14 @@ use serde_json::json;
     status = "ProviderAccountStatus",
     derive = "PartialEq",
     doc = "One account at one outside provider, with its credential, its limits and the namespaces that may use it.",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].status"
-    ),
-    printcolumn(
-        name = "Healthy",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Healthy')].status"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Ready')].reason"
-    ),
-    printcolumn(
-        name = "Workspace",
-        type_ = "string",
-        json_path = ".status.identity.name"
-    ),
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Workspace", type_ = "string", json_path = ".status.identity.name"),
     printcolumn(name = "Projects", type_ = "integer", json_path = ".status.resources"),
-    printcolumn(
-        name = "Budget",
-        type_ = "string",
-        json_path = ".status.budget.remaining",
-        priority = 1
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Budget", type_ = "string", json_path = ".status.budget.remaining", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.railway)").message("spec.railway is required: it says which Railway workspace this account is and where its token is kept"))]
@@ -58,7 +34,7 @@ pub struct ProviderAccountSpec {
     /// Namespaces whose instances may use this account. Left out, no namespace may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// A Railway workspace.
+    /// A Railway workspace. Required, as Railway is the one provider so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub railway: Option<RailwayAccount>,
 }
@@ -199,15 +175,16 @@ pub struct ProviderAccountStatus {
     pub resources: Option<i32>,
 }
 
+// The provider's own texts: the bounds are wide, for a status that does not fit could never be written.
 /// Who the credential says we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountIdentity {
     /// The workspace's name.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 1024))]
     pub name: String,
     /// The plan, which decides the limits.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 256))]
     pub plan: String,
 }
 

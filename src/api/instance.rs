@@ -157,8 +157,8 @@ pub struct DeploymentStatus {
     #[schemars(length(max = 256))]
     pub id: String,
     /// Starting, Running, Sleeping, Failed, Crashed, Removed, Superseded (a newer one was asked for), or the
-    /// provider's own word.
-    #[schemars(length(max = 63))]
+    /// provider's own word, cut.
+    #[schemars(length(max = 300))]
     pub status: String,
     /// Whether the agent has said, in this deployment, that it is ready.
     #[serde(default)]

@@ -98,11 +98,11 @@ impl Runtime {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.cpu) || has(self.memory)").message("runtime.resources must say cpu or memory, or be left out"))]
 pub struct Resources {
-    /// Virtual CPUs, such as `2` or `500m`.
+    /// Virtual CPUs, such as `2` or `500m`: a fraction is written with m, in thousandths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1k')) <= 0").message("runtime.resources.cpu must be at most 1000 CPUs; write 2 or 500m, units such as Mi and Gi are for memory"))]
     pub cpu: Option<Amount>,
-    /// Memory, such as `4Gi`.
+    /// Memory, such as `512Mi` or `4Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('128Mi')) >= 0 && quantity(string(self)).compareTo(quantity('16Ti')) <= 0").message("runtime.resources.memory must be between 128Mi and 16Ti; write a unit, such as 512Mi or 4Gi"))]
     pub memory: Option<Amount>,
