@@ -1,10 +1,11 @@
 //! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
 
-use super::text::{DataKey, ObjectName, Span, WorkspaceId};
+use super::text::{DataKey, NamespaceName, ObjectName, Span, WorkspaceId};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// One account at one outside provider. Its Secrets live in the operator's namespace, so that tenants never hold them.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,22 +19,22 @@ use serde::{Deserialize, Serialize};
     status = "ProviderAccountStatus",
     derive = "PartialEq",
     doc = "One account at one outside provider, with its credential, its limits and the namespaces that may use it.",
-    validation = Rule::new("has(self.spec)").message("spec is required: say which provider this account is at"),
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Workspace", type_ = "string", json_path = ".status.identity.name"),
-    printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
+    printcolumn(name = "Projects", type_ = "integer", json_path = ".status.resources"),
     printcolumn(name = "Budget", type_ = "string", json_path = ".status.budget.remaining", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.railway)").message("spec.railway is required: it says which Railway workspace this account is and where its token is kept"))]
 pub struct ProviderAccountSpec {
-    /// Namespaces whose instances may use this account. None means none.
+    /// Namespaces whose instances may use this account. Left out, no namespace may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// A Railway workspace.
+    /// A Railway workspace. Required, as Railway is the one provider so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub railway: Option<RailwayAccount>,
 }
@@ -46,20 +47,66 @@ pub struct AllowedNamespaces {
     /// These, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), extend("x-kubernetes-list-type" = "set"))]
-    pub match_names: Option<Vec<ObjectName>>,
+    pub match_names: Option<Vec<NamespaceName>>,
     /// Those with matching labels. An empty selector matches every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "selector_schema")]
     pub selector: Option<LabelSelector>,
+}
+
+/// A label selector whose every part is bounded: the one of the Kubernetes types is not.
+fn selector_schema(_: &mut SchemaGenerator) -> Schema {
+    let key = r"self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')";
+    let value = r"self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')";
+    let value = json!({
+        "type": "string", "maxLength": 63,
+        "x-kubernetes-validations": [{"rule": value, "message": "must be a label's value: letters, digits, '-', '_' and '.', beginning and ending with a letter or digit"}],
+    });
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "matchLabels": {
+                "description": "Labels that a namespace must have, each with this value.",
+                "type": "object", "maxProperties": 64, "additionalProperties": value.clone(),
+            },
+            "matchExpressions": {
+                "description": "Demands on a namespace's labels, all of which must be met.",
+                "type": "array", "maxItems": 64, "x-kubernetes-list-type": "atomic",
+                "items": {
+                    "type": "object", "required": ["key", "operator"],
+                    "properties": {
+                        "key": {
+                            "description": "The label's key.",
+                            "type": "string", "minLength": 1, "maxLength": 317,
+                            "x-kubernetes-validations": [{"rule": key, "message": "must be a label's key, such as team or example.com/team"}],
+                        },
+                        "operator": {
+                            "description": "In and NotIn compare with values, Exists and DoesNotExist do not.",
+                            "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
+                        },
+                        "values": {
+                            "description": "Values for In and NotIn.",
+                            "type": "array", "maxItems": 64, "items": value, "x-kubernetes-list-type": "atomic",
+                        },
+                    },
+                    "x-kubernetes-validations": [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+                        "message": "matchExpressions with operator In or NotIn must have values; with Exists or DoesNotExist leave values out",
+                    }],
+                },
+            },
+        },
+    })
 }
 
 /// A Railway workspace.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RailwayAccount {
-    /// The workspace's id.
+    /// The workspace's id, as its settings page at Railway shows it.
     #[x_kube(validation = Rule::new("self == oldSelf").message("railway.workspaceId is immutable: the projects of this account live in that workspace; make another ProviderAccount for another workspace"))]
     pub workspace_id: WorkspaceId,
-    /// Where the tokens are kept, in the operator's namespace. Tokens of different users raise the rate at which
+    /// Where the tokens are kept: keys of Secrets in the operator's own namespace. Tokens of different users raise the rate at which
     /// projects can be made where Railway counts per user.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name", "key"]))]
     pub token_secret_refs: Vec<KeyRef>,
@@ -110,10 +157,11 @@ pub struct KeyRef {
 pub struct ProviderAccountStatus {
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// Ready: the credential is good and the workspace is the right one. Healthy: the provider answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
     /// Who the credential says we are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,18 +171,20 @@ pub struct ProviderAccountStatus {
     pub budget: Option<AccountBudget>,
     /// Outside resources of this installation that live in the account: for Railway, projects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub resources: Option<i32>,
 }
 
+// The provider's own texts: the bounds are wide, for a status that does not fit could never be written.
 /// Who the credential says we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountIdentity {
     /// The workspace's name.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 1024))]
     pub name: String,
     /// The plan, which decides the limits.
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 256))]
     pub plan: String,
 }
 

@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
     status = "AgentInstanceStatus",
     derive = "PartialEq",
     doc = "One agent: it has a Railway project of its own, which goes when the agent goes.",
-    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters"),
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Template", type_ = "string", json_path = ".spec.templateRef.name"),
-    printcolumn(name = "Current", type_ = "string", json_path = ".status.conditions[?(@.type=='TemplateSynced')].status"),
+    printcolumn(name = "Up-To-Date", type_ = "string", json_path = ".status.conditions[?(@.type=='TemplateSynced')].status"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name", priority = 1),
@@ -45,6 +45,7 @@ pub struct AgentInstanceSpec {
     /// Variables of this agent alone. They win over the template's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
     pub env: Vec<EnvVar>,
     /// Running, or Suspended: nothing runs, and what holds data stays.
     #[serde(default)]
@@ -55,15 +56,17 @@ pub struct AgentInstanceSpec {
     /// Delete: everything outside goes with the object. Retain: it stays, and is nobody's any more.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Refuse to be deleted, and to be taken back when deleted all the same.
+    /// Refuse to be deleted. Where that was asked for all the same, everything stays until this is set to false.
     #[serde(default)]
     pub deletion_protection: bool,
-    /// How long after its creation the instance deletes itself.
+    /// How long after its creation the instance deletes itself, such as `72h`. Left out, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Span>,
     /// What happens when its project is deleted at the provider: made again, or reported. Left out: Report where there
     /// is a volume (its data is gone and a person should know), else Recreate.
+    // Not as an option in the schema: there null would be asked to be one of the words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnExternalDeletion")]
     pub on_external_deletion: Option<OnExternalDeletion>,
 }
 
@@ -97,7 +100,8 @@ pub enum DeletionPolicy {
     Retain,
 }
 
-/// What happens when the project is deleted behind our back.
+/// What happens when the project is deleted at the provider: made again, or reported. Left out: Report where there is
+/// a volume (its data is gone and a person should know), else Recreate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnExternalDeletion {
     /// It is made again.
@@ -112,6 +116,7 @@ pub enum OnExternalDeletion {
 pub struct AgentInstanceStatus {
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// Where the agent answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +145,7 @@ pub struct AgentInstanceStatus {
     pub timings: Option<Timings>,
     /// Ready, Synced, Reconciling, Stalled, ProjectReady, Deployed, Healthy, TemplateSynced, Suspended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
 }
 
@@ -152,8 +157,8 @@ pub struct DeploymentStatus {
     #[schemars(length(max = 256))]
     pub id: String,
     /// Starting, Running, Sleeping, Failed, Crashed, Removed, Superseded (a newer one was asked for), or the
-    /// provider's own word.
-    #[schemars(length(max = 63))]
+    /// provider's own word, cut.
+    #[schemars(length(max = 300))]
     pub status: String,
     /// Whether the agent has said, in this deployment, that it is ready.
     #[serde(default)]

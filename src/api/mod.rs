@@ -11,6 +11,9 @@ pub mod ledger;
 pub mod template;
 pub mod text;
 
+#[cfg(test)]
+mod schema_tests;
+
 pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
 pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
 pub use ledger::{LedgerEntry, Slot, SlotState};

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
     status = "AgentTemplateStatus",
     derive = "PartialEq",
     doc = "What every agent of this template is made from, and how a change of it reaches them.",
-    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters"),
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Instances", type_ = "integer", json_path = ".status.instances"),
@@ -39,6 +39,7 @@ pub struct AgentTemplateSpec {
     /// Variables of every instance. An instance's own variables win over these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
     pub env: Vec<EnvVar>,
     /// How a change reaches the instances.
     #[serde(default)]
@@ -97,18 +98,20 @@ impl Runtime {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.cpu) || has(self.memory)").message("runtime.resources must say cpu or memory, or be left out"))]
 pub struct Resources {
-    /// Virtual CPUs, such as `2` or `500m`.
+    /// Virtual CPUs, such as `2` or `500m`: a fraction is written with m, in thousandths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1k')) <= 0").message("runtime.resources.cpu must be at most 1000 CPUs; write 2 or 500m, units such as Mi and Gi are for memory"))]
     pub cpu: Option<Amount>,
-    /// Memory, such as `4Gi`.
+    /// Memory, such as `512Mi` or `4Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("quantity(self).compareTo(quantity('128Mi')) >= 0").message("runtime.resources.memory must be at least 128Mi; write a unit, such as 512Mi or 4Gi"))]
+    #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('128Mi')) >= 0 && quantity(string(self)).compareTo(quantity('16Ti')) <= 0").message("runtime.resources.memory must be between 128Mi and 16Ti; write a unit, such as 512Mi or 4Gi"))]
     pub memory: Option<Amount>,
 }
 
 /// A disk.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(oldSelf.size) || has(self.size)").message("runtime.volume.size cannot be taken away: leave the old size or write a larger one"))]
 pub struct VolumeSpec {
     /// Where it is mounted.
     #[x_kube(validation = Rule::new("self == oldSelf").message("runtime.volume.mountPath is immutable: moving a disk under a running agent would hide its data; make another AgentTemplate"))]
@@ -116,8 +119,8 @@ pub struct VolumeSpec {
     /// Its size, such as `5Gi`. It can grow and never shrink. Left out, the plan's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
-        validation = Rule::new("quantity(self).compareTo(quantity(oldSelf)) >= 0").message("runtime.volume.size cannot shrink: data would be lost; write the old size or a larger one"),
-        validation = Rule::new("quantity(self).compareTo(quantity('100Mi')) >= 0").message("runtime.volume.size must be at least 100Mi; write a unit, such as 5Gi")
+        validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0").message("runtime.volume.size cannot shrink: data would be lost; write the old size or a larger one"),
+        validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('100Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Ti')) <= 0").message("runtime.volume.size must be between 100Mi and 64Ti; write a unit, such as 5Gi")
     )]
     pub size: Option<Amount>,
 }
@@ -202,7 +205,7 @@ pub struct EnvVar {
     /// Its value, where it is no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32768))]
-    #[x_kube(validation = Rule::new("!self.contains('${{')").message("env value must not contain '${{': the provider would replace it with a reference; put such a value together inside the agent"))]
+    #[x_kube(validation = Rule::new("!self.contains('${{')").message("env value must not contain '${{': Railway would replace it with a reference; put such a value together inside the agent"))]
     pub value: Option<String>,
     /// Where its value comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -259,6 +262,7 @@ impl Default for Rollout {
 pub struct AgentTemplateStatus {
     /// The generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
     /// Names what instances are made from: a keyed hash of the spec, the image's digest and every value referred to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -269,13 +273,15 @@ pub struct AgentTemplateStatus {
     pub image: Option<ResolvedImage>,
     /// Instances of this template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub instances: Option<i32>,
     /// Those that are ready at the current revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub updated_instances: Option<i32>,
     /// Ready, Progressing, Reconciling, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
 }
 

@@ -4,8 +4,9 @@
 //! What holds: a value that the API server has admitted parses; the accessors still answer `Option`, because objects
 //! outlive schemas.
 
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt, time::Duration};
 
 /// Declares a string type with a length limit and a CEL rule whose message names the remedy.
@@ -57,8 +58,14 @@ macro_rules! text {
 text!(
     /// The name of an object in the same namespace (or of a cluster-scoped one).
     ObjectName, max 253,
-    r"self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+    r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
     "must be the name of an object: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit; there is no namespace part, references stay in their own namespace"
+);
+text!(
+    /// The name of a namespace.
+    NamespaceName, max 63,
+    r"self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "must be the name of one namespace: lower-case letters, digits and '-', without wildcards; to allow every namespace write allowedNamespaces: {selector: {}}"
 );
 text!(
     /// A key in a Secret or ConfigMap.
@@ -69,26 +76,21 @@ text!(
 text!(
     /// The name of an environment variable.
     VariableName, max 128,
-    r"self.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !self.startsWith('RAILWAY_') && !self.startsWith('YARDMASTER_') && !(self in ['GATEWAY_TOKEN', 'PORT', 'PATH', 'LD_PRELOAD', 'LD_LIBRARY_PATH'])",
+    r"self.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !self.startsWith('RAILWAY_') && !self.startsWith('YARDMASTER_') && !self.startsWith('LD_') && !(self in ['GATEWAY_TOKEN', 'PORT', 'PATH'])",
     "must be the name of an environment variable (letters, digits and '_', not beginning with a digit) and none that is taken: RAILWAY_* and YARDMASTER_* are reserved, GATEWAY_TOKEN is generated, PORT follows runtime.port, PATH and LD_* belong to the image"
 );
 text!(
-    /// A container image on ghcr.io or another registry that speaks the OCI protocol, by tag or digest.
+    /// A container image on ghcr.io or another registry that speaks the OCI protocol, by tag or digest. The registry is
+    /// asked by the controller, so its name must be a public one.
     ImageReference, max 512,
-    r"self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$') && self.split('/')[0].contains('.') && (self.matches('^.*/[^/]*:[^/@]+$') || self.contains('@sha256:'))",
-    "must be a full image name with its registry and a tag or digest, such as ghcr.io/acme/agent:1.4 or ghcr.io/acme/agent@sha256:…; no scheme, no spaces, no capitals in the name"
+    r"self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])+[a-z]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$') && self.matches(':[^/]+$') && !self.matches('^[^/]+[.](local|internal|localhost|svc|lan|home)/')",
+    "must be a full image name with its registry and a tag or digest, such as ghcr.io/acme/agent:1.4 or ghcr.io/acme/agent@sha256:…; no scheme, port, spaces or capitals in the name, and a registry with a public host name"
 );
 text!(
     /// A span of time as people write it: `30s`, `15m`, `36h`.
     Span, max 32,
-    r"self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) > duration('0s')",
-    "must be a span of time greater than zero, written with units such as 30s, 15m or 36h"
-);
-text!(
-    /// An amount of CPU or memory or disk, as Kubernetes writes it: `4`, `500m`, `4Gi`.
-    Amount, max 32,
-    r"isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))",
-    "must be an amount greater than zero, written as Kubernetes does: 2 or 500m for CPUs, 512Mi or 4Gi for memory and volumes"
+    r"self.matches('^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$') && self.matches('[1-9]')",
+    "must be a span of time greater than zero, written with the units h, m, s and ms from large to small, such as 30s, 15m or 1h30m; a day is 24h"
 );
 text!(
     /// An absolute path in the agent's file system.
@@ -97,10 +99,10 @@ text!(
     "must be an absolute path below the root such as /data, without '..' and without a trailing slash"
 );
 text!(
-    /// A path of the agent's HTTP interface.
+    /// A path of the agent's HTTP interface. Never `//…`: that would name another host.
     HttpPath, max 256,
-    r"self.matches('^/[A-Za-z0-9._~/-]*$')",
-    "must be a path that begins with '/', such as /pool/health: the controller puts the agent's own host before it, so no scheme, host or query"
+    r"self.matches('^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$') && !self.contains('..')",
+    "must be a path that begins with '/', such as /pool/health: the controller puts the agent's own host before it, so no scheme, host or query, no '//' and no '..'"
 );
 text!(
     /// A region of the provider.
@@ -124,6 +126,47 @@ impl Span {
     /// As a duration, or this one.
     pub fn or(span: Option<&Span>, default: Duration) -> Duration {
         span.and_then(Span::duration).unwrap_or(default)
+    }
+}
+
+/// An amount of CPU or memory or disk, as Kubernetes writes it: `4`, `500m`, `4Gi`. A whole number without a unit may
+/// be written as a number, as everywhere in Kubernetes; it is kept here as its text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Amount(pub String);
+
+impl From<&str> for Amount {
+    fn from(text: &str) -> Self {
+        Amount(text.to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IntOrString::deserialize(deserializer).map(|amount| match amount {
+            IntOrString::Int(number) => Amount(number.to_string()),
+            IntOrString::String(text) => Amount(text),
+        })
+    }
+}
+
+impl JsonSchema for Amount {
+    fn schema_name() -> Cow<'static, str> {
+        "Amount".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "maxLength": 32,
+            "x-kubernetes-validations": [{
+                // What `units` reads, and no more: Kubernetes knows 1e3 and Ei as well, which nobody writes by intent.
+                "rule": "string(self).matches('^[0-9]{1,15}([.][0-9]{1,9})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$') && string(self).matches('^[0-9.]*[1-9]')",
+                "message": "must be an amount greater than zero, written as Kubernetes does: 2 or 500m for CPUs, 512Mi or 4Gi for memory and volumes"
+            }]
+        })
     }
 }
 
@@ -171,6 +214,14 @@ mod tests {
         ] {
             assert_eq!(Amount::from(text).units(), units, "{text}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_is_an_amount() {
+        for (json, text) in [("2", "2"), ("\"500m\"", "500m")] {
+            assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), text.into());
+        }
+        assert!(serde_json::from_str::<Amount>("true").is_err());
     }
 
     #[test]

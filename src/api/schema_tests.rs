@@ -1,0 +1,250 @@
+//! What holds of the whole schema: every part bounded and described, the conventions of Kubernetes, and objects of
+//! former days that still decode. Whether the API server agrees is proved by `tests/whole/manifests.rs`.
+
+use super::{AgentInstance, AgentTemplate, ProviderAccount, crds};
+use kube::ResourceExt;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const CORPUS: &str = include_str!("corpus/v1alpha1.yaml");
+
+/// A part of a schema, and where it stands: `AgentTemplate.spec.env[].name`.
+struct Part {
+    path: String,
+    schema: Value,
+}
+
+impl Part {
+    fn has(&self, keyword: &str) -> bool {
+        !self.schema[keyword].is_null()
+    }
+    fn is(&self, kind: &str) -> bool {
+        self.schema["type"] == kind
+    }
+    fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
+    }
+    fn of_spec(&self) -> bool {
+        self.path.contains(".spec")
+    }
+    fn is_item(&self) -> bool {
+        self.path.ends_with(']') || self.path.ends_with('}')
+    }
+}
+
+fn walk(path: &str, schema: &Value, into: &mut Vec<Part>) {
+    into.push(Part {
+        path: path.to_owned(),
+        schema: schema.clone(),
+    });
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        walk(&format!("{path}.{name}"), inner, into);
+    }
+    for (keyword, mark) in [("items", "[]"), ("additionalProperties", "{}")] {
+        if let inner @ Value::Object(_) = &schema[keyword] {
+            walk(&format!("{path}{mark}"), inner, into);
+        }
+    }
+}
+
+/// Every part of every kind.
+fn parts() -> Vec<Part> {
+    let mut parts = Vec::new();
+    for crd in crds() {
+        let crd = serde_json::to_value(crd).unwrap();
+        let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        for half in ["spec", "status"] {
+            let inner = &schema["properties"][half];
+            walk(&format!("{kind}.{half}"), inner, &mut parts);
+        }
+    }
+    assert!(parts.len() > 100, "the walker sees only {}", parts.len());
+    parts
+}
+
+/// A rule, the parts that it speaks of, and what must hold of them.
+type Rule = (&'static str, fn(&Part) -> bool, fn(&Part) -> bool);
+
+const RULES: &[Rule] = &[
+    (
+        "a string has a longest length, or values, or a format",
+        |part| part.is("string"),
+        |part| part.has("maxLength") || part.has("enum") || part.schema["format"] == "date-time",
+    ),
+    (
+        "an amount has a longest length",
+        |part| part.has("x-kubernetes-int-or-string"),
+        |part| part.has("maxLength"),
+    ),
+    (
+        "an integer in a spec has bounds",
+        |part| part.is("integer") && part.of_spec(),
+        |part| part.has("minimum") && part.has("maximum"),
+    ),
+    (
+        "an integer in a status is not negative",
+        |part| part.is("integer") && !part.of_spec(),
+        |part| part.has("minimum"),
+    ),
+    (
+        "a list has a most and a type",
+        |part| part.is("array"),
+        |part| part.has("maxItems") && part.has("x-kubernetes-list-type"),
+    ),
+    (
+        "a list that is a map has keys, and these are required",
+        |part| part.schema["x-kubernetes-list-type"] == "map",
+        |part| {
+            let keys = part.schema["x-kubernetes-list-map-keys"].as_array();
+            let required = part.schema["items"]["required"].as_array();
+            keys.zip(required)
+                .is_some_and(|(keys, required)| keys.iter().all(|key| required.contains(key)))
+        },
+    ),
+    (
+        "a map has a most",
+        |part| part.has("additionalProperties"),
+        |part| part.has("maxProperties"),
+    ),
+    (
+        "everything has a type",
+        |_| true,
+        |part| part.has("type") || part.has("x-kubernetes-int-or-string"),
+    ),
+    (
+        "nothing is kept unread",
+        |_| true,
+        |part| !part.has("x-kubernetes-preserve-unknown-fields"),
+    ),
+    (
+        "a field is described",
+        |part| !part.is_item(),
+        |part| part.has("description"),
+    ),
+    (
+        "a rule says what to write",
+        |part| part.has("x-kubernetes-validations"),
+        |part| {
+            let rules = part.schema["x-kubernetes-validations"].as_array();
+            rules
+                .into_iter()
+                .flatten()
+                .all(|rule| rule["message"].as_str().is_some_and(|said| said.len() > 30))
+        },
+    ),
+    (
+        "nothing names a namespace or an address to call",
+        |part| part.of_spec(),
+        |part| {
+            let name = part.name().to_lowercase();
+            name != "namespace" && !name.contains("url") && !name.contains("endpoint")
+        },
+    ),
+    (
+        "conditions are a map by type",
+        |part| part.name() == "conditions",
+        |part| part.schema["x-kubernetes-list-map-keys"] == serde_json::json!(["type"]),
+    ),
+];
+
+#[test]
+fn every_part_of_the_schema_keeps_the_rules() {
+    let parts = parts();
+    let mut wrong = Vec::new();
+    for (rule, speaks_of, holds) in RULES {
+        let mut subjects = 0;
+        for part in parts.iter().filter(|part| speaks_of(part)) {
+            subjects += 1;
+            if !holds(part) {
+                wrong.push(format!("{}: {rule}", part.path));
+            }
+        }
+        assert!(subjects > 0, "\"{rule}\" speaks of nothing");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_kind_keeps_the_conventions() {
+    for crd in crds() {
+        let name = crd.name_any();
+        let crd = serde_json::to_value(crd).unwrap();
+        let (names, version) = (&crd["spec"]["names"], &crd["spec"]["versions"][0]);
+        assert_eq!(names["categories"], serde_json::json!(["yard"]), "{name}");
+        assert!(names["shortNames"][0].is_string(), "{name}");
+        assert!(version["subresources"]["status"].is_object(), "{name}");
+        let columns: Vec<&str> = version["additionalPrinterColumns"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|column| column["priority"].is_null())
+            .filter_map(|column| column["name"].as_str())
+            .collect();
+        for column in ["Ready", "Reason", "Age"] {
+            assert!(columns.contains(&column), "{name} shows {columns:?}");
+        }
+        // A narrow terminal shows what `kubectl get yard -A` puts before these.
+        assert!(columns.len() <= 7, "{name} shows {columns:?}");
+        let required = &version["schema"]["openAPIV3Schema"]["required"];
+        assert_eq!(*required, serde_json::json!(["spec"]), "{name}");
+    }
+}
+
+fn corpus() -> Vec<Value> {
+    serde_yaml_ng::Deserializer::from_str(CORPUS)
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect()
+}
+
+fn read_and_written<K: DeserializeOwned + Serialize>(object: &Value) -> Value {
+    let read: K = serde_json::from_value(object.clone()).unwrap();
+    serde_json::to_value(read).unwrap()
+}
+
+#[test]
+fn objects_of_former_days_are_read_without_loss() {
+    for object in corpus() {
+        let kind = object["kind"].as_str().unwrap();
+        let again = match kind {
+            "ProviderAccount" => read_and_written::<ProviderAccount>(&object),
+            "AgentTemplate" => read_and_written::<AgentTemplate>(&object),
+            "AgentInstance" => read_and_written::<AgentInstance>(&object),
+            other => panic!("there is no kind {other}"),
+        };
+        assert_eq!(again, object, "{kind}");
+    }
+}
+
+/// The paths at which a value says something.
+fn said(path: &str, value: &Value, into: &mut BTreeSet<String>) {
+    into.insert(path.to_owned());
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                said(&format!("{path}.{name}"), inner, into);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                said(&format!("{path}[]"), item, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_corpus_says_every_field() {
+    let mut has = BTreeSet::new();
+    for object in corpus() {
+        said(object["kind"].as_str().unwrap(), &object, &mut has);
+    }
+    let missing: Vec<String> = parts()
+        .into_iter()
+        .map(|part| part.path)
+        .filter(|path| !path.ends_with("{}") && !has.contains(path))
+        .collect();
+    assert!(missing.is_empty(), "add to the corpus: {missing:?}");
+}
