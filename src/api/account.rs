@@ -169,6 +169,10 @@ pub struct ProviderAccountStatus {
     /// What is left of the requests of this hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<AccountBudget>,
+    /// Secrets that carry our finalizer for this account: those that it refers to, and refers to no longer but did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 253)), extend("x-kubernetes-list-type" = "set"))]
+    pub held_secrets: Vec<String>,
     /// Outside resources of this installation that live in the account: for Railway, projects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

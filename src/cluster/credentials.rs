@@ -66,12 +66,10 @@ pub async fn read(client: &Client, namespace: &str, references: &[KeyRef]) -> Wr
 }
 
 /// Takes the finalizer off Secrets that no account needs any more.
-pub async fn let_go(client: &Client, namespace: &str, references: &[KeyRef]) -> Written<()> {
+pub async fn let_go(client: &Client, namespace: &str, names: &[String]) -> Written<()> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    for reference in references {
-        if let Some(secret) =
-            find("reading a credential", api.get_opt(reference.name.as_str())).await?
-        {
+    for name in names {
+        if let Some(secret) = find("reading a credential", api.get_opt(name)).await? {
             match finalizer::let_go(&api, &secret, IN_USE_FINALIZER).await {
                 Ok(()) | Err(ClusterError::Gone { .. }) => {}
                 Err(error) => return Err(error),

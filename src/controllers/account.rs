@@ -3,7 +3,7 @@
 
 use super::accounts::wake_all;
 use super::context::Context;
-use crate::api::account::{AccountIdentity, KeyRef, RailwayAccount};
+use crate::api::account::{AccountIdentity, RailwayAccount};
 use crate::api::text::Span;
 use crate::api::{IN_USE_FINALIZER, ProviderAccount};
 use crate::cluster::{ClusterError, credentials, finalizer, status};
@@ -58,7 +58,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         credentials::let_go(
             &ctx.client,
             &ctx.settings.namespace,
-            &no_longer(ctx, &name, &railway.token_secret_refs),
+            &no_longer(ctx, &account, &[]),
         )
         .await?;
         finalizer::let_go(&api, &account, IN_USE_FINALIZER).await?;
@@ -74,7 +74,15 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     }
     let learned = learn(ctx, &account, &railway).await?;
     let failed = !matches!(learned.credential, Credential::Good(_));
-    let new = conclude(&account, &learned, ctx.now());
+    let mut new = conclude(&account, &learned, ctx.now());
+    // The account's users go by the tokens in memory; a Secret that it refers to no longer is nobody's business here.
+    new.held_secrets = named(&railway);
+    credentials::let_go(
+        &ctx.client,
+        &ctx.settings.namespace,
+        &no_longer(ctx, &account, &new.held_secrets),
+    )
+    .await?;
     if account.status.as_ref() != Some(&new) {
         status::write_account(&ctx.client, &account, &new).await?;
     }
@@ -99,25 +107,36 @@ fn users(ctx: &Context, name: &str) -> usize {
         .count()
 }
 
-/// References of this account that no other account has too.
-fn no_longer(ctx: &Context, name: &str, references: &[KeyRef]) -> Vec<KeyRef> {
+/// Names of the Secrets that an account refers to.
+fn named(railway: &RailwayAccount) -> Vec<String> {
+    let names: BTreeSet<String> = railway
+        .token_secret_refs
+        .iter()
+        .map(|reference| reference.name.0.clone())
+        .collect();
+    names.into_iter().collect()
+}
+
+/// Of the Secrets that were held for an account, those that neither it nor another one needs any more.
+fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<String> {
+    let name = account.name_any();
     let others: BTreeSet<String> = ctx
         .provider_accounts
         .state()
         .iter()
         .filter(|other| other.name_any() != name)
-        .filter_map(|other| other.spec.railway.clone())
-        .flat_map(|railway| {
-            railway
-                .token_secret_refs
-                .into_iter()
-                .map(|reference| reference.name.0)
-        })
+        .filter_map(|other| other.spec.railway.as_ref().map(named))
+        .flatten()
         .collect();
-    references
-        .iter()
-        .filter(|reference| !others.contains(reference.name.as_str()))
-        .cloned()
+    let mut held: BTreeSet<String> = account.spec.railway.iter().flat_map(named).collect();
+    held.extend(
+        account
+            .status
+            .iter()
+            .flat_map(|status| status.held_secrets.clone()),
+    );
+    held.into_iter()
+        .filter(|secret| !others.contains(secret) && !still.contains(secret))
         .collect()
 }
 
