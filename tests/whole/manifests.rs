@@ -249,7 +249,8 @@ async fn defaults(server: &Server, wrong: &mut Vec<String>) -> usize {
     fn filled<S: DeserializeOwned + serde::Serialize>(spec: &Value) -> Value {
         serde_json::to_value(serde_json::from_value::<S>(spec.clone()).unwrap()).unwrap()
     }
-    let kinds: [(&str, fn(&Value) -> Value); 3] = [
+    type Fill = fn(&Value) -> Value;
+    let kinds: [(&str, Fill); 3] = [
         ("ProviderAccount", filled::<ProviderAccountSpec>),
         ("AgentTemplate", filled::<AgentTemplateSpec>),
         ("AgentInstance", filled::<AgentInstanceSpec>),
