@@ -88,7 +88,14 @@ pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::I
         if !said.is_empty() {
             hands.announce(&world.instance, &said).await;
         }
-        world.instance.status = Some(status);
+        let on_record = written.status.clone().unwrap_or_default();
+        world.instance.status = Some(AgentInstanceStatus {
+            // Conditions go from what people last read to what is true at the next write. What was so between two
+            // steps nobody saw, and no transition time may move by it.
+            conditions: on_record.conditions,
+            observed_generation: on_record.observed_generation,
+            ..status
+        });
         world.untried = untried;
         let Some(step) = step else {
             return Ok(End {

@@ -56,21 +56,24 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             ledger::exists(&mut status, Slot::Domain, Some(domain.id));
         }
         (Step::Configure { composed, .. }, Outcome::Done) => {
-            let applied_at =
-                ledger::entry(&status, Slot::Configuration).map(|entry| entry.started_at.clone());
             ledger::exists(&mut status, Slot::Configuration, None);
+            // The first one's intent may be much older than the request (`plan::intend_configuration`).
+            let first = status.deployment.is_none();
+            let asked_at = ledger::entry_mut(&mut status, Slot::Configuration).map(|entry| {
+                if first {
+                    entry.started_at = MicroTime(ledger::micros(now));
+                }
+                entry.started_at.0
+            });
             status.variables = composed.names();
             status.variables.sort();
-            supersede(
-                &mut status.deployment,
-                applied_at.map_or(now, |time| time.0),
-            );
+            supersede(&mut status.deployment, asked_at.unwrap_or(now), None);
             w.outside.looked = None;
             w.agent = None;
             w.drift = None;
         }
         (Step::Deploy { .. }, Outcome::Done) => {
-            supersede(&mut status.deployment, now);
+            supersede(&mut status.deployment, now, Some(""));
             w.outside.looked = None;
             w.agent = None;
         }
@@ -80,15 +83,10 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         }
         (Step::Delete { surplus: false, .. }, Outcome::Done) => {
             w.stopped = true;
+            w.outside.taken = true;
             w.outside.looked = None;
         }
-        (Step::Delete { id, .. }, Outcome::Done) => {
-            w.outside.homes.retain(|home| &home.id != id);
-            if let Some(Sight::Seen(home)) = &mut w.outside.looked {
-                home.volumes.retain(|volume| &volume.id != id);
-                home.domains.retain(|domain| &domain.id != id);
-            }
-        }
+        (Step::Delete { id, .. }, Outcome::Done) => forget(&mut w, id),
         (Step::Look { .. }, Outcome::Looked(sight)) => w.outside.looked = Some(sight),
         (Step::Search, Outcome::Searched(listing)) => {
             w.outside.listing = Some(listing.begun);
@@ -106,12 +104,28 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
     w
 }
 
-/// A change was applied: whatever was deployed before is no longer what counts.
-fn supersede(deployment: &mut Option<DeploymentStatus>, asked_at: Timestamp) {
-    if let Some(known) = deployment {
-        known.status = SUPERSEDED.to_owned();
-        known.ready = false;
-        known.since = MicroTime(ledger::micros(asked_at));
+/// A change was applied: whatever was deployed before is no longer what counts. `of` stands for it where nothing is
+/// known to have been deployed, so that what was asked for is not asked for again at once.
+fn supersede(deployment: &mut Option<DeploymentStatus>, asked_at: Timestamp, of: Option<&str>) {
+    let known = deployment
+        .as_ref()
+        .map(|known| known.id.as_str())
+        .or(of)
+        .map(str::to_owned);
+    *deployment = known.map(|id| DeploymentStatus {
+        id,
+        status: SUPERSEDED.to_owned(),
+        ready: false,
+        since: MicroTime(ledger::micros(asked_at)),
+    });
+}
+
+/// What was one too many is gone, whatever a reading that lags still shows.
+fn forget(w: &mut World, id: &str) {
+    w.outside.homes.retain(|home| home.id != id);
+    if let Some(Sight::Seen(home)) = &mut w.outside.looked {
+        home.volumes.retain(|volume| volume.id != id);
+        home.domains.retain(|domain| domain.id != id);
     }
 }
 
@@ -127,8 +141,14 @@ fn faulted(mut w: World, step: &Step, fault: Fault) -> World {
             w.outside.looked = None;
             return w;
         }
+        // Ended already: what is there now decides, too.
+        (Step::Stop { .. }, Fault::Missing { .. }) => {
+            w.stopped = true;
+            w.outside.looked = None;
+            return w;
+        }
         (Step::Delete { id, .. }, Fault::Missing { .. }) => {
-            w.outside.homes.retain(|home| &home.id != id);
+            forget(&mut w, id);
             return w;
         }
         _ => {}

@@ -10,6 +10,8 @@
 pub mod absorb;
 pub mod account;
 pub mod compose;
+#[cfg(test)]
+mod laws;
 pub mod ledger;
 pub mod parts;
 pub mod plan;

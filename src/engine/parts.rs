@@ -5,7 +5,7 @@
 //! marker the recorded one stays (the oldest, where none is recorded) and the others are taken back.
 
 use super::ledger;
-use super::plan::{Draft, Phase, act, wait};
+use super::plan::{self, Draft, Phase, act, wait};
 use super::step::Step;
 use super::world::{AccountView, TemplateReady, World};
 use crate::api::condition::{Statement, kind, reason};
@@ -13,7 +13,7 @@ use crate::api::instance::OnExternalDeletion;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::{Home, Sight, Turn};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::Continue;
 
@@ -168,10 +168,9 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
             surplus: true,
         });
     }
-    let believable = entry.started_at.0 + w.limits.settle;
     let gone = match w.home() {
         Sight::Seen(home) => home.deleted,
-        Sight::Absent { begun } if begun < believable => false,
+        Sight::Absent { begun } if doubt(w, d, begun, entry.started_at.0) == Doubt::Wait => false,
         Sight::Absent { .. } => match w.outside.looked {
             // The listing lacks it; only the project's own answer is proof.
             None => {
@@ -260,6 +259,7 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
             d.untried.insert(slot);
         }
     }
+    plan::intend_configuration(w, d, template);
     service(w, d, &project, &environment)?;
     let Some(service) = id(&d.status, Slot::Service) else {
         return wait(None);
@@ -290,7 +290,7 @@ fn look_again(w: &World, d: &mut Draft, project: String) -> Phase {
 }
 
 fn service(w: &World, d: &mut Draft, project: &str, environment: &str) -> Phase {
-    let Some(entry) = open(d, Slot::Service) else {
+    let Some(entry) = open(w, d, Slot::Service) else {
         return Continue(());
     };
     let step = Step::CreateService {
@@ -328,9 +328,14 @@ fn volume(
     let Some(mount) = template.volume_mount.clone() else {
         return Continue(());
     };
-    let never_configured = ledger::entry(&d.status, Slot::Configuration).is_none();
+    // Not asked of the configuration's entry: that is new, too, where a service was lost that had run.
+    let never_complete = d
+        .status
+        .timings
+        .as_ref()
+        .is_none_or(|timings| timings.created.is_none());
     if let (Some(kept), Some(home), true) =
-        (id(&d.status, Slot::Volume), seen_now(w), never_configured)
+        (id(&d.status, Slot::Volume), seen_now(w), never_complete)
         && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
     {
         // Empty still: nothing was ever deployed here.
@@ -340,7 +345,7 @@ fn volume(
             surplus: true,
         });
     }
-    let Some(entry) = open(d, Slot::Volume) else {
+    let Some(entry) = open(w, d, Slot::Volume) else {
         return Continue(());
     };
     if !d.untried.contains(&Slot::Volume) {
@@ -377,19 +382,25 @@ fn domain(
     environment: &str,
     service: &str,
 ) -> Phase {
-    if let (Some(kept), Some(home)) = (id(&d.status, Slot::Domain), seen_now(w))
+    if let (Some(kept), Sight::Seen(home)) = (ledger::entry(&d.status, Slot::Domain), w.home())
+        && kept.state == SlotState::Exists
+        && home.begun >= kept.started_at.0
         && let Some(surplus) = home
             .domains
             .iter()
-            .find(|domain| domain.id != kept && domain.service == service)
+            .find(|domain| Some(&domain.id) != kept.id.as_ref() && domain.service == service)
     {
+        // A request that landed after it had been given up; nobody was told of this address.
+        if w.outside.looked.is_none() {
+            return look_at(d);
+        }
         return act(Step::Delete {
             slot: Slot::Domain,
             id: surplus.id.clone(),
             surplus: true,
         });
     }
-    let Some(entry) = open(d, Slot::Domain) else {
+    let Some(entry) = open(w, d, Slot::Domain) else {
         return Continue(());
     };
     if !d.untried.contains(&Slot::Domain) {
@@ -412,10 +423,51 @@ fn domain(
 }
 
 /// The entry of a slot that is being made.
-fn open(d: &Draft, slot: Slot) -> Option<LedgerEntry> {
-    ledger::entry(&d.status, slot)
-        .filter(|entry| entry.state == SlotState::Creating)
-        .cloned()
+///
+/// The intent of one that was not tried yet is begun anew where it is not of now any more: one intent covers several
+/// slots, and when a request can no longer land is counted from its intent.
+fn open(w: &World, d: &mut Draft, slot: Slot) -> Option<LedgerEntry> {
+    let entry = ledger::entry_mut(&mut d.status, slot)
+        .filter(|entry| entry.state == SlotState::Creating)?;
+    let age = w.now.duration_since(entry.started_at.0);
+    if d.untried.contains(&slot) && age > w.limits.request / 10 {
+        entry.started_at = MicroTime(ledger::micros(w.now));
+    }
+    Some(entry.clone())
+}
+
+/// What to make of something that a reading lacks, or shows otherwise than it was left.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The reading began late enough to be believed.
+    None,
+    /// It did not, and by now one would: look.
+    Look,
+    /// It did not. Where it shows more than that it is old, there is a time to look again: no news may come of itself,
+    /// because the next listing shows the same.
+    Wait,
+}
+
+/// How far a reading begun then is believed about something that was written at `since`.
+pub(super) fn doubt(w: &World, d: &mut Draft, begun: Timestamp, since: Timestamp) -> Doubt {
+    let believable = w.limits.landed_by(since);
+    if begun >= believable {
+        return Doubt::None;
+    }
+    if begun < since {
+        return Doubt::Wait;
+    }
+    if w.now >= believable && w.outside.looked.is_none() {
+        return Doubt::Look;
+    }
+    d.again(believable.max(w.now + SignedDuration::from_secs(1)));
+    Doubt::Wait
+}
+
+/// Reads the recorded project.
+pub(super) fn look_at(d: &Draft) -> Phase {
+    let project = id(&d.status, Slot::Project).unwrap_or_default();
+    act(Step::Look { project })
 }
 
 /// The project as read by itself in this pass.
@@ -463,27 +515,21 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
     let Sight::Seen(home) = w.home() else {
         return Continue(());
     };
-    let missing: Vec<Slot> = [Slot::Service, Slot::Volume, Slot::Domain]
-        .into_iter()
-        .filter(|slot| {
-            let Some(entry) = ledger::entry(&d.status, *slot) else {
-                return false;
-            };
-            let Some(id) = entry
-                .id
-                .as_ref()
-                .filter(|_| entry.state == SlotState::Exists)
-            else {
-                return false;
-            };
-            let there = match slot {
-                Slot::Service => home.services.iter().any(|service| &service.id == id),
-                Slot::Volume => home.volumes.iter().any(|volume| &volume.id == id),
-                _ => home.domains.iter().any(|domain| &domain.id == id),
-            };
-            !there && home.begun >= entry.started_at.0 + w.limits.settle
-        })
-        .collect();
+    let mut missing = Vec::new();
+    for slot in [Slot::Service, Slot::Volume, Slot::Domain] {
+        let (Some(id), Some(entry)) = (id(&d.status, slot), ledger::entry(&d.status, slot)) else {
+            continue;
+        };
+        let since = entry.started_at.0;
+        let there = match slot {
+            Slot::Service => home.services.iter().any(|service| service.id == id),
+            Slot::Volume => home.volumes.iter().any(|volume| volume.id == id),
+            _ => home.domains.iter().any(|domain| domain.id == id),
+        };
+        if !there && doubt(w, d, home.begun, since) != Doubt::Wait {
+            missing.push(slot);
+        }
+    }
     if missing.is_empty() {
         return Continue(());
     }
@@ -526,8 +572,9 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
         d.status.variables.clear();
     }
     if !missing.contains(&Slot::Domain) && !missing.contains(&Slot::Service) {
-        // A new volume reaches the service with the next configuration.
-        ledger::planned(&mut d.status, Slot::Configuration);
+        // A new volume reaches the service with the next configuration: as a new attempt, because the same one again
+        // would deploy nothing.
+        ledger::lost(&mut d.status, Slot::Configuration);
     }
     Continue(())
 }

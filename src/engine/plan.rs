@@ -4,11 +4,13 @@
 //! What holds: the same world gives the same plan; an outside change is planned only with its intent in the ledger of
 //! the plan's status; nothing is concluded from silence, from an outage or from a reading begun too early.
 
+use super::compose::Composed;
+use super::parts::Doubt;
 use super::step::{Plan, Step};
 use super::teardown;
 use super::world::{AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, World};
 use super::{ledger, parts, report, retry};
-use crate::api::condition::{Statement, kind, reason};
+use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::instance::{DeploymentStatus, OperatingMode, UpdatePolicy};
 use crate::api::text::Span;
 use crate::api::{AgentInstanceStatus, FINALIZER, Slot, SlotState};
@@ -51,9 +53,26 @@ pub(super) struct Draft {
     pub(super) announcements: Vec<Announcement>,
     /// Nothing new is known: what was said before stands.
     pub(super) unchanged: bool,
+    again: Option<Timestamp>,
 }
 
 impl Draft {
+    fn new(w: &World) -> Draft {
+        Draft {
+            status: w.status(),
+            said: Vec::new(),
+            untried: w.untried.clone(),
+            announcements: Vec::new(),
+            unchanged: false,
+            again: None,
+        }
+    }
+
+    /// Asks to be looked at again by then, whatever else comes of this plan.
+    pub(super) fn again(&mut self, at: Timestamp) {
+        self.again = earliest(self.again, Some(at));
+    }
+
     /// States something; the first statement of a kind stands, because the earlier phase names the cause.
     pub(super) fn say(&mut self, statement: Statement) {
         if !self.said.iter().any(|said| said.kind == statement.kind) {
@@ -74,20 +93,14 @@ impl Draft {
 
 /// What to do next for one instance.
 pub fn plan(w: &World) -> Plan {
-    let mut d = Draft {
-        status: w.status(),
-        said: Vec::new(),
-        untried: w.untried.clone(),
-        announcements: Vec::new(),
-        unchanged: false,
-    };
+    let mut d = Draft::new(w);
     let verdict = match life(w, &mut d) {
         ControlFlow::Break(verdict) => verdict,
         ControlFlow::Continue(()) => Verdict::Wait(None),
     };
     let (step, wake) = match patience(w, verdict, &mut d) {
         Verdict::Do(step) => (Some(*step), None),
-        Verdict::Wait(until) => (None, earliest(until, expiry(w))),
+        Verdict::Wait(until) => (None, earliest(earliest(until, d.again), expiry(w))),
     };
     report::conclude(w, &mut d);
     Plan {
@@ -155,9 +168,13 @@ fn life(w: &World, d: &mut Draft) -> Phase {
 fn patience(w: &World, verdict: Verdict, d: &mut Draft) -> Verdict {
     match (&w.patience, verdict) {
         (Some(patience), Verdict::Do(step)) if step.is_outside() && patience.until > w.now => {
+            // Nothing of a step that is not taken may stand, and nothing be told of it: what is said is what was said
+            // when the fault came.
+            *d = Draft::new(w);
+            if w.deleting() {
+                d.say(teardown::being_taken_back());
+            }
             let _ = report::faulted(d, &patience.fault, ControlFlow::Continue(()));
-            // The intent of a step that is not taken must not stand.
-            d.status.external = w.status().external;
             Verdict::Wait(Some(patience.until))
         }
         (_, verdict) => verdict,
@@ -371,27 +388,33 @@ fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         return drift(w, d, composed, template);
     }
     if !(same && state == Some(SlotState::Creating)) {
-        let account = w.instance.spec.account_ref.name.0.clone();
-        ledger::begin(
-            &mut d.status,
-            Slot::Configuration,
-            &account,
-            composed.key.clone(),
-            w.now,
-        );
-        d.untried.insert(Slot::Configuration);
+        begin_configuration(w, d, composed);
     }
     apply(d, composed, template)
 }
 
-/// Applies the configuration under the attempt that the draft's ledger has open.
-fn apply(d: &mut Draft, composed: &super::compose::Composed, template: &TemplateReady) -> Phase {
-    let (Some(environment), Some(service)) = (
-        parts::id(&d.status, Slot::Environment),
-        parts::id(&d.status, Slot::Service),
-    ) else {
-        return wait(None);
+/// The first configuration is intended together with what it is applied to: its key is known, and applying the same
+/// attempt again changes nothing, so it needs no write of its own (design 5).
+pub(super) fn intend_configuration(w: &World, d: &mut Draft, template: &TemplateReady) {
+    let Desired::Composed(composed) = &w.desired else {
+        return;
     };
+    let running = w.instance.spec.operating_mode == OperatingMode::Running;
+    if running && ledger::entry(&d.status, Slot::Configuration).is_none() {
+        begin_configuration(w, d, composed);
+        record_applied(d, composed, template);
+    }
+}
+
+fn begin_configuration(w: &World, d: &mut Draft, composed: &Composed) {
+    let account = w.instance.spec.account_ref.name.0.clone();
+    let key = composed.key.clone();
+    ledger::begin(&mut d.status, Slot::Configuration, &account, key, w.now);
+    d.untried.insert(Slot::Configuration);
+}
+
+/// Records what is about to be applied. The answer names the variables that are no longer wanted.
+fn record_applied(d: &mut Draft, composed: &Composed, template: &TemplateReady) -> Vec<String> {
     d.status.template_revision = Some(template.revision.clone());
     d.status.image = Some(template.image.clone());
     let names = composed.names();
@@ -405,11 +428,23 @@ fn apply(d: &mut Draft, composed: &super::compose::Composed, template: &Template
     // Until the answer is in, both the old and the new ones may be set.
     d.status.variables = names.iter().chain(&retired).cloned().collect();
     d.status.variables.sort();
+    retired
+}
+
+/// Applies the configuration under the attempt that the draft's ledger has open.
+fn apply(d: &mut Draft, composed: &Composed, template: &TemplateReady) -> Phase {
+    let (Some(environment), Some(service)) = (
+        parts::id(&d.status, Slot::Environment),
+        parts::id(&d.status, Slot::Service),
+    ) else {
+        return wait(None);
+    };
+    let retired = record_applied(d, composed, template);
     let attempt = ledger::entry(&d.status, Slot::Configuration).map_or(1, |entry| entry.attempt);
     let message = format!(
         "applying image {} and {} variables",
         template.image.requested,
-        names.len()
+        composed.names().len()
     );
     d.say(Statement::no(
         kind::DEPLOYED,
@@ -444,12 +479,7 @@ fn say_template(d: &mut Draft, outdated: bool, why: &'static str, message: impl 
 ///
 /// The tag recorded in the ledger changes exactly when the configuration does, so that looking costs nothing until
 /// somebody has edited something.
-fn drift(
-    w: &World,
-    d: &mut Draft,
-    composed: &super::compose::Composed,
-    template: &TemplateReady,
-) -> Phase {
+fn drift(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady) -> Phase {
     say_template(d, false, reason::CURRENT, "");
     let Some(entry) = ledger::entry(&d.status, Slot::Configuration).cloned() else {
         return ControlFlow::Continue(());
@@ -457,14 +487,15 @@ fn drift(
     let Sight::Seen(home) = w.home() else {
         return ControlFlow::Continue(());
     };
-    let settled = home.begun >= entry.started_at.0 + w.limits.settle;
     // Without a tag on record there is nothing to compare with; it is recorded once the deployment is up.
-    if !settled
-        || entry.id.is_none()
-        || home.configuration_tag.is_none()
-        || entry.id == home.configuration_tag
+    if entry.id.is_none() || home.configuration_tag.is_none() || entry.id == home.configuration_tag
     {
         return ControlFlow::Continue(());
+    }
+    match parts::doubt(w, d, home.begun, entry.started_at.0) {
+        Doubt::None => {}
+        Doubt::Look => return parts::look_at(d),
+        Doubt::Wait => return ControlFlow::Continue(()),
     }
     let (Some(environment), Some(service)) = (
         parts::id(&d.status, Slot::Environment),
@@ -499,15 +530,7 @@ fn drift(
                 note: note.clone(),
             });
             d.say(Statement::no(kind::SYNCED, reason::DRIFTED, note));
-            let account = w.instance.spec.account_ref.name.0.clone();
-            ledger::begin(
-                &mut d.status,
-                Slot::Configuration,
-                &account,
-                composed.key.clone(),
-                w.now,
-            );
-            d.untried.insert(Slot::Configuration);
+            begin_configuration(w, d, composed);
             apply(d, composed, template)
         }
     }
@@ -539,7 +562,8 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
     };
     let home = match home {
         // While something is expected, what the listing showed some time ago is not enough.
-        Some(home) if !pending || up_already || w.outside.looked.is_some() => home,
+        // Of a suspended one everything counts that still runs: its end may have crossed a beginning.
+        Some(home) if suspended || !pending || up_already || w.outside.looked.is_some() => home,
         _ if suspended && at_rest(w) => {
             d.unchanged = true;
             return wait(None);
@@ -551,6 +575,22 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         _ => return still(w, d),
     };
     let newest = newest(&home, &service);
+    if !suspended && let (Some(newest), Some(known)) = (newest, &known) {
+        let other = newest.id != known.id;
+        if other && known.status != SUPERSEDED && w.outside.looked.is_none() {
+            // The listing may lag behind what we have seen ourselves since.
+            return look(w, d, project, asked_at);
+        }
+        let fresh = asked_at.is_some_and(|at| home.begun < at + w.limits.settle);
+        if other && fresh && newest.created < known.since.0 {
+            // Older than the one that was asked for: the reading lags behind the asking.
+            return if pending {
+                look(w, d, project, asked_at)
+            } else {
+                still(w, d)
+            };
+        }
+    }
     if suspended {
         return suspend(w, d, newest, project);
     }
@@ -568,19 +608,27 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         _ => return not_begun(w, d, project, environment, service, asked_at),
     };
     adopt(w, d, &known, newest);
+    if applied_at.is_some_and(|at| home.begun <= at + AT_ONCE) {
+        record_tag(d, &home);
+    }
     let old_image = newest
         .image
         .as_deref()
         .zip(d.status.image.as_ref())
         .is_some_and(|(runs, wanted)| runs.contains("@sha256:") && !runs.ends_with(&wanted.digest));
     match &newest.state {
+        // A deployment is asked for on fresh sight alone: the listing may be older than our own asking.
+        DeploymentState::Removed if w.outside.looked.is_none() => look(w, d, project, asked_at),
         DeploymentState::Removed => {
-            d.announcements.push(Announcement {
-                warning: true,
-                reason: reason::DRIFTED,
-                action: "Deploy",
-                note: "the deployment was taken away at the provider; deploying again".into(),
-            });
+            // Taken away by ourselves where it was suspended until now.
+            if !is_true(&w.status().conditions, kind::SUSPENDED) {
+                d.announcements.push(Announcement {
+                    warning: true,
+                    reason: reason::DRIFTED,
+                    action: "Deploy",
+                    note: "the deployment was taken away at the provider; deploying again".into(),
+                });
+            }
             act(Step::Deploy {
                 environment,
                 service,
@@ -672,6 +720,18 @@ fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &De
     }
 }
 
+/// So soon after a configuration was applied nobody else has changed it.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What has just been applied is what this reading's tag stands for.
+fn record_tag(d: &mut Draft, home: &Home) {
+    let applied = ledger::entry(&d.status, Slot::Configuration);
+    if applied.is_some_and(|entry| entry.state == SlotState::Exists && entry.id.is_none()) {
+        let tag = home.configuration_tag.clone();
+        ledger::exists(&mut d.status, Slot::Configuration, tag);
+    }
+}
+
 /// The deployment is up: is the agent?
 fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
     d.say(Statement::yes(
@@ -679,12 +739,8 @@ fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         reason::DEPLOYED,
         "the deployment runs what the spec asks for",
     ));
-    if ledger::entry(&d.status, Slot::Configuration).is_some_and(|entry| entry.id.is_none())
-        && let Sight::Seen(home) = w.home()
-        && home.configuration_tag.is_some()
-    {
-        // What we have just applied is what this tag stands for.
-        ledger::exists(&mut d.status, Slot::Configuration, home.configuration_tag);
+    if let Sight::Seen(home) = w.home() {
+        record_tag(d, &home);
     }
     if d.status
         .deployment
@@ -757,6 +813,7 @@ fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         reason::WAITING_FOR_AGENT,
         "waiting for the deployment and the agent in it",
     );
+    quietly(w, d, since);
     wait(Some(next.min(since + template.startup_deadline)))
 }
 
@@ -772,9 +829,30 @@ fn look(w: &World, d: &mut Draft, project: String, asked_at: Option<Timestamp>) 
         "waiting for the provider to show the deployment",
     );
     if w.outside.looked.is_some() {
+        quietly(w, d, asked_at.unwrap_or(w.now));
         return wait(Some(retry::next_look(asked_at.unwrap_or(w.now), w.now)));
     }
     act(Step::Look { project })
+}
+
+/// Every stage that a deployment goes through within its first minute is the same to people: it is on its way. Only
+/// what comes of it, or that it takes longer, is written (design 5: at most six writes from apply to Ready).
+fn quietly(w: &World, d: &mut Draft, since: Timestamp) {
+    const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+    let said = w.status();
+    let on_its_way = find(&said.conditions, kind::RECONCILING).is_some_and(|one| {
+        matches!(
+            one.reason.as_str(),
+            reason::DEPLOYING | reason::WAITING_FOR_AGENT
+        )
+    });
+    if on_its_way
+        && said.observed_generation == w.instance.metadata.generation
+        && w.now.duration_since(since) < MINUTE
+    {
+        d.status = said;
+        d.unchanged = true;
+    }
 }
 
 /// Nothing newer was seen, and nothing is expected.
@@ -829,6 +907,7 @@ fn not_begun(
         });
     }
     if w.outside.looked.is_some() {
+        quietly(w, d, asked);
         return wait(Some(
             retry::next_look(asked, w.now).min(w.limits.landed_by(asked).max(w.now)),
         ));

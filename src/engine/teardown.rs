@@ -6,9 +6,9 @@
 
 use super::ledger;
 use super::plan::{Draft, Phase, act, wait};
-use super::report;
 use super::step::Step;
 use super::world::{AccountView, World};
+use super::{report, retry};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, SlotState};
@@ -65,11 +65,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         ));
     }
     left = rest;
-    d.say(Statement::no(
-        kind::READY,
-        reason::DELETING,
-        "being taken back",
-    ));
+    d.say(being_taken_back());
     if let Some(fault) = &w.fault {
         return report::faulted(d, fault, wait(None));
     }
@@ -77,6 +73,10 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         take_back(w, d, entry)?;
     }
     act(Step::LetGo)
+}
+
+pub(super) fn being_taken_back() -> Statement {
+    Statement::no(kind::READY, reason::DELETING, "being taken back")
 }
 
 fn left_behind(reason: &'static str, why: &str, entries: &[LedgerEntry]) -> Announcement {
@@ -179,17 +179,21 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
         return act(step);
     }
     let gone = match &w.outside.looked {
-        Some(Sight::Seen(home)) => home.deleted,
-        Some(Sight::Absent { .. }) => true,
-        // Not told yet.
-        Some(Sight::Unknown) => false,
         // What was asked for in this pass is looked at first; an older request may have been lost, and is repeated:
         // deleting twice does no harm.
         None if w.stopped => return act(Step::Look { project: id }),
         None => return act(step),
+        Some(Sight::Seen(home)) => home.deleted,
+        // After a plain "done" absence is what was to be expected. Otherwise the provider may just not show yet what it
+        // would not delete yet, either: `facts/railway.md` 1.5, "not authorized" of what was made a moment ago.
+        Some(Sight::Absent { begun }) => {
+            w.outside.taken || *begun >= entry.started_at.0 + w.limits.settle
+        }
+        Some(Sight::Unknown) => false,
     };
     if !gone {
-        return wait(Some(w.now + SignedDuration::from_secs(1)));
+        let next = retry::next_look(entry.started_at.0, w.now);
+        return wait(Some(next.max(w.now + SignedDuration::from_secs(1))));
     }
     if entry.attempt > 1 {
         // An earlier attempt's outcome was once unknown: nothing of it may be left either.

@@ -178,6 +178,8 @@ pub struct Outside {
     pub looked: Option<Sight<Home>>,
     /// Whether the account was read anew in this pass.
     pub searched: bool,
+    /// Whether the provider said in this pass that it has deleted the recorded project.
+    pub taken: bool,
 }
 
 impl World {

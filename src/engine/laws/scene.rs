@@ -1,0 +1,902 @@
+//! One instance in a world of its own: an API server with one object, a provider, an agent, an observer, and a clock
+//! that is moved by hand. It drives the real pass over the real engine.
+//!
+//! What holds here, whatever a test does: every change outside has its intent on record at that moment, every deletion
+//! is of something that is the instance's, and nothing is asked of an account that cannot be used (`lawful`).
+
+use super::provider::{Change, Provider, Settings};
+use crate::api::template::ResolvedImage;
+use crate::api::{
+    ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, FINALIZER, Slot, SlotState,
+};
+use crate::controllers::pass::{End, Hands, pass};
+use crate::engine::compose::Composed;
+use crate::engine::ledger::entry;
+use crate::engine::retry;
+use crate::engine::step::{Outcome, Step};
+use crate::engine::world::{
+    AccountRoom, AccountView, Desired, Limits, Outside, Patience, RolloutTurn, TemplateReady,
+    TemplateView, World,
+};
+use crate::model::{
+    Announcement, Configuration, Domain, Done, Fault, Health, Home, InstallationId, Marker,
+    RestartPolicy, Sight, Turn, Variable,
+};
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What goes wrong at an effect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// The process ends before the effect.
+    CrashBefore,
+    /// The process ends after the effect, before it knows.
+    CrashAfter,
+    /// Applied, and the answer lost.
+    Lost,
+    /// Not applied, and nobody knows.
+    Vanished,
+    /// Applied so long after it was given up.
+    Late(SignedDuration),
+    /// Applied twice; the answer is the second's.
+    Twice,
+    /// Refused in this way, and certainly not applied.
+    Refused(Fault),
+    /// Somebody else wrote the object first.
+    Stale,
+}
+
+/// What ends a pass early.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    Crash,
+    Stale,
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+struct Memory {
+    about: String,
+    failures: u32,
+    until: Timestamp,
+    fault: Fault,
+}
+
+/// An edit by a user, or anything else that happens by itself.
+pub type Event = fn(&mut Scene);
+
+#[derive(Clone, Debug)]
+pub struct Scene {
+    pub now: Timestamp,
+    pub limits: Limits,
+    /// How long one exchange with the outside takes.
+    pub latency: SignedDuration,
+    pub object: Option<AgentInstance>,
+    version: u32,
+    pub token: bool,
+    pub provider: Provider,
+    pub account: AccountView,
+    pub template: TemplateView,
+    pub env: String,
+    pub broken: Option<(&'static str, String)>,
+    /// What the agent says once its deployment is up.
+    pub agent: Health,
+    listing: Option<(Timestamp, Vec<Home>)>,
+    next_tick: Timestamp,
+    memory: Option<Memory>,
+    /// What this process made, and when: the gateway knows for a while that it may not be shown yet.
+    fresh: BTreeMap<String, Timestamp>,
+    /// When to come again.
+    pub wake: Option<Timestamp>,
+    /// Every effect, in order.
+    pub log: Vec<&'static str>,
+    pub trouble: BTreeMap<usize, Trouble>,
+    pub events: BTreeMap<usize, Event>,
+    /// Troubles and events that have come.
+    pub fired: usize,
+    pub told: Vec<Announcement>,
+    last_event: Timestamp,
+}
+
+const TICK: SignedDuration = SignedDuration::from_secs(60);
+
+pub fn second(n: i64) -> SignedDuration {
+    SignedDuration::from_secs(n)
+}
+
+pub fn start() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+impl Scene {
+    /// An instance that was just applied, of a template without a volume.
+    pub fn new() -> Scene {
+        let now = start();
+        let mut object = AgentInstance::new(
+            "ada",
+            serde_json::from_value(serde_json::json!({
+                "templateRef": {"name": "plain"}, "accountRef": {"name": "main"}
+            }))
+            .unwrap(),
+        );
+        object.metadata.namespace = Some("team-a".into());
+        object.metadata.uid = Some("5f2c".into());
+        object.metadata.generation = Some(1);
+        object.metadata.resource_version = Some("1".into());
+        object.metadata.creation_timestamp = Some(Time(now));
+        Scene {
+            now,
+            limits: Limits {
+                request: second(10),
+                settle: second(20),
+            },
+            latency: SignedDuration::from_millis(400),
+            object: Some(object),
+            version: 1,
+            token: false,
+            provider: Provider::new(now),
+            account: AccountView::Ready(room()),
+            template: TemplateView::Ready(TemplateReady {
+                revision: "r1".into(),
+                image: ResolvedImage {
+                    requested: "ghcr.io/acme/agent:1".into(),
+                    digest: "sha256:1".into(),
+                },
+                health_path: "/pool/health".into(),
+                startup_deadline: SignedDuration::from_mins(15),
+                port: Some(8080),
+                volume_mount: None,
+                turn: RolloutTurn::Yes,
+            }),
+            env: "a".into(),
+            broken: None,
+            agent: Health::Ready { version: None },
+            listing: None,
+            next_tick: now + second(1),
+            memory: None,
+            fresh: BTreeMap::new(),
+            wake: Some(now),
+            log: Vec::new(),
+            trouble: BTreeMap::new(),
+            events: BTreeMap::new(),
+            fired: 0,
+            told: Vec::new(),
+            last_event: now,
+        }
+    }
+
+    pub fn with_volume(mut self) -> Scene {
+        self.ready_template().volume_mount = Some("/data".into());
+        self
+    }
+
+    /// Reads that lag, and a deployment and an agent that take their time.
+    pub fn slow(mut self) -> Scene {
+        self.provider.lag = second(3);
+        self.provider.boot = second(25);
+        self
+    }
+
+    /// Come to rest, with a clean log.
+    pub fn rested(mut self) -> Scene {
+        self.settle();
+        self.log.clear();
+        self.told.clear();
+        self.provider.counts.clear();
+        self
+    }
+
+    pub fn ready_template(&mut self) -> &mut TemplateReady {
+        match &mut self.template {
+            TemplateView::Ready(ready) => ready,
+            _ => panic!("the template is not ready"),
+        }
+    }
+
+    // --- what users do ---------------------------------------------------------------------------------------------
+
+    pub fn edit(&mut self, with: impl FnOnce(&mut AgentInstance)) {
+        let Some(object) = &mut self.object else {
+            return;
+        };
+        with(object);
+        *object.metadata.generation.get_or_insert(1) += 1;
+        self.touched();
+    }
+
+    pub fn annotate(&mut self, slot: &str) {
+        let Some(object) = &mut self.object else {
+            return;
+        };
+        object
+            .annotations_mut()
+            .insert(ABANDON_ANNOTATION.into(), slot.into());
+        self.touched();
+    }
+
+    pub fn delete(&mut self) {
+        let now = self.now;
+        let Some(object) = &mut self.object else {
+            return;
+        };
+        if object.finalizers().is_empty() {
+            self.object = None;
+        } else if object.metadata.deletion_timestamp.is_none() {
+            object.metadata.deletion_timestamp = Some(Time(now));
+        }
+        self.touched();
+    }
+
+    /// A new revision of the template.
+    pub fn revise(&mut self, revision: &str) {
+        let template = self.ready_template();
+        template.revision = format!("r{revision}");
+        template.image.digest = format!("sha256:{revision}");
+        self.happened();
+    }
+
+    pub fn set_env(&mut self, value: &str) {
+        value.clone_into(&mut self.env);
+        self.edit(|_| {});
+    }
+
+    fn touched(&mut self) {
+        self.version += 1;
+        let version = self.version.to_string();
+        if let Some(object) = &mut self.object {
+            object.metadata.resource_version = Some(version);
+        }
+        self.happened();
+    }
+
+    /// Something changed that a watch tells.
+    pub fn happened(&mut self) {
+        self.wake = Some(self.now);
+        self.last_event = self.now;
+    }
+
+    // --- time ------------------------------------------------------------------------------------------------------
+
+    pub fn advance(&mut self, to: Timestamp) {
+        self.now = self.now.max(to);
+        self.provider.land(self.now);
+    }
+
+    /// Runs until nothing has happened for long, and nothing is due to.
+    pub fn settle(&mut self) {
+        for _ in 0..600 {
+            if self.at_rest() {
+                return;
+            }
+            match self.wake {
+                Some(at) if at <= self.next_tick => {
+                    self.advance(at);
+                    self.visit();
+                }
+                _ => {
+                    self.advance(self.next_tick);
+                    self.next_tick = self.now + TICK;
+                    if self.observe() {
+                        self.visit();
+                    }
+                }
+            }
+        }
+        panic!("does not come to rest: {:?}\n{}", self.log, self.portrait());
+    }
+
+    fn at_rest(&self) -> bool {
+        let last = self.last_event.max(self.provider.last_change);
+        let long = (self.limits.request + self.limits.settle) * 2 + TICK * 2;
+        !self.provider.unsettled(self.now) && self.now > last + long
+    }
+
+    /// The observer reads the account; whether what it sees is news for the instance.
+    fn observe(&mut self) -> bool {
+        if !matches!(self.account, AccountView::Ready(_)) {
+            return false;
+        }
+        let read = self.provider.list(self.now);
+        let undated = |home: &Home| Home {
+            begun: start(),
+            ..home.clone()
+        };
+        let news = match &self.listing {
+            None => true,
+            Some((_, old)) => !read
+                .homes
+                .iter()
+                .all(|home| old.iter().any(|old| undated(old) == undated(home))),
+        };
+        let settle = self.limits.settle;
+        let missing = self
+            .object
+            .as_ref()
+            .and_then(|object| object.status.as_ref())
+            .and_then(|status| entry(status, Slot::Project))
+            .filter(|entry| {
+                entry.state == SlotState::Exists && entry.started_at.0 + settle <= read.begun
+            })
+            .is_some_and(|entry| {
+                !read
+                    .homes
+                    .iter()
+                    .any(|home| Some(&home.id) == entry.id.as_ref())
+            });
+        self.listing = Some((read.begun, read.homes));
+        news || missing
+    }
+
+    /// One pass, and what the controller makes of its end.
+    pub fn visit(&mut self) -> Option<End> {
+        self.wake = None;
+        let before = self.version;
+        let world = self.gather()?;
+        let about = about(&world);
+        let ended = pass(self, world)
+            .now_or_never()
+            .expect("a pass waits for nothing");
+        match ended {
+            Ok(end) => {
+                if let Some(fault) = &end.fault {
+                    self.remember(about, fault.clone());
+                } else {
+                    if end.steps > 0 {
+                        self.memory = None;
+                    }
+                    self.wake = end.wake;
+                }
+                if self.version != before {
+                    // The watch brings our own write, too.
+                    let soon = self.now + SignedDuration::from_millis(5);
+                    self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
+                }
+                Some(end)
+            }
+            Err(Interrupt::Crash) => {
+                self.restart();
+                None
+            }
+            Err(Interrupt::Stale) => {
+                self.wake = Some(self.now + SignedDuration::from_millis(50));
+                None
+            }
+            Err(Interrupt::Gone) => None,
+        }
+    }
+
+    /// Everything that a process knows by heart is lost.
+    pub fn restart(&mut self) {
+        self.memory = None;
+        self.listing = None;
+        self.fresh.clear();
+        self.now += second(1);
+        self.next_tick = self.now + second(2);
+        self.happened();
+    }
+
+    fn remember(&mut self, about: String, fault: Fault) {
+        let old = self.memory.as_ref().filter(|old| old.about == about);
+        let failures = old.map_or(0, |old| old.failures) + 1;
+        let until = retry::after(&fault, failures, self.now, 0.0);
+        self.memory = Some(Memory {
+            about,
+            failures,
+            until,
+            fault,
+        });
+        self.wake = Some(until);
+    }
+
+    /// As the controller gathers it.
+    pub fn gather(&self) -> Option<World> {
+        let instance = self.object.clone()?;
+        let deleting = instance.metadata.deletion_timestamp.is_some();
+        let uid = instance.uid().unwrap_or_default();
+        let recorded = instance
+            .status
+            .as_ref()
+            .and_then(|status| entry(status, Slot::Project)?.id.clone());
+        let (listing, homes) = match (&self.account, &self.listing) {
+            (AccountView::Ready(_), Some((begun, homes))) => {
+                let mine = |home: &&Home| {
+                    Some(&home.id) == recorded.as_ref()
+                        || home.marker.as_ref().is_some_and(|marker| marker.uid == uid)
+                };
+                (Some(*begun), homes.iter().filter(mine).cloned().collect())
+            }
+            _ => (None, Vec::new()),
+        };
+        let mut world = World {
+            now: self.now,
+            limits: self.limits,
+            installation: InstallationId("i-1".into()),
+            account: self.account.clone(),
+            template: if deleting {
+                TemplateView::Missing
+            } else {
+                self.template.clone()
+            },
+            token: self.token && !deleting,
+            desired: match (&self.template, &self.broken) {
+                _ if deleting => Desired::Unknown,
+                (_, Some((reason, message))) => Desired::Broken {
+                    reason,
+                    message: message.clone(),
+                },
+                (TemplateView::Ready(template), None) => Desired::Composed(self.composed(template)),
+                _ => Desired::Unknown,
+            },
+            instance,
+            outside: Outside {
+                listing,
+                homes,
+                ..Outside::default()
+            },
+            agent: None,
+            drift: None,
+            stopped: false,
+            untried: BTreeSet::new(),
+            fault: None,
+            patience: None,
+        };
+        let tried = about(&world);
+        world.patience = self
+            .memory
+            .as_ref()
+            .filter(|old| old.about == tried)
+            .map(|old| Patience {
+                until: old.until,
+                fault: old.fault.clone(),
+                failures: old.failures,
+            });
+        Some(world)
+    }
+
+    fn composed(&self, template: &TemplateReady) -> Composed {
+        Composed {
+            configuration: Configuration {
+                image: format!("ghcr.io/acme/agent@{}", template.image.digest),
+                start_command: None,
+                region: None,
+                cpu: None,
+                memory_bytes: None,
+                restart: RestartPolicy::Always,
+                sleep_when_idle: false,
+                registry: None,
+                volume_mount: template.volume_mount.clone(),
+                volume_megabytes: None,
+                variables: vec![Variable {
+                    name: "MODE".into(),
+                    value: SecretString::from(self.env.clone()),
+                }],
+            },
+            key: format!("{}-{}", template.revision, self.env),
+        }
+    }
+
+    // --- effects ---------------------------------------------------------------------------------------------------
+
+    /// Notes an effect; the trouble that is due at it.
+    fn begin(&mut self, word: &'static str) -> Option<Trouble> {
+        let number = self.log.len();
+        self.log.push(word);
+        if let Some(event) = self.events.remove(&number) {
+            self.fired += 1;
+            event(self);
+        }
+        let trouble = self.trouble.remove(&number);
+        self.fired += usize::from(trouble.is_some());
+        if trouble.is_some() {
+            self.last_event = self.now;
+        }
+        trouble
+    }
+
+    fn current(&self, seen: &AgentInstance) -> Result<(), Interrupt> {
+        match &self.object {
+            None => Err(Interrupt::Gone),
+            Some(object) if object.resource_version() != seen.resource_version() => {
+                Err(Interrupt::Stale)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// An effect on Kubernetes: at once, and refused where the object has changed since it was read.
+    fn cluster(
+        &mut self,
+        word: &'static str,
+        seen: Option<&AgentInstance>,
+        write: impl FnOnce(&mut Scene),
+    ) -> Result<(), Interrupt> {
+        let trouble = self.begin(word);
+        match trouble {
+            Some(Trouble::CrashBefore) => return Err(Interrupt::Crash),
+            Some(Trouble::Stale) => self.touched(),
+            _ => {}
+        }
+        if let Some(seen) = seen {
+            self.current(seen)?;
+        }
+        write(self);
+        self.last_event = self.now;
+        if trouble == Some(Trouble::CrashAfter) {
+            return Err(Interrupt::Crash);
+        }
+        Ok(())
+    }
+
+    fn read<T>(
+        &mut self,
+        word: &'static str,
+        read: impl FnOnce(&Scene, Timestamp) -> T,
+    ) -> Result<Done<T>, Interrupt> {
+        let trouble = self.begin(word);
+        let begun = self.now;
+        self.advance(begun + self.latency);
+        match trouble {
+            None | Some(Trouble::Twice | Trouble::Stale) => Ok(Ok(read(self, begun))),
+            Some(Trouble::CrashBefore | Trouble::CrashAfter) => Err(Interrupt::Crash),
+            Some(Trouble::Refused(fault)) => Ok(Err(fault)),
+            Some(_) => {
+                self.advance(begun + self.limits.request);
+                Ok(Err(Fault::Transient {
+                    message: "no answer".into(),
+                }))
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        world: &World,
+        step: &Step,
+        change: Change,
+    ) -> Result<Done<String>, Interrupt> {
+        let trouble = self.begin(step.word());
+        self.lawful(world, step);
+        let begun = self.now;
+        let lost = || {
+            Ok(Err(Fault::Uncertain {
+                message: "no answer".into(),
+            }))
+        };
+        match trouble {
+            Some(Trouble::CrashBefore) => return Err(Interrupt::Crash),
+            Some(Trouble::Refused(fault)) => {
+                self.advance(begun + self.latency);
+                return Ok(Err(fault));
+            }
+            Some(Trouble::Vanished) => {
+                self.advance(begun + self.limits.request);
+                return lost();
+            }
+            Some(Trouble::Late(by)) => {
+                self.provider
+                    .later(begun + self.limits.request + by, change);
+                self.advance(begun + self.limits.request);
+                return lost();
+            }
+            _ => {}
+        }
+        self.advance(begun + self.latency);
+        if trouble == Some(Trouble::Twice) {
+            let _ = self.provider.apply(self.now, change.clone());
+        }
+        let answer = self.provider.apply(self.now, change);
+        match trouble {
+            Some(Trouble::CrashAfter) => Err(Interrupt::Crash),
+            Some(Trouble::Lost) => {
+                self.advance(begun + self.limits.request);
+                lost()
+            }
+            _ => {
+                if let Ok(id) = &answer {
+                    self.fresh.insert(id.clone(), self.now);
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// What must hold at every change outside.
+    fn lawful(&self, world: &World, step: &Step) {
+        let said = || format!("{step:?} after {:?}", self.log);
+        assert!(
+            matches!(world.account, AccountView::Ready(_)),
+            "an unusable account is asked: {}",
+            said()
+        );
+        let Some(object) = &self.object else {
+            // The object can go only when nothing is left, or when it never had a finalizer.
+            panic!("nobody's any more: {}", said());
+        };
+        assert!(
+            object.finalizers().iter().any(|name| name == FINALIZER),
+            "no finalizer: {}",
+            said()
+        );
+        let status = object.status.clone().unwrap_or_default();
+        if let Some(slot) = step.intends() {
+            let intent = entry(&status, slot).unwrap_or_else(|| panic!("no intent: {}", said()));
+            let due = match step {
+                Step::Delete { .. } => SlotState::Deleting,
+                _ => SlotState::Creating,
+            };
+            assert_eq!(intent.state, due, "intent: {}", said());
+            if let Step::Configure {
+                attempt, composed, ..
+            } = step
+            {
+                assert_eq!(
+                    (intent.attempt, &intent.key),
+                    (*attempt, &composed.key),
+                    "{}",
+                    said()
+                );
+            }
+        }
+        if let Step::Delete { slot, id, .. } = step {
+            let holds = |home: &&super::provider::Project| {
+                &home.id == id
+                    || home.volumes.contains(id)
+                    || home.domains.iter().any(|one| &one.id == id)
+            };
+            let recorded = status
+                .external
+                .iter()
+                .any(|entry| entry.id.as_ref() == Some(id));
+            let marked = self
+                .provider
+                .projects
+                .iter()
+                .find(holds)
+                .is_none_or(|home| {
+                    Marker::parse(&home.description) == Some(world.marker(Slot::Project))
+                });
+            assert!(recorded || marked, "somebody else's {slot}: {}", said());
+        }
+    }
+
+    fn wanted(composed: &Composed, attempt: i32) -> Settings {
+        let configuration = composed.for_attempt(attempt);
+        Settings {
+            image: configuration.image,
+            variables: configuration
+                .variables
+                .iter()
+                .map(|one| (one.name.clone(), one.value.expose_secret().to_owned()))
+                .collect(),
+        }
+    }
+
+    fn made_lately(&self, id: &str) -> bool {
+        self.fresh
+            .get(id)
+            .is_some_and(|at| self.now < *at + second(90))
+    }
+
+    fn ask(&self, host: &str) -> Health {
+        let silent = Health::Silent {
+            why: "connection refused".into(),
+        };
+        let running = self
+            .provider
+            .projects
+            .iter()
+            .filter(|home| !home.deleted)
+            .find_map(|home| {
+                let domain = home.domains.iter().find(|domain| domain.host == host)?;
+                home.deployments
+                    .iter()
+                    .find(|one| one.service == domain.service)
+            });
+        match running {
+            Some(one)
+                if self.provider.state(one, self.now) == crate::model::DeploymentState::Running =>
+            {
+                self.agent.clone()
+            }
+            _ => silent,
+        }
+    }
+}
+
+pub fn room() -> AccountRoom {
+    AccountRoom {
+        projects: 0,
+        max_projects: 500,
+        project_turn: Turn::Now,
+        volume_turn: Turn::Now,
+    }
+}
+
+/// As the controller names what is tried.
+fn about(world: &World) -> String {
+    let key = match &world.desired {
+        Desired::Composed(composed) => composed.key.as_str(),
+        _ => "",
+    };
+    format!(
+        "{:?} {} {:?} {key} {:?}",
+        world.instance.metadata.generation,
+        world.deleting(),
+        world.instance.annotations(),
+        std::mem::discriminant(&world.account),
+    )
+}
+
+impl Hands for Scene {
+    type Interrupt = Interrupt;
+
+    async fn persist(
+        &mut self,
+        seen: &AgentInstance,
+        status: &AgentInstanceStatus,
+    ) -> Result<AgentInstance, Interrupt> {
+        // Through JSON, as everything that is read again.
+        let text = serde_json::to_string(status).unwrap();
+        self.cluster("Persist", Some(seen), |scene| {
+            let stored = serde_json::from_str(&text).unwrap();
+            scene.version += 1;
+            let version = scene.version.to_string();
+            if let Some(object) = &mut scene.object {
+                object.status = Some(stored);
+                object.metadata.resource_version = Some(version);
+            }
+        })?;
+        self.object.clone().ok_or(Interrupt::Gone)
+    }
+
+    async fn enact(&mut self, world: &World, step: &Step) -> Result<Outcome, Interrupt> {
+        let word = step.word();
+        let seen = &world.instance;
+        let done = |answer: Done<String>, made: fn(String) -> Outcome| {
+            answer.map_or_else(Outcome::Faulted, made)
+        };
+        let made = |id| Outcome::Made { id };
+        Ok(match step {
+            Step::Hold => {
+                self.cluster(word, Some(seen), |scene| {
+                    if let Some(object) = &mut scene.object {
+                        object.finalizers_mut().push(FINALIZER.into());
+                    }
+                    scene.touched();
+                })?;
+                let held = self.object.clone().ok_or(Interrupt::Gone)?;
+                Outcome::Held(Box::new(held.metadata))
+            }
+            Step::LetGo => {
+                self.cluster(word, Some(seen), |scene| scene.object = None)?;
+                Outcome::Done
+            }
+            Step::Expire => {
+                self.cluster(word, Some(seen), Scene::delete)?;
+                Outcome::Done
+            }
+            Step::MintToken => {
+                self.cluster(word, None, |scene| scene.token = true)?;
+                Outcome::Done
+            }
+            Step::AskAgent { host, .. } => {
+                let said = self.read(word, |scene, _| scene.ask(host))?;
+                Outcome::AgentSaid(said.unwrap_or(Health::Silent {
+                    why: "no answer".into(),
+                }))
+            }
+            Step::Search => match self.read(word, |scene, begun| scene.provider.list(begun))? {
+                Ok(listing) => Outcome::Searched(listing),
+                Err(fault) => Outcome::Faulted(fault),
+            },
+            Step::Look { project } => {
+                let sight = self.read(word, |scene, begun| {
+                    match scene.provider.look(project, begun) {
+                        Some(home) => Sight::Seen(home),
+                        None if scene.made_lately(project) => Sight::Unknown,
+                        None => Sight::Absent { begun },
+                    }
+                })?;
+                sight.map_or_else(Outcome::Faulted, Outcome::Looked)
+            }
+            Step::Compare {
+                service,
+                composed,
+                attempt,
+                ..
+            } => {
+                let wanted = Scene::wanted(composed, *attempt);
+                let read = self.read(word, |scene, _| {
+                    scene.provider.differences(service, &wanted)
+                })?;
+                read.map_or_else(Outcome::Faulted, Outcome::Compared)
+            }
+            Step::CreateProject { name, marker } => {
+                let (name, description) = (name.clone(), marker.to_string());
+                let answer = self.write(world, step, Change::Project { name, description })?;
+                done(answer, |id| Outcome::ProjectMade {
+                    environment: Some(format!("{id}/env")),
+                    project: id,
+                })
+            }
+            Step::CreateService { project, name, .. } => {
+                let (project, name) = (project.clone(), name.clone());
+                done(
+                    self.write(world, step, Change::Service { project, name })?,
+                    made,
+                )
+            }
+            Step::CreateVolume { project, .. } => {
+                let project = project.clone();
+                done(self.write(world, step, Change::Volume { project })?, made)
+            }
+            Step::CreateDomain { service, .. } => {
+                let service = service.clone();
+                let answer = self.write(
+                    world,
+                    step,
+                    Change::Domain {
+                        service: service.clone(),
+                    },
+                )?;
+                match answer {
+                    Ok(id) => Outcome::DomainMade(Domain {
+                        host: format!("{id}.up.railway.app"),
+                        id,
+                        service,
+                    }),
+                    Err(fault) => Outcome::Faulted(fault),
+                }
+            }
+            Step::Configure {
+                service,
+                composed,
+                attempt,
+                retired,
+                ..
+            } => {
+                let change = Change::Configure {
+                    service: service.clone(),
+                    wanted: Scene::wanted(composed, *attempt),
+                    retired: retired.clone(),
+                };
+                done(self.write(world, step, change)?, |_| Outcome::Done)
+            }
+            Step::Deploy { service, .. } => {
+                let change = Change::Deploy {
+                    service: service.clone(),
+                };
+                done(self.write(world, step, change)?, |_| Outcome::Done)
+            }
+            Step::Stop { deployment } => {
+                let change = Change::Stop {
+                    deployment: deployment.clone(),
+                };
+                done(self.write(world, step, change)?, |_| Outcome::Done)
+            }
+            Step::Delete { slot, id, .. } => {
+                let change = Change::Delete {
+                    slot: *slot,
+                    id: id.clone(),
+                };
+                let answer = self.write(world, step, change)?;
+                if answer.is_ok() {
+                    self.fresh.remove(id);
+                }
+                done(answer, |_| Outcome::Done)
+            }
+        })
+    }
+
+    async fn announce(&mut self, _: &AgentInstance, said: &[Announcement]) {
+        self.told.extend_from_slice(said);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+}
