@@ -2,4 +2,9 @@
 
 // Marked as tests, so that clippy lets their helpers unwrap and panic, too.
 #[cfg(test)]
+mod change;
+mod creation;
+mod drift;
 mod manifests;
+mod rollout;
+mod support;

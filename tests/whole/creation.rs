@@ -1,0 +1,280 @@
+//! How an agent comes up: the requests, the deployment, the writes, what is said; and what it waits for.
+
+use serde_json::{Value, json};
+use world::{condition, eventually};
+
+use crate::support::{IMAGE, SOON, Scene, id, is_ready, list, says, texts};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_takes_four_requests_and_five_with_a_disk() {
+    let volume = json!({"volume": {"mountPath": "/data", "size": "5Gi"}});
+    // Nothing to wait for: six writes. A provider and an agent that take their time: one more for each wait, because
+    // people want to see what is waited for.
+    tokio::join!(
+        comes_up("plain", json!({}), false, "0s", 6),
+        comes_up("disk", volume, true, "700ms", 8)
+    );
+}
+
+async fn comes_up(name: &str, runtime: Value, disk: bool, time: &str, writes: usize) {
+    let scene = Scene::new(name).await;
+    let times = [("railway.deployTime", time), ("agent.bootTime", time)];
+    scene.tenant.set(&times).await.unwrap();
+    scene
+        .secret("keys", json!({"api": "s3cret", "other": "x"}))
+        .await;
+    scene
+        .config_map("texts", json!({"greeting": "hello"}))
+        .await;
+    let env = json!({"env": [
+        {"name": "PLAIN", "value": "template"},
+        {"name": "BOTH", "value": "template"},
+        {"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "api"}}},
+    ]});
+    let template = scene.template("t", runtime, env).await;
+    is_ready(&template).await;
+    let own = json!({"env": [
+        {"name": "BOTH", "value": "instance"},
+        {"name": "GREETING", "valueFrom": {"configMapKeyRef": {"name": "texts", "key": "greeting"}}},
+    ]});
+    let instance = scene.instance("ada", "t", own).await;
+    let ready = is_ready(&instance).await;
+
+    // The order of facts/railway.md 3.1 B, and nothing else.
+    let mut expected = vec![
+        "projectCreate",
+        "serviceCreate",
+        "volumeCreate",
+        "serviceDomainCreate",
+        "environmentPatchCommit",
+    ];
+    expected.retain(|operation| disk || *operation != "volumeCreate");
+    assert_eq!(scene.mutations(scene.start()), expected);
+
+    // One deployment, of a digest, that saw everything.
+    let agent = scene.agent(&instance).await;
+    assert_eq!(agent["deployments"], 1);
+    assert_eq!(agent["volume"], disk, "{agent}");
+    let variables = texts(&agent["variables"]);
+    for wanted in ["PLAIN", "BOTH", "API_KEY", "GREETING", "GATEWAY_TOKEN"] {
+        assert!(variables.contains(wanted), "{wanted} in {variables:?}");
+    }
+    let status = &ready.data["status"];
+    let digest = status["image"]["digest"].as_str().unwrap();
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    assert_eq!(status["image"]["requested"], IMAGE);
+    assert_eq!(agent["image"], format!("ghcr.io/acme/agent@{digest}"));
+    let domain = agent["domain"].as_str().unwrap();
+    assert_eq!(status["url"], format!("https://{domain}"));
+    assert_eq!(agent["ready"], true);
+
+    named_and_marked(&scene, &ready).await;
+    said_in_full(&scene, &ready).await;
+    written_sparingly(&scene, &instance, writes).await;
+}
+
+async fn named_and_marked(scene: &Scene<'_>, instance: &kube::api::DynamicObject) {
+    let inventory = scene.tenant.inventory().await.unwrap();
+    let uid = instance.metadata.uid.clone().unwrap();
+    let projects: Vec<_> = inventory.kind("project").collect();
+    assert_eq!(projects.len(), 1);
+    assert_eq!(projects[0].id, id(instance, "project"));
+    let marker = projects[0].description.clone().unwrap();
+    assert!(marker.starts_with("yardmaster installation="), "{marker}");
+    let namespace = scene.tenant.namespace();
+    let whose = format!(" namespace={namespace} name=ada uid={uid} slot=project");
+    assert!(marker.ends_with(&whose), "{marker}");
+    for kind in ["project", "service"] {
+        let name = &inventory.kind(kind).next().unwrap().name;
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(name.len() <= 32 && name.chars().all(legal), "{name}");
+    }
+
+    let secret = scene.tenant.object("Secret", "ada-agent").get().await;
+    let secret = secret.unwrap();
+    let owners = secret.metadata.owner_references.unwrap_or_default();
+    assert_eq!(owners.len(), 1);
+    assert_eq!(
+        (owners[0].uid.as_str(), owners[0].controller),
+        (uid.as_str(), Some(true))
+    );
+    assert!(secret.data["data"]["GATEWAY_TOKEN"].is_string());
+}
+
+async fn said_in_full(scene: &Scene<'_>, instance: &kube::api::DynamicObject) {
+    let status = &instance.data["status"];
+    let timings: Vec<_> = ["queued", "created", "deployed", "ready"]
+        .map(|when| status["timings"][when].as_str().unwrap().to_owned())
+        .into();
+    assert!(timings.is_sorted(), "{timings:?}");
+    let generation = instance.metadata.generation;
+    assert_eq!(status["observedGeneration"].as_i64(), generation);
+    for (kind, expected) in [
+        ("Ready", "True"),
+        ("Synced", "True"),
+        ("ProjectReady", "True"),
+        ("Deployed", "True"),
+        ("Healthy", "True"),
+        ("TemplateSynced", "True"),
+        ("Suspended", "False"),
+    ] {
+        let found = condition(instance, kind).unwrap_or_else(|| panic!("there is no {kind}"));
+        assert_eq!(found["status"], expected, "{kind}");
+        assert_eq!(found["observedGeneration"].as_i64(), generation);
+        assert!(
+            found["reason"]
+                .as_str()
+                .is_some_and(|reason| !reason.is_empty())
+        );
+    }
+    // kstatus takes these two for work and for trouble.
+    for absent in ["Reconciling", "Stalled"] {
+        assert_eq!(condition(instance, absent), None);
+    }
+
+    let namespace = scene.tenant.namespace();
+    let columns = async |args: &[&str]| {
+        let args = [&["-n", namespace, "get", "agi", "ada"], args].concat();
+        let table = scene.world.kubectl(&args).await.unwrap().ok().unwrap();
+        let rows: Vec<Vec<String>> = table
+            .lines()
+            .map(|line| line.split_whitespace().map(str::to_owned).collect())
+            .collect();
+        rows
+    };
+    let table = columns(&[]).await;
+    let header = [
+        "NAME", "READY", "REASON", "TEMPLATE", "CURRENT", "URL", "AGE",
+    ];
+    assert_eq!(table[0], header);
+    assert_eq!(table[1][..5], ["ada", "True", "Ready", "t", "True"]);
+    let table = columns(&["-o", "wide"]).await;
+    assert!(table[1].contains(&id(instance, "project")), "{table:?}");
+}
+
+async fn written_sparingly(scene: &Scene<'_>, instance: &world::Object<'_>, most: usize) {
+    let writes = || {
+        let mut writes = scene.writes(scene.start());
+        writes.retain(|write| ["agentinstances", "secrets"].contains(&write.resource.as_str()));
+        writes
+    };
+    // The log may be a moment behind.
+    let version = instance.get().await.unwrap().metadata.resource_version;
+    eventually("the writes are in the audit log", SOON, async || {
+        Ok((writes().len() >= 4).then_some(()))
+    })
+    .await
+    .unwrap();
+    scene.listings(2).await;
+    let lines: Vec<_> = writes()
+        .iter()
+        .map(|write| format!("{} {} {}", write.verb, write.resource, write.subresource))
+        .collect();
+    assert!(lines.len() <= most, "{lines:#?}");
+    let now = instance.get().await.unwrap().metadata.resource_version;
+    assert_eq!(version, now, "at rest nothing is written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_image_is_pulled_with_either_form_of_secret() {
+    let scene = Scene::new("private").await;
+    scene
+        .secret(
+            "pair",
+            json!({"username": "pull", "password": "pull-secret"}),
+        )
+        .await;
+    let docker = json!({"auths": {"ghcr.io": {"username": "pull", "password": "pull-secret"}}});
+    scene
+        .apply(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "docker"},
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": docker.to_string()},
+        }))
+        .await;
+    let image = "ghcr.io/acme/private/agent:1.4";
+    for secret in ["pair", "docker"] {
+        let runtime = json!({"image": image, "imagePullSecretRef": {"name": secret}});
+        scene.template(secret, runtime, json!({})).await;
+        scene.instance(secret, secret, json!({})).await;
+    }
+    for secret in ["pair", "docker"] {
+        let instance = scene.tenant.instance(secret);
+        is_ready(&instance).await;
+        assert_eq!(scene.agent(&instance).await["ready"], true);
+    }
+
+    // Without one it is told, and a Secret that is named afterwards is enough.
+    let template = scene
+        .template("none", json!({"image": image}), json!({}))
+        .await;
+    let instance = scene.instance("none", "none", json!({})).await;
+    let message = says(&template, "Stalled", "True", "ImageAccessDenied").await;
+    assert!(message.contains("imagePullSecretRef"), "{message}");
+    says(&instance, "Stalled", "True", "TemplateNotReady").await;
+    let named = json!({"spec": {"runtime": {"imagePullSecretRef": {"name": "pair"}}}});
+    template.patch(named).await.unwrap();
+    is_ready(&instance).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_image_is_told_and_its_correction_is_enough() {
+    let scene = Scene::new("no-image").await;
+    let missing = "ghcr.io/acme/agent:missing";
+    let template = scene
+        .template("t", json!({"image": missing}), json!({}))
+        .await;
+    let instance = scene.instance("a", "t", json!({})).await;
+    let message = says(&template, "Stalled", "True", "ImageNotFound").await;
+    assert!(message.contains(missing), "{message}");
+    let message = says(&instance, "Stalled", "True", "TemplateNotReady").await;
+    assert!(message.contains(missing), "{message}");
+    says(&instance, "Ready", "False", "TemplateNotReady").await;
+    assert_eq!(scene.mutations(scene.start()), [""; 0]);
+
+    let corrected = json!({"spec": {"runtime": {"image": IMAGE}}});
+    template.patch(corrected).await.unwrap();
+    is_ready(&instance).await;
+    assert_eq!(scene.mutations(scene.start()).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_value_is_named_and_its_arrival_is_enough() {
+    let scene = Scene::new("no-value").await;
+    scene.secret("keys", json!({"other": "x"})).await;
+    let reference = |kind: &str, name: &str| json!({"env": [{"name": "KEY", "valueFrom": {kind: {"name": name, "key": "api"}}}]});
+    scene.template("plain", json!({}), json!({})).await;
+    scene
+        .template("wants", json!({}), reference("secretKeyRef", "keys"))
+        .await;
+    // Where it is missed: the key in a template's Secret, a whole ConfigMap of an instance.
+    let by_template = scene.instance("by-template", "wants", json!({})).await;
+    let by_instance = reference("configMapKeyRef", "texts");
+    let by_instance = scene.instance("by-instance", "plain", by_instance).await;
+    let message = says(&by_template, "Stalled", "True", "TemplateNotReady").await;
+    assert!(
+        message.contains("keys") && message.contains("api"),
+        "{message}"
+    );
+    let message = says(&by_instance, "Stalled", "True", "ReferenceNotFound").await;
+    assert!(message.contains("texts"), "{message}");
+    assert_eq!(scene.mutations(scene.start()), [""; 0]);
+
+    scene
+        .secret("keys", json!({"other": "x", "api": "s3cret"}))
+        .await;
+    scene.config_map("texts", json!({"api": "x"})).await;
+    is_ready(&by_template).await;
+    is_ready(&by_instance).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_in_which_things_are_applied_does_not_matter() {
+    let scene = Scene::new("order").await;
+    let instance = scene.instance("a", "late", json!({})).await;
+    let message = says(&instance, "Stalled", "True", "TemplateNotFound").await;
+    assert!(message.contains("late"), "{message}");
+    scene.template("late", json!({}), json!({})).await;
+    let ready = is_ready(&instance).await;
+    assert_eq!(list(&ready.data["status"]["external"]).len(), 5);
+}
