@@ -314,18 +314,9 @@ async fn template(
     };
     let status = template.status.clone().unwrap_or_default();
     let current = status.observed_generation == template.metadata.generation;
-    let (Some(image), Some(named), true) = (status.image.clone(), status.revision.clone(), current)
-    else {
-        return Ok((
-            TemplateView::NotReady {
-                stalled: false,
-                message: "it was just changed and is being looked at".into(),
-            },
-            Desired::Unknown,
-        ));
-    };
+    // What keeps the template from being ready comes first: one that never was has neither image nor revision.
     if let Some(ready) = crate::api::condition::find(&status.conditions, "Ready")
-        .filter(|ready| ready.status != "True")
+        .filter(|ready| current && ready.status != "True")
     {
         let stalled = crate::api::condition::is_true(&status.conditions, "Stalled");
         return Ok((
@@ -336,6 +327,16 @@ async fn template(
             Desired::Unknown,
         ));
     }
+    let (Some(image), Some(named), true) = (status.image.clone(), status.revision.clone(), current)
+    else {
+        return Ok((
+            TemplateView::NotReady {
+                stalled: false,
+                message: "it was just changed and is being looked at".into(),
+            },
+            Desired::Unknown,
+        ));
+    };
     let mut wanted = sources(Some(&template.spec.runtime), &template.spec.env);
     wanted.extend(sources(None, &instance.spec.env));
     let values = values::read(&ctx.client, &namespace, &wanted).await?;
