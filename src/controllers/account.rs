@@ -22,6 +22,7 @@ pub async fn reconcile(
     account: Arc<ProviderAccount>,
     ctx: Arc<Context>,
 ) -> Result<Action, ClusterError> {
+    ctx.caches_read().await;
     let begun = Instant::now();
     let result = run(&account, &ctx).await;
     let (outcome, action) = match result {

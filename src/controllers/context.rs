@@ -15,6 +15,7 @@ use kube::Client;
 use kube::runtime::reflector::{ObjectRef, Store};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Where the controllers take the time of day from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -118,6 +119,8 @@ pub struct Context {
     pub provider_accounts: Store<ProviderAccount>,
     /// When instances were last counted.
     pub counted: Counted,
+    /// Whether all three have been read once. Their own `wait_until_ready` wakes only one of those who wait.
+    pub caches: watch::Receiver<bool>,
     /// Faults remembered.
     pub retries: Retries,
     /// Ways to wake.
@@ -125,6 +128,13 @@ pub struct Context {
 }
 
 impl Context {
+    /// Waits until every cache has been read once. What is missing from one that is still being read is not missing: an
+    /// account would count as gone, or as used by nobody, and a rollout as alone.
+    pub async fn caches_read(&self) {
+        // Its other end goes with the process.
+        let _ = self.caches.clone().wait_for(|read| *read).await;
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         (self.clock)()

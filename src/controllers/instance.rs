@@ -37,6 +37,7 @@ pub async fn reconcile(
     instance: Arc<AgentInstance>,
     ctx: Arc<Context>,
 ) -> Result<Action, ClusterError> {
+    ctx.caches_read().await;
     let begun = Instant::now();
     let uid = instance.uid().unwrap_or_default();
     let result = run(&instance, &ctx).await;

@@ -21,6 +21,7 @@ pub async fn reconcile(
     template: Arc<AgentTemplate>,
     ctx: Arc<Context>,
 ) -> Result<Action, ClusterError> {
+    ctx.caches_read().await;
     let begun = Instant::now();
     let result = run(&template, &ctx).await;
     let (outcome, action) = match result {

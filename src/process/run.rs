@@ -115,6 +115,7 @@ async fn lead(
     let controllers = Controllers::new(&client);
     let (instances, templates, provider_accounts) = controllers.stores();
     let (wake, woken) = channels();
+    let (read, reading) = tokio::sync::watch::channel(false);
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .https_only(true)
@@ -140,6 +141,7 @@ async fn lead(
         instances,
         templates,
         provider_accounts,
+        caches: reading,
         wake,
     });
     tracing::info!(installation = %context.installation.id, "installation");
@@ -149,12 +151,13 @@ async fn lead(
     let readiness = probes.readiness.clone();
     let caches = Arc::clone(&context);
     let ready = async move {
-        let read = futures::join!(
+        let done = futures::join!(
             caches.instances.wait_until_ready(),
             caches.templates.wait_until_ready(),
             caches.provider_accounts.wait_until_ready()
         );
-        if read.0.is_ok() && read.1.is_ok() && read.2.is_ok() {
+        if done.0.is_ok() && done.1.is_ok() && done.2.is_ok() {
+            read.send_replace(true);
             readiness.arrived("caches");
         }
         std::future::pending::<()>().await
