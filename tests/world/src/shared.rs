@@ -42,7 +42,10 @@ impl World {
 
 fn start(controller: &Path) -> watch::Receiver<Started> {
     let (publish, started) = watch::channel(None);
+    // Nobody takes this controller's lease, and many tests at once may keep it from being renewed for seconds.
+    let patient = ["--lease-duration=60s", "--lease-renew-deadline=50s"];
     let options = Options::new(directory("shared")).controller(controller);
+    let options = patient.into_iter().fold(options, Options::controller_arg);
     thread::spawn(move || {
         let runtime = match tokio::runtime::Builder::new_multi_thread()
             .enable_all()
