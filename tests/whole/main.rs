@@ -3,8 +3,17 @@
 // Marked as tests, so that clippy lets their helpers unwrap and panic, too.
 #[cfg(test)]
 mod change;
+#[cfg(test)]
 mod creation;
+#[cfg(test)]
 mod drift;
+#[cfg(test)]
 mod manifests;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod rollout;
+#[cfg(test)]
 mod support;
