@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use world::{Exchange, Mark, Options, World, eventually, test_directory};
+use world::{Exchange, Mark, Options, World, test_directory};
 
 use crate::support::{Scene, is_mutation};
 
@@ -34,16 +34,10 @@ async fn two_hundred_agents_cost_a_listing_an_interval() {
         scenes.push((scene, agents));
     }
     for (scene, agents) in &scenes {
-        let ready = format!("{agents} agents are ready");
-        eventually(&ready, PATIENCE, async || {
-            Ok((scene.count_ready().await == *agents).then_some(()))
-        })
-        .await
-        .unwrap();
         scene
             .tenant
             .template("t")
-            .wait_until("all are counted", PATIENCE, |template| {
+            .wait_until("all are ready", PATIENCE, |template| {
                 template.data["status"]["updatedInstances"] == *agents
             })
             .await

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kube::api::{DynamicObject, ListParams};
+use kube::api::DynamicObject;
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{Audited, Exchange, Mark, Object, Tenant, World, condition, eventually};
@@ -94,14 +94,6 @@ impl<'w> Scene<'w> {
     /// An instance of template `t`, without asking for it again.
     pub async fn instance_unseen(&self, name: String) {
         self.instance(&name, "t", json!({})).await;
-    }
-
-    /// How many instances are ready.
-    pub async fn count_ready(&self) -> usize {
-        let namespace = Some(self.tenant.namespace());
-        let api = self.world.cluster().api("AgentInstance", namespace).await;
-        let all = api.unwrap().list(&ListParams::default()).await.unwrap();
-        all.iter().filter(|object| holds(object, "Ready")).count()
     }
 
     /// A template `t` and ready instances of it.
