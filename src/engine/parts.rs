@@ -105,7 +105,9 @@ fn find_project(w: &World, d: &mut Draft, entry: Option<&LedgerEntry>) -> Phase 
         return wait(None);
     };
     let landed_by = w.limits.landed_by(entry.started_at.0);
-    if w.outside.listing.is_some_and(|begun| begun >= landed_by) {
+    // Only a search is proof: it is held against the provider's own count, which the observer asks for only where
+    // something that ledgers know is missing. An empty listing of an account with one lost attempt lacks nothing.
+    if w.outside.searched && w.outside.listing.is_some_and(|begun| begun >= landed_by) {
         ledger::lost(&mut d.status, Slot::Project);
         return make_project(w, d);
     }

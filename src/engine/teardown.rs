@@ -218,10 +218,11 @@ fn find(w: &World, entry: &LedgerEntry) -> Phase {
         });
     }
     let landed_by = w.limits.landed_by(entry.started_at.0);
-    if w.outside.listing.is_some_and(|begun| begun >= landed_by) {
+    // Only a search is proof (`parts::find_project`).
+    if w.outside.searched && w.outside.listing.is_some_and(|begun| begun >= landed_by) {
         return Continue(());
     }
-    if w.outside.searched || (w.now < landed_by && w.outside.listing.is_some()) {
+    if w.outside.searched {
         let soon = w.now + SignedDuration::from_secs(5);
         return wait(Some(
             landed_by
