@@ -192,8 +192,8 @@ async fn learn(
     } else {
         match account.gateway.identity().await {
             Ok(identity) => Credential::Good(AccountIdentity {
-                name: identity.name,
-                plan: identity.plan,
+                name: identity.name.chars().take(1024).collect(),
+                plan: identity.plan.chars().take(256).collect(),
             }),
             Err(
                 fault @ (Fault::Denied { .. } | Fault::Missing { .. } | Fault::Rejected { .. }),

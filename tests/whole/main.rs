@@ -12,6 +12,8 @@ mod manifests;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod railway;
+#[cfg(test)]
 mod rest;
 #[cfg(test)]
 mod rollout;
