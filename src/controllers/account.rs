@@ -8,11 +8,12 @@ use crate::api::text::Span;
 use crate::api::{IN_USE_FINALIZER, ProviderAccount};
 use crate::cluster::{ClusterError, credentials, finalizer, status};
 use crate::engine::account::{Credential, Learned, status as conclude};
+use crate::engine::report;
 use crate::model::Fault;
 use crate::railway::{AccountSettings, Gateway};
-use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +87,12 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     .await?;
     if account.status.as_ref() != Some(&new) {
         status::write_account(&ctx.client, &account, &new).await?;
+        let before = account
+            .status
+            .as_ref()
+            .map_or(&[][..], |status| &status.conditions);
+        let heard = report::transitions(before, &new.conditions);
+        ctx.events.publish(&account.object_ref(&()), &heard).await;
     }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.

@@ -5,13 +5,13 @@ use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, AgentTemplateStatus};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{by_digest, registry, revision, sources};
-use crate::engine::rollout;
 use crate::engine::template::{Resolution, status as conclude};
+use crate::engine::{report, rollout};
 use crate::model::values::Values;
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterEr
     };
     if template.status.as_ref() != Some(&new) && held_back.is_none() {
         status::write_template(&ctx.client, &template, &new).await?;
+        let heard = report::transitions(&old.conditions, &new.conditions);
+        ctx.events.publish(&template.object_ref(&()), &heard).await;
         ctx.counted.written(&uid, now);
     }
     // Those whose turn it now is do not see each other: they are woken.

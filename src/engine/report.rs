@@ -239,6 +239,17 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Announcemen
             note: new.message.clone(),
         });
     }
+    let out = |list: &[Condition]| {
+        find(list, kind::HEALTHY).is_some_and(|found| found.reason == reason::ACCOUNT_UNREACHABLE)
+    };
+    if let (Some(new), false, true) = (find(after, kind::HEALTHY), out(before), out(after)) {
+        heard.push(Announcement {
+            warning: true,
+            reason: reason::ACCOUNT_UNREACHABLE,
+            action: "Reconcile",
+            note: new.message.clone(),
+        });
+    }
     if let Some(new) = became(kind::READY) {
         heard.push(Announcement {
             warning: false,
