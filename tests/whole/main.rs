@@ -6,6 +6,8 @@ mod change;
 #[cfg(test)]
 mod creation;
 #[cfg(test)]
+mod deletion;
+#[cfg(test)]
 mod drift;
 #[cfg(test)]
 mod manifests;
@@ -19,3 +21,5 @@ mod rest;
 mod rollout;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod suspend;
