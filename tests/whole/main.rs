@@ -2,6 +2,8 @@
 
 // Marked as tests, so that clippy lets their helpers unwrap and panic, too.
 #[cfg(test)]
+mod accounts;
+#[cfg(test)]
 mod change;
 #[cfg(test)]
 mod creation;
@@ -9,6 +11,8 @@ mod creation;
 mod deletion;
 #[cfg(test)]
 mod drift;
+#[cfg(test)]
+mod gitops;
 #[cfg(test)]
 mod manifests;
 #[cfg(test)]
@@ -19,6 +23,8 @@ mod railway;
 mod rest;
 #[cfg(test)]
 mod rollout;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -1,0 +1,242 @@
+//! Accounts: credentials that are wrong, missing or changed; who may use one; and the limits that it keeps.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use world::{SYSTEM_NAMESPACE, eventually, railway_token};
+
+use crate::support::{SOON, Scene, is_mutation, is_ready, merged, says};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_is_no_good_is_told_and_a_good_one_is_enough() {
+    let rows = ["unknown", "revoked", "foreign", "no-key", "no-secret"];
+    let told = rows.map(async |row| {
+        let scene = Scene::new(row).await;
+        let (tenant, account) = (&scene.tenant, scene.tenant.provider_account());
+        let secret = scene
+            .world
+            .object("Secret", Some(SYSTEM_NAMESPACE), tenant.name());
+        let mine = format!("{}-{row}", tenant.name());
+        // A second account of the same workspace, whose credential is not what it should be.
+        let name = mine.as_str();
+        let reference = json!([{"name": name, "key": "token"}]);
+        let spec = merged(
+            account.get().await.unwrap().data["spec"].clone(),
+            json!({"railway": {"tokenSecretRefs": reference}}),
+        );
+        let put = async |data: Value| {
+            let secret = json!({"apiVersion": "v1", "kind": "Secret",
+                "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE}, "stringData": data});
+            scene.world.cluster().apply_one(secret, None).await.unwrap();
+        };
+        let token = railway_token(tenant.workspace());
+        match row {
+            "unknown" => put(json!({"token": "nonsense"})).await,
+            "revoked" => {
+                let revoked = [("railway.revokedTokens", token.as_str())];
+                tenant.set(&revoked).await.unwrap();
+                put(json!({"token": token})).await;
+            }
+            "foreign" => put(json!({"token": railway_token("somebody-else")})).await,
+            "no-key" => put(json!({"other": "x"})).await,
+            _ => {}
+        }
+        let object = json!({"apiVersion": "yardmaster.dev/v1alpha1", "kind": "ProviderAccount",
+            "metadata": {"name": name}, "spec": spec});
+        scene.apply(object).await;
+        let bad = scene.world.object("ProviderAccount", None, name);
+        let missing = row.starts_with("no-");
+        let reason = if missing {
+            "ReferenceNotFound"
+        } else {
+            "CredentialsDenied"
+        };
+        let message = says(&bad, "Stalled", "True", reason).await;
+        assert_eq!(says(&bad, "Ready", "False", reason).await, message);
+        assert!(!missing || message.contains(name), "{message}");
+
+        scene.template("t", json!({}), json!({})).await;
+        let of_bad = json!({"accountRef": {"name": name}});
+        let instance = scene.instance("a", "t", of_bad).await;
+        says(&instance, "Ready", "False", "AccountNotReady").await;
+        assert_eq!(scene.mutations(scene.start()), [""; 0]);
+
+        put(json!({"token": railway_token(tenant.workspace())})).await;
+        bad.wait_condition("Ready", "True", SOON).await.unwrap();
+        is_ready(&instance).await;
+        assert!(secret.find().await.unwrap().is_some());
+    });
+    futures::future::join_all(told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_token_is_used_without_a_restart() {
+    let scene = Scene::new("rotated").await;
+    let old = [("railway.revokedTokens", scene.tenant.token())];
+    scene.tenant.set(&old).await.unwrap();
+    scene.template("t", json!({}), json!({})).await;
+    let instance = scene.instance("a", "t", json!({})).await;
+    says(&instance, "Ready", "False", "CredentialsDenied").await;
+    let new = railway_token(scene.tenant.workspace());
+    scene.tenant.put_token(&new).await.unwrap();
+    let account = scene.tenant.provider_account();
+    account.wait_condition("Ready", "True", SOON).await.unwrap();
+    is_ready(&instance).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_an_account_is_missing_or_forbidden_nobody_can_tell() {
+    let scene = Scene::new("allowed").await;
+    let (name, account) = (scene.tenant.name(), scene.tenant.provider_account());
+    scene.template("t", json!({}), json!({})).await;
+    let other = json!({"spec": {"allowedNamespaces": {"matchNames": ["another"]}}});
+    account.patch(other).await.unwrap();
+    let absent = format!("{name}-absent");
+    let forbidden = scene.instance("forbidden", "t", json!({})).await;
+    let missing = json!({"accountRef": {"name": absent}});
+    let missing = scene.instance("missing", "t", missing).await;
+    let first = says(&forbidden, "Stalled", "True", "AccountNotAvailable").await;
+    let second = says(&missing, "Stalled", "True", "AccountNotAvailable").await;
+    assert_eq!(first, second.replace(&absent, name));
+    assert_eq!(scene.mutations(scene.start()), [""; 0]);
+
+    // Allowed by its labels.
+    let labelled = json!({"metadata": {"labels": {"team": name}}});
+    scene
+        .world
+        .object("Namespace", None, name)
+        .patch(labelled)
+        .await
+        .unwrap();
+    let selector = json!({"matchNames": null, "selector": {"matchLabels": {"team": name}}});
+    let selector = json!({"spec": {"allowedNamespaces": selector}});
+    account.patch(selector).await.unwrap();
+    is_ready(&forbidden).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn max_projects_holds_the_next_one_back_until_there_is_room() {
+    let scene = Scene::with("full", json!({"maxProjects": 2})).await;
+    let instances = scene.ready(json!({}), &["a", "b"]).await;
+    scene.listings(1).await;
+    let third = scene.instance("c", "t", json!({})).await;
+    let message = says(&third, "Stalled", "True", "LimitReached").await;
+    assert!(message.contains("maxProjects"), "{message}");
+    assert_eq!(scene.projects().await, 2);
+    instances[0].delete().await.unwrap();
+    is_ready(&third).await;
+    let more = json!({"spec": {"railway": {"maxProjects": 3}}});
+    scene.tenant.provider_account().patch(more).await.unwrap();
+    let fourth = scene.instance("d", "t", json!({})).await;
+    is_ready(&fourth).await;
+    assert_eq!(scene.projects().await, 3);
+}
+
+/// When projects were asked for.
+fn creations(scene: &Scene<'_>) -> Vec<Timestamp> {
+    let exchanges = scene.exchanges(scene.start()).into_iter();
+    let creations = exchanges.filter(|one| one.operation == "projectCreate");
+    creations.filter_map(|one| one.at).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_project_throttle_spaces_creations_and_nobody_is_told_off() {
+    let rows = [("one-token", "workspace", 1), ("two-tokens", "token", 2)];
+    let spaced = rows.map(async |(name, scope, tokens)| {
+        let scene = Scene::with(name, json!({"projectInterval": "2s"})).await;
+        let throttle = [("railway.projectInterval", "2s"), ("railway.throttleScope", scope)];
+        scene.tenant.set(&throttle).await.unwrap();
+        if tokens == 2 {
+            let second = format!("{}-second", scene.tenant.name());
+            let secret = json!({"apiVersion": "v1", "kind": "Secret",
+                "metadata": {"name": second, "namespace": SYSTEM_NAMESPACE},
+                "stringData": {"token": railway_token(scene.tenant.workspace())}});
+            scene.world.cluster().apply_one(secret, None).await.unwrap();
+            let references = json!([{"name": scene.tenant.name(), "key": "token"}, {"name": second, "key": "token"}]);
+            let both = json!({"spec": {"railway": {"tokenSecretRefs": references}}});
+            let account = scene.tenant.provider_account();
+            let generation = account.patch(both).await.unwrap().metadata.generation;
+            let seen = account.wait_until("both tokens are known", SOON, |object| {
+                object.data["status"]["observedGeneration"].as_i64() == generation
+            });
+            seen.await.unwrap();
+        }
+        scene.ready(json!({}), &["a", "b", "c", "d", "e"]).await;
+        let at = creations(&scene);
+        let refused = scene.exchanges(scene.start()).iter().filter(|one| {
+            is_mutation(one) && one.response.to_string().contains("too quickly")
+        }).count();
+        assert!(refused <= 1, "{name}: {refused} of {} were refused", at.len());
+        assert_eq!(at.len(), 5 + refused, "{name}");
+        // Each token has its own clock.
+        for pair in at.windows(tokens + 1) {
+            let apart = pair[tokens].duration_since(pair[0]);
+            assert!(apart.as_millis() >= 1900, "{name}: {at:?}");
+        }
+        for instance in ["a", "b", "c", "d", "e"] {
+            let events = scene.tenant.instance(instance).events().await.unwrap();
+            assert!(events.iter().all(|event| event.starts_with("Normal")), "{events:?}");
+        }
+    });
+    futures::future::join_all(spaced).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_a_second_are_kept_and_an_edit_counts_at_once() {
+    let scene = Scene::with("rate", json!({"requestsPerSecond": 5})).await;
+    let fullest = |since| {
+        let at: Vec<_> = scene
+            .exchanges(since)
+            .iter()
+            .filter_map(|one| one.at)
+            .collect();
+        let window = |from: &Timestamp| {
+            let within =
+                |one: &&Timestamp| **one >= *from && one.duration_since(*from).as_millis() < 1000;
+            at.iter().filter(within).count()
+        };
+        at.iter().map(window).max().unwrap_or(0)
+    };
+    scene.ready(json!({}), &["a", "b", "c", "d"]).await;
+    let most = fullest(scene.start());
+    // A request's way to the simulator takes a different time each, so one may slip over the edge of a second.
+    assert!(most <= 6, "{most} requests in a second");
+    let more = json!({"spec": {"railway": {"requestsPerSecond": 50}}});
+    scene.tenant.provider_account().patch(more).await.unwrap();
+    let mark = scene.mark();
+    let names = ["e", "f", "g", "h", "i", "j"];
+    for name in names {
+        scene.instance(name, "t", json!({})).await;
+    }
+    for name in names {
+        is_ready(&scene.tenant.instance(name)).await;
+    }
+    assert!(fullest(mark) > 6, "the new limit was not used");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_is_honoured() {
+    let scene = Scene::new("later").await;
+    scene.template("t", json!({}), json!({})).await;
+    let fault = json!({"provider": "railway", "operation": "projectCreate",
+        "effect": {"status": 429, "body": "slow down", "headers": {"Retry-After": "3"}}});
+    let fault = scene.tenant.post_fault(fault).await.unwrap();
+    let instance = scene.instance("a", "t", json!({})).await;
+    says(&instance, "Reconciling", "True", "Throttled").await;
+    is_ready(&instance).await;
+    scene.end_fault(&fault).await;
+    let at = creations(&scene);
+    assert_eq!(at.len(), 2);
+    let apart = at[1].duration_since(at[0]);
+    assert!(apart >= jiff::SignedDuration::from_millis(2900), "{at:?}");
+    // And not for ever.
+    let late = jiff::SignedDuration::try_from(Duration::from_secs(20)).unwrap();
+    assert!(apart < late, "{at:?}");
+    eventually("it is told no more", SOON, async || {
+        let now = instance.get().await?;
+        Ok((!crate::support::holds(&now, "Reconciling")).then_some(()))
+    })
+    .await
+    .unwrap();
+}
