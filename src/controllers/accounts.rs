@@ -221,6 +221,11 @@ async fn observe(ctx: Arc<Context>, account: Arc<Account>) {
                 "reading the account: {fault}"
             );
         }
+        // A refusal is no outage: the credential that was good is asked for again, and a person told.
+        if matches!(read, Err(Fault::Denied { .. })) && account.usable().is_ok() {
+            account.check_again();
+            ctx.wake.account(&account.name);
+        }
         let now_out = account.outage();
         ctx.gauge.account(
             &account.name,
