@@ -23,6 +23,8 @@ pub(crate) enum Effect {
         status: u16,
         body: Value,
         headers: BTreeMap<String, String>,
+        /// The provider did it, and something on the way back answers for it.
+        applied: bool,
     },
     GraphqlError(String),
     Throttled,
@@ -41,6 +43,7 @@ impl Effect {
             Self::ResetAfter => "reset_after",
             Self::Late(_) => "late",
             Self::Delay(_) => "delay",
+            Self::Status { applied: true, .. } => "status, applied",
             Self::Status { .. } => "status",
             Self::GraphqlError(_) => "graphql_error",
             Self::Throttled => "throttled",
@@ -72,6 +75,7 @@ impl Effect {
                 status,
                 body,
                 headers,
+                applied,
             } => {
                 if !(200..600).contains(&status) {
                     return Err(format!("{status} is no status to answer with"));
@@ -80,6 +84,7 @@ impl Effect {
                     status,
                     body,
                     headers,
+                    applied,
                 }
             }
             Wire::GraphqlError { graphql_error } => Self::GraphqlError(graphql_error.message),
@@ -98,7 +103,7 @@ impl Effect {
 }
 
 const KNOWN_EFFECTS: &str = "effects are reset_before, reset_after, {\"late\": seconds}, {\"delay\": seconds}, \
-    {\"status\": n, \"body\": …, \"headers\": {…}}, {\"graphql_error\": {\"message\": …}}, throttled, truncated, \
+    {\"status\": n, \"body\": …, \"headers\": {…}, \"applied\": bool}, {\"graphql_error\": {\"message\": …}}, throttled, truncated, \
     empty_list, {\"short_list\": n}, {\"kill\": {\"pid\": n, \"when\": \"before\" | \"after\"}}";
 
 fn seconds(seconds: f64) -> Result<Duration, String> {
@@ -120,6 +125,8 @@ enum Wire {
         body: Value,
         #[serde(default)]
         headers: BTreeMap<String, String>,
+        #[serde(default)]
+        applied: bool,
     },
     GraphqlError {
         graphql_error: Message,

@@ -100,7 +100,11 @@ impl Gate {
                 status,
                 body,
                 headers,
+                applied,
             } => {
+                if applied {
+                    provider.answer(&request).await;
+                }
                 let body = match body {
                     serde_json::Value::Null => Body::Empty,
                     serde_json::Value::String(text) => Body::Text(text),
