@@ -57,19 +57,41 @@ async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterEr
     )
     .await?;
     let old = template.status.clone().unwrap_or_default();
-    let resolution = resolve(ctx, &template.spec, &old, &values).await;
+    let (uid, about) = (template.uid().unwrap_or_default(), about(&template));
+    let asked = ctx.now();
+    let patience = ctx
+        .retries
+        .patience(&uid, &about)
+        .filter(|patience| patience.until > asked);
+    let resolution = match &patience {
+        // Woken by something else than the time to ask again.
+        Some(patience) if !resolved(&template.spec, &old) => {
+            Resolution::Registry(patience.fault.clone())
+        }
+        _ => resolve(ctx, &template.spec, &old, &values).await,
+    };
     let all = ctx.instances.state();
     let members = rollout::members(&template, all.iter().map(AsRef::as_ref));
     let (named, again) = match &resolution {
-        Resolution::Known { revision, .. } => (revision.clone(), None),
+        Resolution::Known { revision, .. } => {
+            ctx.retries.clear(&uid);
+            (revision.clone(), None)
+        }
         Resolution::Broken(_) => (
             old.revision.clone().unwrap_or_default(),
             Some(Duration::from_secs(60)),
         ),
-        Resolution::Registry(_) => (
-            old.revision.clone().unwrap_or_default(),
-            Some(Duration::from_secs(30)),
-        ),
+        Resolution::Registry(fault) => {
+            let until = match &patience {
+                Some(patience) => patience.until,
+                None => ctx.retries.failed(&uid, &about, fault, ctx.now()),
+            };
+            let wait = Duration::try_from(until.duration_since(ctx.now()));
+            (
+                old.revision.clone().unwrap_or_default(),
+                Some(wait.unwrap_or_default().max(Duration::from_millis(5))),
+            )
+        }
     };
     let now = ctx.now();
     let standing = rollout::standing(&template.spec.rollout, &named, &members, now);
@@ -130,6 +152,19 @@ impl Counted {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         written.insert(uid.to_owned(), now);
     }
+}
+
+/// Names what is tried: a fault of one try says nothing about another.
+fn about(template: &AgentTemplate) -> String {
+    format!("{:?}", template.metadata.generation)
+}
+
+/// Whether the image that the spec names has been resolved.
+fn resolved(spec: &AgentTemplateSpec, old: &AgentTemplateStatus) -> bool {
+    let requested = spec.runtime.image.as_str();
+    old.image
+        .as_ref()
+        .is_some_and(|image| image.requested == requested)
 }
 
 /// The image's digest and the revision. A tag is asked for once for each image that the spec names: when it moves, a
