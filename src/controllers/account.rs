@@ -188,6 +188,8 @@ async fn learn(
             gateway.report_to(Arc::new(move |operation, outcome, took| {
                 gauge.requested("railway", operation, outcome, took);
             }));
+            let gauge = Arc::clone(&ctx.gauge);
+            gateway.only_while(Arc::new(move || gauge.may_act()));
             ctx.accounts.add(ctx, name, gateway, max_projects)
         }
     };

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// Is told each request's operation, outcome and duration.
 pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
 
+/// Whether requests may be sent at this moment.
+pub type Permission = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// One Railway account. Cheap to clone; clones are the same account.
 #[derive(Clone)]
 pub struct Gateway {
@@ -40,6 +43,7 @@ pub(super) struct Inner {
     pub(super) fresh: Mutex<Fresh>,
     pub(super) record: Mutex<Record>,
     pub(super) meter: Mutex<Option<Meter>>,
+    permission: Mutex<Option<Permission>>,
 }
 
 #[derive(Clone)]
@@ -68,6 +72,7 @@ impl Gateway {
                 fresh: Mutex::default(),
                 record: Mutex::default(),
                 meter: Mutex::default(),
+                permission: Mutex::default(),
                 settings: Mutex::new(settings),
                 tokens: Mutex::new(tokens),
                 http,
@@ -75,6 +80,12 @@ impl Gateway {
             }),
             class: None,
         }
+    }
+
+    /// Asks this right before each request, after all waiting for a permit: a process that has slept meanwhile may no
+    /// longer be the one that works.
+    pub fn only_while(&self, permission: Permission) {
+        *held(&self.inner.permission) = Some(permission);
     }
 
     /// Tells each request's operation, outcome (`Done`, or the fault's class) and duration from now on.
@@ -172,6 +183,17 @@ fn trimmed(tokens: &[SecretString]) -> Vec<Token> {
 }
 
 impl Inner {
+    /// Whether anything may be sent now.
+    pub(super) fn permitted(&self) -> Done<()> {
+        let permission = held(&self.permission).clone();
+        if permission.is_none_or(|permission| permission()) {
+            return Ok(());
+        }
+        Err(Fault::Transient {
+            message: "this process does not lead".to_owned(),
+        })
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
     }

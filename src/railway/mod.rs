@@ -25,7 +25,7 @@ mod turns;
 
 pub use account::{AccountSettings, Class, Clock, Identity, NewProject, Newest};
 pub use allowance::Budget;
-pub use gateway::{Gateway, Meter};
+pub use gateway::{Gateway, Meter, Permission};
 pub use record::{Count, Standing};
 pub use turns::Gate;
 

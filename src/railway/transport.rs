@@ -67,6 +67,7 @@ impl Inner {
         token: usize,
         variables: Q::Variables,
     ) -> Done<Q::Answer> {
+        self.permitted()?;
         let secret = self.secret(token)?;
         let body = serde_json::to_vec(&Q::build_query(variables)).map_err(|_| Fault::Bug {
             message: format!("{}: our request cannot be written down", Q::NAME),
