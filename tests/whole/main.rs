@@ -6,6 +6,8 @@ mod accounts;
 #[cfg(test)]
 mod change;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod creation;
 #[cfg(test)]
 mod deletion;
