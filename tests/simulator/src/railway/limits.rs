@@ -144,6 +144,10 @@ impl Limits {
         now: Timestamp,
         settings: &Settings,
     ) -> bool {
+        // Two at once may come with their times the wrong way round, which is no reason where there is no interval.
+        if interval.is_zero() {
+            return false;
+        }
         let key = (kind, creation_key(workspace, token, settings));
         self.counters()
             .created
