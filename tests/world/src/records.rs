@@ -39,16 +39,33 @@ impl<T: DeserializeOwned> Record<T> {
         &self.path
     }
 
-    /// The end of what is there now.
+    /// The end of what is there now: after the last whole line, since another may be just being written.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn mark(&self) -> Result<Mark> {
-        match fs::metadata(&self.path) {
-            Ok(metadata) => Ok(Mark(metadata.len())),
+        match self.end() {
+            Ok(end) => Ok(Mark(end)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mark::default()),
             Err(error) => Err(error).with_context(|| self.path.display().to_string()),
         }
+    }
+
+    fn end(&self) -> io::Result<u64> {
+        const STEP: u64 = 64 * 1024;
+        let mut file = fs::File::open(&self.path)?;
+        let mut end = file.metadata()?.len();
+        while end > 0 {
+            let begin = end.saturating_sub(STEP);
+            file.seek(SeekFrom::Start(begin))?;
+            let mut text = Vec::new();
+            (&mut file).take(end - begin).read_to_end(&mut text)?;
+            if let Some(at) = text.iter().rposition(|byte| *byte == b'\n') {
+                return Ok(begin + at as u64 + 1);
+            }
+            end = begin;
+        }
+        Ok(0)
     }
 
     /// The lines since a mark.
