@@ -49,6 +49,7 @@ pub struct AgentTemplateSpec {
 /// How the agent runs.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)").message("runtime.port is immutable: the addresses of running agents lead to it; make another AgentTemplate"))]
 #[x_kube(validation = Rule::new("has(self.volume) == has(oldSelf.volume)").message("runtime.volume cannot be added or taken away: a volume must be there before an agent's first deployment; make another AgentTemplate"))]
 pub struct Runtime {
     /// The image, by tag or digest. A tag is resolved to a digest once for each change of the template.

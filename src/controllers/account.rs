@@ -96,7 +96,11 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.
-        return Ok(Action::requeue(Duration::from_secs(2)));
+        return Ok(Action::requeue(Duration::from_secs(if failed {
+            30
+        } else {
+            2
+        })));
     }
     Ok(if failed {
         Action::requeue(ctx.settings.observe_interval.min(Duration::from_secs(30)))
@@ -170,6 +174,8 @@ async fn learn(
             // A Secret that is gone takes nothing away: the tokens in memory serve until others come.
             if !found.tokens.is_empty() && account.gateway.replace_tokens(found.tokens.clone()) {
                 account.check_again();
+                // Whatever the old token was refused is tried anew.
+                forgive(ctx, name);
             }
             account
         }
@@ -242,6 +248,16 @@ fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
         project_interval: Span::or(Some(&railway.project_interval), Duration::from_secs(30)),
         request_timeout: ctx.settings.request_timeout,
     }
+}
+
+/// Forgets the faults of everyone who uses the account, and wakes them.
+fn forgive(ctx: &Context, name: &str) {
+    for instance in ctx.instances.state() {
+        if instance.spec.account_ref.name.as_str() == name {
+            ctx.retries.clear(&instance.uid().unwrap_or_default());
+        }
+    }
+    wake_all(ctx, name);
 }
 
 /// What goes wrong is logged by `reconcile`.

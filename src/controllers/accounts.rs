@@ -308,11 +308,11 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
                 _ => {}
             }
         }
-        wake.extend(
-            missing
-                .into_iter()
-                .filter_map(|id| recorded.get(id).cloned()),
-        );
+        // One that was missing before has been told; it waits for a person.
+        let newly = missing
+            .into_iter()
+            .filter(|id| first || seen.homes.contains_key(*id));
+        wake.extend(newly.filter_map(|id| recorded.get(id).cloned()));
         let before = seen
             .homes
             .values()

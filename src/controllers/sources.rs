@@ -36,7 +36,8 @@ pub async fn watch(ctx: Arc<Context>) {
                 Err(_) => continue,
             };
             let before = versions.insert((namespace, source), version.clone());
-            if before.is_some_and(|before| before != version) {
+            // The first look wakes, too: what it shows may be newer than what the last pass read.
+            if before.is_none_or(|before| before != version) {
                 for dependent in dependents {
                     match dependent {
                         Dependent::Instance(namespace, name) => {

@@ -42,8 +42,8 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
     };
     if room.projects >= room.max_projects {
         let message = format!(
-            "ProviderAccount {} has {} projects of at most {}; raise railway.maxProjects or delete instances",
-            w.instance.spec.account_ref.name, room.projects, room.max_projects
+            "ProviderAccount {} has its {} projects; raise railway.maxProjects or delete instances",
+            w.instance.spec.account_ref.name, room.max_projects
         );
         d.say(Statement::no(
             kind::PROJECT_READY,

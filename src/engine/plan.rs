@@ -100,7 +100,11 @@ pub fn plan(w: &World) -> Plan {
     };
     let (step, wake) = match patience(w, verdict, &mut d) {
         Verdict::Do(step) => (Some(*step), None),
-        Verdict::Wait(until) => (None, earliest(earliest(until, d.again), expiry(w))),
+        Verdict::Wait(until) => {
+            // One that has passed wakes nobody: what it asked for is done, or held back by `deletionProtection`.
+            let expiry = expiry(w).filter(|at| *at > w.now);
+            (None, earliest(earliest(until, d.again), expiry))
+        }
     };
     report::conclude(w, &mut d);
     Plan {
@@ -211,7 +215,7 @@ fn account(w: &World, d: &mut Draft) -> Phase {
                 message.clone(),
             ));
             d.working(reason::ACCOUNT_NOT_READY, message);
-            wait(None)
+            wait(Some(w.now + RECHECK))
         }
         AccountView::Unreachable => {
             let message = format!(
@@ -223,7 +227,7 @@ fn account(w: &World, d: &mut Draft) -> Phase {
                 message.clone(),
             ));
             d.working(reason::ACCOUNT_UNREACHABLE, message);
-            wait(None)
+            wait(Some(w.now + RECHECK))
         }
     }
 }
@@ -267,7 +271,7 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a Templat
                 ));
                 d.working(reason::TEMPLATE_NOT_READY, message);
             }
-            watch_over(w, d, wait(None))
+            watch_over(w, d, wait(Some(w.now + RECHECK)))
         }
     }
 }
@@ -285,6 +289,10 @@ fn watch_over<T>(w: &World, d: &mut Draft, end: Phase) -> ControlFlow<Verdict, T
         ControlFlow::Continue(()) => ControlFlow::Break(Verdict::Wait(None)),
     }
 }
+
+/// After so long something is looked at again whose end may be told to nobody: such a look reads a few objects, sends
+/// nothing outside and writes nothing.
+pub(super) const RECHECK: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long something that an instance refers to may come after it: whoever applies several objects at once chooses no
 /// order, and tools that give up on `Stalled` should not.
@@ -308,7 +316,8 @@ fn missing(w: &World, d: &mut Draft, reason: &'static str, message: String) -> P
         }
         None => {
             d.stalled(reason, message);
-            wait(None)
+            // Nobody is told when a namespace gets the label that an account asks for.
+            wait(Some(w.now + RECHECK))
         }
     }
 }
@@ -465,6 +474,11 @@ fn apply(d: &mut Draft, composed: &Composed, template: &TemplateReady) -> Phase 
 
 fn say_template(d: &mut Draft, outdated: bool, why: &'static str, message: impl Into<String>) {
     if outdated {
+        d.say(Statement::no(
+            kind::SYNCED,
+            why,
+            "changes of this instance are applied together with its template's new revision",
+        ));
         d.say(Statement::no(kind::TEMPLATE_SYNCED, why, message));
     } else {
         d.say(Statement::yes(
@@ -619,6 +633,25 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
     match &newest.state {
         // A deployment is asked for on fresh sight alone: the listing may be older than our own asking.
         DeploymentState::Removed if w.outside.looked.is_none() => look(w, d, project, asked_at),
+        DeploymentState::Removed
+            if known.as_ref().is_some_and(|known| {
+                known.status == SUPERSEDED && w.now < known.since.0 + REDEPLOY
+            }) =>
+        {
+            // Asked for a moment ago and taken away at once: asking again at once would go on for ever.
+            d.say(Statement::no(
+                kind::DEPLOYED,
+                reason::DEPLOYING,
+                "the provider took the deployment away at once; it is asked for again",
+            ));
+            d.working(
+                reason::DEPLOYING,
+                "the provider took the deployment away at once",
+            );
+            // It stays what was asked for, so that the time of asking is kept.
+            d.status.deployment = known.clone();
+            wait(known.map(|known| known.since.0 + REDEPLOY))
+        }
         DeploymentState::Removed => {
             // Taken away by ourselves where it was suspended until now.
             if !is_true(&w.status().conditions, kind::SUSPENDED) {
@@ -672,6 +705,9 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         }
     }
 }
+
+/// A deployment that does not stay is asked for again after so long at the earliest.
+const REDEPLOY: SignedDuration = SignedDuration::from_secs(30);
 
 /// The status word of a deployment in whose place another was asked for.
 pub(super) const SUPERSEDED: &str = "Superseded";

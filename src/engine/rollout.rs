@@ -5,7 +5,7 @@
 //! within `progressDeadline` no further one begins.
 
 use super::world::RolloutTurn;
-use crate::api::condition::{is_true, kind};
+use crate::api::condition::{find, is_true, kind};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::template::Rollout;
 use crate::api::{AgentInstance, AgentTemplate, Slot};
@@ -63,6 +63,8 @@ pub fn standing(
         if runs == revision {
             if ready {
                 standing.updated += 1;
+            } else if member.spec.operating_mode == OperatingMode::Suspended {
+                standing.held += 1;
             } else if let Some(begun) = update_begun(member) {
                 standing.under_way += 1;
                 let until = begun + deadline;
@@ -102,14 +104,20 @@ pub fn standing(
     standing
 }
 
-/// When the update that an instance is under began; `None` where it is its first deployment.
+/// When the update that an instance is under began; `None` where it is its first deployment, or where it has been ready
+/// since: what goes down days later says nothing about the rollout.
 fn update_begun(member: &AgentInstance) -> Option<Timestamp> {
     let status = member.status.as_ref()?;
     let entry = status
         .external
         .iter()
         .find(|entry| entry.slot == Slot::Configuration)?;
-    (entry.attempt > 1).then_some(entry.started_at.0)
+    let unready_since =
+        find(&status.conditions, kind::READY).map(|ready| ready.last_transition_time.0);
+    // Conditions count whole seconds, and turn with the intent of the update.
+    let since_then = unready_since
+        .is_none_or(|since| since <= entry.started_at.0 + SignedDuration::from_secs(2));
+    (entry.attempt > 1 && since_then).then_some(entry.started_at.0)
 }
 
 /// Whether it is this instance's turn.

@@ -5,7 +5,7 @@
 //! only way past a slot is the annotation that names it.
 
 use super::ledger;
-use super::plan::{Draft, Phase, act, wait};
+use super::plan::{Draft, Phase, RECHECK, act, wait};
 use super::step::Step;
 use super::world::{AccountView, World};
 use super::{report, retry};
@@ -137,7 +137,7 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
             message.clone(),
         ));
         d.working(reason::DELETING, message);
-        return wait(None);
+        return wait(Some(w.now + RECHECK));
     }
     let message = format!("taking back the {slot}, asked for {since}");
     d.say(Statement::no(

@@ -174,7 +174,7 @@ fn the_operator_may_do_little() {
             if cluster_wide && resources.iter().any(|resource| resource == "secrets") {
                 assert_eq!(
                     verbs,
-                    ["get", "create", "patch"],
+                    ["get", "create"],
                     "Secrets cannot be enumerated"
                 );
             }

@@ -107,7 +107,10 @@ async fn lead(
             // The API server is busy or starting: ending would only give the Lease away.
             Err(InstallationError::Cluster(error)) => {
                 tracing::warn!(%error, "installation: trying again");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    () = shutdown.asked() => return Ok(()),
+                }
             }
             Err(error) => return Err(because("installation")(error)),
         }
