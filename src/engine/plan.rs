@@ -501,15 +501,24 @@ fn drift(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady
     let Sight::Seen(home) = w.home() else {
         return ControlFlow::Continue(());
     };
-    // Without a tag on record there is nothing to compare with; it is recorded once the deployment is up.
-    if entry.id.is_none() || home.configuration_tag.is_none() || entry.id == home.configuration_tag
-    {
+    if home.configuration_tag.is_none() || entry.id == home.configuration_tag {
         return ControlFlow::Continue(());
     }
-    match parts::doubt(w, d, home.begun, entry.started_at.0) {
-        Doubt::None => {}
-        Doubt::Look => return parts::look_at(d),
-        Doubt::Wait => return ControlFlow::Continue(()),
+    if entry.id.is_some() {
+        match parts::doubt(w, d, home.begun, entry.started_at.0) {
+            Doubt::None => {}
+            Doubt::Look => return parts::look_at(d),
+            Doubt::Wait => return ControlFlow::Continue(()),
+        }
+    } else {
+        // No tag was recorded right after the configuration was applied, and somebody may have edited it since: it is
+        // compared once, when the deployment that came of it is up.
+        let up = parts::id(&d.status, Slot::Service)
+            .and_then(|service| newest(&home, &service).map(|newest| is_up(&newest.state)));
+        let at_once = home.begun <= entry.started_at.0 + AT_ONCE;
+        if at_once || up != Some(true) {
+            return ControlFlow::Continue(());
+        }
     }
     let (Some(environment), Some(service)) = (
         parts::id(&d.status, Slot::Environment),
@@ -719,6 +728,10 @@ fn newest<'a>(home: &'a Home, service: &str) -> Option<&'a Deployment> {
         .max_by_key(|seen| seen.created)
 }
 
+fn is_up(state: &DeploymentState) -> bool {
+    matches!(state, DeploymentState::Running | DeploymentState::Sleeping)
+}
+
 /// Takes a newly seen deployment, or the known one's new state, into the status.
 fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &Deployment) {
     let same = known.as_ref().filter(|known| known.id == newest.id);
@@ -736,10 +749,7 @@ fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &De
         },
         |known| known.since.clone(),
     );
-    let up = matches!(
-        newest.state,
-        DeploymentState::Running | DeploymentState::Sleeping
-    );
+    let up = is_up(&newest.state);
     d.status.deployment = Some(DeploymentStatus {
         id: newest.id.clone(),
         status: newest.state.word().to_owned(),
@@ -775,9 +785,6 @@ fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         reason::DEPLOYED,
         "the deployment runs what the spec asks for",
     ));
-    if let Sight::Seen(home) = w.home() {
-        record_tag(d, &home);
-    }
     if d.status
         .deployment
         .as_ref()

@@ -13,4 +13,26 @@ mod answers;
 mod crashes;
 mod ownership;
 mod phases;
+mod random;
+mod rollouts;
+mod telling;
 mod undisturbed;
+
+use proptest::test_runner::{Config, RngSeed};
+
+/// Random cases, the same in every run: `LAWS_SEED` chooses others, `LAWS_TIMES` more.
+fn seeded(cases: u32) -> Config {
+    let number = |name| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u32>().ok())
+    };
+    let seed = number("LAWS_SEED").unwrap_or(1);
+    println!("LAWS_SEED={seed}");
+    Config {
+        cases: cases * number("LAWS_TIMES").unwrap_or(1),
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(seed.into()),
+        ..Config::default()
+    }
+}

@@ -8,7 +8,6 @@ use crate::engine::world::AccountView;
 use crate::model::{InstallationId, Marker};
 use jiff::SignedDuration;
 use proptest::prelude::*;
-use proptest::test_runner::Config;
 
 /// A description that names the instance, and is not its marker.
 fn foreign() -> impl Strategy<Value = String> {
@@ -59,7 +58,7 @@ fn foreign() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 24, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(super::seeded(24))]
 
     /// Among many strangers, through a whole life and with a lost answer: they are as they were.
     #[test]

@@ -272,21 +272,38 @@ impl Scene {
             if self.at_rest() {
                 return;
             }
-            match self.wake {
-                Some(at) if at <= self.next_tick => {
-                    self.advance(at);
+            self.go_on();
+        }
+        panic!("does not come to rest: {:?}\n{}", self.log, self.portrait());
+    }
+
+    /// Runs for so long, whether something happens or not.
+    pub fn run_for(&mut self, long: SignedDuration) {
+        let end = self.now + long;
+        while self
+            .wake
+            .map_or(self.next_tick, |wake| wake.min(self.next_tick))
+            < end
+        {
+            self.go_on();
+        }
+        self.advance(end);
+    }
+
+    fn go_on(&mut self) {
+        match self.wake {
+            Some(at) if at <= self.next_tick => {
+                self.advance(at);
+                self.visit();
+            }
+            _ => {
+                self.advance(self.next_tick);
+                self.next_tick = self.now + TICK;
+                if self.observe() {
                     self.visit();
-                }
-                _ => {
-                    self.advance(self.next_tick);
-                    self.next_tick = self.now + TICK;
-                    if self.observe() {
-                        self.visit();
-                    }
                 }
             }
         }
-        panic!("does not come to rest: {:?}\n{}", self.log, self.portrait());
     }
 
     fn at_rest(&self) -> bool {
@@ -348,6 +365,8 @@ impl Scene {
                     if end.steps > 0 {
                         self.memory = None;
                     }
+                    let hot = end.wake.is_some_and(|at| at <= self.now);
+                    assert!(!hot, "comes again at once, for ever: {:?}", self.log);
                     self.wake = end.wake;
                 }
                 if self.version != before {

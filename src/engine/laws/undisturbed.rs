@@ -28,9 +28,11 @@ fn creation_makes_one_of_each_and_deploys_once() {
             writes.iter().sum::<usize>() <= 6,
             "at most 6 writes to Kubernetes (design 5): {told}"
         );
+        // Where the first look shows nothing yet, what runs in the end is compared once with what was applied.
+        let compared = usize::from(story.name.contains("slowly"));
         assert_eq!(
-            scene.effects("Search") + scene.effects("Compare"),
-            0,
+            (scene.effects("Search"), scene.effects("Compare")),
+            (0, compared),
             "{told}"
         );
     }
