@@ -172,11 +172,7 @@ fn the_operator_may_do_little() {
             }
             assert!(rule["nonResourceURLs"].is_null(), "{rule}");
             if cluster_wide && resources.iter().any(|resource| resource == "secrets") {
-                assert_eq!(
-                    verbs,
-                    ["get", "create"],
-                    "Secrets cannot be enumerated"
-                );
+                assert_eq!(verbs, ["get", "create"], "Secrets cannot be enumerated");
             }
         }
     }
