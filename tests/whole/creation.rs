@@ -144,7 +144,13 @@ async fn said_in_full(scene: &Scene<'_>, instance: &kube::api::DynamicObject) {
     };
     let table = columns(&[]).await;
     let header = [
-        "NAME", "READY", "REASON", "TEMPLATE", "CURRENT", "URL", "AGE",
+        "NAME",
+        "READY",
+        "REASON",
+        "TEMPLATE",
+        "UP-TO-DATE",
+        "URL",
+        "AGE",
     ];
     assert_eq!(table[0], header);
     assert_eq!(table[1][..5], ["ada", "True", "Ready", "t", "True"]);
