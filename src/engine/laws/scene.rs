@@ -804,7 +804,7 @@ impl Hands for Scene {
             }
             Step::AskAgent { host, .. } => {
                 let said = self.read(word, |scene, _| scene.ask(host))?;
-                Outcome::AgentSaid(said.unwrap_or(Health::Silent {
+                Outcome::AgentSaid(said.unwrap_or_else(|_| Health::Silent {
                     why: "no answer".into(),
                 }))
             }
