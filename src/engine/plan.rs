@@ -639,6 +639,8 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         .as_deref()
         .zip(d.status.image.as_ref())
         .is_some_and(|(runs, wanted)| runs.contains("@sha256:") && !runs.ends_with(&wanted.digest));
+    let ours = ledger::entry(&d.status, Slot::Configuration)
+        .is_some_and(|entry| entry.id.is_none() || entry.id == home.configuration_tag);
     match &newest.state {
         // A deployment is asked for on fresh sight alone: the listing may be older than our own asking.
         DeploymentState::Removed if w.outside.looked.is_none() => look(w, d, project, asked_at),
@@ -675,6 +677,15 @@ fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
                 environment,
                 service,
             })
+        }
+        // Not what was applied last: `drift` sets that back as soon as a reading of it is to be believed.
+        _ if old_image && !ours => {
+            let message = "something else than what was applied is deployed; it is being looked at";
+            d.say(Statement::no(kind::SYNCED, reason::DRIFTED, message));
+            d.say(Statement::no(kind::DEPLOYED, reason::DRIFTED, message));
+            d.working(reason::DRIFTED, message);
+            let believable = applied_at.map(|at| at + w.limits.settle);
+            wait(believable.map(|at| at.max(w.now + SignedDuration::from_secs(1))))
         }
         _ if old_image && newest.state != DeploymentState::Starting => {
             d.say(Statement::no(

@@ -231,11 +231,27 @@ spec:
                 self.tenant.world().journal().path().display(),
             )
         })?;
+        let took = started.elapsed();
+        self.landed(fault, &exchanges).await?;
         Ok(Told {
             exchanges,
             fired,
-            took: started.elapsed(),
+            took,
         })
+    }
+
+    /// Waits until a late request has landed: what it finds then belongs to this phase, and not to the next one's count.
+    async fn landed(&self, fault: Option<&Fault>, exchanges: &[Exchange]) -> Result<()> {
+        let late = fault.and_then(|fault| fault.effect["late"].as_f64());
+        let sent = exchanges
+            .iter()
+            .rfind(|one| one.effect.as_deref() == Some("late"));
+        let (Some(late), Some(sent)) = (late, sent.and_then(|one| one.at)) else {
+            return Ok(());
+        };
+        let landed = sent + jiff::SignedDuration::from_secs_f64(late + 0.3);
+        let passed = async || Ok((jiff::Timestamp::now() >= landed).then_some(()));
+        eventually("the late request has landed", DEADLINE, passed).await
     }
 
     /// Whether the fault fired.
