@@ -212,6 +212,35 @@ fn what_lands_after_a_deletion_is_taken_back_too() {
     }
 }
 
+/// An attempt that was given up for good, and lands while its successor is being taken back.
+#[test]
+fn what_lands_during_a_deletion_is_taken_back_too() {
+    for lands_after_deletion in [-3, 1, 5, 10, 20] {
+        let mut scene = Scene::new().slow();
+        // Given up at ten seconds and for good at thirty, when the second attempt is made; lands at sixty.
+        scene.trouble.insert(3, Trouble::Late(second(50)));
+        scene.run_for(second(60 - lands_after_deletion));
+        let told = format!(
+            "{lands_after_deletion}: {:?}\n{}",
+            scene.log,
+            scene.portrait()
+        );
+        assert_eq!(scene.effects("CreateProject"), 2, "{told}");
+        scene.delete();
+        scene.settle();
+        let told = format!(
+            "{lands_after_deletion}: {:?}\n{}",
+            scene.log,
+            scene.portrait()
+        );
+        assert_eq!(
+            (scene.portrait().as_str(), scene.count("project")),
+            ("object: gone\n", 2),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn a_rejected_change_stalls_and_a_new_spec_recovers() {
     let fault = |kind: &str| {

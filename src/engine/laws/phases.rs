@@ -1,6 +1,6 @@
 //! Users who change their mind while something is under way: a deletion, a suspension, another spec, at every effect.
 
-use super::scene::{Event, Scene, Trouble};
+use super::scene::{Event, Scene, Trouble, second};
 use super::story::{self, Run, Story};
 use crate::api::condition::kind;
 use crate::api::instance::{DeletionPolicy, OperatingMode};
@@ -143,6 +143,46 @@ fn another_spec_in_any_phase_is_what_runs_in_the_end() {
                     .contains("[(\"ghcr.io/acme/agent@sha256:2\", Running)]"),
                 "{told}"
             );
+        },
+    );
+    // Two updates, one upon the other, while reads still show what was before them: each deploys at most once.
+    let updates = || {
+        let mut all = story::changes();
+        all.retain(|story| story.name.starts_with("new "));
+        all
+    };
+    every_effect(
+        updates(),
+        |scene| scene.set_env("c"),
+        |run, told| {
+            assert!(
+                run.portrait.contains("\"MODE\": \"c\"") && run.scene.is(kind::READY),
+                "{told}"
+            );
+            assert!(run.scene.count("deployment") <= 2, "{told}");
+        },
+    );
+    let lagging = || {
+        let mut scene = Scene::new();
+        scene.provider.lag = second(5);
+        let scene = scene.rested();
+        let act: Event = |scene| scene.revise("2");
+        vec![Story {
+            name: "new revision, reads lagging",
+            scene,
+            act,
+        }]
+    };
+    every_effect(
+        lagging(),
+        |scene| scene.revise("3"),
+        |run, told| {
+            assert!(
+                run.portrait
+                    .contains("[(\"ghcr.io/acme/agent@sha256:3\", Running)]"),
+                "{told}"
+            );
+            assert!(run.scene.count("deployment") <= 2, "{told}");
         },
     );
     // There and back: what was applied in between is undone.
