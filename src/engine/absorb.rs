@@ -2,8 +2,8 @@
 //!
 //! What holds: nothing here decides; the plan that follows does.
 
+use super::deployment::SUPERSEDED;
 use super::ledger;
-use super::plan::SUPERSEDED;
 use super::step::{Outcome, Step};
 use super::world::World;
 use crate::api::instance::DeploymentStatus;

@@ -1,0 +1,476 @@
+//! What came of a configuration: the newest deployment, the agent in it, and their end where the instance is suspended.
+//!
+//! What holds: a reading begun before the last change says nothing about what came of it; a deployment is asked for on
+//! fresh sight alone; the agent is asked only until it has said that it is ready.
+
+use super::plan::{Draft, Phase, act, at_rest, wait};
+use super::step::Step;
+use super::world::{TemplateReady, World};
+use super::{ledger, parts, retry};
+use crate::api::condition::{Statement, find, is_true, kind, reason};
+use crate::api::instance::{DeploymentStatus, OperatingMode};
+use crate::api::{AgentInstanceStatus, Slot, SlotState};
+use crate::model::{Announcement, Deployment, DeploymentState, Health, Home, Sight};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+/// Whether the newest deployment runs what was applied, and the agent in it is ready.
+pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    let suspended = w.instance.spec.operating_mode == OperatingMode::Suspended;
+    let (Some(project), Some(environment), Some(service)) = (
+        parts::id(&d.status, Slot::Project),
+        parts::id(&d.status, Slot::Environment),
+        parts::id(&d.status, Slot::Service),
+    ) else {
+        return wait(None);
+    };
+    let applied_at = ledger::entry(&d.status, Slot::Configuration).map(|entry| entry.started_at.0);
+    let known = d.status.deployment.clone();
+    let pending = known
+        .as_ref()
+        .is_none_or(|known| known.status == SUPERSEDED || !known.ready);
+    let asked_at = known.as_ref().map(|known| known.since.0).max(applied_at);
+    let up_already = known
+        .as_ref()
+        .is_some_and(|known| matches!(known.status.as_str(), "Running" | "Sleeping"));
+    let home = match w.home() {
+        // A reading begun before we last changed something says nothing about what came of it.
+        Sight::Seen(home) if asked_at.is_none_or(|at| home.begun >= at) => Some(home),
+        _ => None,
+    };
+    let home = match home {
+        // While something is expected, what the listing showed some time ago is not enough.
+        // Of a suspended one everything counts that still runs: its end may have crossed a beginning.
+        Some(home) if suspended || !pending || up_already || w.outside.looked.is_some() => home,
+        _ if suspended && at_rest(w) => {
+            d.unchanged = true;
+            return wait(None);
+        }
+        _ if suspended => return look(w, d, project, asked_at),
+        // It runs; what is waited for is the agent's word, which costs the provider nothing.
+        None if up_already && pending => return up(w, d, template),
+        _ if pending => return look(w, d, project, asked_at),
+        _ => return still(w, d),
+    };
+    let newest = newest(&home, &service);
+    if !suspended && let (Some(newest), Some(known)) = (newest, &known) {
+        let other = newest.id != known.id;
+        if other && known.status != SUPERSEDED && w.outside.looked.is_none() {
+            // The listing may lag behind what we have seen ourselves since.
+            return look(w, d, project, asked_at);
+        }
+        let fresh = asked_at.is_some_and(|at| home.begun < at + w.limits.settle);
+        if other && fresh && newest.created < known.since.0 {
+            // Older than the one that was asked for: the reading lags behind the asking.
+            return if pending {
+                look(w, d, project, asked_at)
+            } else {
+                still(w, d)
+            };
+        }
+    }
+    if suspended {
+        return suspend(w, d, newest, project);
+    }
+    d.say(Statement::no(
+        kind::SUSPENDED,
+        reason::RUNNING,
+        "operatingMode is Running",
+    ));
+    let superseded = known
+        .as_ref()
+        .filter(|known| known.status == SUPERSEDED)
+        .map(|known| known.id.as_str());
+    let newest = match newest {
+        Some(newest) if superseded != Some(newest.id.as_str()) => newest,
+        _ => return not_begun(w, d, project, environment, service, asked_at),
+    };
+    adopt(w, d, &known, newest);
+    if applied_at.is_some_and(|at| home.begun <= at + AT_ONCE) {
+        record_tag(d, &home);
+    }
+    let old_image = newest
+        .image
+        .as_deref()
+        .zip(d.status.image.as_ref())
+        .is_some_and(|(runs, wanted)| runs.contains("@sha256:") && !runs.ends_with(&wanted.digest));
+    let ours = ledger::entry(&d.status, Slot::Configuration)
+        .is_some_and(|entry| entry.id.is_none() || entry.id == home.configuration_tag);
+    match &newest.state {
+        // A deployment is asked for on fresh sight alone: the listing may be older than our own asking.
+        DeploymentState::Removed if w.outside.looked.is_none() => look(w, d, project, asked_at),
+        DeploymentState::Removed
+            if known.as_ref().is_some_and(|known| {
+                known.status == SUPERSEDED && w.now < known.since.0 + REDEPLOY
+            }) =>
+        {
+            // Asked for a moment ago and taken away at once: asking again at once would go on for ever.
+            d.say(Statement::no(
+                kind::DEPLOYED,
+                reason::DEPLOYING,
+                "the provider took the deployment away at once; it is asked for again",
+            ));
+            d.working(
+                reason::DEPLOYING,
+                "the provider took the deployment away at once",
+            );
+            // It stays what was asked for, so that the time of asking is kept.
+            d.status.deployment = known.clone();
+            wait(known.map(|known| known.since.0 + REDEPLOY))
+        }
+        DeploymentState::Removed => {
+            // Taken away by ourselves where it was suspended until now.
+            if !is_true(&w.status().conditions, kind::SUSPENDED) {
+                d.announcements.push(Announcement {
+                    warning: true,
+                    reason: reason::DRIFTED,
+                    action: "Deploy",
+                    note: "the deployment was taken away at the provider; deploying again".into(),
+                });
+            }
+            act(Step::Deploy {
+                environment,
+                service,
+            })
+        }
+        // Not what was applied last: `drift` sets that back as soon as a reading of it is to be believed.
+        _ if old_image && !ours => {
+            let message = "something else than what was applied is deployed; it is being looked at";
+            d.say(Statement::no(kind::SYNCED, reason::DRIFTED, message));
+            d.say(Statement::no(kind::DEPLOYED, reason::DRIFTED, message));
+            d.working(reason::DRIFTED, message);
+            let believable = applied_at.map(|at| at + w.limits.settle);
+            wait(believable.map(|at| at.max(w.now + SignedDuration::from_secs(1))))
+        }
+        _ if old_image && newest.state != DeploymentState::Starting => {
+            d.say(Statement::no(
+                kind::SYNCED,
+                reason::DRIFTED,
+                "the newest deployment runs an older image; deploying what is configured",
+            ));
+            act(Step::Deploy {
+                environment,
+                service,
+            })
+        }
+        DeploymentState::Running | DeploymentState::Sleeping => up(w, d, template),
+        DeploymentState::Failed => {
+            let message = "the deployment failed at the provider: see its logs there, and correct the image, the command or the variables";
+            d.say(Statement::no(
+                kind::DEPLOYED,
+                reason::DEPLOYMENT_FAILED,
+                message,
+            ));
+            d.stalled(reason::DEPLOYMENT_FAILED, message);
+            wait(None)
+        }
+        DeploymentState::Crashed => {
+            let message = "the agent's process ended: see its logs at the provider; it is started again as restartPolicy says, and a new spec is deployed at once";
+            d.say(Statement::no(kind::HEALTHY, reason::CRASHED, message));
+            d.stalled(reason::CRASHED, message);
+            wait(None)
+        }
+        DeploymentState::Starting | DeploymentState::Other(_) => {
+            d.say(Statement::no(
+                kind::DEPLOYED,
+                reason::DEPLOYING,
+                "the provider is starting the deployment",
+            ));
+            starting(w, d, template)
+        }
+    }
+}
+
+/// A deployment that does not stay is asked for again after so long at the earliest.
+const REDEPLOY: SignedDuration = SignedDuration::from_secs(30);
+
+/// The status word of a deployment in whose place another was asked for.
+pub(super) const SUPERSEDED: &str = "Superseded";
+
+pub(super) fn newest<'a>(home: &'a Home, service: &str) -> Option<&'a Deployment> {
+    home.deployments
+        .iter()
+        .filter(|seen| seen.service == service)
+        .max_by_key(|seen| seen.created)
+}
+
+pub(super) fn is_up(state: &DeploymentState) -> bool {
+    matches!(state, DeploymentState::Running | DeploymentState::Sleeping)
+}
+
+/// Takes a newly seen deployment, or the known one's new state, into the status.
+fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &Deployment) {
+    let same = known.as_ref().filter(|known| known.id == newest.id);
+    // One that was asked for counts from the asking, one that came by itself from now.
+    let asked = known.as_ref().filter(|known| known.status == SUPERSEDED);
+    let since = same.or(asked).map_or_else(
+        || {
+            let applied =
+                ledger::entry(&d.status, Slot::Configuration).map(|entry| entry.started_at.0);
+            MicroTime(ledger::micros(if known.is_none() {
+                applied.unwrap_or(w.now)
+            } else {
+                w.now
+            }))
+        },
+        |known| known.since.clone(),
+    );
+    let up = is_up(&newest.state);
+    d.status.deployment = Some(DeploymentStatus {
+        id: newest.id.clone(),
+        status: newest.state.word().to_owned(),
+        ready: same.is_some_and(|known| known.ready) && up,
+        since,
+    });
+    if up {
+        let now = MicroTime(ledger::micros(w.now));
+        d.status
+            .timings
+            .get_or_insert_default()
+            .deployed
+            .get_or_insert(now);
+    }
+}
+
+/// So soon after a configuration was applied nobody else has changed it.
+pub(super) const AT_ONCE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What has just been applied is what this reading's tag stands for.
+fn record_tag(d: &mut Draft, home: &Home) {
+    let applied = ledger::entry(&d.status, Slot::Configuration);
+    if applied.is_some_and(|entry| entry.state == SlotState::Exists && entry.id.is_none()) {
+        let tag = home.configuration_tag.clone();
+        ledger::exists(&mut d.status, Slot::Configuration, tag);
+    }
+}
+
+/// The deployment is up: is the agent?
+fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    d.say(Statement::yes(
+        kind::DEPLOYED,
+        reason::DEPLOYED,
+        "the deployment runs what the spec asks for",
+    ));
+    if d.status
+        .deployment
+        .as_ref()
+        .is_some_and(|known| known.ready)
+    {
+        d.say(Statement::yes(
+            kind::HEALTHY,
+            reason::READY,
+            "the agent has said that it is ready",
+        ));
+        return wait(None);
+    }
+    match (&w.agent, host(&d.status)) {
+        (_, None) => starting(w, d, template),
+        (None, Some(host)) => act(Step::AskAgent {
+            host,
+            path: template.health_path.clone(),
+        }),
+        (Some(Health::Ready { .. }), _) => {
+            if let Some(known) = &mut d.status.deployment {
+                known.ready = true;
+            }
+            let now = MicroTime(ledger::micros(w.now));
+            d.status
+                .timings
+                .get_or_insert_default()
+                .ready
+                .get_or_insert(now);
+            d.say(Statement::yes(
+                kind::HEALTHY,
+                reason::READY,
+                "the agent has said that it is ready",
+            ));
+            wait(None)
+        }
+        (Some(Health::NotReady { why } | Health::Silent { why }), _) => {
+            d.say(Statement::no(
+                kind::HEALTHY,
+                reason::WAITING_FOR_AGENT,
+                format!("the agent is not ready: {why}"),
+            ));
+            starting(w, d, template)
+        }
+    }
+}
+
+/// Waits for a deployment to come up, and says so when it takes too long.
+fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    let since = d
+        .status
+        .deployment
+        .as_ref()
+        .map_or(w.now, |known| known.since.0);
+    let next = retry::next_look(since, w.now);
+    if w.now.duration_since(since) >= template.startup_deadline {
+        let message = format!(
+            "not ready within startupDeadline ({} s): see the agent's logs at the provider and correct the image, the command or the variables; it is still asked now and then",
+            template.startup_deadline.as_secs()
+        );
+        d.say(Statement::no(
+            kind::READY,
+            reason::STARTUP_DEADLINE_EXCEEDED,
+            message.clone(),
+        ));
+        d.stalled(reason::STARTUP_DEADLINE_EXCEEDED, message);
+        return wait(Some(next));
+    }
+    d.working(
+        reason::WAITING_FOR_AGENT,
+        "waiting for the deployment and the agent in it",
+    );
+    quietly(w, d, since);
+    wait(Some(next.min(since + template.startup_deadline)))
+}
+
+/// Reads the project by itself, or waits until it is worth reading again.
+fn look(w: &World, d: &mut Draft, project: String, asked_at: Option<Timestamp>) -> Phase {
+    d.say(Statement::no(
+        kind::DEPLOYED,
+        reason::DEPLOYING,
+        "waiting for the provider to show the deployment",
+    ));
+    d.working(
+        reason::DEPLOYING,
+        "waiting for the provider to show the deployment",
+    );
+    if w.outside.looked.is_some() {
+        quietly(w, d, asked_at.unwrap_or(w.now));
+        return wait(Some(retry::next_look(asked_at.unwrap_or(w.now), w.now)));
+    }
+    act(Step::Look { project })
+}
+
+/// Every stage that a deployment goes through within its first minute is the same to people: it is on its way. Only
+/// what comes of it, or that it takes longer, is written (design 5: at most six writes from apply to Ready).
+fn quietly(w: &World, d: &mut Draft, since: Timestamp) {
+    const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+    let said = w.status();
+    let on_its_way = find(&said.conditions, kind::RECONCILING).is_some_and(|one| {
+        matches!(
+            one.reason.as_str(),
+            reason::DEPLOYING | reason::WAITING_FOR_AGENT
+        )
+    });
+    if on_its_way
+        && said.observed_generation == w.instance.metadata.generation
+        && w.now.duration_since(since) < MINUTE
+    {
+        d.status = said;
+        d.unchanged = true;
+    }
+}
+
+/// Nothing newer was seen, and nothing is expected.
+fn still(w: &World, d: &mut Draft) -> Phase {
+    d.say(Statement::no(
+        kind::SUSPENDED,
+        reason::RUNNING,
+        "operatingMode is Running",
+    ));
+    if w.home().seen().is_none() {
+        // At the start of the process there is no reading yet; what was true stays said.
+        d.unchanged = true;
+    } else {
+        d.say(Statement::yes(
+            kind::DEPLOYED,
+            reason::DEPLOYED,
+            "the deployment runs what the spec asks for",
+        ));
+        d.say(Statement::yes(
+            kind::HEALTHY,
+            reason::READY,
+            "the agent has said that it is ready",
+        ));
+    }
+    wait(None)
+}
+
+/// A change was applied and no deployment has come of it yet.
+fn not_begun(
+    w: &World,
+    d: &mut Draft,
+    project: String,
+    environment: String,
+    service: String,
+    asked_at: Option<Timestamp>,
+) -> Phase {
+    let asked = asked_at.unwrap_or(w.now);
+    d.say(Statement::no(
+        kind::DEPLOYED,
+        reason::DEPLOYING,
+        "waiting for the provider to begin the deployment",
+    ));
+    d.working(
+        reason::DEPLOYING,
+        "waiting for the provider to begin the deployment",
+    );
+    if w.now >= w.limits.landed_by(asked) && w.outside.looked.is_some() {
+        // Applied, and silently no deployment: ask for one.
+        return act(Step::Deploy {
+            environment,
+            service,
+        });
+    }
+    if w.outside.looked.is_some() {
+        quietly(w, d, asked);
+        return wait(Some(
+            retry::next_look(asked, w.now).min(w.limits.landed_by(asked).max(w.now)),
+        ));
+    }
+    act(Step::Look { project })
+}
+
+/// Ends what costs money, keeps what holds data.
+fn suspend(w: &World, d: &mut Draft, newest: Option<&Deployment>, project: String) -> Phase {
+    let running = newest.filter(|newest| newest.state != DeploymentState::Removed);
+    if let Some(newest) = newest {
+        d.status.deployment = Some(DeploymentStatus {
+            id: newest.id.clone(),
+            status: newest.state.word().to_owned(),
+            ready: false,
+            since: d.status.deployment.as_ref().map_or_else(
+                || MicroTime(ledger::micros(w.now)),
+                |known| known.since.clone(),
+            ),
+        });
+    }
+    match running {
+        None => {
+            d.say(Statement::yes(
+                kind::SUSPENDED,
+                reason::SUSPENDED,
+                "nothing runs; project, volume and address are kept",
+            ));
+            wait(None)
+        }
+        Some(newest) => {
+            d.say(Statement::no(
+                kind::SUSPENDED,
+                reason::PENDING,
+                "ending the deployment",
+            ));
+            d.working(reason::SUSPENDED, "ending the deployment");
+            match &w.outside.looked {
+                None => act(Step::Look { project }),
+                // Asked for in this pass, and not shown yet.
+                Some(_) if w.stopped => wait(Some(w.now + SignedDuration::from_secs(1))),
+                Some(_) => act(Step::Stop {
+                    deployment: newest.id.clone(),
+                }),
+            }
+        }
+    }
+}
+
+/// The agent's host name.
+fn host(status: &AgentInstanceStatus) -> Option<String> {
+    status
+        .url
+        .as_deref()?
+        .strip_prefix("https://")
+        .map(str::to_owned)
+}
