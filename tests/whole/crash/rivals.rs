@@ -44,7 +44,7 @@ async fn rivals(world: &World) -> Result<()> {
     come_up(&tenant, "calm").await?;
     all_up(&tenant, "calm").await?;
     all_go(&tenant, "calm").await?;
-    once_each(world, &tenant, AGENTS)?;
+    once_each(world, &tenant, AGENTS, 0)?;
 
     // The leader falls asleep in the middle of its work; the other one ends it.
     let sleeper = match leader(world).await?.as_str() {
@@ -71,14 +71,20 @@ async fn rivals(world: &World) -> Result<()> {
     eventually("the one that slept has ended", DEADLINE, ended).await?;
     all_go(&tenant, "asleep").await?;
     let late = tenant.exchanges(awake)?;
-    let creations = late
+    // What had passed the check of the lease and not reached the socket goes out on waking: no provider fences it. It is
+    // one request of an agent at most, its answer is recorded nowhere, and what it made was found and taken back above.
+    let woken: Vec<_> = late
         .iter()
-        .filter(|exchange| CREATES.iter().any(|(name, _)| exchange.operation == *name));
+        .filter(|exchange| CREATES.iter().any(|(name, _)| exchange.operation == *name))
+        .collect();
     ensure!(
-        creations.count() == 0,
-        "one that slept made something: {late:#?}"
+        woken.len() < AGENTS
+            && woken
+                .iter()
+                .all(|exchange| exchange.operation == "projectCreate"),
+        "one that slept went on with its work: {woken:#?}"
     );
-    once_each(world, &tenant, 2 * AGENTS)?;
+    once_each(world, &tenant, 2 * AGENTS, woken.len())?;
     rival.stop().await?;
     Ok(())
 }
@@ -92,15 +98,20 @@ async fn leader(world: &World) -> Result<String> {
 
 /// Creations and deletions: neither more nor fewer than there are agents, whoever made them. One that was on its way
 /// when its sender fell asleep was answered to nobody, and is looked up.
-fn once_each(world: &World, tenant: &Tenant<'_>, agents: usize) -> Result<()> {
+fn once_each(world: &World, tenant: &Tenant<'_>, agents: usize, woken: usize) -> Result<()> {
     let exchanges = tenant.exchanges(world::Mark::default())?;
     for (operation, _) in CREATES.iter().filter(|(_, kind)| *kind != "volume") {
+        let surplus = if *operation == "projectCreate" {
+            woken
+        } else {
+            0
+        };
         let made = exchanges
             .iter()
             .filter(|exchange| exchange.operation == *operation && landed(exchange))
             .count();
         ensure!(
-            made == agents,
+            made == agents + surplus,
             "{operation} was done {made} times for {agents} agents; journal: {}",
             world.journal().path().display()
         );
