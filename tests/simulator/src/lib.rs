@@ -20,6 +20,8 @@ mod provider;
 mod proxy;
 mod railway;
 mod registry;
+#[allow(dead_code, reason = "the REST providers come in the next commits")]
+mod rest;
 pub mod settings;
 
 use std::io;
