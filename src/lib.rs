@@ -9,6 +9,7 @@ pub mod model;
 pub mod process;
 pub mod railway;
 pub mod registry;
+pub mod tools;
 
 #[cfg(test)]
 mod rooms;

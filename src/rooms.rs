@@ -12,11 +12,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("railway", &["model"]),
     ("registry", &["model"]),
     ("agent", &["model"]),
+    ("tools", &["model"]),
     ("cluster", &["api", "model"]),
     (
         "controllers",
         &[
-            "api", "model", "engine", "railway", "registry", "agent", "cluster",
+            "api", "model", "engine", "railway", "registry", "agent", "tools", "cluster",
         ],
     ),
     (

@@ -1,6 +1,6 @@
 //! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
 
-use super::text::{DataKey, NamespaceName, ObjectName, Span, WorkspaceId};
+use super::text::{DataKey, DomainName, NamespaceName, ObjectName, OutsideId, Span, WorkspaceId};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -29,14 +29,138 @@ use serde_json::json;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.railway)").message("spec.railway is required: it says which Railway workspace this account is and where its token is kept"))]
+#[x_kube(
+    validation = Rule::new("[has(self.railway), has(self.openrouter), has(self.exa), has(self.agentmail), has(self.telnyx), has(self.bankr)].filter(p, p).size() == 1").message("spec must have exactly one of railway, openrouter, exa, agentmail, telnyx and bankr: an account is one account at one provider; make a ProviderAccount for each"),
+    validation = Rule::new("has(self.railway) == has(oldSelf.railway) && has(self.openrouter) == has(oldSelf.openrouter) && has(self.exa) == has(oldSelf.exa) && has(self.agentmail) == has(oldSelf.agentmail) && has(self.telnyx) == has(oldSelf.telnyx) && has(self.bankr) == has(oldSelf.bankr)").message("the provider of an account is immutable: what it pays for lives there; make another ProviderAccount")
+)]
 pub struct ProviderAccountSpec {
     /// Namespaces whose instances may use this account. Left out, no namespace may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<AllowedNamespaces>,
-    /// A Railway workspace. Required, as Railway is the one provider so far.
+    /// A Railway workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub railway: Option<RailwayAccount>,
+    /// An OpenRouter organisation: each agent gets a key of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openrouter: Option<OpenrouterAccount>,
+    /// An Exa team: each agent gets a key of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exa: Option<ExaAccount>,
+    /// An AgentMail organisation: each agent gets an inbox of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agentmail: Option<AgentmailAccount>,
+    /// A Telnyx account: each agent gets a phone number of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telnyx: Option<TelnyxAccount>,
+    /// A Bankr partner organisation: each agent gets a wallet of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bankr: Option<BankrAccount>,
+    /// What happens to resources that bear our full marker and stand in no ledger.
+    #[serde(default)]
+    pub sweep: Sweep,
+}
+
+/// An OpenRouter organisation.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenrouterAccount {
+    /// Where the management key is kept: a key of a Secret in the operator's own namespace.
+    pub credential_secret_ref: KeyRef,
+    /// The OpenRouter workspace in which keys are made. Left out, the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("openrouter.workspaceId is immutable: the keys of this account live there; make another ProviderAccount"))]
+    pub workspace_id: Option<OutsideId>,
+}
+
+/// An Exa team.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExaAccount {
+    /// Where the service key is kept: a key of a Secret in the operator's own namespace.
+    pub credential_secret_ref: KeyRef,
+}
+
+/// An AgentMail organisation.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentmailAccount {
+    /// Where the organisation's key is kept: a key of a Secret in the operator's own namespace.
+    pub credential_secret_ref: KeyRef,
+    /// The pod in which inboxes are made. Left out, the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("agentmail.podId is immutable: the inboxes of this account live there; make another ProviderAccount"))]
+    pub pod_id: Option<OutsideId>,
+    /// The domain of the addresses, verified at AgentMail. Left out, agentmail.to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainName>,
+}
+
+/// A Telnyx account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TelnyxAccount {
+    /// Where the API key is kept: a key of a Secret in the operator's own namespace.
+    pub credential_secret_ref: KeyRef,
+    /// A messaging profile that all numbers share. Left out, each agent gets one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messaging_profile_id: Option<OutsideId>,
+    /// Most that one number may cost a month. A dearer one is never ordered.
+    #[serde(rename = "maxMonthlyCostUSD")]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub max_monthly_cost_usd: f64,
+}
+
+/// A Bankr partner organisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BankrAccount {
+    /// Where the partner key is kept: a key of a Secret in the operator's own namespace.
+    pub credential_secret_ref: KeyRef,
+}
+
+/// What happens to resources that bear our full marker and stand in no ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sweep {
+    /// Report: they are counted and shown. Delete: they are taken back as well.
+    #[serde(default)]
+    pub mode: SweepMode,
+    /// How long one must have been seen before it is taken back.
+    #[serde(default = "Sweep::grace_period")]
+    pub grace_period: Span,
+    /// Most that are taken back in an hour.
+    #[serde(default = "Sweep::max_deletions_per_hour")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub max_deletions_per_hour: i32,
+}
+
+impl Sweep {
+    fn grace_period() -> Span {
+        Span::from("1h")
+    }
+    fn max_deletions_per_hour() -> i32 {
+        10
+    }
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Sweep {
+            mode: SweepMode::default(),
+            grace_period: Sweep::grace_period(),
+            max_deletions_per_hour: Sweep::max_deletions_per_hour(),
+        }
+    }
+}
+
+/// What a sweep does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SweepMode {
+    /// It tells.
+    #[default]
+    Report,
+    /// It takes back.
+    Delete,
 }
 
 /// Which namespaces may use an account: those named and those whose labels match.

@@ -17,6 +17,8 @@ pub mod kind {
     pub const RECONCILING: &str = "Reconciling";
     /// Work cannot go on until a person changes something (kstatus).
     pub const STALLED: &str = "Stalled";
+    /// The agent has its tools.
+    pub const TOOLS_READY: &str = "ToolsReady";
     /// The instance's project, service, volume and domain exist.
     pub const PROJECT_READY: &str = "ProjectReady";
     /// The wanted configuration is deployed.
@@ -91,6 +93,12 @@ pub mod reason {
     pub const DRIFTED: &str = "Drifted";
     /// The project was deleted at the provider behind our back.
     pub const DELETED_EXTERNALLY: &str = "DeletedExternally";
+    /// A tool's credential was lost with its Secret, and cannot be had again.
+    pub const SECRET_LOST: &str = "SecretLost";
+    /// A tool is asked for that cannot be had so.
+    pub const NOT_ALLOWED: &str = "NotAllowed";
+    /// The agent has none, and wants none.
+    pub const NONE: &str = "None";
     /// Being taken back.
     pub const DELETING: &str = "Deleting";
     /// Deletion waits for `deletionProtection` to be taken off.

@@ -1,8 +1,8 @@
 //! AgentInstance: one agent, its project and everything in it.
 
 use super::ledger::LedgerEntry;
-use super::template::{EnvVar, NameRef, ResolvedImage};
-use super::text::Span;
+use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
+use super::text::{OutsideId, Span, ToolName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -68,6 +68,67 @@ pub struct AgentInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnExternalDeletion")]
     pub on_external_deletion: Option<OnExternalDeletion>,
+    /// Tools of the template with `when: OnDemand` that this instance wants now. One that is no longer named is taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "set"))]
+    pub requested_tools: Vec<ToolName>,
+    /// Limits of this instance's tools, in place of the template's and up to its `maxLimitUSD`. Changed in place, without a deployment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tool_limits: Vec<ToolLimit>,
+    /// Something that runs already and is to be this instance's, instead of being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("adopt is immutable: what was taken over is in status.external; make another AgentInstance for something else"))]
+    pub adopt: Option<Adopt>,
+}
+
+/// A limit of one tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolLimit {
+    /// The tool's name in the template.
+    pub name: ToolName,
+    /// What its key may spend.
+    #[serde(rename = "limitUSD")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub limit_usd: f64,
+}
+
+/// What is taken over: a running project, and existing resources of tools.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adopt {
+    /// The Railway project.
+    pub project_id: OutsideId,
+    /// The service in it that is the agent.
+    pub service_id: OutsideId,
+    /// The environment in which it runs.
+    pub environment_id: OutsideId,
+    /// Dedicated: the project is this agent's alone and goes with it. Shared: others live in it, and it is never deleted.
+    pub ownership: Ownership,
+    /// Resources of tools that the agent has already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tools: Vec<AdoptTool>,
+}
+
+/// An existing resource of a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptTool {
+    /// The tool's name in the template.
+    pub name: ToolName,
+    /// The provider's id: a key's hash, an inbox's address, a phone number with its plus sign, a wallet's id.
+    pub id: OutsideId,
+}
+
+/// Whose an adopted project is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Ownership {
+    /// The agent's alone.
+    Dedicated,
+    /// Others live in it.
+    Shared,
 }
 
 /// Whether the agent runs.
@@ -140,13 +201,62 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["slot"]))]
     pub external: Vec<LedgerEntry>,
+    /// The agent's tools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tools: Vec<ToolStatus>,
     /// When the instance reached what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
-    /// Ready, Synced, Reconciling, Stalled, ProjectReady, Deployed, Healthy, TemplateSynced, Suspended.
+    /// Ready, Synced, Reconciling, Stalled, ToolsReady, ProjectReady, Deployed, Healthy, TemplateSynced, Suspended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
+}
+
+/// What is known of one tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolStatus {
+    /// Its name in the template.
+    #[schemars(length(max = 20))]
+    pub name: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: ToolKind,
+    /// Whether the agent has it.
+    pub ready: bool,
+    /// Why, in one stable word.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+    /// Why not, and what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// Where it is reached: an address, a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 320))]
+    pub address: Option<String>,
+    /// The Secret that holds its credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<NameRef>,
+    /// What has been spent, where the provider tells it; brought up to date every few minutes at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ToolUsage>,
+}
+
+/// What a tool has spent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolUsage {
+    /// Spent so far.
+    #[serde(rename = "spentUSD")]
+    pub spent_usd: f64,
+    /// The limit, as the provider has it.
+    #[serde(default, rename = "limitUSD", skip_serializing_if = "Option::is_none")]
+    pub limit_usd: Option<f64>,
+    /// When it was read.
+    pub as_of: MicroTime,
 }
 
 /// A deployment.

@@ -1,17 +1,21 @@
 //! The ledger: for each outside resource of an instance what we intend, what we know, and what must be taken back
 //! (design 3.2). It stands in `.status.external` and is all that a teardown needs.
 
+use arrayvec::ArrayString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// One outside resource that an instance needs. The table in `model::slot` says everything else about it.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
+///
+/// Written as people meet it: `project`, `tool/llm`, `tool/inbox/key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Slot {
+    /// A resource of one of the agent's tools.
+    Tool(ToolSlot),
     /// The project that holds everything else of the instance.
     Project,
     /// The environment that comes with the project.
@@ -26,23 +30,123 @@ pub enum Slot {
     Configuration,
 }
 
+/// Most characters of a tool's name.
+pub const TOOL_NAME_LIMIT: usize = 20;
+
+/// One resource of a tool. Which provider it is at stands in the ledger beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToolSlot {
+    /// The tool's name in the template.
+    pub tool: ArrayString<TOOL_NAME_LIMIT>,
+    /// Which of its resources.
+    pub part: Part,
+}
+
+/// The resources that a tool can consist of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The thing itself: a key, an inbox, a number, a wallet.
+    Main,
+    /// A credential that opens the thing and nothing else.
+    Key,
+    /// What the thing is set up with.
+    Profile,
+}
+
+const FIXED: [(Slot, &str); 6] = [
+    (Slot::Project, "project"),
+    (Slot::Environment, "environment"),
+    (Slot::Service, "service"),
+    (Slot::Volume, "volume"),
+    (Slot::Domain, "domain"),
+    (Slot::Configuration, "configuration"),
+];
+
 impl Slot {
-    /// The name that people meet: in the ledger, in conditions, in the abandon annotation.
-    pub fn name(self) -> &'static str {
+    /// The slot of a tool's part. `None` where the name is longer than a tool's may be.
+    pub fn tool(tool: &str, part: Part) -> Option<Slot> {
+        let tool = ArrayString::from(tool).ok()?;
+        Some(Slot::Tool(ToolSlot { tool, part }))
+    }
+
+    /// The tool's resource that it is, if it is one.
+    pub fn as_tool(&self) -> Option<&ToolSlot> {
         match self {
-            Slot::Project => "project",
-            Slot::Environment => "environment",
-            Slot::Service => "service",
-            Slot::Volume => "volume",
-            Slot::Domain => "domain",
-            Slot::Configuration => "configuration",
+            Slot::Tool(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// The slot that people call so.
+    pub fn named(name: &str) -> Option<Slot> {
+        let Some(rest) = name.strip_prefix("tool/") else {
+            return FIXED
+                .iter()
+                .find(|(_, known)| *known == name)
+                .map(|(slot, _)| *slot);
+        };
+        let (tool, part) = match rest.split_once('/') {
+            None => (rest, Part::Main),
+            Some((tool, "key")) => (tool, Part::Key),
+            Some((tool, "profile")) => (tool, Part::Profile),
+            Some(_) => return None,
+        };
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if tool.is_empty() || !tool.chars().all(legal) {
+            return None;
+        }
+        Slot::tool(tool, part)
+    }
+}
+
+/// The name that people meet: in the ledger, in conditions, in the abandon annotation.
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Slot::Tool(slot) => {
+                write!(f, "tool/{}", slot.tool)?;
+                match slot.part {
+                    Part::Main => Ok(()),
+                    Part::Key => f.write_str("/key"),
+                    Part::Profile => f.write_str("/profile"),
+                }
+            }
+            fixed => f.write_str(
+                FIXED
+                    .iter()
+                    .find(|(slot, _)| slot == fixed)
+                    .map_or("", |(_, name)| name),
+            ),
         }
     }
 }
 
-impl fmt::Display for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+impl TryFrom<String> for Slot {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Slot, String> {
+        Slot::named(&name).ok_or_else(|| format!("there is no slot {name}"))
+    }
+}
+
+impl From<Slot> for String {
+    fn from(slot: Slot) -> String {
+        slot.to_string()
+    }
+}
+
+impl JsonSchema for Slot {
+    fn schema_name() -> Cow<'static, str> {
+        "Slot".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "maxLength": 40,
+            "pattern": "^(project|environment|service|volume|domain|configuration|tool/[a-z0-9-]{1,20}(/key|/profile)?)$",
+        })
     }
 }
 
@@ -68,7 +172,8 @@ pub struct LedgerEntry {
     /// Who provides it.
     #[schemars(length(max = 63))]
     pub provider: String,
-    /// The ProviderAccount that pays for it.
+    /// The ProviderAccount that pays for it; empty for what is made here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub account: String,
     /// How far it is.
@@ -81,6 +186,10 @@ pub struct LedgerEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub id: Option<String>,
+    /// What it was last set to, of that which can be changed in place, such as `limitUSD=20`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub settings: String,
     /// Number of the attempt that the state speaks of.
     #[schemars(range(min = 0))]
     pub attempt: i32,

@@ -16,7 +16,7 @@ mod schema_tests;
 
 pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
 pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
-pub use ledger::{LedgerEntry, Slot, SlotState};
+pub use ledger::{LedgerEntry, Part, Slot, SlotState, ToolSlot};
 pub use template::{AgentTemplate, AgentTemplateSpec, AgentTemplateStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -2,7 +2,8 @@
 
 use super::account::KeyRef;
 use super::text::{
-    Amount, HttpPath, ImageReference, MountPath, ObjectName, Region, Span, VariableName,
+    Amount, AreaCode, CountryCode, HttpPath, ImageReference, MountPath, ObjectName, Region, Span,
+    ToolName, VariableName,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -41,9 +42,151 @@ pub struct AgentTemplateSpec {
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
     pub env: Vec<EnvVar>,
+    /// What the agent is given at other providers: each instance gets its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(
+        validation = Rule::new("self.all(t, self.filter(u, u.type == t.type).size() == 1)").message("tools must have at most one of each type: their values reach the agent under one name each; take the second one away"),
+        validation = Rule::new("self.all(t, oldSelf.all(o, o.name != t.name || o.type == t.type))").message("tools[].type is immutable: what instances were given under that name is of the old type; give the new tool another name"),
+        validation = Rule::new("self.all(t, oldSelf.all(o, o.name != t.name || (has(o.accountRef) == has(t.accountRef) && (!has(o.accountRef) || o.accountRef.name == t.accountRef.name))))").message("tools[].accountRef is immutable: what instances were given lives in that account; give the new tool another name")
+    )]
+    pub tools: Vec<ToolSpec>,
     /// How a change reaches the instances.
     #[serde(default)]
     pub rollout: Rollout,
+}
+
+/// Something that each agent gets at another provider.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(self.type == 'wallet') != has(self.accountRef)").message("tools[].accountRef is required: it names the ProviderAccount that pays; only type wallet, which is made here, has none"),
+    validation = Rule::new("self.type == 'openrouter' || (!has(self.limitUSD) && !has(self.maxLimitUSD))").message("tools[].limitUSD and maxLimitUSD are for type openrouter; take them away, or use budgetUSD with type exa and maxMonthlyCostUSD with type telnyx"),
+    validation = Rule::new("self.type != 'openrouter' || has(self.limitUSD)").message("tools[].limitUSD is required with type openrouter: a key without a limit can spend everything"),
+    validation = Rule::new("!has(self.limitUSD) || !has(self.maxLimitUSD) || self.limitUSD <= self.maxLimitUSD").message("tools[].limitUSD must not be above maxLimitUSD; raise maxLimitUSD or lower limitUSD"),
+    validation = Rule::new("self.type == 'exa' || (!has(self.rateLimit) && !has(self.budgetUSD))").message("tools[].rateLimit and budgetUSD are for type exa; take them away"),
+    validation = Rule::new("self.type == 'agentmail' || (!has(self.username) && !has(self.inboxKey))").message("tools[].username and inboxKey are for type agentmail; take them away"),
+    validation = Rule::new("self.type == 'telnyx' || (!has(self.countryCode) && !has(self.areaCode) && !has(self.maxMonthlyCostUSD))").message("tools[].countryCode, areaCode and maxMonthlyCostUSD are for type telnyx; take them away"),
+    validation = Rule::new("self.type in ['wallet', 'bankr'] || !has(self.reclaimPolicy)").message("tools[].reclaimPolicy is for types wallet and bankr; take it away")
+)]
+pub struct ToolSpec {
+    /// Its name: in `status.tools`, in `requestedTools`, and as `tool/<name>` in the ledger.
+    pub name: ToolName,
+    /// What it is: openrouter (an LLM key), exa (a search key), agentmail (an inbox), telnyx (a phone number), wallet (a key pair made
+    /// here), bankr (a wallet at Bankr).
+    #[serde(rename = "type")]
+    pub kind: ToolKind,
+    /// The ProviderAccount that pays for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_ref: Option<NameRef>,
+    /// Whether an agent is of no use without it: then nothing is deployed before it is there.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// Create: with the instance. OnDemand: while the instance names it in `requestedTools`.
+    #[serde(default)]
+    pub when: ToolTime,
+    /// openrouter: what the agent's key may spend. An instance may set another limit, up to `maxLimitUSD`.
+    #[serde(default, rename = "limitUSD", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub limit_usd: Option<f64>,
+    /// openrouter: most that an instance may set. Left out, `limitUSD`.
+    #[serde(
+        default,
+        rename = "maxLimitUSD",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_limit_usd: Option<f64>,
+    /// exa: requests that the agent's key may make, in the provider's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub rate_limit: Option<i32>,
+    /// exa: what the agent's key may spend.
+    #[serde(default, rename = "budgetUSD", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub budget_usd: Option<f64>,
+    /// agentmail: beginning of the address; the instance's name follows. Left out, the provider chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<ToolName>,
+    /// agentmail: whether the agent gets a key that opens its inbox and nothing else. Left out, it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox_key: Option<bool>,
+    /// telnyx: country of the number. Left out, US.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country_code: Option<CountryCode>,
+    /// telnyx: area code of the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area_code: Option<AreaCode>,
+    /// telnyx: most that the number may cost a month. The account's own limit holds as well.
+    #[serde(
+        default,
+        rename = "maxMonthlyCostUSD",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub max_monthly_cost_usd: Option<f64>,
+    /// wallet, bankr: what becomes of it when the instance goes. Retain: nothing that may hold money is destroyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ReclaimPolicy")]
+    pub reclaim_policy: Option<ReclaimPolicy>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a tool is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolKind {
+    /// An LLM key at OpenRouter.
+    Openrouter,
+    /// A search key at Exa.
+    Exa,
+    /// An inbox at AgentMail.
+    Agentmail,
+    /// A phone number at Telnyx.
+    Telnyx,
+    /// A key pair for EVM chains, made here.
+    Wallet,
+    /// A wallet at Bankr.
+    Bankr,
+}
+
+impl ToolKind {
+    /// The provider's name in the ledger.
+    pub fn provider(self) -> &'static str {
+        match self {
+            ToolKind::Openrouter => "openrouter",
+            ToolKind::Exa => "exa",
+            ToolKind::Agentmail => "agentmail",
+            ToolKind::Telnyx => "telnyx",
+            ToolKind::Wallet => "wallet",
+            ToolKind::Bankr => "bankr",
+        }
+    }
+}
+
+/// When a tool is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ToolTime {
+    /// With the instance.
+    #[default]
+    Create,
+    /// While the instance names it in `requestedTools`.
+    OnDemand,
+}
+
+/// What becomes of something that may hold money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReclaimPolicy {
+    /// It stays: suspended where the provider can, its keys revoked.
+    #[default]
+    Retain,
+    /// It goes.
+    Delete,
 }
 
 /// How the agent runs.

@@ -117,6 +117,37 @@ text!(
     "must be the workspace's id (letters, digits and '-') as its settings page at Railway shows it, not its name or address"
 );
 
+text!(
+    /// The name of a tool.
+    ToolName, max 20,
+    r"self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "must be a short name: at most 20 lower-case letters, digits and '-', beginning with a letter, such as llm or inbox"
+);
+text!(
+    /// A country.
+    CountryCode, max 2,
+    r"self.matches('^[A-Z][A-Z]$')",
+    "must be a country's two capital letters, such as US"
+);
+text!(
+    /// A domain name.
+    DomainName, max 253,
+    r"self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])+[a-z]+$')",
+    "must be a domain name such as mail.example.com, in lower case and without a scheme"
+);
+text!(
+    /// An area code.
+    AreaCode, max 8,
+    r"self.matches('^[0-9]+$')",
+    "must be an area code: digits alone, such as 415, without the country's code"
+);
+text!(
+    /// An id that a provider gave.
+    OutsideId, max 256,
+    r"self.matches('^[A-Za-z0-9@+._~:-]+$')",
+    "must be the id as the provider shows it: letters, digits and @ + . _ ~ : - without spaces or slashes"
+);
+
 impl Span {
     /// As a duration.
     pub fn duration(&self) -> Option<Duration> {

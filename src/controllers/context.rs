@@ -52,7 +52,7 @@ pub trait Gauge: Send + Sync {
     /// An account stands so: whether it is healthy, requests left.
     fn account(&self, name: &str, healthy: bool, left: u64);
     /// So many ledger entries of a slot are in a state.
-    fn slots(&self, slot: &'static str, state: &'static str, count: usize);
+    fn slots(&self, slot: &str, state: &'static str, count: usize);
     /// An account is gone.
     fn forget(&self, account: &str);
 }

@@ -222,7 +222,7 @@ impl Workshop<'_> {
                     Slot::Service => railway.delete_service(id).await?,
                     Slot::Volume => railway.delete_volume(id).await?,
                     Slot::Domain => railway.delete_domain(id).await?,
-                    Slot::Environment | Slot::Configuration => {}
+                    Slot::Environment | Slot::Configuration | Slot::Tool(_) => {}
                 }
                 Ok(Outcome::Done)
             }

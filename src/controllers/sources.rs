@@ -70,9 +70,9 @@ fn count(ctx: &Context) {
                 .filter_map(|one| one.status.as_ref())
                 .flat_map(|status| &status.external);
             let count = entries
-                .filter(|entry| entry.slot == row.slot && entry.state == state)
+                .filter(|entry| row.is_of(entry) && entry.state == state)
                 .count();
-            ctx.gauge.slots(row.slot.name(), word, count);
+            ctx.gauge.slots(&row.word(), word, count);
         }
     }
 }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 pub fn begin(
     status: &mut AgentInstanceStatus,
     slot: Slot,
+    provider: &str,
     account: &str,
     key: String,
     now: Timestamp,
@@ -24,11 +25,12 @@ pub fn begin(
         status,
         LedgerEntry {
             slot,
-            provider: slot.row().provider.to_owned(),
+            provider: provider.to_owned(),
             account: account.to_owned(),
             state: SlotState::Creating,
             key,
             id: None,
+            settings: String::new(),
             attempt,
             started_at: MicroTime(micros(now)),
         },
@@ -74,7 +76,7 @@ pub fn entry_mut(status: &mut AgentInstanceStatus, slot: Slot) -> Option<&mut Le
 pub fn put(status: &mut AgentInstanceStatus, entry: LedgerEntry) {
     status.external.retain(|old| old.slot != entry.slot);
     status.external.push(entry);
-    status.external.sort_by_key(|entry| entry.slot.row().rank);
+    status.external.sort_by_key(|entry| entry.row().rank);
 }
 
 /// Kubernetes keeps these times in microseconds; ours must compare equal after the round trip.

@@ -12,6 +12,7 @@ use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::OnExternalDeletion;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
+use crate::model::slot::RAILWAY;
 use crate::model::{Home, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -58,6 +59,7 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
     ledger::begin(
         &mut d.status,
         Slot::Project,
+        RAILWAY,
         &account,
         w.marker(Slot::Project).outside_name(),
         w.now,
@@ -254,6 +256,7 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
             ledger::begin(
                 &mut d.status,
                 slot,
+                RAILWAY,
                 &account,
                 w.marker(slot).outside_name(),
                 w.now,
@@ -504,6 +507,7 @@ fn begin_again(w: &World, d: &mut Draft, slot: Slot) {
     ledger::begin(
         &mut d.status,
         slot,
+        RAILWAY,
         &account,
         w.marker(slot).outside_name(),
         w.now,
@@ -552,7 +556,7 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
         d.stalled(reason::DELETED_EXTERNALLY, message);
         return wait(None);
     }
-    let names: Vec<&str> = missing.iter().map(|slot| slot.name()).collect();
+    let names: Vec<String> = missing.iter().map(Slot::to_string).collect();
     d.announcements.push(Announcement {
         warning: true,
         reason: reason::DRIFTED,

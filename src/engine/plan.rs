@@ -15,6 +15,7 @@ use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::text::Span;
 use crate::api::{AgentInstanceStatus, FINALIZER, Slot, SlotState};
+use crate::model::slot::RAILWAY;
 use crate::model::{Announcement, Sight};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -418,7 +419,14 @@ pub(super) fn intend_configuration(w: &World, d: &mut Draft, template: &Template
 fn begin_configuration(w: &World, d: &mut Draft, composed: &Composed) {
     let account = w.instance.spec.account_ref.name.0.clone();
     let key = composed.key.clone();
-    ledger::begin(&mut d.status, Slot::Configuration, &account, key, w.now);
+    ledger::begin(
+        &mut d.status,
+        Slot::Configuration,
+        RAILWAY,
+        &account,
+        key,
+        w.now,
+    );
     d.untried.insert(Slot::Configuration);
 }
 

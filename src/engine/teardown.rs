@@ -35,8 +35,9 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         .iter()
         .rev()
         .filter(|row| row.undo == Undo::Delete)
-        .filter_map(|row| ledger::entry(&d.status, row.slot).cloned())
+        .flat_map(|row| d.status.external.iter().filter(|entry| row.is_of(entry)))
         .filter(|entry| entry.state != SlotState::Planned || entry.attempt > 1)
+        .cloned()
         .collect();
     if w.instance.spec.deletion_policy == DeletionPolicy::Retain {
         if !left.is_empty() {
@@ -56,7 +57,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         .unwrap_or_default();
     let (abandoned, rest): (Vec<_>, Vec<_>) = left
         .into_iter()
-        .partition(|entry| entry.slot.name() == given_up);
+        .partition(|entry| entry.slot.to_string() == given_up);
     if !abandoned.is_empty() {
         d.announcements.push(left_behind(
             reason::ABANDONED,

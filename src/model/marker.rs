@@ -5,6 +5,10 @@
 //! that is incomplete or of another installation is nobody's business of ours.
 
 use super::slot::Slot;
+use super::values::Seal;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -41,20 +45,77 @@ pub const NAME_LIMIT: usize = 32;
 impl Marker {
     /// The outside name: `ym-`, then 26 characters of a hash, lower case letters and digits only.
     pub fn outside_name(&self) -> String {
-        const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let mut hash = Sha256::new();
-        for part in [self.installation.0.as_str(), &self.uid, self.slot.name()] {
+        for part in [
+            self.installation.0.as_str(),
+            &self.uid,
+            &self.slot.to_string(),
+        ] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }
-        let digest = hash.finalize();
-        let text: String = digest
-            .iter()
-            .take(26)
-            .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
-            .collect();
-        format!("ym-{text}")
+        format!("ym-{}", letters(&hash.finalize(), 26))
     }
+
+    /// The name of a tool's resource, which is all that most providers have room for: `ym-`, the installation, and 16
+    /// characters of which the last five are a keyed hash of the others. So the name itself proves whose it is, as the
+    /// full marker does elsewhere: an edited one, or one that was made up, does not pass [`is_tool_name`].
+    ///
+    /// `born` is when the slot's first attempt began. It makes the name of what is made again under an old slot a new
+    /// one: some providers remember the names of what was deleted (`facts/tool-providers.md` 2).
+    pub fn tool_name(&self, seal: &Seal, born: Timestamp) -> String {
+        let mut hash = Sha256::new();
+        for part in [
+            self.uid.as_str(),
+            &self.slot.to_string(),
+            &born.as_microsecond().to_string(),
+        ] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let open = format!(
+            "{}{}",
+            stem(&self.installation),
+            letters(&hash.finalize(), 11)
+        );
+        let proof = proof(seal, &open);
+        format!("{open}{proof}")
+    }
+}
+
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+fn letters(bytes: &[u8], count: usize) -> String {
+    bytes
+        .iter()
+        .take(count)
+        .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+        .collect()
+}
+
+fn stem(installation: &InstallationId) -> String {
+    format!("ym-{installation}-")
+}
+
+fn proof(seal: &Seal, open: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(seal.0.expose_secret().as_bytes()) else {
+        // A key of any length is one.
+        return String::new();
+    };
+    mac.update(open.as_bytes());
+    letters(&mac.finalize().into_bytes(), 5)
+}
+
+/// Whether a name is one that this installation gave to a tool's resource, whole and unedited.
+pub fn is_tool_name(seal: &Seal, installation: &InstallationId, name: &str) -> bool {
+    let Some(own) = name.strip_prefix(&stem(installation)) else {
+        return false;
+    };
+    if own.len() != 16 || !own.bytes().all(|byte| ALPHABET.contains(&byte)) {
+        return false;
+    }
+    let (open, given) = name.split_at(name.len() - 5);
+    proof(seal, open) == given
 }
 
 /// The text for a description field. `parse` is its inverse.
@@ -122,6 +183,43 @@ mod tests {
             String::new(),
         ] {
             assert_eq!(Marker::parse(&edited), None, "{edited}");
+        }
+    }
+
+    #[test]
+    fn a_tools_name_proves_whose_it_is_and_an_edited_one_does_not() {
+        let seal = Seal("one".into());
+        let marker = Marker {
+            installation: InstallationId("4098d72c4a21".into()),
+            slot: Slot::named("tool/llm").unwrap(),
+            ..marker()
+        };
+        let born = Timestamp::from_second(5).unwrap();
+        let name = marker.tool_name(&seal, born);
+        assert_eq!(name.len(), NAME_LIMIT);
+        assert!(is_tool_name(&seal, &marker.installation, &name));
+        assert_ne!(
+            name,
+            marker.tool_name(&seal, Timestamp::from_second(6).unwrap())
+        );
+        let another = InstallationId("4098d72c4a22".into());
+        assert!(!is_tool_name(&seal, &another, &name));
+        assert!(!is_tool_name(
+            &Seal("two".into()),
+            &marker.installation,
+            &name
+        ));
+        for at in 0..name.len() {
+            let mut edited = name.clone().into_bytes();
+            edited[at] = if edited[at] == b'a' { b'b' } else { b'a' };
+            let edited = String::from_utf8(edited).unwrap();
+            assert!(
+                !is_tool_name(&seal, &marker.installation, &edited),
+                "{edited}"
+            );
+        }
+        for wrong in ["", "ym-", &name[..31], &format!("{name}a"), &name[1..]] {
+            assert!(!is_tool_name(&seal, &marker.installation, wrong), "{wrong}");
         }
     }
 

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod marker;
 pub mod outside;
 pub mod slot;
+pub mod tool;
 pub mod values;
 
 pub use announcement::Announcement;

@@ -1,12 +1,13 @@
 //! The slot table: every outside resource of an instance, once, in the order in which it is made.
 //!
-//! Creation reads the table upwards, teardown downwards. What holds: ranks are unique and ascending, and a slot needs
+//! Creation reads the table upwards, teardown takes the tools downwards and the project last. What holds: ranks are unique and ascending, and a slot needs
 //! only slots of lower rank (tested below). A further resource is one more row here and one file in the room of its
 //! provider; the engine does not change for it.
 
-pub use crate::api::ledger::Slot;
+use crate::api::LedgerEntry;
+pub use crate::api::ledger::{Part, Slot};
 
-/// How a slot whose create answer got lost is found again.
+/// How a slot whose create answer got lost is found again (`facts/tool-providers.md` 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoundBy {
     /// By our marker, in a complete listing of the account.
@@ -15,8 +16,15 @@ pub enum FoundBy {
     NameInParent,
     /// As the only one of its kind inside the recorded parent.
     KindInParent,
-    /// Not looked for: sending the same again changes nothing.
+    /// Not looked for: sending the same again changes nothing, and is answered with what is there.
     SameAgain,
+    /// By its name, of which there may be several; what is found is adopted.
+    Name,
+    /// By its name, of which there may be several; what is found is taken back and made anew, unless its secret was
+    /// kept: the provider shows the secret once.
+    NameWithoutSecret,
+    /// In the Secret itself: nothing outside is made.
+    Kept,
 }
 
 /// How a slot goes away at teardown.
@@ -26,92 +34,295 @@ pub enum Undo {
     Delete,
     /// With the project that holds it.
     WithProject,
+    /// It may hold money: it is put to rest, and goes for good only where the spec or a person says so.
+    Rest,
+}
+
+/// What a slot gives to the agent: the names of the variables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gives {
+    /// The variable with its credential.
+    pub secret: Option<&'static str>,
+    /// The variable with its address.
+    pub address: Option<&'static str>,
+    /// The variable with its id.
+    pub id: Option<&'static str>,
 }
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotRow {
-    /// The slot.
-    pub slot: Slot,
+    /// Which of a tool's resources it is, or the one slot that the row speaks of.
+    pub slot: Kind,
     /// Who provides it: the provider's name in the ledger.
     pub provider: &'static str,
-    /// Order of creation; teardown goes the other way.
+    /// Order of creation. Teardown takes the tools back in the opposite order, and what they serve last (design 3.3).
     pub rank: u8,
-    /// Slots that must exist first.
-    pub needs: &'static [Slot],
+    /// Slots that must exist first; of a tool, its own other parts.
+    pub needs: &'static [Kind],
     /// How it is found again after a lost answer.
     pub found_by: FoundBy,
     /// How it is taken back.
     pub undo: Undo,
+    /// What the agent gets of it.
+    pub gives: Gives,
+    /// Whether it is something that cannot be had again once it is gone: an address, a number, money. Then its loss is
+    /// told, and nothing is made in its place by itself.
+    pub precious: bool,
 }
 
-/// The table. Ranks leave room for tools below the project (design 3.1).
+/// What a row speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// This slot.
+    One(Slot),
+    /// A part of every tool at the row's provider.
+    Tool(Part),
+}
+
+/// The provider of everything that an agent runs on.
+pub const RAILWAY: &str = "railway";
+
+const NOTHING: Gives = Gives {
+    secret: None,
+    address: None,
+    id: None,
+};
+
+const fn tool(
+    provider: &'static str,
+    part: Part,
+    rank: u8,
+    needs: &'static [Kind],
+    found_by: FoundBy,
+    undo: Undo,
+) -> SlotRow {
+    SlotRow {
+        slot: Kind::Tool(part),
+        provider,
+        rank,
+        needs,
+        found_by,
+        undo,
+        gives: NOTHING,
+        precious: false,
+    }
+}
+
+const fn home(slot: Slot, rank: u8, needs: &'static [Kind], found_by: FoundBy) -> SlotRow {
+    SlotRow {
+        slot: Kind::One(slot),
+        provider: RAILWAY,
+        rank,
+        needs,
+        found_by,
+        undo: match slot {
+            Slot::Project => Undo::Delete,
+            _ => Undo::WithProject,
+        },
+        gives: NOTHING,
+        precious: false,
+    }
+}
+
+const MAIN: &[Kind] = &[Kind::Tool(Part::Main)];
+
+/// The table.
 pub const SLOTS: &[SlotRow] = &[
     SlotRow {
-        slot: Slot::Project,
-        provider: "railway",
-        rank: 60,
-        needs: &[],
-        found_by: FoundBy::Marker,
-        undo: Undo::Delete,
+        gives: Gives {
+            secret: Some("WALLET_PRIVATE_KEY"),
+            address: Some("WALLET_ADDRESS"),
+            id: None,
+        },
+        precious: true,
+        ..tool("wallet", Part::Main, 10, &[], FoundBy::Kept, Undo::Rest)
     },
     SlotRow {
-        slot: Slot::Environment,
-        provider: "railway",
-        rank: 61,
-        needs: &[Slot::Project],
-        found_by: FoundBy::KindInParent,
-        undo: Undo::WithProject,
+        gives: Gives {
+            address: Some("BANKR_WALLET_ADDRESS"),
+            ..NOTHING
+        },
+        precious: true,
+        ..tool("bankr", Part::Main, 14, &[], FoundBy::SameAgain, Undo::Rest)
     },
     SlotRow {
-        slot: Slot::Service,
-        provider: "railway",
-        rank: 62,
-        needs: &[Slot::Environment],
-        found_by: FoundBy::NameInParent,
-        undo: Undo::WithProject,
+        gives: Gives {
+            secret: Some("BANKR_API_KEY"),
+            ..NOTHING
+        },
+        ..tool(
+            "bankr",
+            Part::Key,
+            15,
+            MAIN,
+            FoundBy::NameWithoutSecret,
+            Undo::Delete,
+        )
     },
     SlotRow {
-        slot: Slot::Volume,
-        provider: "railway",
-        rank: 63,
-        needs: &[Slot::Service],
-        found_by: FoundBy::KindInParent,
-        undo: Undo::WithProject,
+        gives: Gives {
+            id: Some("TELNYX_MESSAGING_PROFILE_ID"),
+            ..NOTHING
+        },
+        ..tool(
+            "telnyx",
+            Part::Profile,
+            20,
+            &[],
+            FoundBy::Name,
+            Undo::Delete,
+        )
     },
     SlotRow {
-        slot: Slot::Domain,
-        provider: "railway",
-        rank: 64,
-        needs: &[Slot::Service],
-        found_by: FoundBy::KindInParent,
-        undo: Undo::WithProject,
+        gives: Gives {
+            address: Some("TELNYX_PHONE_NUMBER"),
+            ..NOTHING
+        },
+        precious: true,
+        ..tool(
+            "telnyx",
+            Part::Main,
+            21,
+            &[Kind::Tool(Part::Profile)],
+            FoundBy::Name,
+            Undo::Delete,
+        )
     },
     SlotRow {
-        slot: Slot::Configuration,
-        provider: "railway",
-        rank: 65,
-        needs: &[Slot::Service, Slot::Domain],
-        found_by: FoundBy::SameAgain,
-        undo: Undo::WithProject,
+        gives: Gives {
+            address: Some("AGENTMAIL_INBOX"),
+            ..NOTHING
+        },
+        precious: true,
+        ..tool(
+            "agentmail",
+            Part::Main,
+            30,
+            &[],
+            FoundBy::SameAgain,
+            Undo::Delete,
+        )
     },
+    SlotRow {
+        gives: Gives {
+            secret: Some("AGENTMAIL_API_KEY"),
+            ..NOTHING
+        },
+        ..tool(
+            "agentmail",
+            Part::Key,
+            31,
+            MAIN,
+            FoundBy::NameWithoutSecret,
+            Undo::Delete,
+        )
+    },
+    SlotRow {
+        gives: Gives {
+            secret: Some("EXA_API_KEY"),
+            ..NOTHING
+        },
+        ..tool(
+            "exa",
+            Part::Main,
+            40,
+            &[],
+            FoundBy::NameWithoutSecret,
+            Undo::Delete,
+        )
+    },
+    SlotRow {
+        gives: Gives {
+            secret: Some("OPENROUTER_API_KEY"),
+            ..NOTHING
+        },
+        ..tool(
+            "openrouter",
+            Part::Main,
+            50,
+            &[],
+            FoundBy::NameWithoutSecret,
+            Undo::Delete,
+        )
+    },
+    home(Slot::Project, 60, &[], FoundBy::Marker),
+    home(
+        Slot::Environment,
+        61,
+        &[Kind::One(Slot::Project)],
+        FoundBy::KindInParent,
+    ),
+    home(
+        Slot::Service,
+        62,
+        &[Kind::One(Slot::Environment)],
+        FoundBy::NameInParent,
+    ),
+    home(
+        Slot::Volume,
+        63,
+        &[Kind::One(Slot::Service)],
+        FoundBy::KindInParent,
+    ),
+    home(
+        Slot::Domain,
+        64,
+        &[Kind::One(Slot::Service)],
+        FoundBy::KindInParent,
+    ),
+    home(
+        Slot::Configuration,
+        65,
+        &[Kind::One(Slot::Service), Kind::One(Slot::Domain)],
+        FoundBy::SameAgain,
+    ),
 ];
 
-impl Slot {
-    /// This slot's row.
-    pub fn row(self) -> &'static SlotRow {
-        SLOTS
-            .iter()
-            .find(|row| row.slot == self)
-            .unwrap_or(&SLOTS[0])
+impl SlotRow {
+    /// Whether a ledger entry is of this row.
+    pub fn is_of(&self, entry: &LedgerEntry) -> bool {
+        entry.row().rank == self.rank
     }
 
-    /// The slot of that name.
-    pub fn named(name: &str) -> Option<Slot> {
-        SLOTS
-            .iter()
-            .map(|row| row.slot)
-            .find(|slot| slot.name() == name)
+    /// A stable word for metrics: the same for every tool of a kind, whatever a template calls it.
+    pub fn word(&self) -> String {
+        match self.slot {
+            Kind::One(slot) => slot.to_string(),
+            Kind::Tool(Part::Main) => self.provider.to_owned(),
+            Kind::Tool(Part::Key) => format!("{}/key", self.provider),
+            Kind::Tool(Part::Profile) => format!("{}/profile", self.provider),
+        }
+    }
+}
+
+/// The row of a slot at a provider. What no row knows (an entry that a later version wrote) counts as a project: last
+/// to go, found by its marker.
+pub fn row(provider: &str, slot: Slot) -> &'static SlotRow {
+    let kind = match slot {
+        Slot::Tool(tool) => Kind::Tool(tool.part),
+        one => Kind::One(one),
+    };
+    let known = SLOTS
+        .iter()
+        .find(|row| row.slot == kind && (matches!(kind, Kind::One(_)) || row.provider == provider));
+    known.unwrap_or(&UNKNOWN)
+}
+
+const UNKNOWN: SlotRow = home(Slot::Project, 60, &[], FoundBy::Marker);
+
+/// The rows of a tool at a provider, in the order in which they are made.
+pub fn parts(provider: &str) -> impl Iterator<Item = (Part, &'static SlotRow)> {
+    SLOTS.iter().filter_map(move |row| match row.slot {
+        Kind::Tool(part) if row.provider == provider => Some((part, row)),
+        _ => None,
+    })
+}
+
+impl LedgerEntry {
+    /// The row of the entry's slot.
+    pub fn row(&self) -> &'static SlotRow {
+        row(&self.provider, self.slot)
     }
 }
 
@@ -124,24 +335,80 @@ mod tests {
         for pair in SLOTS.windows(2) {
             assert!(
                 pair[0].rank < pair[1].rank,
-                "{} before {}",
+                "{:?} before {:?}",
                 pair[0].slot,
                 pair[1].slot
             );
         }
-        for row in SLOTS {
-            for need in row.needs {
-                assert!(need.row().rank < row.rank, "{} needs {need}", row.slot);
+        for own in SLOTS {
+            for need in own.needs {
+                let needed = SLOTS
+                    .iter()
+                    .find(|row| row.slot == *need && row.provider == own.provider)
+                    .unwrap();
+                assert!(needed.rank < own.rank, "{:?} needs {need:?}", own.slot);
             }
         }
     }
 
     #[test]
-    fn every_slot_has_its_own_row_and_is_found_by_its_name() {
-        for row in SLOTS {
-            assert_eq!(row.slot.row().rank, row.rank);
-            assert_eq!(Slot::named(row.slot.name()), Some(row.slot));
+    fn tools_are_taken_back_in_the_order_of_the_design_and_before_what_they_serve() {
+        let mut back: Vec<&str> = SLOTS
+            .iter()
+            .rev()
+            .filter(|row| matches!(row.slot, Kind::Tool(_)))
+            .map(|row| row.provider)
+            .collect();
+        back.dedup();
+        assert_eq!(
+            back,
+            [
+                "openrouter",
+                "exa",
+                "agentmail",
+                "telnyx",
+                "bankr",
+                "wallet"
+            ]
+        );
+        let project = row("railway", Slot::Project).rank;
+        for tool in SLOTS.iter().filter(|row| matches!(row.slot, Kind::Tool(_))) {
+            assert!(tool.rank < project);
         }
-        assert_eq!(Slot::named("tool"), None);
+    }
+
+    #[test]
+    fn every_slot_has_its_own_row_and_is_found_by_its_name() {
+        for known in SLOTS {
+            let slot = match known.slot {
+                Kind::One(slot) => slot,
+                Kind::Tool(part) => Slot::tool("one", part).unwrap(),
+            };
+            assert_eq!(row(known.provider, slot).rank, known.rank);
+            assert_eq!(Slot::named(&slot.to_string()), Some(slot));
+        }
+        for wrong in [
+            "tool",
+            "tool/",
+            "tool/LLM",
+            "tool/llm/keys",
+            "tool/a b",
+            "projects",
+        ] {
+            assert_eq!(Slot::named(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_two_slots_give_the_same_variable() {
+        let mut names: Vec<&str> = SLOTS
+            .iter()
+            .flat_map(|row| [row.gives.secret, row.gives.address, row.gives.id])
+            .flatten()
+            .collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
     }
 }

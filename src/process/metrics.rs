@@ -58,7 +58,7 @@ struct AccountLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SlotLabels {
-    slot: &'static str,
+    slot: String,
     state: &'static str,
 }
 
@@ -171,11 +171,14 @@ impl Metrics {
     }
 
     /// So many ledger entries of `slot` are in `state`.
-    pub fn slots(&self, slot: &'static str, state: &'static str, count: usize) {
+    pub fn slots(&self, slot: &str, state: &'static str, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.inner
             .slots
-            .get_or_create(&SlotLabels { slot, state })
+            .get_or_create(&SlotLabels {
+                slot: slot.to_owned(),
+                state,
+            })
             .set(count);
     }
 

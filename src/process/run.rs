@@ -217,7 +217,7 @@ impl Gauge for Instruments {
         self.metrics.budget(name, left);
     }
 
-    fn slots(&self, slot: &'static str, state: &'static str, count: usize) {
+    fn slots(&self, slot: &str, state: &'static str, count: usize) {
         self.metrics.slots(slot, state, count);
     }
 

@@ -1,0 +1,195 @@
+//! Tools as values: what an agent shall have at other providers, and what was seen of it there.
+//!
+//! What holds: a secret is in memory only between the provider's answer and the Secret that keeps it; an id can always be
+//! shown (where a provider's own id is a secret, its room gives a fingerprint instead). Deliberately absent: what a
+//! provider calls these things.
+
+use super::slot::{Part, Slot};
+use crate::api::template::{ReclaimPolicy, ToolKind};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+
+/// What one tool of one instance shall be like, in the words of the spec.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wish {
+    /// A key that may spend so much.
+    Openrouter {
+        /// US dollars.
+        limit_usd: f64,
+    },
+    /// A key.
+    Exa {
+        /// In the provider's unit.
+        rate_limit: Option<i32>,
+        /// US dollars.
+        budget_usd: Option<f64>,
+    },
+    /// An inbox.
+    Agentmail {
+        /// The address's local part. `None`: the provider chooses.
+        username: Option<String>,
+        /// Whether the agent gets a key for it.
+        key: bool,
+    },
+    /// A phone number.
+    Telnyx {
+        /// Two letters.
+        country: String,
+        /// Area code.
+        area: Option<String>,
+        /// Most that it may cost a month, in US dollars; the account's own limit holds as well.
+        max_monthly_usd: Option<f64>,
+    },
+    /// A key pair made here.
+    Wallet,
+    /// A wallet.
+    Bankr,
+}
+
+impl Wish {
+    /// What of it can be changed in place, as the ledger records it. Empty where nothing can.
+    pub fn settings(&self) -> String {
+        match self {
+            Wish::Openrouter { limit_usd } => format!("limitUSD={limit_usd}"),
+            Wish::Exa {
+                rate_limit,
+                budget_usd,
+            } => {
+                let rate = rate_limit.map(|rate| format!("rateLimit={rate}"));
+                let budget = budget_usd.map(|budget| format!("budgetUSD={budget}"));
+                rate.into_iter().chain(budget).collect::<Vec<_>>().join(" ")
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// A tool that an instance shall have now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Its name in the template.
+    pub name: String,
+    /// What it is.
+    pub kind: ToolKind,
+    /// The account; empty for what is made here.
+    pub account: String,
+    /// Whether nothing is deployed without it.
+    pub required: bool,
+    /// What it shall be like.
+    pub wish: Wish,
+    /// What becomes of it, where it may hold money.
+    pub reclaim: ReclaimPolicy,
+    /// Its parts, in the order in which they are made.
+    pub parts: Vec<Part>,
+    /// The id of an existing one that is taken over.
+    pub adopt: Option<String>,
+}
+
+/// What is to be made: everything that a provider's room needs for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Which part.
+    pub part: Part,
+    /// The name by which it is found again: derived from the object, written down before.
+    pub key: String,
+    /// Whose it is, in plain words, for where a provider has room for them.
+    pub note: String,
+    /// What it shall be like.
+    pub wish: Wish,
+    /// Ids of the tool's other parts that exist.
+    pub parts: BTreeMap<Part, String>,
+}
+
+/// Names an existing resource to its provider's room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Which part.
+    pub part: Part,
+    /// The recorded id.
+    pub id: String,
+    /// The recorded name.
+    pub key: String,
+    /// Ids of the tool's other parts that exist.
+    pub parts: BTreeMap<Part, String>,
+}
+
+/// A resource as a provider shows it.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Which part of a tool it is.
+    pub part: Part,
+    /// Its id, or a fingerprint where the id is a secret.
+    pub id: String,
+    /// The name that it bears there; empty where it has none.
+    pub name: String,
+    /// Where it is reached.
+    pub address: Option<String>,
+    /// How far it is.
+    pub stage: Stage,
+    /// What it is set to, in the form of [`Wish::settings`]; `None` where the provider does not tell.
+    pub settings: Option<String>,
+    /// What it has spent.
+    pub usage: Option<Usage>,
+    /// When it was made, where the provider tells.
+    pub created: Option<Timestamp>,
+    /// What it costs a month as it stands, in US dollars; for a key, what it may still spend.
+    pub monthly_usd: f64,
+}
+
+/// How far a resource is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It can be used.
+    Ready,
+    /// The provider is still at work on it.
+    Pending {
+        /// What it is waiting for.
+        why: String,
+    },
+    /// It will never be usable.
+    Failed {
+        /// What the provider says.
+        why: String,
+    },
+    /// It is put to rest: it exists, and nobody can use it.
+    Resting,
+}
+
+/// What something has spent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// So far, in US dollars.
+    pub spent_usd: f64,
+    /// Of so much, in US dollars.
+    pub limit_usd: Option<f64>,
+}
+
+/// The answer to an order.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// What was made, or was there already.
+    pub resource: Resource,
+    /// Its secret, where the provider has shown it: never again.
+    pub secret: Option<SecretString>,
+}
+
+/// A complete reading of an account.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    /// When the reading began.
+    pub begun: Timestamp,
+    /// Everything that lives there, ours or not.
+    pub resources: Vec<Resource>,
+}
+
+/// What a Secret keeps of one slot: that it has its credential, and of which resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The slot.
+    pub slot: Slot,
+    /// The id of the resource that the credential opens.
+    pub id: String,
+    /// The address, where the Secret keeps one.
+    pub address: Option<String>,
+}
