@@ -1,4 +1,5 @@
-//! A small internet for tests: Railway, a container registry and the agents that are deployed, behind one HTTPS proxy.
+//! A small internet for tests: Railway, a container registry, the agents that are deployed and the tools they use,
+//! behind one HTTPS proxy.
 //!
 //! This file owns the life of a simulator: what it starts, where it writes, how it stops. A client needs only the proxy
 //! URL and the CA file; the control API (`control/`) is for tests and people. Deliberately absent: persistence, and
@@ -8,6 +9,7 @@ mod agents;
 mod authority;
 mod clock;
 mod control;
+mod exa;
 mod exchange;
 mod faults;
 mod gate;
@@ -16,6 +18,7 @@ mod identity;
 mod inventory;
 mod journal;
 mod nature;
+mod openrouter;
 mod provider;
 mod proxy;
 mod railway;
@@ -102,6 +105,8 @@ impl Simulator {
         ));
         let edge = railway::Edge::new(Arc::clone(&railway));
         let agents = Arc::new(agents::Agents::new(settings.clone(), Arc::clone(&railway)));
+        let openrouter = Arc::new(openrouter::OpenRouter::new(settings.clone()));
+        let exa = Arc::new(exa::Exa::new(settings.clone()));
         let gate = Arc::new(gate::Gate {
             hosts: hosts::Hosts::new(vec![
                 (
@@ -110,6 +115,8 @@ impl Simulator {
                 ),
                 ("ghcr.io", Arc::clone(&registry) as _),
                 ("*.up.railway.app", Arc::clone(&agents) as _),
+                ("openrouter.ai", Arc::clone(&openrouter) as _),
+                ("admin-api.exa.ai", Arc::clone(&exa) as _),
             ]),
             faults: faults::Faults::default(),
             journal: journal::Journal::create(options.dir.join("journal.jsonl"))?,
@@ -143,6 +150,8 @@ impl Simulator {
             railway,
             registry,
             agents,
+            openrouter,
+            exa,
         });
         let controlled = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {

@@ -77,10 +77,11 @@ pub(crate) fn account(credential: Option<&str>, prefix: &str) -> Option<String> 
     (!account.is_empty()).then(|| account.to_owned())
 }
 
-/// The body as JSON of this shape, or what is wrong with it, for the provider's own 400.
+/// The body as a JSON object of this shape, or what is wrong with it, for the provider's own 400.
 pub(crate) fn body<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
-    let Some(body) = request.body.json() else {
-        return Err("the request body is not JSON".to_owned());
+    let object = request.body.json().filter(|body| body.is_object());
+    let Some(body) = object else {
+        return Err("the request body is no JSON object".to_owned());
     };
     T::deserialize(body).map_err(|error| error.to_string())
 }

@@ -140,6 +140,10 @@ choices! {
     Stopped { Success = "success", Removed = "removed" }
     /// What survives a new deployment of an agent.
     MemoryKept { Volume = "volume", Always = "always", Never = "never" }
+    /// What OpenRouter answers to a listing of a workspace that is not there.
+    UnknownWorkspace { Refuse = "refuse", Empty = "empty" }
+    /// Which of Exa's two key APIs answers.
+    ExaApi { Legacy = "legacy", New = "new" }
 }
 
 macro_rules! settings {
@@ -226,6 +230,16 @@ settings! {
     provision_time: Duration = "agent.provisionTime", "0s", "how long an agent takes to answer a provision call";
     health_paths: Vec<String> = "agent.healthPaths", "/pool/health", "paths that answer the health contract, besides $HEALTH_PATH (comma list)";
     memory: MemoryKept = "agent.memory", "volume", "what an agent is bound to survives a new deployment: volume (if it has one), always, never";
+    openrouter_read_lag: Duration = "openrouter.readLag", "0s", "a new key is invisible to GET /keys and GET /keys/{hash} this long; PATCH and DELETE find it";
+    openrouter_per_second: u64 = "openrouter.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
+    openrouter_page_size: u64 = "openrouter.pageSize", "100", "keys on a page of GET /keys";
+    openrouter_lists_disabled: bool = "openrouter.listsDisabled", "false", "GET /keys without include_disabled lists disabled keys";
+    openrouter_unknown_workspace: UnknownWorkspace = "openrouter.unknownWorkspace", "refuse", "GET /keys of a workspace that is not there: refuse (400), empty";
+    openrouter_refuses_zero: bool = "openrouter.refusesZeroLimit", "false", "a limit of 0 is refused with 400";
+    openrouter_credits: u64 = "openrouter.credits", "1000", "total_credits of an account, in USD";
+    exa_api: ExaApi = "exa.api", "legacy", "legacy: a key's id is the key itself and is listed; new: publicId, and the secret once at creation";
+    exa_read_lag: Duration = "exa.readLag", "0s", "a new key is invisible to both GETs this long; PUT and DELETE find it";
+    exa_per_second: u64 = "exa.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
 }
 
 #[derive(Debug)]

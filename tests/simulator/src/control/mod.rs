@@ -16,8 +16,10 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::agents::Agents;
+use crate::exa::Exa;
 use crate::gate::Gate;
 use crate::inventory::Inventory;
+use crate::openrouter::OpenRouter;
 use crate::railway::Railway;
 use crate::registry::Registry;
 use crate::settings::{SettingError, SettingsStore, TABLE};
@@ -30,6 +32,8 @@ pub(crate) struct Desk {
     pub railway: Arc<Railway>,
     pub registry: Arc<Registry>,
     pub agents: Arc<Agents>,
+    pub openrouter: Arc<OpenRouter>,
+    pub exa: Arc<Exa>,
 }
 
 /// A refusal of the control API: `{"error": …}`.
@@ -72,6 +76,8 @@ pub(crate) fn router(desk: Desk) -> Router {
         .merge(crate::railway::routes())
         .merge(crate::registry::routes())
         .merge(crate::agents::routes())
+        .merge(crate::openrouter::routes())
+        .merge(crate::exa::routes())
         .with_state(desk)
 }
 
