@@ -103,7 +103,7 @@ impl Key {
         let mut shown = json!({
             "rateLimit": self.rate_limit,
             "budgetCents": self.budget_cents,
-            "isOverBudget": over && self.used_cents > 0,
+            "isOverBudget": over,
             "teamId": identity::uuid_of(&format!("team of {account}")),
             "userId": identity::uuid_of(&format!("user of {account}")),
             "createdAt": text(self.created_at),

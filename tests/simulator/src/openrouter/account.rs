@@ -83,11 +83,11 @@ impl Account {
         &self.workspaces[at]
     }
 
-    /// By id, or by slug where the API takes one.
     pub(super) fn workspace(&self, id: &str) -> Option<&Workspace> {
         self.workspaces.iter().find(|row| row.id == id)
     }
 
+    /// By id, or by its slug.
     pub(super) fn workspace_or_slug(&self, id: &str) -> Option<&Workspace> {
         let by_slug = || self.workspaces.iter().find(|row| row.slug == id);
         self.workspace(id).or_else(by_slug)

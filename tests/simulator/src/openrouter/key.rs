@@ -159,6 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_works_until_it_expires_or_is_disabled() {
+        let now = at("2026-11-20T10:00:00Z");
+        let mut key = Key::new("a".to_owned(), String::new(), String::new(), now);
+        assert!(key.works(now));
+        key.expires_at = Some(at("2026-11-20T10:00:01Z"));
+        assert!(key.works(now) && !key.works(at("2026-11-20T10:00:01Z")));
+        key.disabled = true;
+        assert!(!key.works(now));
+    }
+
+    #[test]
     fn a_limit_that_resets_comes_back_on_monday() {
         let now = at("2026-11-20T10:00:00Z"); // a Friday
         let mut key = Key::new("a".to_owned(), String::new(), String::new(), now);
