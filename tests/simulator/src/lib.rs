@@ -5,8 +5,10 @@
 //! URL and the CA file; the control API (`control/`) is for tests and people. Deliberately absent: persistence, and
 //! anything that would forward a request to a real host.
 
+mod agentmail;
 mod agents;
 mod authority;
+mod bankr;
 mod clock;
 mod control;
 mod exa;
@@ -26,6 +28,7 @@ mod registry;
 #[allow(dead_code, reason = "the REST providers come in the next commits")]
 mod rest;
 pub mod settings;
+mod telnyx;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,6 +110,9 @@ impl Simulator {
         let agents = Arc::new(agents::Agents::new(settings.clone(), Arc::clone(&railway)));
         let openrouter = Arc::new(openrouter::OpenRouter::new(settings.clone()));
         let exa = Arc::new(exa::Exa::new(settings.clone()));
+        let agentmail = Arc::new(agentmail::AgentMail::new(settings.clone()));
+        let telnyx = Arc::new(telnyx::Telnyx::new(settings.clone()));
+        let bankr = Arc::new(bankr::Bankr::new(settings.clone()));
         let gate = Arc::new(gate::Gate {
             hosts: hosts::Hosts::new(vec![
                 (
@@ -117,6 +123,9 @@ impl Simulator {
                 ("*.up.railway.app", Arc::clone(&agents) as _),
                 ("openrouter.ai", Arc::clone(&openrouter) as _),
                 ("admin-api.exa.ai", Arc::clone(&exa) as _),
+                ("api.agentmail.to", Arc::clone(&agentmail) as _),
+                ("api.telnyx.com", Arc::clone(&telnyx) as _),
+                ("api.bankr.bot", Arc::clone(&bankr) as _),
             ]),
             faults: faults::Faults::default(),
             journal: journal::Journal::create(options.dir.join("journal.jsonl"))?,
@@ -152,6 +161,9 @@ impl Simulator {
             agents,
             openrouter,
             exa,
+            agentmail,
+            telnyx,
+            bankr,
         });
         let controlled = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {

@@ -61,6 +61,18 @@ impl Text for u64 {
     }
 }
 
+/// An amount of money.
+impl Text for f64 {
+    fn read(text: &str) -> Result<Self, String> {
+        let amount = text.parse().ok();
+        let amount = amount.filter(|amount: &f64| amount.is_finite() && *amount >= 0.0);
+        amount.ok_or_else(|| format!("{text:?} is no amount such as 1.50"))
+    }
+    fn show(&self) -> String {
+        format!("{self:.2}")
+    }
+}
+
 impl Text for bool {
     fn read(text: &str) -> Result<Self, String> {
         text.parse()
@@ -144,6 +156,14 @@ choices! {
     UnknownWorkspace { Refuse = "refuse", Empty = "empty" }
     /// Which of Exa's two key APIs answers.
     ExaApi { Legacy = "legacy", New = "new" }
+    /// What a name is worth once the inbox that had it is deleted.
+    NameReuse { Free = "free", Taken = "taken" }
+    /// What deleting a phone number again answers.
+    NumberGone { NotFound = "not-found", Ok = "ok" }
+    /// What an idempotency key that was used before answers.
+    Replay { Ok = "ok", Conflict = "conflict" }
+    /// What closing a wallet with money in it does.
+    FundedClose { Ok = "ok", Refuse = "refuse" }
 }
 
 macro_rules! settings {
@@ -240,6 +260,25 @@ settings! {
     exa_api: ExaApi = "exa.api", "legacy", "legacy: a key's id is the key itself and is listed; new: publicId, and the secret once at creation";
     exa_read_lag: Duration = "exa.readLag", "0s", "a new key is invisible to both GETs this long; PUT and DELETE find it";
     exa_per_second: u64 = "exa.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
+    agentmail_client_id_reuse: NameReuse = "agentmail.clientIdReuse", "free", "the client_id of a deleted inbox: free, taken (409)";
+    agentmail_username_reuse: NameReuse = "agentmail.usernameReuse", "free", "the address of a deleted inbox: free, taken (403)";
+    agentmail_max_inboxes: u64 = "agentmail.maxInboxes", "0", "inboxes an organization may have; 0 = no limit";
+    agentmail_domains: Vec<String> = "agentmail.domains", "", "verified domains besides agentmail.to (comma list)";
+    agentmail_page_size: u64 = "agentmail.pageSize", "50", "size of a page when limit is not given";
+    agentmail_per_second: u64 = "agentmail.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
+    telnyx_order_time: Duration = "telnyx.orderTime", "300ms", "time from an order to success or failure, when its numbers exist";
+    telnyx_order_fails: bool = "telnyx.orderFails", "false", "new orders end in failure";
+    telnyx_copies_reference: bool = "telnyx.copiesReference", "true", "a number gets the customer_reference of its order";
+    telnyx_monthly_cost: f64 = "telnyx.monthlyCost", "1.00", "monthly_cost of the numbers that a search finds";
+    telnyx_read_lag: Duration = "telnyx.readLag", "0s", "a new order, number or profile is invisible to everything but DELETE this long";
+    telnyx_second_delete: NumberGone = "telnyx.secondDelete", "not-found", "a second DELETE of a number: not-found, ok";
+    telnyx_lists_deleted: bool = "telnyx.listsDeleted", "false", "deleted numbers are still listed and read, with status deleted";
+    telnyx_balance: f64 = "telnyx.balance", "100.00", "balance and available credit";
+    telnyx_per_second: u64 = "telnyx.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
+    bankr_replay: Replay = "bankr.replay", "ok", "a repeated idempotencyKey: ok (200 without apiKey), conflict (409)";
+    bankr_funded_close: FundedClose = "bankr.fundedClose", "ok", "closing a wallet with money in it: ok (the money is gone), refuse (409)";
+    bankr_close_revokes: bool = "bankr.closeRevokes", "false", "closing a wallet revokes its keys";
+    bankr_per_second: u64 = "bankr.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
 }
 
 #[derive(Debug)]

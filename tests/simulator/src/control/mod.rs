@@ -15,7 +15,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use crate::agentmail::AgentMail;
 use crate::agents::Agents;
+use crate::bankr::Bankr;
 use crate::exa::Exa;
 use crate::gate::Gate;
 use crate::inventory::Inventory;
@@ -23,6 +25,7 @@ use crate::openrouter::OpenRouter;
 use crate::railway::Railway;
 use crate::registry::Registry;
 use crate::settings::{SettingError, SettingsStore, TABLE};
+use crate::telnyx::Telnyx;
 
 /// What the control API can reach.
 #[derive(Clone)]
@@ -34,6 +37,9 @@ pub(crate) struct Desk {
     pub agents: Arc<Agents>,
     pub openrouter: Arc<OpenRouter>,
     pub exa: Arc<Exa>,
+    pub agentmail: Arc<AgentMail>,
+    pub telnyx: Arc<Telnyx>,
+    pub bankr: Arc<Bankr>,
 }
 
 /// A refusal of the control API: `{"error": …}`.
@@ -78,6 +84,9 @@ pub(crate) fn router(desk: Desk) -> Router {
         .merge(crate::agents::routes())
         .merge(crate::openrouter::routes())
         .merge(crate::exa::routes())
+        .merge(crate::agentmail::routes())
+        .merge(crate::telnyx::routes())
+        .merge(crate::bankr::routes())
         .with_state(desk)
 }
 

@@ -8,7 +8,9 @@
     reason = "a test may end where something is missing"
 )]
 
+mod agentmail;
 mod agents;
+mod bankr;
 mod client;
 mod control;
 mod deployments;
@@ -22,4 +24,5 @@ mod registry;
 mod schema;
 mod services;
 mod speed;
+mod telnyx;
 mod visibility;
