@@ -3,12 +3,14 @@
 //! The order of a reading: [`world`] (what a decision is taken from), [`plan`] (the phases of an instance's life, in
 //! the order in which they are gone through), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
-//! deployment is made from), [`account`] and [`template`] (the other two kinds).
+//! deployment is made from), [`belief`] (what a listing of tools is worth), [`account`] and [`template`] (the other two
+//! kinds).
 //!
 //! Deliberately absent: any knowledge of how a step is carried out, and any state between two calls.
 
 pub mod absorb;
 pub mod account;
+pub mod belief;
 pub mod compose;
 pub mod deployment;
 #[cfg(test)]
