@@ -60,6 +60,36 @@ pub struct ProviderAccountSpec {
     pub sweep: Sweep,
 }
 
+impl ProviderAccountSpec {
+    /// The provider's name in the ledger, with the keys of Secrets that open the account. `None` where the spec names none.
+    fn opened_by(&self) -> Option<(&'static str, &[KeyRef])> {
+        let one = std::slice::from_ref::<KeyRef>;
+        let railway = self.railway.as_ref();
+        let openrouter = self.openrouter.as_ref();
+        let exa = self.exa.as_ref();
+        let agentmail = self.agentmail.as_ref();
+        let telnyx = self.telnyx.as_ref();
+        let bankr = self.bankr.as_ref();
+        railway
+            .map(|spec| ("railway", spec.token_secret_refs.as_slice()))
+            .or_else(|| openrouter.map(|spec| ("openrouter", one(&spec.credential_secret_ref))))
+            .or_else(|| exa.map(|spec| ("exa", one(&spec.credential_secret_ref))))
+            .or_else(|| agentmail.map(|spec| ("agentmail", one(&spec.credential_secret_ref))))
+            .or_else(|| telnyx.map(|spec| ("telnyx", one(&spec.credential_secret_ref))))
+            .or_else(|| bankr.map(|spec| ("bankr", one(&spec.credential_secret_ref))))
+    }
+
+    /// The provider's name in the ledger. `None` where the spec names none.
+    pub fn provider(&self) -> Option<&'static str> {
+        Some(self.opened_by()?.0)
+    }
+
+    /// Keys of Secrets in the operator's namespace that open the account.
+    pub fn credentials(&self) -> &[KeyRef] {
+        self.opened_by().map_or(&[], |(_, keys)| keys)
+    }
+}
+
 /// An OpenRouter organisation.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,14 +1,14 @@
-//! What is true of a ProviderAccount, and which namespaces may use it.
+//! What is true of a ProviderAccount, which namespaces may use it, and which instances do.
 
-use crate::api::ProviderAccount;
 use crate::api::account::{
     AccountBudget, AccountIdentity, AllowedNamespaces, ProviderAccountStatus,
 };
 use crate::api::condition::{self, Statement, kind, reason};
+use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::model::Fault;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was learned about an account.
 #[derive(Clone, Debug)]
@@ -49,12 +49,16 @@ pub fn status(
         ..old.clone()
     };
     let mut statements = Vec::new();
+    let words = words(account);
     match &learned.credential {
         Credential::Good(identity) => {
             statements.push(Statement::yes(
                 kind::READY,
                 reason::READY,
-                format!("the credential is good for workspace {}", identity.name),
+                format!(
+                    "the credential is good for {}{}",
+                    words.identity, identity.name
+                ),
             ));
             new.identity = Some(identity.clone());
         }
@@ -65,8 +69,9 @@ pub fn status(
             &mut statements,
             reason::CREDENTIALS_DENIED,
             &format!(
-                "{}; put a token that may administer the workspace into the Secret",
-                fault.message()
+                "{}; put {} into the Secret",
+                fault.message(),
+                words.credential
             ),
         ),
         // An outage takes nothing away that was known before.
@@ -117,6 +122,27 @@ pub fn status(
     new
 }
 
+/// How people call what opens an account, and what it opens.
+struct Words {
+    identity: &'static str,
+    credential: &'static str,
+}
+
+fn words(account: &ProviderAccount) -> Words {
+    let (identity, credential) = match account.spec.provider() {
+        Some("openrouter") => ("", "a management key of the organisation"),
+        Some("exa") => ("", "a service key of the team"),
+        Some("agentmail") => ("", "a key of the whole organisation"),
+        Some("telnyx") => ("", "an API key of the account"),
+        Some("bankr") => ("", "a partner key of the organisation"),
+        _ => ("workspace ", "a token that may administer the workspace"),
+    };
+    Words {
+        identity,
+        credential,
+    }
+}
+
 fn person(statements: &mut Vec<Statement>, reason: &'static str, message: &str) {
     statements.push(Statement::no(kind::READY, reason, message));
     statements.push(Statement::yes(kind::STALLED, reason, message));
@@ -132,6 +158,24 @@ fn find_message(old: &ProviderAccountStatus) -> String {
 fn tenths(left: u32, of: u32) -> String {
     let step = (of / 10).max(1);
     format!("at least {} of {of}", left.min(of) / step * step)
+}
+
+/// The accounts that an instance uses: where it lives, those of its template's tools, and those that its ledger names,
+/// whatever the template says by now.
+pub fn uses(instance: &AgentInstance, template: Option<&AgentTemplate>) -> BTreeSet<String> {
+    let tools = template
+        .iter()
+        .flat_map(|template| &template.spec.tools)
+        .filter_map(|tool| Some(tool.account_ref.as_ref()?.name.0.clone()));
+    let recorded = instance
+        .status
+        .iter()
+        .flat_map(|status| &status.external)
+        .map(|entry| entry.account.clone())
+        .filter(|account| !account.is_empty());
+    let mut used: BTreeSet<String> = tools.chain(recorded).collect();
+    used.insert(instance.spec.account_ref.name.0.clone());
+    used
 }
 
 /// Whether a namespace may use the account. `labels` are the namespace's own.
@@ -238,6 +282,125 @@ mod tests {
         assert_eq!(tenths(9_999, 10_000), "at least 9000 of 10000");
         assert_eq!(tenths(10_000, 10_000), "at least 10000 of 10000");
         assert_eq!(tenths(3, 10), "at least 3 of 10");
+    }
+
+    fn at_provider(provider: &str) -> ProviderAccount {
+        let credential = serde_json::json!({"name": "s", "key": "k"});
+        let mut own = serde_json::json!({"credentialSecretRef": credential});
+        match provider {
+            "railway" => {
+                own = serde_json::json!({"workspaceId": "w", "tokenSecretRefs": [credential]});
+            }
+            "telnyx" => own["maxMonthlyCostUSD"] = 5.into(),
+            _ => {}
+        }
+        let spec = serde_json::json!({provider: own});
+        ProviderAccount::new("main", serde_json::from_value(spec).unwrap())
+    }
+
+    #[test]
+    fn an_account_is_told_of_in_the_words_of_its_provider() {
+        for (provider, good, refused) in [
+            (
+                "railway",
+                "the credential is good for workspace acme",
+                "no; put a token that may administer the workspace into the Secret",
+            ),
+            (
+                "openrouter",
+                "the credential is good for acme",
+                "no; put a management key of the organisation into the Secret",
+            ),
+            (
+                "exa",
+                "the credential is good for acme",
+                "no; put a service key of the team into the Secret",
+            ),
+            (
+                "agentmail",
+                "the credential is good for acme",
+                "no; put a key of the whole organisation into the Secret",
+            ),
+            (
+                "telnyx",
+                "the credential is good for acme",
+                "no; put an API key of the account into the Secret",
+            ),
+            (
+                "bankr",
+                "the credential is good for acme",
+                "no; put a partner key of the organisation into the Secret",
+            ),
+        ] {
+            let account = at_provider(provider);
+            assert_eq!(account.spec.provider(), Some(provider));
+            assert_eq!(account.spec.credentials().len(), 1);
+            let said = |credential| {
+                let learned = Learned {
+                    credential,
+                    outage: None,
+                    budget: None,
+                    resources: None,
+                };
+                let told = status(&account, &learned, Timestamp::UNIX_EPOCH);
+                assert_eq!(told.budget, None);
+                find_message(&told)
+            };
+            assert_eq!(
+                said(Credential::Good(AccountIdentity {
+                    name: "acme".into(),
+                    plan: String::new(),
+                })),
+                good
+            );
+            assert_eq!(
+                said(Credential::Refused(Fault::Denied {
+                    message: "no".into()
+                })),
+                refused
+            );
+        }
+    }
+
+    #[test]
+    fn an_instance_uses_where_it_lives_what_its_template_names_and_what_its_ledger_knows() {
+        let mut instance: AgentInstance = AgentInstance::new(
+            "ada",
+            serde_json::from_value(serde_json::json!({
+                "templateRef": {"name": "t"}, "accountRef": {"name": "main"}
+            }))
+            .unwrap(),
+        );
+        let template = AgentTemplate::new(
+            "t",
+            serde_json::from_value(serde_json::json!({
+                "runtime": {"image": "i"},
+                "tools": [
+                    {"name": "llm", "type": "openrouter", "accountRef": {"name": "models"}, "limitUSD": 1},
+                    {"name": "purse", "type": "wallet"}
+                ]
+            }))
+            .unwrap(),
+        );
+        let used = |instance: &AgentInstance, template| -> Vec<String> {
+            uses(instance, template).into_iter().collect()
+        };
+        assert_eq!(used(&instance, None), ["main"]);
+        assert_eq!(used(&instance, Some(&template)), ["main", "models"]);
+        // What a template does not name any more is still to be taken back.
+        instance.status = Some(
+            serde_json::from_value(serde_json::json!({"external": [
+                {"slot": "tool/old", "provider": "exa", "account": "search", "state": "Exists", "id": "1",
+                 "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"},
+                {"slot": "tool/purse", "provider": "wallet", "state": "Exists", "id": "0x1",
+                 "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}
+            ]}))
+            .unwrap(),
+        );
+        assert_eq!(
+            used(&instance, Some(&template)),
+            ["main", "models", "search"]
+        );
     }
 
     #[test]
