@@ -1,15 +1,18 @@
-//! ProviderAccount: its credential is checked at once and whenever it may have changed, its gateway follows its spec,
-//! and it stays while an instance still needs it.
+//! ProviderAccount, of Railway or of a tool provider: its credential is checked at once and whenever it may have changed,
+//! the way to its provider follows its spec, and it stays while an instance still needs it.
 
-use super::accounts::wake_all;
+use super::accounts::Account;
 use super::context::Context;
-use crate::api::account::{AccountIdentity, RailwayAccount};
+use super::providers;
+use super::tool_accounts::ToolAccount;
+use crate::api::account::RailwayAccount;
 use crate::api::text::Span;
-use crate::api::{IN_USE_FINALIZER, ProviderAccount};
+use crate::api::{IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec};
+use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, status};
 use crate::engine::account::{Credential, Learned, status as conclude};
 use crate::engine::report;
-use crate::model::Fault;
+use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
 use kube::api::Api;
 use kube::runtime::controller::Action;
@@ -46,17 +49,15 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     let Some(mut account) =
         crate::cluster::call::find("reading the account", api.get_opt(&name)).await?
     else {
-        ctx.accounts.remove(&name);
-        ctx.gauge.forget(&name);
+        forget(ctx, &name);
         return Ok(Action::await_change());
     };
-    let Some(railway) = account.spec.railway.clone() else {
+    let Some(provider) = account.spec.provider() else {
         return Ok(Action::await_change());
     };
     let users = users(ctx, &name);
     if account.metadata.deletion_timestamp.is_some() && users == 0 {
-        ctx.accounts.remove(&name);
-        ctx.gauge.forget(&name);
+        forget(ctx, &name);
         credentials::let_go(
             &ctx.client,
             &ctx.settings.namespace,
@@ -74,11 +75,20 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     {
         account = finalizer::hold(&api, &account, IN_USE_FINALIZER).await?;
     }
-    let learned = learn(ctx, &account, &railway).await?;
+    let found = credentials::read(
+        &ctx.client,
+        &ctx.settings.namespace,
+        account.spec.credentials(),
+    )
+    .await?;
+    let learned = match &account.spec.railway {
+        Some(railway) => learn_home(ctx, &account, railway, &found).await,
+        None => learn_tool(ctx, &account, provider, &found).await,
+    };
     let failed = !matches!(learned.credential, Credential::Good(_));
     let mut new = conclude(&account, &learned, ctx.now());
     // The account's users go by the tokens in memory; a Secret that it refers to no longer is nobody's business here.
-    new.held_secrets = named(&railway);
+    new.held_secrets = named(&account.spec).into_iter().collect();
     credentials::let_go(
         &ctx.client,
         &ctx.settings.namespace,
@@ -110,23 +120,27 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     })
 }
 
+/// Ends what was set up for an account.
+fn forget(ctx: &Context, name: &str) {
+    ctx.accounts.remove(name);
+    ctx.tool_accounts.remove(name);
+    ctx.gauge.forget(name);
+}
+
 /// Instances that have something in the account, or may have.
 fn users(ctx: &Context, name: &str) -> usize {
-    ctx.instances
-        .state()
+    ctx.users(name)
         .iter()
-        .filter(|one| one.spec.account_ref.name.as_str() == name && !one.finalizers().is_empty())
+        .filter(|one| !one.finalizers().is_empty())
         .count()
 }
 
 /// Names of the Secrets that an account refers to.
-fn named(railway: &RailwayAccount) -> Vec<String> {
-    let names: BTreeSet<String> = railway
-        .token_secret_refs
+fn named(spec: &ProviderAccountSpec) -> BTreeSet<String> {
+    spec.credentials()
         .iter()
         .map(|reference| reference.name.0.clone())
-        .collect();
-    names.into_iter().collect()
+        .collect()
 }
 
 /// Of the Secrets that were held for an account, those that neither it nor another one needs any more.
@@ -137,10 +151,9 @@ fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<
         .state()
         .iter()
         .filter(|other| other.name_any() != name)
-        .filter_map(|other| other.spec.railway.as_ref().map(named))
-        .flatten()
+        .flat_map(|other| named(&other.spec))
         .collect();
-    let mut held: BTreeSet<String> = account.spec.railway.iter().flat_map(named).collect();
+    let mut held = named(&account.spec);
     held.extend(
         account
             .status
@@ -153,18 +166,13 @@ fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<
 }
 
 /// Brings the gateway up to the spec and its Secrets, and asks who we are where that may have changed.
-async fn learn(
+async fn learn_home(
     ctx: &Arc<Context>,
     object: &ProviderAccount,
     railway: &RailwayAccount,
-) -> Result<Learned, ClusterError> {
+    found: &Credentials,
+) -> Learned {
     let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
-    let found = credentials::read(
-        &ctx.client,
-        &ctx.settings.namespace,
-        &railway.token_secret_refs,
-    )
-    .await?;
     let known = ctx.accounts.get(name);
     let new_here = known.is_none();
     let max_projects = usize::try_from(railway.max_projects).unwrap_or(usize::MAX);
@@ -173,15 +181,17 @@ async fn learn(
             account.gateway.adjust(settings(ctx, railway));
             // A Secret that is gone takes nothing away: the tokens in memory serve until others come.
             if !found.tokens.is_empty() && account.gateway.replace_tokens(found.tokens.clone()) {
-                account.check_again();
+                account.credential.check_again();
                 // Whatever the old token was refused is tried anew.
                 forgive(ctx, name);
             }
             account
         }
-        Some(account) => ctx
-            .accounts
-            .add(ctx, name, account.gateway.clone(), max_projects),
+        Some(account) => {
+            let gateway = account.gateway.clone();
+            ctx.accounts
+                .add(ctx, Account::new(name, gateway, max_projects))
+        }
         None => {
             let clock = Arc::clone(&ctx.clock);
             let gateway = Gateway::new(
@@ -192,52 +202,75 @@ async fn learn(
             );
             let gauge = Arc::clone(&ctx.gauge);
             gateway.report_to(Arc::new(move |operation, outcome, took| {
-                gauge.requested("railway", operation, outcome, took);
+                gauge.requested(RAILWAY, operation, outcome, took);
             }));
             let gauge = Arc::clone(&ctx.gauge);
             gateway.only_while(Arc::new(move || gauge.may_act()));
-            ctx.accounts.add(ctx, name, gateway, max_projects)
+            ctx.accounts
+                .add(ctx, Account::new(name, gateway, max_projects))
         }
     };
-    let credential = if !found.missing.is_empty() && account.identity().is_none() {
-        Credential::Missing(found.missing.join("; "))
-    } else if let (Some(identity), false) = (account.identity(), account.check_due(generation, now))
-    {
-        Credential::Good(identity)
-    } else {
-        match account.gateway.identity().await {
-            Ok(identity) => Credential::Good(AccountIdentity {
-                name: identity.name.chars().take(1024).collect(),
-                plan: identity.plan.chars().take(256).collect(),
-            }),
-            Err(
-                fault @ (Fault::Denied { .. } | Fault::Missing { .. } | Fault::Rejected { .. }),
-            ) => Credential::Refused(fault),
-            Err(_) => Credential::NotAsked,
-        }
-    };
-    let news = match &credential {
-        Credential::Good(identity) => {
-            account.checked(generation, now, Some(identity.clone()), None)
-        }
-        Credential::Missing(message) => {
-            account.checked(generation, now, None, Some(message.clone()))
-        }
-        Credential::Refused(fault) => {
-            account.checked(generation, now, None, Some(fault.message().to_owned()))
-        }
-        Credential::NotAsked => false,
-    };
+    let (credential, news) = account
+        .credential
+        .ask(generation, &found.missing, now, account.identity())
+        .await;
     if news || new_here {
-        wake_all(ctx, name);
+        ctx.wake_users(name);
     }
     let budget = account.gateway.budget();
-    Ok(Learned {
+    Learned {
         credential,
         outage: account.outage(),
         budget: Some((budget.remaining, budget.limit)),
         resources: account.ours(&ctx.installation.id),
-    })
+    }
+}
+
+/// Brings the way to a tool's provider up to the spec and its Secret, and asks who we are where that may have changed.
+async fn learn_tool(
+    ctx: &Arc<Context>,
+    object: &ProviderAccount,
+    provider: &'static str,
+    found: &Credentials,
+) -> Learned {
+    let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
+    let known = ctx.tool_accounts.get(name);
+    let new_here = known.is_none();
+    let fresh = found.tokens.first();
+    let account = match known {
+        Some(account) if !account.differs(&object.spec, fresh) => account,
+        known => {
+            let former = known.as_deref();
+            // A Secret that is gone takes nothing away: the credential in memory serves until another comes.
+            let credential = fresh
+                .cloned()
+                .or_else(|| former.and_then(ToolAccount::opened_with));
+            let opened = ToolAccount::new(
+                name,
+                provider,
+                providers::open(&object.spec, credential.clone(), ctx),
+                &object.spec,
+                credential,
+                Arc::clone(&ctx.clock),
+                former,
+            );
+            opened.check_again();
+            let opened = ctx.tool_accounts.add(ctx, opened);
+            // Whatever the old credential was refused is tried anew.
+            forgive(ctx, name);
+            opened
+        }
+    };
+    let (credential, news) = account.checked(generation, &found.missing, now).await;
+    if news || new_here {
+        ctx.wake_users(name);
+    }
+    Learned {
+        credential,
+        outage: account.outage(),
+        budget: None,
+        resources: account.ours(ctx),
+    }
 }
 
 fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
@@ -252,12 +285,10 @@ fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
 
 /// Forgets the faults of everyone who uses the account, and wakes them.
 fn forgive(ctx: &Context, name: &str) {
-    for instance in ctx.instances.state() {
-        if instance.spec.account_ref.name.as_str() == name {
-            ctx.retries.clear(&instance.uid().unwrap_or_default());
-        }
+    for instance in ctx.users(name) {
+        ctx.retries.clear(&instance.uid().unwrap_or_default());
     }
-    wake_all(ctx, name);
+    ctx.wake_users(name);
 }
 
 /// What goes wrong is logged by `reconcile`.

@@ -1,23 +1,24 @@
-//! The accounts in use: for each a gateway, what the last complete reading of it said, and the observer that reads it.
+//! The Railway accounts in use: for each a gateway, and what the last complete reading of it said.
 //!
 //! What holds: one listing in an interval serves every instance of the account (design 3.5); a listing in which
 //! something is missing that ledgers know is believed only when the provider's own count agrees with it; instances are
 //! woken when what was seen of them has changed, and by nothing else; nothing here writes to Kubernetes.
 
 use super::context::Context;
+use super::credential::Checked;
+use super::held;
+use super::observer::{Directory, Observed};
 use crate::api::account::AccountIdentity;
 use crate::api::{Slot, SlotState};
 use crate::model::{Done, Fault, Home, InstallationId, Listing};
 use crate::railway::{Gateway, Standing};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
-use tokio::task::JoinHandle;
-
-/// A credential that was found good is good for so long, as far as we ask.
-const CHECKED_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
 
 /// One account in use.
 pub struct Account {
@@ -27,117 +28,45 @@ pub struct Account {
     pub gateway: Gateway,
     /// Most projects of ours.
     pub max_projects: usize,
+    /// What is known of its tokens.
+    pub credential: Checked,
     seen: Mutex<Seen>,
 }
 
 #[derive(Default)]
 struct Seen {
-    check: Option<(Option<i64>, Timestamp)>,
-    identity: Option<AccountIdentity>,
-    refused: Option<String>,
     begun: Option<Timestamp>,
     homes: HashMap<String, Home>,
     suspect: Option<String>,
 }
 
-/// An account, and the task that reads it.
-type Observed = (Arc<Account>, JoinHandle<()>);
+/// Every Railway account in use.
+pub type Accounts = Directory<Account>;
 
-/// Every account in use.
-#[derive(Default)]
-pub struct Accounts {
-    known: Mutex<BTreeMap<String, Observed>>,
-}
-
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Accounts {
-    /// The account of that name, once it was set up.
-    pub fn get(&self, name: &str) -> Option<Arc<Account>> {
-        held(&self.known)
-            .get(name)
-            .map(|(account, _)| Arc::clone(account))
-    }
-
-    /// Sets an account up, and begins to observe it.
-    pub fn add(
-        &self,
-        ctx: &Arc<Context>,
-        name: &str,
-        gateway: Gateway,
-        max_projects: usize,
-    ) -> Arc<Account> {
-        let account = Arc::new(Account {
+impl Account {
+    /// An account of which nothing was read yet.
+    pub fn new(name: &str, gateway: Gateway, max_projects: usize) -> Account {
+        Account {
             name: name.to_owned(),
             gateway,
             max_projects,
+            credential: Checked::default(),
             seen: Mutex::default(),
-        });
-        let observer = tokio::spawn(observe(Arc::clone(ctx), Arc::clone(&account)));
-        if let Some((_, old)) =
-            held(&self.known).insert(name.to_owned(), (Arc::clone(&account), observer))
-        {
-            old.abort();
-        }
-        account
-    }
-
-    /// Ends the observation of an account.
-    pub fn remove(&self, name: &str) {
-        if let Some((_, observer)) = held(&self.known).remove(name) {
-            observer.abort();
         }
     }
-}
 
-impl Account {
     /// Whether the account can be used, and if not, why.
     pub fn usable(&self) -> Result<(), String> {
-        let seen = held(&self.seen);
-        match (&seen.refused, &seen.identity) {
-            (Some(why), _) => Err(why.clone()),
-            (None, None) => Err("its credential has not been checked yet".to_owned()),
-            (None, Some(_)) => Ok(()),
-        }
+        self.credential.usable()
     }
 
-    /// Who the credential says we are, once asked.
-    pub fn identity(&self) -> Option<AccountIdentity> {
-        held(&self.seen).identity.clone()
-    }
-
-    /// Whether the credential should be checked again: never checked for this generation, not good, or long ago.
-    pub fn check_due(&self, generation: Option<i64>, now: Timestamp) -> bool {
-        let seen = held(&self.seen);
-        let recent = seen.check.is_some_and(|(checked, at)| {
-            checked == generation && now.duration_since(at) < CHECKED_FOR
-        });
-        !recent || seen.identity.is_none() || seen.refused.is_some()
-    }
-
-    /// Asks that the credential be checked again: it has changed.
-    pub fn check_again(&self) {
-        held(&self.seen).check = None;
-    }
-
-    /// Records what the credential is good for, or why not. Answers whether that is news.
-    pub fn checked(
-        &self,
-        generation: Option<i64>,
-        now: Timestamp,
-        identity: Option<AccountIdentity>,
-        refused: Option<String>,
-    ) -> bool {
-        let mut seen = held(&self.seen);
-        seen.check = Some((generation, now));
-        let news = (identity.is_some() && seen.identity != identity) || seen.refused != refused;
-        if identity.is_some() {
-            seen.identity = identity;
-        }
-        seen.refused = refused;
-        news
+    /// Who the credential says we are, by the provider.
+    pub async fn identity(&self) -> Done<AccountIdentity> {
+        let identity = self.gateway.identity().await?;
+        Ok(AccountIdentity {
+            name: identity.name,
+            plan: identity.plan,
+        })
     }
 
     /// Why the provider counts as unreachable, if it does.
@@ -204,61 +133,35 @@ fn agrees(listing: &Listing, count: u64) -> Done<()> {
     })
 }
 
-/// Reads an account once an interval, more often while it is in trouble.
-async fn observe(ctx: Arc<Context>, account: Arc<Account>) {
-    let interval = ctx.settings.observe_interval;
-    loop {
-        let outage = account.outage();
-        let read = if ctx.gauge.may_act() {
-            read(&ctx, &account).await
-        } else {
-            Ok(())
-        };
-        if let Err(fault) = &read {
-            tracing::debug!(
-                account = account.name,
-                class = fault.class(),
-                "reading the account: {fault}"
-            );
-        }
-        // A refusal is no outage: the credential that was good is asked for again, and a person told.
-        if matches!(read, Err(Fault::Denied { .. })) && account.usable().is_ok() {
-            account.check_again();
-            ctx.wake.account(&account.name);
-        }
-        let now_out = account.outage();
-        ctx.gauge.account(
-            &account.name,
-            now_out.is_none(),
-            u64::from(account.gateway.budget().remaining),
-        );
-        if outage.is_some() != now_out.is_some() {
-            tracing::info!(
-                account = account.name,
-                outage = now_out.as_deref().unwrap_or("over"),
-                "account"
-            );
-            ctx.wake.account(&account.name);
-            wake_all(&ctx, &account.name);
-        }
-        let pause = if now_out.is_some() {
+impl Observed for Account {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn credential(&self) -> &Checked {
+        &self.credential
+    }
+
+    fn outage(&self) -> Option<String> {
+        Account::outage(self)
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(u64::from(self.gateway.budget().remaining))
+    }
+
+    /// More often while it is in trouble.
+    fn pause(&self, ctx: &Context) -> Duration {
+        let interval = ctx.settings.observe_interval;
+        if self.outage().is_some() {
             interval.min(Duration::from_secs(5))
         } else {
             interval
-        };
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// Wakes every instance of an account.
-pub fn wake_all(ctx: &Context, account: &str) {
-    for instance in ctx.instances.state() {
-        if instance.spec.account_ref.name.as_str() == account {
-            ctx.wake.instance(
-                &instance.namespace().unwrap_or_default(),
-                &instance.name_any(),
-            );
         }
+    }
+
+    fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>> {
+        read(ctx, self).boxed()
     }
 }
 

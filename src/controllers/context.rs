@@ -3,16 +3,18 @@
 use super::accounts::Accounts;
 use super::retries::Retries;
 use super::template::Counted;
+use super::tool_accounts::ToolAccounts;
 use crate::agent::Agents;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::cluster::events::Events;
 use crate::cluster::installation::Installation;
+use crate::engine::account::uses;
 use crate::engine::world::Limits;
 use crate::registry::Registry;
 use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
-use kube::Client;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -49,8 +51,8 @@ pub trait Gauge: Send + Sync {
         outcome: &'static str,
         took: Duration,
     );
-    /// An account stands so: whether it is healthy, requests left.
-    fn account(&self, name: &str, healthy: bool, left: u64);
+    /// An account stands so: whether it is healthy, requests left where that is known.
+    fn account(&self, name: &str, healthy: bool, left: Option<u64>);
     /// So many ledger entries of a slot are in a state.
     fn slots(&self, slot: &str, state: &'static str, count: usize);
     /// An account is gone.
@@ -103,8 +105,10 @@ pub struct Context {
     pub clock: Clock,
     /// Events.
     pub events: Events,
-    /// Gateways and observers.
+    /// Railway accounts, with gateways and observers.
     pub accounts: Accounts,
+    /// Accounts of tool providers, with observers.
+    pub tool_accounts: ToolAccounts,
     /// Image registries.
     pub registry: Registry,
     /// Running agents.
@@ -133,6 +137,28 @@ impl Context {
     pub async fn caches_read(&self) {
         // Its other end goes with the process.
         let _ = self.caches.clone().wait_for(|read| *read).await;
+    }
+
+    /// Every instance that uses an account: as its home, by a tool of its template, or by what its ledger says.
+    pub fn users(&self, account: &str) -> Vec<Arc<AgentInstance>> {
+        let mut users = self.instances.state();
+        users.retain(|one| {
+            let namespace = one.namespace().unwrap_or_default();
+            let named = one.spec.template_ref.name.as_str();
+            let template = self
+                .templates
+                .get(&ObjectRef::new(named).within(&namespace));
+            uses(one, template.as_deref()).contains(account)
+        });
+        users
+    }
+
+    /// Wakes every instance that uses an account.
+    pub fn wake_users(&self, account: &str) {
+        for one in self.users(account) {
+            self.wake
+                .instance(&one.namespace().unwrap_or_default(), &one.name_any());
+        }
     }
 
     /// The present moment.

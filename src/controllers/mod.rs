@@ -2,8 +2,9 @@
 //!
 //! Follow one AgentInstance: a watch event wakes [`instance`], which gathers a `World` and hands it to [`pass`]; the
 //! pass asks `engine::plan` and lets [`enact`] carry out one step after the other, writing the ledger before each and
-//! the status at the end. [`accounts`] keeps a gateway and an observer for each ProviderAccount, [`account`] and
-//! [`template`] are the other two kinds, [`sources`] notices changed Secrets and ConfigMaps, [`retries`] remembers
+//! the status at the end. [`accounts`] keeps what was read of each Railway account, [`tool_accounts`] of each account of a
+//! tool provider (which [`providers`] opens); [`observer`] reads both, [`credential`] says whether they can be used.
+//! [`account`] and [`template`] are the other two kinds, [`sources`] notices changed Secrets and ConfigMaps, [`retries`] remembers
 //! faults, [`wiring`] connects watches.
 //!
 //! What holds: nothing is decided here; an outside change is sent only by the leader; no pass waits for time.
@@ -11,13 +12,24 @@
 pub mod account;
 pub mod accounts;
 pub mod context;
+pub mod credential;
 pub mod enact;
 pub mod instance;
+pub mod observer;
 pub mod pass;
+pub mod providers;
 pub mod retries;
 pub mod sources;
 pub mod template;
+pub mod tool_accounts;
 pub mod wiring;
 
 pub use context::{Context, Gauge, Settings};
 pub use wiring::{Controllers, Woken};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks for a moment; never across an await. A panic elsewhere leaves these values usable: each change is whole.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

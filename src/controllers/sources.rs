@@ -107,12 +107,7 @@ fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
         }
     }
     for account in ctx.provider_accounts.state() {
-        for reference in account
-            .spec
-            .railway
-            .iter()
-            .flat_map(|railway| &railway.token_secret_refs)
-        {
+        for reference in account.spec.credentials() {
             let source = Source::Secret(reference.name.0.clone());
             let dependent = Dependent::Account(account.name_any());
             wanted

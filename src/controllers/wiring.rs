@@ -1,6 +1,6 @@
 //! Which watch wakes whom.
 //!
-//! An instance is woken by its own changes, by its template's revision and rollout, by its account's spec, by what an
+//! An instance is woken by its own changes, by its template's revision and rollout, by its accounts' specs, by what an
 //! observer saw of it, and by a value that it refers to. Nothing wakes everybody at an interval.
 
 use super::context::Context;
@@ -196,10 +196,8 @@ fn followers(ctx: &Context, template: &AgentTemplate) -> Vec<ObjectRef<AgentInst
 }
 
 fn users(ctx: &Context, account: &str) -> Vec<ObjectRef<AgentInstance>> {
-    ctx.instances
-        .state()
+    ctx.users(account)
         .iter()
-        .filter(|one| one.spec.account_ref.name.as_str() == account)
         .map(|one| ObjectRef::from_obj(one.as_ref()))
         .collect()
 }

@@ -135,6 +135,7 @@ async fn lead(
         }),
         clock: Arc::new(now),
         accounts: Default::default(),
+        tool_accounts: Default::default(),
         counted: Default::default(),
         retries: Default::default(),
         settings: settings(config),
@@ -212,9 +213,11 @@ impl Gauge for Instruments {
         self.metrics.requested(provider, operation, outcome, took);
     }
 
-    fn account(&self, name: &str, healthy: bool, left: u64) {
+    fn account(&self, name: &str, healthy: bool, left: Option<u64>) {
         self.metrics.account_healthy(name, healthy);
-        self.metrics.budget(name, left);
+        if let Some(left) = left {
+            self.metrics.budget(name, left);
+        }
     }
 
     fn slots(&self, slot: &str, state: &'static str, count: usize) {

@@ -1,0 +1,389 @@
+//! The accounts of tool providers in use: for each the way to its provider and the last listing of it that was believed.
+//!
+//! What holds: one listing in an interval serves every instance of the account; a listing in which something is missing
+//! that ledgers know is judged first (`engine::belief`), and one that is not believed counts as an outage until a later
+//! one is, or what it lacks is confirmed gone piece by piece; instances are woken when what was seen of them has changed.
+//! Nothing here writes to Kubernetes. Deliberately absent: what is done about a resource (the instance's), and about one
+//! that stands in no ledger (the sweep's).
+
+use super::context::{Clock, Context};
+use super::credential::Checked;
+use super::held;
+use super::observer::{Directory, Observed};
+use crate::api::ProviderAccountSpec;
+use crate::api::account::AccountIdentity;
+use crate::engine::account::Credential;
+use crate::engine::belief::{self, Extent, Recorded};
+use crate::model::marker::is_tool_name;
+use crate::model::tool::{Named, Resource, Stock};
+use crate::model::{Done, Fault};
+use crate::tools::Provider;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// So many readings in a row that failed are an outage.
+const RUN: u32 = 3;
+/// Most resources that are asked for by themselves in one reading.
+const LOOKS: usize = 5;
+/// A provider without a listing is asked only whether it answers, once in so many intervals.
+const SLOW: u32 = 10;
+/// While a provider does not answer it is asked at least so often.
+const EAGER: Duration = Duration::from_secs(5);
+
+/// Every account of a tool provider in use.
+pub type ToolAccounts = Directory<ToolAccount>;
+
+/// One account of a tool provider in use.
+pub struct ToolAccount {
+    /// Its name.
+    pub name: String,
+    /// The provider's name in the ledger.
+    pub provider_name: &'static str,
+    /// The way to it.
+    pub provider: Arc<dyn Provider>,
+    opened: Opened,
+    clock: Clock,
+    /// Outlives the credential with which the account was opened.
+    memory: Arc<Memory>,
+}
+
+/// What a provider was opened with.
+struct Opened {
+    spec: ProviderAccountSpec,
+    credential: Option<SecretString>,
+}
+
+#[derive(Default)]
+struct Memory {
+    credential: Checked,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    stock: Option<Arc<Stock>>,
+    /// Why the newest listing is not believed.
+    suspect: Option<String>,
+    /// Recorded ids that the provider itself says are gone, while listings lack them.
+    gone: HashSet<String>,
+    /// When instances were last woken for what they have spent.
+    told: HashMap<(String, String), Timestamp>,
+    /// Whether the provider has no listing.
+    listless: bool,
+    trouble: Option<Trouble>,
+}
+
+struct Trouble {
+    since: Timestamp,
+    failures: u32,
+    message: String,
+}
+
+/// What of a spec decides how a provider is opened.
+fn essence(spec: &ProviderAccountSpec) -> ProviderAccountSpec {
+    ProviderAccountSpec {
+        allowed_namespaces: None,
+        sweep: Default::default(),
+        ..spec.clone()
+    }
+}
+
+impl ToolAccount {
+    /// An account; with what is known of `former`, the same account as it was opened before.
+    pub fn new(
+        name: &str,
+        provider_name: &'static str,
+        provider: Arc<dyn Provider>,
+        spec: &ProviderAccountSpec,
+        credential: Option<SecretString>,
+        clock: Clock,
+        former: Option<&ToolAccount>,
+    ) -> ToolAccount {
+        ToolAccount {
+            name: name.to_owned(),
+            provider_name,
+            provider,
+            opened: Opened {
+                spec: essence(spec),
+                credential,
+            },
+            clock,
+            memory: former.map_or_else(Arc::default, |former| Arc::clone(&former.memory)),
+        }
+    }
+
+    /// Whether the account was opened with another spec, or another credential than this one. A credential that is not
+    /// there any more changes nothing: the one in memory serves until another comes.
+    pub fn differs(&self, spec: &ProviderAccountSpec, credential: Option<&SecretString>) -> bool {
+        let other = credential.is_some_and(|new| {
+            self.opened
+                .credential
+                .as_ref()
+                .is_none_or(|old| old.expose_secret() != new.expose_secret())
+        });
+        other || self.opened.spec != essence(spec)
+    }
+
+    /// The credential with which it was opened.
+    pub fn opened_with(&self) -> Option<SecretString> {
+        self.opened.credential.clone()
+    }
+
+    /// Whether the account can be used, and if not, why.
+    pub fn usable(&self) -> Result<(), String> {
+        self.memory.credential.usable()
+    }
+
+    /// Asks that the credential be checked again: it has changed.
+    pub fn check_again(&self) {
+        self.memory.credential.check_again();
+    }
+
+    /// What the credential is worth, and whether that is news.
+    pub async fn checked(
+        &self,
+        generation: Option<i64>,
+        missing: &[String],
+        now: Timestamp,
+    ) -> (Credential, bool) {
+        let who = async {
+            Ok(AccountIdentity {
+                name: self.provider.identity().await?,
+                plan: String::new(),
+            })
+        };
+        let credential = &self.memory.credential;
+        credential.ask(generation, missing, now, who).await
+    }
+
+    /// Why the provider counts as unreachable, if it does.
+    pub fn outage(&self) -> Option<String> {
+        let seen = held(&self.memory.seen);
+        match &seen.trouble {
+            Some(trouble) if trouble.failures >= RUN => Some(format!(
+                "the provider has not answered since {}: {}",
+                trouble.since, trouble.message
+            )),
+            _ => seen.suspect.clone(),
+        }
+    }
+
+    /// The last believed listing. `None` before the first, and where the provider has no listing.
+    pub fn stock(&self) -> Option<Arc<Stock>> {
+        held(&self.memory.seen).stock.clone()
+    }
+
+    /// When the last believed listing began, and what in it bears that id or that name.
+    pub fn seen(&self, id: &str, key: &str) -> (Option<Timestamp>, Vec<Resource>) {
+        let Some(stock) = self.stock() else {
+            return (None, Vec::new());
+        };
+        let bears = |one: &&Resource| one.id == id || (!key.is_empty() && one.name == key);
+        (
+            Some(stock.begun),
+            stock.resources.iter().filter(bears).cloned().collect(),
+        )
+    }
+
+    /// Resources of this installation in the last believed listing, by their names.
+    pub fn ours(&self, ctx: &Context) -> Option<usize> {
+        Some(ours(ctx, &*self.stock()?))
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Counts against the account what is not the fault of one request.
+    fn record(&self, read: &Done<()>) {
+        let mut seen = held(&self.memory.seen);
+        match read {
+            Ok(()) => seen.trouble = None,
+            // Both are answers.
+            Err(Fault::Throttled { .. } | Fault::Denied { .. }) => {}
+            Err(fault) => {
+                let since = self.now();
+                let trouble = seen.trouble.get_or_insert(Trouble {
+                    since,
+                    failures: 0,
+                    message: String::new(),
+                });
+                trouble.failures = trouble.failures.saturating_add(1);
+                trouble.message = fault.message().to_owned();
+            }
+        }
+    }
+
+    async fn read_once(&self, ctx: &Context) -> Done<()> {
+        let Some(stock) = self.provider.list().await? else {
+            held(&self.memory.seen).listless = true;
+            return self.provider.identity().await.map(drop);
+        };
+        let recorded = recorded(ctx, &self.name, stock.begun);
+        match self.confirm(&stock, &recorded).await {
+            Ok(()) => {
+                self.believe(ctx, stock, &recorded);
+                Ok(())
+            }
+            Err(Doubt::Suspect(why)) => {
+                held(&self.memory.seen).suspect = Some(why);
+                Ok(())
+            }
+            Err(Doubt::Fault(why, fault)) => {
+                held(&self.memory.seen).suspect = Some(why);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Judges a listing; where it is doubtful, asks for some of what it lacks, and judges again.
+    async fn confirm(&self, stock: &Stock, recorded: &[Recorded]) -> Result<(), Doubt> {
+        let missing = belief::missing(stock, recorded);
+        let (mut gone, before) = {
+            let mut seen = held(&self.memory.seen);
+            seen.gone
+                .retain(|id| missing.iter().any(|one| &one.id == id));
+            (
+                seen.gone.clone(),
+                seen.stock.as_ref().map(|stock| stock.resources.len()),
+            )
+        };
+        let judge = |gone: &HashSet<String>| {
+            belief::judge(Extent {
+                listed: stock.resources.len(),
+                before,
+                expected: recorded.iter().filter(|one| one.expected).count(),
+                missing: missing.iter().filter(|one| !gone.contains(&one.id)).count(),
+            })
+        };
+        let Err(why) = judge(&gone) else {
+            return Ok(());
+        };
+        let asked: Vec<&&Named> = missing
+            .iter()
+            .filter(|one| !gone.contains(&one.id))
+            .take(LOOKS)
+            .collect();
+        for one in asked {
+            match self.provider.look(one).await {
+                // One that exists convicts the listing; the others need not be asked for.
+                Ok(Some(_)) => break,
+                Ok(None) => {
+                    gone.insert(one.id.clone());
+                }
+                Err(fault) => {
+                    held(&self.memory.seen).gone = gone;
+                    return Err(Doubt::Fault(why, fault));
+                }
+            }
+        }
+        held(&self.memory.seen).gone.clone_from(&gone);
+        judge(&gone).map_err(Doubt::Suspect)
+    }
+
+    fn believe(&self, ctx: &Context, stock: Stock, recorded: &[Recorded]) {
+        let now = self.now();
+        let stock = Arc::new(stock);
+        let (wake, count) = {
+            let mut seen = held(&self.memory.seen);
+            seen.suspect = None;
+            let before = seen.stock.replace(Arc::clone(&stock));
+            let mut wake: BTreeSet<(String, String)> =
+                belief::changed(before.as_deref(), &stock, recorded)
+                    .into_iter()
+                    .map(who)
+                    .collect();
+            // One whose pass does not come so far as to tell it is not woken in each interval for that.
+            seen.told
+                .retain(|_, at| now.duration_since(*at) < belief::USAGE_AGE);
+            for one in belief::spent(&stock, recorded, now).into_iter().map(who) {
+                if seen.told.insert(one.clone(), now).is_none() {
+                    wake.insert(one);
+                }
+            }
+            let before = before.map(|before| ours(ctx, &before));
+            (wake, before != Some(ours(ctx, &stock)))
+        };
+        if count {
+            ctx.wake.account(&self.name);
+        }
+        for (namespace, name) in wake {
+            ctx.wake.instance(&namespace, &name);
+        }
+    }
+}
+
+/// Why a listing was not taken.
+enum Doubt {
+    /// It contradicts what is known.
+    Suspect(String),
+    /// And what it lacks could not be asked for.
+    Fault(String, Fault),
+}
+
+fn who(one: &Recorded) -> (String, String) {
+    (one.namespace.clone(), one.name.clone())
+}
+
+fn ours(ctx: &Context, stock: &Stock) -> usize {
+    let (seal, installation) = (&ctx.installation.seal, &ctx.installation.id);
+    stock
+        .resources
+        .iter()
+        .filter(|one| is_tool_name(seal, installation, &one.name))
+        .count()
+}
+
+/// What all ledgers know in an account.
+fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> Vec<Recorded> {
+    ctx.instances
+        .state()
+        .iter()
+        .flat_map(|one| belief::recorded(one, account, begun, ctx.settings.limits.settle))
+        .collect()
+}
+
+impl Observed for ToolAccount {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn credential(&self) -> &Checked {
+        &self.memory.credential
+    }
+
+    fn outage(&self) -> Option<String> {
+        ToolAccount::outage(self)
+    }
+
+    fn left(&self) -> Option<u64> {
+        None
+    }
+
+    fn pause(&self, ctx: &Context) -> Duration {
+        let interval = ctx.settings.observe_interval;
+        let seen = held(&self.memory.seen);
+        if seen.trouble.is_some() {
+            interval.min(EAGER)
+        } else if seen.listless {
+            interval * SLOW
+        } else {
+            // Also for a listing that is not believed: what it lacks is asked for a few times an interval, no more.
+            interval
+        }
+    }
+
+    fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>> {
+        async move {
+            let read = self.read_once(ctx).await;
+            self.record(&read);
+            read
+        }
+        .boxed()
+    }
+}
