@@ -84,6 +84,22 @@ impl Provider for AgentMail {
         refused(429, "RateLimitError", code, "Too many requests").with("Retry-After", 1)
     }
 
+    /// A list that is cut says nothing of a next page.
+    fn shorten(&self, body: &mut Value, keep: usize) {
+        let Value::Object(fields) = body else {
+            return;
+        };
+        let lists = fields.values_mut().filter_map(Value::as_array_mut);
+        let kept = lists.map(|rows| {
+            rows.truncate(keep);
+            rows.len()
+        });
+        if let Some(count) = kept.max() {
+            fields.remove("next_page_token");
+            fields.insert("count".to_owned(), json!(count));
+        }
+    }
+
     fn resources(&self) -> Vec<Resource> {
         self.living()
     }

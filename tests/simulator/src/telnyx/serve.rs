@@ -58,6 +58,23 @@ impl Provider for Telnyx {
             .with("X-RateLimit-Reset", 1)
     }
 
+    /// A list that is cut counts what is left as all there is.
+    fn shorten(&self, body: &mut Value, keep: usize) {
+        let Some(rows) = body["data"].as_array_mut() else {
+            return;
+        };
+        rows.truncate(keep);
+        let total = rows.len();
+        for meta in ["meta", "metadata"] {
+            if let Some(meta) = body.get_mut(meta).and_then(Value::as_object_mut) {
+                meta.insert("total_results".to_owned(), json!(total));
+                if let Some(pages) = meta.get_mut("total_pages") {
+                    *pages = json!(usize::from(total > 0));
+                }
+            }
+        }
+    }
+
     fn resources(&self) -> Vec<Resource> {
         self.living(clock::now())
     }

@@ -244,6 +244,14 @@ async fn a_listing_goes_on_where_it_ended() {
         (&all["count"], &all["next_page_token"]),
         (&json!(5), &Value::Null)
     );
+    let fault =
+        json!({ "provider": "agentmail", "operation": "GET /v0/inboxes", "effect": "empty_list" });
+    world.control("POST", "/faults", fault).await;
+    let cut = ask(&world, "GET", "/inboxes?limit=2", Value::Null).await.1;
+    assert_eq!(
+        (&cut["count"], &cut["next_page_token"]),
+        (&json!(0), &Value::Null)
+    );
 }
 
 #[tokio::test]

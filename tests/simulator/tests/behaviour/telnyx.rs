@@ -364,6 +364,11 @@ async fn a_listing_has_pages() {
         (&page["meta"]["total_pages"], &page["meta"]["total_results"]),
         (&json!(3), &json!(5))
     );
+    let fault = json!({ "provider": "telnyx", "operation": "GET /v2/phone_numbers", "effect": { "short_list": 1 } });
+    world.control("POST", "/faults", fault).await;
+    let (_, page) = ask(&world, "GET", "/phone_numbers?page[size]=2", Value::Null).await;
+    assert_eq!(page["data"].as_array().unwrap().len(), 1);
+    assert_eq!(page["meta"]["total_pages"], 1);
 }
 
 #[tokio::test]
