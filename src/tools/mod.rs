@@ -6,9 +6,104 @@
 //! narrower credential could have caused; no secret, id that is a secret, or URL with one gets into a fault's message or a
 //! log. Deliberately absent: retrying, memory of what was made, Kubernetes.
 
-use crate::model::Done;
+pub mod agentmail;
+pub mod bankr;
+pub mod exa;
+mod faults;
+pub mod openrouter;
+mod rest;
+pub mod wallet;
+
+pub use agentmail::Agentmail;
+pub use bankr::Bankr;
+pub use exa::Exa;
+pub use openrouter::Openrouter;
+pub use rest::{Clock, Connection, Line, Meter, Permission, Standing};
+pub use wallet::{Randomness, Wallet};
+
 use crate::model::tool::{Made, Named, Order, Resource, Stock, Wish};
+use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Which account to open: what its spec says, in the words of the provider's file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Account {
+    /// OpenRouter.
+    Openrouter(openrouter::Settings),
+    /// Exa.
+    Exa,
+    /// AgentMail.
+    Agentmail(agentmail::Settings),
+    /// Bankr.
+    Bankr,
+}
+
+/// An open account.
+#[derive(Clone)]
+pub struct Opened {
+    /// What is asked of it.
+    pub provider: Arc<dyn Provider>,
+    /// The line under it: where its credential is replaced, its requests are counted and an outage is seen.
+    pub line: Line,
+}
+
+/// Opens an account. Nothing is sent.
+pub fn open(account: Account, credential: &SecretString, connection: Connection) -> Opened {
+    fn opened<P: Provider + 'static>(provider: P, line: fn(&P) -> &Line) -> Opened {
+        Opened {
+            line: line(&provider).clone(),
+            provider: Arc::new(provider),
+        }
+    }
+    match account {
+        Account::Openrouter(settings) => opened(
+            Openrouter::new(settings, credential, connection),
+            Openrouter::line,
+        ),
+        Account::Agentmail(settings) => opened(
+            Agentmail::new(settings, credential, connection),
+            Agentmail::line,
+        ),
+        Account::Bankr => opened(Bankr::new(credential, connection), Bankr::line),
+        Account::Exa => opened(Exa::new(credential, connection), Exa::line),
+    }
+}
+
+/// Locks for a moment; never across an await. A panic elsewhere leaves these values usable: each change is whole.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the provider says does not exist is an answer, not a fault.
+fn unless_missing<T>(result: Done<T>) -> Done<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Fault::Missing { .. }) => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Says which secret it is, and nothing of it: the id of what has no id, or none that may be shown.
+fn fingerprint(secret: &SecretString) -> String {
+    let hash = Sha256::digest(secret.expose_secret().as_bytes());
+    let mut text = "sha256-".to_owned();
+    for byte in &hash[..8] {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// A wish or a part that is another provider's.
+fn not_ours(name: &str) -> Fault {
+    Fault::Bug {
+        message: format!("{name} was asked for something of another kind"),
+    }
+}
 
 /// One account at one provider of tools.
 pub trait Provider: Send + Sync {

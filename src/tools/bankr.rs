@@ -1,0 +1,336 @@
+//! Wallets at Bankr, and the keys that open them (`facts/tool-providers.md` 4).
+//!
+//! What holds: the same idempotency key gives the same wallet; a wallet is never destroyed unless that is said, only
+//! suspended. Bankr has no listing of keys and keys have no ids: a key is known by a fingerprint, and nobody can look for
+//! one. So *finding* a key is revoking all keys of its wallet and answering "none": after a creation whose answer got lost,
+//! every key that the wallet has is one that nobody holds. Deliberately absent: a listing of wallets, which Bankr does not
+//! have; fingers on anybody's money.
+
+use super::faults::{Complaint, Dialect, plain};
+use super::rest::{Ask, Connection, Line, Manners, piece};
+use super::{Provider, fingerprint, held};
+use crate::model::slot::Part;
+use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::{Done, Fault};
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+const MANNERS: Manners = Manners {
+    base: "https://api.bankr.bot",
+    header: Some("X-Partner-Key"),
+    dialect: Dialect {
+        name: "Bankr",
+        complaint: |body| Complaint {
+            code: body["error"].as_str().unwrap_or_default().to_owned(),
+            sentence: sentence(body),
+        },
+        meaning: plain,
+    },
+};
+
+/// The longest name that a key can have.
+const NAME: usize = 64;
+
+/// No wallet has this id: asking for it shows whether Bankr knows our partner key, which it has no request for.
+const NOBODY: &str = "wlt_yardmaster-asks-who-it-is";
+
+fn sentence(body: &Value) -> String {
+    let said = body["message"].as_str().or(body["error"].as_str());
+    said.unwrap_or_default().to_owned()
+}
+
+/// One Bankr partner organisation.
+pub struct Bankr {
+    line: Line,
+    /// Wallets whose keys were revoked here and that have got none since: all that anybody can know of absent keys. Lost
+    /// with the process, after which revoking again is the way to know again.
+    keyless: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wallet {
+    id: String,
+    evm_address: Option<String>,
+    status: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fresh {
+    api_key: SecretString,
+}
+
+impl Wallet {
+    /// How far it is; `None` where it is closed: it is there for the books only.
+    fn stage(&self) -> Option<Stage> {
+        match self
+            .status
+            .as_deref()
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
+            Some("closed") => None,
+            Some("suspended") => Some(Stage::Resting),
+            Some("pending" | "creating" | "provisioning") => Some(Stage::Pending {
+                why: "Bankr is still making the wallet".to_owned(),
+            }),
+            _ => Some(Stage::Ready),
+        }
+    }
+
+    fn resource(self, stage: Stage) -> Resource {
+        Resource {
+            address: self.evm_address,
+            ..bare(Part::Main, self.id, stage)
+        }
+    }
+}
+
+fn bare(part: Part, id: String, stage: Stage) -> Resource {
+    Resource {
+        part,
+        id,
+        name: String::new(),
+        address: None,
+        stage,
+        settings: None,
+        usage: None,
+        created: None,
+        monthly_usd: 0.0,
+    }
+}
+
+fn wallet(id: &str) -> String {
+    format!("/partner/wallets/{}", piece(id))
+}
+
+fn keys(wallet_id: &str) -> String {
+    format!("{}/api-keys", wallet(wallet_id))
+}
+
+/// What an agent may do with its own wallet. Without `readOnly: false`, which is not the default, it could do nothing.
+fn key_body(name: &str) -> Value {
+    let name: String = name.chars().take(NAME).collect();
+    json!({
+        "name": name,
+        "permissions": {
+            "agentApiEnabled": true,
+            "walletApiEnabled": true,
+            "llmGatewayEnabled": false,
+            "tokenLaunchApiEnabled": false,
+            "readOnly": false,
+        },
+    })
+}
+
+fn wallet_of(parts: &BTreeMap<Part, String>) -> Done<&str> {
+    let id = parts.get(&Part::Main).map(String::as_str);
+    id.ok_or_else(|| Fault::Missing {
+        message: "Bankr: there is no wallet whose key it could be".to_owned(),
+    })
+}
+
+impl Bankr {
+    /// The organisation that the partner key opens.
+    pub fn new(credential: &SecretString, connection: Connection) -> Bankr {
+        Bankr {
+            line: Line::new(MANNERS, credential, connection),
+            keyless: Mutex::default(),
+        }
+    }
+
+    /// Its line.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// The wallet, unless it is gone or closed.
+    async fn wallet(&self, id: &str) -> Done<Option<Resource>> {
+        let seen = self.line.ask(Ask::get("wallet", wallet(id))).await;
+        let seen: Option<Wallet> = super::unless_missing(seen)?;
+        Ok(seen.and_then(|seen| {
+            let stage = seen.stage()?;
+            Some(seen.resource(stage))
+        }))
+    }
+
+    async fn revoke(&self, wallet: &str) -> Done<()> {
+        let ask = Ask::delete("wallet-keys.revoke", keys(wallet));
+        self.line.tell(ask).await?;
+        held(&self.keyless).insert(wallet.to_owned());
+        Ok(())
+    }
+
+    async fn make_wallet(&self, order: &Order) -> Done<Made> {
+        // No key with it: a replay would not show it again, and the agent's key is a part of its own.
+        let body = json!({ "idempotencyKey": order.key });
+        let ask = Ask::post("wallet.make", "/partner/wallets", body);
+        // 201, or 200 for a replay; one client of Bankr's has seen 409 for it (facts 4).
+        let made: Wallet = self.line.ask(ask.also_good(409)).await?;
+        let stage = made.stage().unwrap_or_else(|| Stage::Failed {
+            why: "Bankr has closed this wallet".to_owned(),
+        });
+        Ok(Made {
+            resource: made.resource(stage),
+            secret: None,
+        })
+    }
+
+    async fn make_key(&self, order: &Order) -> Done<Made> {
+        let wallet = wallet_of(&order.parts)?;
+        // From here on it may have one.
+        held(&self.keyless).remove(wallet);
+        let ask = Ask::post("wallet-key.make", keys(wallet), key_body(&order.key));
+        let made: Fresh = self.line.ask(ask).await?;
+        Ok(Made {
+            resource: Resource {
+                name: order.key.clone(),
+                ..bare(Part::Key, fingerprint(&made.api_key), Stage::Ready)
+            },
+            secret: Some(made.api_key),
+        })
+    }
+
+    /// Puts to rest, or closes. Where Bankr objects, it may be so already.
+    async fn put_away(&self, id: &str, for_good: bool) -> Done<()> {
+        let ask = match for_good {
+            true => Ask::act("wallet.close", format!("{}/close", wallet(id))),
+            false => Ask::act("wallet.suspend", format!("{}/suspend", wallet(id))),
+        };
+        let fault = match self.line.tell(ask).await {
+            Err(fault @ Fault::Rejected { .. }) => fault,
+            other => return other,
+        };
+        match self.wallet(id).await? {
+            None => Ok(()),
+            Some(seen) if !for_good && seen.stage == Stage::Resting => Ok(()),
+            Some(_) => Err(fault),
+        }
+    }
+}
+
+fn other_part<T>() -> Done<T> {
+    Err(super::not_ours("Bankr"))
+}
+
+impl Provider for Bankr {
+    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+        Box::pin(async move {
+            let seen = self.line.tell(Ask::get("identity", wallet(NOBODY))).await;
+            super::unless_missing(seen)?;
+            Ok("partner organisation".to_owned())
+        })
+    }
+
+    fn make<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Made>> {
+        Box::pin(async move {
+            match order.part {
+                Part::Main => self.make_wallet(order).await,
+                Part::Key => self.make_key(order).await,
+                Part::Profile => other_part(),
+            }
+        })
+    }
+
+    /// A key: revokes all of its wallet. A wallet: made again, the answer is the one that is there; so there is nothing to
+    /// look for, and nowhere.
+    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+        Box::pin(async move {
+            match order.part {
+                Part::Main => Ok(Vec::new()),
+                Part::Key => {
+                    let revoked = self.revoke(wallet_of(&order.parts)?).await;
+                    super::unless_missing(revoked)?;
+                    Ok(Vec::new())
+                }
+                Part::Profile => other_part(),
+            }
+        })
+    }
+
+    /// A key is there as long as its wallet is, unless it was revoked here: Bankr tells no more.
+    fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
+        Box::pin(async move {
+            match named.part {
+                Part::Main => self.wallet(&named.id).await,
+                Part::Key => {
+                    let Some(wallet) = named.parts.get(&Part::Main) else {
+                        return Ok(None);
+                    };
+                    if held(&self.keyless).contains(wallet) {
+                        return Ok(None);
+                    }
+                    let seen = self.wallet(wallet).await?;
+                    Ok(seen.map(|seen| Resource {
+                        name: named.key.clone(),
+                        ..bare(Part::Key, named.id.clone(), seen.stage)
+                    }))
+                }
+                Part::Profile => other_part(),
+            }
+        })
+    }
+
+    fn adjust<'a>(&'a self, _: &'a Named, _: &'a Wish) -> BoxFuture<'a, Done<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn delete<'a>(&'a self, named: &'a Named, for_good: bool) -> BoxFuture<'a, Done<()>> {
+        Box::pin(async move {
+            match named.part {
+                Part::Main => self.put_away(&named.id, for_good).await,
+                Part::Key => self.revoke(wallet_of(&named.parts)?).await,
+                Part::Profile => other_part(),
+            }
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Done<Option<Stock>>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(status: Option<&str>) -> Wallet {
+        let text = json!({ "id": "wlt_1", "evmAddress": "0xabc", "status": status });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn a_wallet_is_ready_resting_or_gone() {
+        assert_eq!(seen(None).stage(), Some(Stage::Ready));
+        assert_eq!(seen(Some("active")).stage(), Some(Stage::Ready));
+        assert_eq!(seen(Some("SUSPENDED")).stage(), Some(Stage::Resting));
+        assert_eq!(seen(Some("closed")).stage(), None);
+        let resource = seen(None).resource(Stage::Ready);
+        assert_eq!(resource.address.as_deref(), Some("0xabc"));
+    }
+
+    #[test]
+    fn a_key_can_do_something_and_its_name_fits() {
+        let body = key_body(&"n".repeat(99));
+        assert_eq!(body["name"].as_str().map(str::len), Some(64));
+        assert_eq!(body["permissions"]["readOnly"], json!(false));
+    }
+
+    #[test]
+    fn its_sentence_is_found() {
+        let complaint = MANNERS.dialect.complaint;
+        let both = complaint(&json!({ "error": "forbidden", "message": "IP not allowed" }));
+        assert_eq!(both.sentence, "IP not allowed");
+        assert_eq!(complaint(&json!({ "error": "no" })).sentence, "no");
+    }
+
+    #[test]
+    fn without_a_wallet_there_is_no_key() {
+        assert_eq!(wallet_of(&BTreeMap::new()).unwrap_err().class(), "Missing");
+    }
+}

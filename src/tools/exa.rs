@@ -1,0 +1,306 @@
+//! Search keys at Exa (`facts/tool-providers.md` 7).
+//!
+//! What holds: at the API as it was, a key's id is the key itself, so outside this file such a key is known by a
+//! fingerprint, and what is done to it by its fingerprint is done after a listing; at the API as it is becoming, a key
+//! has a `publicId`, which is its id here. The legacy listing would show a secret again; it is not taken from there: who
+//! has lost a secret makes another key, as everywhere. Deliberately absent: rotation in place.
+
+use super::faults::{Complaint, Dialect, plain};
+use super::rest::{Ask, Connection, Line, Manners, piece};
+use super::{Provider, fingerprint};
+use crate::model::slot::Part;
+use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::{Done, Fault};
+use futures::future::BoxFuture;
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+const MANNERS: Manners = Manners {
+    base: "https://admin-api.exa.ai/team-management",
+    header: Some("x-api-key"),
+    dialect: Dialect {
+        name: "Exa",
+        complaint: |body| Complaint {
+            code: String::new(),
+            sentence: body["error"].as_str().unwrap_or_default().to_owned(),
+        },
+        meaning: plain,
+    },
+};
+
+/// One Exa team.
+pub struct Exa {
+    line: Line,
+}
+
+/// A key as it is told. Neither printable nor sent anywhere but to Exa.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Key {
+    /// At the legacy API: the key itself.
+    id: Option<SecretString>,
+    public_id: Option<String>,
+    secret: Option<SecretString>,
+    #[serde(default)]
+    name: Option<String>,
+    rate_limit: Option<i64>,
+    budget_cents: Option<i64>,
+    created_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct One {
+    api_key: Key,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct All {
+    api_keys: Vec<Key>,
+}
+
+impl Key {
+    /// Its id outside this file.
+    fn shown(&self) -> Done<String> {
+        let shown = self
+            .public_id
+            .clone()
+            .or_else(|| self.id.as_ref().map(fingerprint));
+        shown.ok_or_else(|| Fault::Bug {
+            message: "Exa shows a key without an id".to_owned(),
+        })
+    }
+
+    /// Its id inside a path.
+    fn path(&self) -> Done<String> {
+        let id = match (&self.public_id, &self.id) {
+            (Some(public), _) => piece(public),
+            (None, Some(id)) => piece(id.expose_secret()),
+            (None, None) => self.shown()?,
+        };
+        Ok(format!("/api-keys/{id}"))
+    }
+
+    /// What opens Exa: told beside the public id, or the legacy id itself.
+    fn secret(&self) -> Option<SecretString> {
+        match (&self.secret, &self.public_id) {
+            (Some(secret), _) => Some(secret.clone()),
+            (None, None) => self.id.clone(),
+            // With a public id, what `id` is, is not documented: better no secret than a wrong one.
+            (None, Some(_)) => None,
+        }
+    }
+
+    fn settings(&self) -> String {
+        let wish = Wish::Exa {
+            rate_limit: self
+                .rate_limit
+                .map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)),
+            budget_usd: self.budget_cents.map(dollars),
+        };
+        wish.settings()
+    }
+
+    fn resource(self) -> Done<Resource> {
+        Ok(Resource {
+            part: Part::Main,
+            id: self.shown()?,
+            settings: Some(self.settings()),
+            monthly_usd: self.budget_cents.map_or(0.0, dollars),
+            created: self.created_at.and_then(|at| at.parse().ok()),
+            name: self.name.unwrap_or_default(),
+            address: None,
+            stage: Stage::Ready,
+            usage: None,
+        })
+    }
+}
+
+/// Exact for every budget that exists: cents below 2^53.
+#[allow(clippy::cast_precision_loss)]
+fn dollars(cents: i64) -> f64 {
+    cents as f64 / 100.0
+}
+
+/// Rounded down: a budget is never more than was wished.
+#[allow(clippy::cast_possible_truncation)]
+fn cents(dollars: f64) -> i64 {
+    // 0.29 dollars are 28.999… in binary.
+    (dollars * 100.0 + 1e-6).floor() as i64
+}
+
+/// What a wish sends. Unknown fields are refused with 400; a rate cannot be null, a budget can.
+fn wished(wish: &Wish) -> Done<Value> {
+    let Wish::Exa {
+        rate_limit,
+        budget_usd,
+    } = wish
+    else {
+        return Err(super::not_ours("Exa"));
+    };
+    let mut body = json!({ "budgetCents": budget_usd.map(cents) });
+    if let Some(rate) = rate_limit {
+        body["rateLimit"] = json!(rate);
+    }
+    Ok(body)
+}
+
+impl Exa {
+    /// The team that the service key opens.
+    pub fn new(credential: &SecretString, connection: Connection) -> Exa {
+        Exa {
+            line: Line::new(MANNERS, credential, connection),
+        }
+    }
+
+    /// Its line.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// All keys: the listing has no pages.
+    async fn keys(&self) -> Done<Vec<Key>> {
+        let all: All = self.line.ask(Ask::get("keys", "/api-keys")).await?;
+        Ok(all.api_keys)
+    }
+
+    /// The key of this id, out of the listing: a fingerprint leads nowhere else, and a 404 of a path that is a secret is
+    /// no path to try.
+    async fn key(&self, id: &str) -> Done<Option<Key>> {
+        for key in self.keys().await? {
+            if key.shown()? == id {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn existing(&self, named: &Named) -> Done<Key> {
+        self.key(&named.id).await?.ok_or_else(|| Fault::Missing {
+            message: format!("Exa lists no key {}", named.id),
+        })
+    }
+}
+
+impl Provider for Exa {
+    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+        Box::pin(async move {
+            self.keys().await?;
+            Ok("service key of a team".to_owned())
+        })
+    }
+
+    fn make<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Made>> {
+        Box::pin(async move {
+            let mut body = wished(&order.wish)?;
+            body["name"] = json!(order.key);
+            let ask = Ask::post("key.make", "/api-keys", body);
+            let One { api_key } = self.line.ask(ask).await?;
+            let secret = api_key.secret();
+            Ok(Made {
+                resource: api_key.resource()?,
+                secret,
+            })
+        })
+    }
+
+    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+        Box::pin(async move {
+            let keys = self.keys().await?.into_iter();
+            let ours = keys.filter(|key| key.name.as_deref() == Some(&order.key));
+            ours.map(Key::resource).collect()
+        })
+    }
+
+    fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
+        Box::pin(async move { self.key(&named.id).await?.map(Key::resource).transpose() })
+    }
+
+    fn adjust<'a>(&'a self, named: &'a Named, wish: &'a Wish) -> BoxFuture<'a, Done<()>> {
+        Box::pin(async move {
+            let body = wished(wish)?;
+            let path = self.existing(named).await?.path()?;
+            let ask = Ask::patch("key.adjust", path, body).by(Method::PUT);
+            self.line.tell(ask).await
+        })
+    }
+
+    fn delete<'a>(&'a self, named: &'a Named, _: bool) -> BoxFuture<'a, Done<()>> {
+        Box::pin(async move {
+            let path = self.existing(named).await?.path()?;
+            self.line.tell(Ask::delete("key.delete", path)).await
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Done<Option<Stock>>> {
+        Box::pin(async move {
+            let begun = self.line.now();
+            let keys = self.keys().await?.into_iter();
+            let resources = keys.map(Key::resource).collect::<Done<_>>()?;
+            Ok(Some(Stock { begun, resources }))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEGACY: &str = r#"{"apiKey":{"id":"e4d909c2-90d0-4b1c-a068-ffaddf22cbd0","name":"acme-ada-search-g1",
+        "rateLimit":5,"budgetCents":2900,"isOverBudget":false,"teamId":"t","userId":"u",
+        "createdAt":"2026-11-21T10:00:00Z"}}"#;
+
+    fn key(text: &str) -> Key {
+        serde_json::from_str::<One>(text).unwrap().api_key
+    }
+
+    #[test]
+    fn a_legacy_key_is_its_own_id_and_is_shown_by_its_fingerprint() {
+        let legacy = key(LEGACY);
+        let secret = legacy.secret().unwrap();
+        assert_eq!(
+            secret.expose_secret(),
+            "e4d909c2-90d0-4b1c-a068-ffaddf22cbd0"
+        );
+        let shown = legacy.shown().unwrap();
+        assert_eq!(shown.len(), "sha256-".len() + 16);
+        assert_eq!(shown, fingerprint(&secret));
+        let seen = legacy.resource().unwrap();
+        assert_eq!(seen.id, shown);
+        assert_eq!(seen.settings.as_deref(), Some("rateLimit=5 budgetUSD=29"));
+        assert!(!format!("{seen:?}").contains("e4d909c2"));
+    }
+
+    #[test]
+    fn a_new_key_has_a_public_id_and_a_secret_beside_it() {
+        let new =
+            key(r#"{"apiKey":{"id":"internal","publicId":"pk_1","secret":"s-1","name":"n"}}"#);
+        assert_eq!(new.shown().unwrap(), "pk_1");
+        assert_eq!(new.path().unwrap(), "/api-keys/pk_1");
+        assert_eq!(new.secret().unwrap().expose_secret(), "s-1");
+        let listed = key(r#"{"apiKey":{"id":"internal","publicId":"pk_1","name":"n"}}"#);
+        assert!(listed.secret().is_none());
+        assert_eq!(key(r#"{"apiKey":{}}"#).shown().unwrap_err().class(), "Bug");
+    }
+
+    #[test]
+    fn a_wish_is_sent_in_cents_and_without_what_it_does_not_say() {
+        let wish = |rate_limit, budget_usd| {
+            wished(&Wish::Exa {
+                rate_limit,
+                budget_usd,
+            })
+            .unwrap()
+        };
+        assert_eq!(
+            wish(Some(5), Some(0.29)),
+            json!({ "rateLimit": 5, "budgetCents": 29 })
+        );
+        assert_eq!(wish(None, None), json!({ "budgetCents": null }));
+        assert_eq!(cents(10.999), 1099);
+        assert_eq!(wished(&Wish::Bankr).unwrap_err().class(), "Bug");
+    }
+}

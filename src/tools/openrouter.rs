@@ -1,0 +1,331 @@
+//! Keys at OpenRouter, each with a limit of its own (`facts/tool-providers.md` 1).
+//!
+//! What holds: a key's id is its hash; names are not unique, so one name may find several; what has no limit, or one that
+//! comes back each month, is seen as set otherwise than wished. A listing is every key of the workspace, disabled ones
+//! included. Deliberately absent: repeating a creation, and a limit on what other keys of the workspace spend.
+
+use super::Provider;
+use super::faults::{Complaint, Dialect, plain};
+use super::rest::{Ask, Connection, Line, Manners, piece};
+use crate::model::slot::Part;
+use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Usage, Wish};
+use crate::model::{Done, Fault};
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const MANNERS: Manners = Manners {
+    base: "https://openrouter.ai/api/v1",
+    header: None,
+    dialect: Dialect {
+        name: "OpenRouter",
+        complaint: |body| Complaint {
+            code: String::new(),
+            sentence: body["error"]["message"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        },
+        meaning: plain,
+    },
+};
+
+/// So many requests for one listing are enough for every account that exists.
+const MOST_PAGES: usize = 2_000;
+
+/// How far back a page is read again after keys have gone away in front of it.
+const STEP_BACK: usize = 50;
+
+/// So often at most: an account in which more than that goes away is read another time.
+const MOST_STEPS_BACK: u32 = 20;
+
+/// Where in an account keys are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The workspace; `None`: the default one.
+    pub workspace: Option<String>,
+}
+
+/// One OpenRouter organisation.
+pub struct Openrouter {
+    settings: Settings,
+    line: Line,
+}
+
+/// A key as it is told, without its secret.
+#[derive(Clone, Debug, Deserialize)]
+struct Key {
+    hash: String,
+    name: String,
+    #[serde(default)]
+    disabled: bool,
+    limit: Option<f64>,
+    limit_remaining: Option<f64>,
+    limit_reset: Option<String>,
+    usage: f64,
+    created_at: Option<String>,
+}
+
+/// The secret stands beside the key, not in it, whatever the vendor's own guide shows.
+#[derive(Deserialize)]
+struct Fresh {
+    data: Key,
+    key: SecretString,
+}
+
+#[derive(Deserialize)]
+struct Data<T> {
+    data: T,
+}
+
+impl Openrouter {
+    /// The organisation that the management key opens.
+    pub fn new(
+        settings: Settings,
+        credential: &SecretString,
+        connection: Connection,
+    ) -> Openrouter {
+        Openrouter {
+            settings,
+            line: Line::new(MANNERS, credential, connection),
+        }
+    }
+
+    /// Its line.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
+    async fn page(&self, offset: usize) -> Done<Vec<Key>> {
+        // Without the workspace only the default one is listed; whether disabled keys are is not documented.
+        let mut path = format!("/keys?include_disabled=true&offset={offset}");
+        if let Some(workspace) = &self.settings.workspace {
+            path.push_str("&workspace_id=");
+            path.push_str(&piece(workspace));
+        }
+        let page: Data<Vec<Key>> = self.line.ask(Ask::get("keys", path)).await?;
+        Ok(page.data)
+    }
+
+    /// Every key. Pages are counted from the newest key, so they move while keys come and go: each page begins with the
+    /// last key of the one before, and where it does not, keys have gone away and some would be missed.
+    async fn keys(&self) -> Done<Vec<Key>> {
+        let mut keys = BTreeMap::new();
+        let (mut offset, mut steps_back) = (0_usize, 0);
+        for _ in 0..MOST_PAGES {
+            let page = self.page(offset).await?;
+            let Some(first) = page.first() else {
+                return Ok(keys.into_values().collect());
+            };
+            let overlaps = keys.contains_key(&first.hash);
+            if offset > 0 && !keys.is_empty() && !overlaps {
+                steps_back += 1;
+                if steps_back > MOST_STEPS_BACK {
+                    break;
+                }
+                offset = offset.saturating_sub(STEP_BACK);
+                continue;
+            }
+            // A short page is no proof of the end; only an empty one is, so the last key alone is not enough.
+            offset += (page.len() - 1).max(1);
+            keys.extend(page.into_iter().map(|key| (key.hash.clone(), key)));
+        }
+        Err(Fault::Transient {
+            message: "OpenRouter: the listing of keys does not come to rest".to_owned(),
+        })
+    }
+}
+
+fn key(id: &str) -> String {
+    format!("/keys/{}", piece(id))
+}
+
+fn settings(key: &Key) -> String {
+    let limit = key
+        .limit
+        .map(|limit_usd| Wish::Openrouter { limit_usd }.settings());
+    let limit = limit.unwrap_or_else(|| "limitUSD=none".to_owned());
+    match &key.limit_reset {
+        // Spent credit that silently comes back is not what was wished.
+        Some(reset) => format!("{limit}/{reset}"),
+        None => limit,
+    }
+}
+
+fn resource(key: Key) -> Resource {
+    Resource {
+        part: Part::Main,
+        settings: Some(settings(&key)),
+        usage: Some(Usage {
+            spent_usd: key.usage,
+            limit_usd: key.limit,
+        }),
+        created: key.created_at.and_then(|at| at.parse().ok()),
+        monthly_usd: key.limit_remaining.or(key.limit).unwrap_or(0.0),
+        stage: if key.disabled {
+            Stage::Resting
+        } else {
+            Stage::Ready
+        },
+        id: key.hash,
+        name: key.name,
+        address: None,
+    }
+}
+
+fn limit(wish: &Wish) -> Done<f64> {
+    match wish {
+        Wish::Openrouter { limit_usd } => Ok(*limit_usd),
+        _ => Err(super::not_ours("OpenRouter")),
+    }
+}
+
+fn body(order: &Order, workspace: Option<&str>) -> Done<Value> {
+    // Said explicitly: a limit that comes back each month was once the default of a client (facts 1, XM #838).
+    let mut body = json!({ "name": order.key, "limit": limit(&order.wish)?, "limit_reset": null });
+    if let Some(workspace) = workspace {
+        body["workspace_id"] = json!(workspace);
+    }
+    Ok(body)
+}
+
+impl Provider for Openrouter {
+    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+        Box::pin(async move {
+            // Answered to management keys only; what it says changes all the time and is no identity.
+            self.line.tell(Ask::get("credits", "/credits")).await?;
+            Ok(match &self.settings.workspace {
+                Some(workspace) => format!("management key, workspace {workspace}"),
+                None => "management key, default workspace".to_owned(),
+            })
+        })
+    }
+
+    fn make<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Made>> {
+        Box::pin(async move {
+            let body = body(order, self.settings.workspace.as_deref())?;
+            let fresh: Fresh = self.line.ask(Ask::post("key.make", "/keys", body)).await?;
+            Ok(Made {
+                resource: resource(fresh.data),
+                secret: Some(fresh.key),
+            })
+        })
+    }
+
+    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+        Box::pin(async move {
+            let keys = self.keys().await?.into_iter();
+            let ours = keys.filter(|key| key.name == order.key);
+            Ok(ours.map(resource).collect())
+        })
+    }
+
+    fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
+        Box::pin(async move {
+            let seen = self.line.ask(Ask::get("key", key(&named.id))).await;
+            let seen = super::unless_missing(seen)?;
+            Ok(seen.map(|seen: Data<Key>| resource(seen.data)))
+        })
+    }
+
+    fn adjust<'a>(&'a self, named: &'a Named, wish: &'a Wish) -> BoxFuture<'a, Done<()>> {
+        Box::pin(async move {
+            let body = json!({ "limit": limit(wish)?, "limit_reset": null });
+            let ask = Ask::patch("key.adjust", key(&named.id), body);
+            self.line.tell(ask).await
+        })
+    }
+
+    fn delete<'a>(&'a self, named: &'a Named, _: bool) -> BoxFuture<'a, Done<()>> {
+        Box::pin(async move {
+            self.line
+                .tell(Ask::delete("key.delete", key(&named.id)))
+                .await
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Done<Option<Stock>>> {
+        Box::pin(async move {
+            let begun = self.line.now();
+            let keys = self.keys().await?.into_iter();
+            let resources = keys.map(resource).collect();
+            Ok(Some(Stock { begun, resources }))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: &str = r#"{"data":{"hash":"f01d52606dc8f0a8303a7b5cc3fa07109c2e346cec7c0a16b40de462992ce943",
+        "name":"acme-ada-llm-g1","label":"sk-or-v1-0e6...1c96","disabled":false,"limit":20,"limit_remaining":12.5,
+        "limit_reset":null,"include_byok_in_limit":false,"usage":7.5,"usage_daily":1,"usage_weekly":1,"usage_monthly":1,
+        "byok_usage":0,"byok_usage_daily":0,"byok_usage_weekly":0,"byok_usage_monthly":0,
+        "created_at":"2026-11-21T10:00:00Z","updated_at":null,"creator_user_id":null,"workspace_id":"w","expires_at":null},
+        "key":"sk-or-v1-abc"}"#;
+
+    fn order() -> Order {
+        Order {
+            part: Part::Main,
+            key: "acme-ada-llm-g1".into(),
+            note: "acme/ada".into(),
+            wish: Wish::Openrouter { limit_usd: 20.0 },
+            parts: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_fresh_key_is_read_and_its_secret_stands_beside_it() {
+        let fresh: Fresh = serde_json::from_str(FRESH).unwrap();
+        let seen = resource(fresh.data);
+        assert!(seen.id.starts_with("f01d") && seen.name == "acme-ada-llm-g1");
+        assert_eq!(seen.settings, Some(order().wish.settings()));
+        assert_eq!(seen.stage, Stage::Ready);
+        assert_eq!(seen.monthly_usd, 12.5);
+        assert!(seen.created.is_some());
+        let usage = Usage {
+            spent_usd: 7.5,
+            limit_usd: Some(20.0),
+        };
+        assert_eq!(seen.usage, Some(usage));
+    }
+
+    #[test]
+    fn a_key_set_otherwise_is_seen_so() {
+        let mut key = serde_json::from_str::<Fresh>(FRESH).unwrap().data;
+        key.limit_reset = Some("monthly".into());
+        assert_eq!(settings(&key), "limitUSD=20/monthly");
+        key.limit = None;
+        key.limit_reset = None;
+        assert_eq!(settings(&key), "limitUSD=none");
+        key.disabled = true;
+        assert_eq!(resource(key).stage, Stage::Resting);
+    }
+
+    #[test]
+    fn an_order_says_that_the_limit_never_comes_back() {
+        assert_eq!(
+            body(&order(), Some("w-1")).unwrap(),
+            json!({ "name": "acme-ada-llm-g1", "limit": 20.0, "limit_reset": null, "workspace_id": "w-1" })
+        );
+        assert_eq!(body(&order(), None).unwrap().get("workspace_id"), None);
+        let other = Order {
+            wish: Wish::Wallet,
+            ..order()
+        };
+        assert_eq!(body(&other, None).unwrap_err().class(), "Bug");
+    }
+
+    #[test]
+    fn its_sentence_is_found() {
+        let body = json!({ "error": { "code": 403, "message": "Only management keys can perform this operation" } });
+        let complaint = (MANNERS.dialect.complaint)(&body);
+        assert_eq!(
+            complaint.sentence,
+            "Only management keys can perform this operation"
+        );
+    }
+}
