@@ -61,8 +61,8 @@ fn complaint(body: &Value) -> Complaint {
 }
 
 /// The codes decide, not the status (vendor). What is not named here means what its status means everywhere.
-fn meaning(_: u16, code: &str) -> Option<Meaning> {
-    match code {
+fn meaning(_: u16, complaint: &Complaint) -> Option<Meaning> {
+    match complaint.code.as_str() {
         "limit_exceeded" => Some(Meaning::Exhausted),
         "already_exists" | "resource_taken" | "domain_not_verified" => Some(Meaning::Rejected),
         "race_condition" | "resource_deleting" => Some(Meaning::Transient),
@@ -115,6 +115,7 @@ struct Fresh {
 struct Page<T> {
     #[serde(alias = "inboxes", alias = "api_keys")]
     items: Vec<T>,
+    count: Option<usize>,
     next_page_token: Option<String>,
 }
 
@@ -284,7 +285,7 @@ impl Agentmail {
         result
     }
 
-    /// Every page. One of these names is the field in which the provider lists.
+    /// Every page. What is fewer than AgentMail itself counts is no listing.
     async fn pages<T: DeserializeOwned>(&self, what: &'static str, path: &str) -> Done<Vec<T>> {
         let mut all = Vec::new();
         let mut token: Option<String> = None;
@@ -295,6 +296,11 @@ impl Agentmail {
                 page.push_str(&piece(token));
             }
             let page: Page<T> = self.line.ask(Ask::get(what, page)).await?;
+            if page.count.is_some_and(|count| count > page.items.len()) {
+                return Err(Fault::Transient {
+                    message: "AgentMail: a page shows fewer than it counts".to_owned(),
+                });
+            }
             all.extend(page.items);
             // An empty page may have a next one.
             match page.next_page_token.filter(|next| !next.is_empty()) {

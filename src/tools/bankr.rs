@@ -39,8 +39,9 @@ const NAME: usize = 64;
 const NOBODY: &str = "wlt_yardmaster-asks-who-it-is";
 
 fn sentence(body: &Value) -> String {
-    let said = body["message"].as_str().or(body["error"].as_str());
-    said.unwrap_or_default().to_owned()
+    let said = |name: &str| body[name].as_str();
+    let sentence = said("message").or_else(|| said("error"));
+    sentence.unwrap_or_default().to_owned()
 }
 
 /// One Bankr partner organisation.

@@ -69,12 +69,12 @@ pub(super) struct Dialect {
     pub(super) name: &'static str,
     /// Finds code and sentence in a body.
     pub(super) complaint: fn(&Value) -> Complaint,
-    /// What status and code mean, where it is not what the status means everywhere.
-    pub(super) meaning: fn(u16, &str) -> Option<Meaning>,
+    /// What status and complaint mean, where it is not what the status means everywhere.
+    pub(super) meaning: fn(u16, &Complaint) -> Option<Meaning>,
 }
 
 /// A provider whose status codes mean what they mean everywhere.
-pub(super) fn plain(_: u16, _: &str) -> Option<Meaning> {
+pub(super) fn plain(_: u16, _: &Complaint) -> Option<Meaning> {
     None
 }
 
@@ -126,14 +126,15 @@ fn lost(kind: Kind, message: String) -> Fault {
 
 fn refusal(reply: &Reply, kind: Kind, dialect: &Dialect, what: &str, now: Timestamp) -> Fault {
     let complaint = reply.body.as_ref().map(dialect.complaint);
-    let Complaint { code, sentence } = complaint.unwrap_or_default();
-    let message = if sentence.trim().is_empty() {
+    let complaint = complaint.unwrap_or_default();
+    let sentence = complaint.sentence.trim();
+    let message = if sentence.is_empty() {
         format!(
             "{} answered {what} with HTTP {}",
             dialect.name, reply.status
         )
     } else {
-        sayable(&format!("{}: {}", dialect.name, sentence.trim()))
+        sayable(&format!("{}: {sentence}", dialect.name))
     };
     let throttled = |otherwise| Fault::Throttled {
         until: reply.until.unwrap_or_else(|| later(now, otherwise)),
@@ -149,7 +150,7 @@ fn refusal(reply: &Reply, kind: Kind, dialect: &Dialect, what: &str, now: Timest
         _ if !own => return lost(kind, message),
         _ => {}
     }
-    match (dialect.meaning)(reply.status, &code) {
+    match (dialect.meaning)(reply.status, &complaint) {
         Some(Meaning::Transient) => return Fault::Transient { message },
         Some(Meaning::Denied) => return Fault::Denied { message },
         Some(Meaning::Missing) => return Fault::Missing { message },

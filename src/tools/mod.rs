@@ -12,6 +12,7 @@ pub mod exa;
 mod faults;
 pub mod openrouter;
 mod rest;
+pub mod telnyx;
 pub mod wallet;
 
 pub use agentmail::Agentmail;
@@ -19,6 +20,7 @@ pub use bankr::Bankr;
 pub use exa::Exa;
 pub use openrouter::Openrouter;
 pub use rest::{Clock, Connection, Line, Meter, Permission, Standing};
+pub use telnyx::Telnyx;
 pub use wallet::{Randomness, Wallet};
 
 use crate::model::tool::{Made, Named, Order, Resource, Stock, Wish};
@@ -38,6 +40,8 @@ pub enum Account {
     Exa,
     /// AgentMail.
     Agentmail(agentmail::Settings),
+    /// Telnyx.
+    Telnyx(telnyx::Settings),
     /// Bankr.
     Bankr,
 }
@@ -68,6 +72,9 @@ pub fn open(account: Account, credential: &SecretString, connection: Connection)
             Agentmail::new(settings, credential, connection),
             Agentmail::line,
         ),
+        Account::Telnyx(settings) => {
+            opened(Telnyx::new(settings, credential, connection), Telnyx::line)
+        }
         Account::Bankr => opened(Bankr::new(credential, connection), Bankr::line),
         Account::Exa => opened(Exa::new(credential, connection), Exa::line),
     }
