@@ -72,7 +72,7 @@ struct Seen {
     /// Recorded ids that the provider itself says are gone, while listings lack them.
     gone: HashSet<String>,
     /// When instances were last woken for what they have spent.
-    told: HashMap<(String, String), Timestamp>,
+    told: HashMap<Who, Timestamp>,
     /// Whether the provider has no listing.
     listless: bool,
     trouble: Option<Trouble>,
@@ -227,7 +227,13 @@ impl ToolAccount {
         let recorded = recorded(ctx, &self.name, stock.begun);
         match self.confirm(&stock, &recorded).await {
             Ok(()) => {
-                self.believe(ctx, stock, &recorded);
+                let news = self.keep(stock, &recorded, |stock| ours(ctx, stock));
+                if news.count {
+                    ctx.wake.account(&self.name);
+                }
+                for (namespace, name) in &news.wake {
+                    ctx.wake.instance(namespace, name);
+                }
                 Ok(())
             }
             Err(Doubt::Suspect(why)) => {
@@ -286,36 +292,38 @@ impl ToolAccount {
         judge(&gone).map_err(Doubt::Suspect)
     }
 
-    fn believe(&self, ctx: &Context, stock: Stock, recorded: &[Recorded]) {
+    /// Keeps a believed listing. Answers whom it concerns.
+    fn keep(&self, stock: Stock, recorded: &[Recorded], ours: impl Fn(&Stock) -> usize) -> News {
         let now = self.now();
         let stock = Arc::new(stock);
-        let (wake, count) = {
-            let mut seen = held(&self.memory.seen);
-            seen.suspect = None;
-            let before = seen.stock.replace(Arc::clone(&stock));
-            let mut wake: BTreeSet<(String, String)> =
-                belief::changed(before.as_deref(), &stock, recorded)
-                    .into_iter()
-                    .map(who)
-                    .collect();
-            // One whose pass does not come so far as to tell it is not woken in each interval for that.
-            seen.told
-                .retain(|_, at| now.duration_since(*at) < belief::USAGE_AGE);
-            for one in belief::spent(&stock, recorded, now).into_iter().map(who) {
-                if seen.told.insert(one.clone(), now).is_none() {
-                    wake.insert(one);
-                }
-            }
-            let before = before.map(|before| ours(ctx, &before));
-            (wake, before != Some(ours(ctx, &stock)))
-        };
-        if count {
-            ctx.wake.account(&self.name);
-        }
-        for (namespace, name) in wake {
-            ctx.wake.instance(&namespace, &name);
+        let mut seen = held(&self.memory.seen);
+        seen.suspect = None;
+        let before = seen.stock.replace(Arc::clone(&stock));
+        let changed = belief::changed(before.as_deref(), &stock, recorded);
+        let mut wake: BTreeSet<Who> = changed.into_iter().map(who).collect();
+        // One whose pass does not come so far as to tell it is not woken in each interval for that.
+        seen.told
+            .retain(|_, at| now.duration_since(*at) < belief::USAGE_AGE);
+        let due: BTreeSet<Who> = belief::spent(&stock, recorded, now)
+            .into_iter()
+            .map(who)
+            .filter(|one| !seen.told.contains_key(one))
+            .collect();
+        seen.told.extend(due.iter().map(|one| (one.clone(), now)));
+        wake.extend(due);
+        News {
+            wake,
+            count: before.map(|before| ours(&before)) != Some(ours(&stock)),
         }
     }
+}
+
+/// Whom a listing concerns.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct News {
+    wake: BTreeSet<Who>,
+    /// Whether the account has more or fewer resources of ours than before.
+    count: bool,
 }
 
 /// Why a listing was not taken.
@@ -326,7 +334,10 @@ enum Doubt {
     Fault(String, Fault),
 }
 
-fn who(one: &Recorded) -> (String, String) {
+/// Namespace and name of an instance.
+type Who = (String, String);
+
+fn who(one: &Recorded) -> Who {
     (one.namespace.clone(), one.name.clone())
 }
 
@@ -387,3 +398,6 @@ impl Observed for ToolAccount {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! What an account makes of the listings of a provider that is played here.
+
+use super::*;
+use crate::api::Part;
+use crate::model::tool::{Made, Order, Stage, Usage, Wish};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Plays a provider: what exists, and which resources were asked for by themselves.
+#[derive(Default)]
+struct Played {
+    exists: Mutex<HashSet<String>>,
+    down: Mutex<bool>,
+    looked: Mutex<Vec<String>>,
+}
+
+impl Played {
+    fn answer<T: Send + 'static>(&self, value: T) -> BoxFuture<'_, Done<T>> {
+        let answer = if *held(&self.down) {
+            Err(Fault::Transient {
+                message: "down".into(),
+            })
+        } else {
+            Ok(value)
+        };
+        async move { answer }.boxed()
+    }
+
+    fn looks(&self) -> Vec<String> {
+        std::mem::take(&mut *held(&self.looked))
+    }
+}
+
+impl Provider for Played {
+    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+        self.answer("acme".into())
+    }
+
+    fn make<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Made>> {
+        unreachable!("an observer makes nothing")
+    }
+
+    fn find<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+        unreachable!("an observer looks for nothing")
+    }
+
+    fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
+        held(&self.looked).push(named.id.clone());
+        let exists = held(&self.exists).contains(&named.id);
+        self.answer(exists.then(|| resource(&named.id)))
+    }
+
+    fn adjust<'a>(&'a self, _: &'a Named, _: &'a Wish) -> BoxFuture<'a, Done<()>> {
+        unreachable!("an observer changes nothing")
+    }
+
+    fn delete<'a>(&'a self, _: &'a Named, _: bool) -> BoxFuture<'a, Done<()>> {
+        unreachable!("an observer deletes nothing")
+    }
+
+    fn list(&self) -> BoxFuture<'_, Done<Option<Stock>>> {
+        self.answer(None)
+    }
+}
+
+/// What the clock of the account shows, in seconds.
+static NOW: AtomicI64 = AtomicI64::new(0);
+
+fn account() -> (ToolAccount, Arc<Played>) {
+    let played = Arc::new(Played::default());
+    let spec = serde_json::json!({"exa": {"credentialSecretRef": {"name": "s", "key": "k"}}});
+    let account = ToolAccount::new(
+        "search",
+        "exa",
+        Arc::clone(&played) as Arc<dyn Provider>,
+        &serde_json::from_value(spec).unwrap(),
+        None,
+        Arc::new(|| Timestamp::from_second(NOW.load(Ordering::SeqCst)).unwrap()),
+        None,
+    );
+    (account, played)
+}
+
+fn resource(id: &str) -> Resource {
+    Resource {
+        part: Part::Main,
+        id: id.into(),
+        name: format!("name-of-{id}"),
+        address: None,
+        stage: Stage::Ready,
+        settings: None,
+        usage: None,
+        created: None,
+        monthly_usd: 0.0,
+    }
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("k-{number:02}")).collect()
+}
+
+fn stock(ids: &[String]) -> Stock {
+    Stock {
+        begun: Timestamp::UNIX_EPOCH,
+        resources: ids.iter().map(|id| resource(id)).collect(),
+    }
+}
+
+fn recorded(ids: &[String]) -> Vec<Recorded> {
+    ids.iter()
+        .map(|id| Recorded {
+            namespace: "team".into(),
+            name: format!("agent-{id}"),
+            named: Named {
+                part: Part::Main,
+                id: id.clone(),
+                key: format!("name-of-{id}"),
+                parts: Default::default(),
+            },
+            expected: true,
+            told: None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_empty_listing_is_an_outage_until_another_comes_or_each_piece_is_confirmed_gone() {
+    let (account, played) = account();
+    let (all, known) = (ids(12), recorded(&ids(12)));
+    assert!(account.confirm(&stock(&all), &known).await.is_ok());
+    account.keep(stock(&all), &known, |_| 0);
+    held(&played.exists).extend(all.clone());
+
+    // They exist: one look convicts the listing, however often it is repeated.
+    for _ in 0..3 {
+        assert!(matches!(
+            account.confirm(&stock(&[]), &known).await,
+            Err(Doubt::Suspect(_))
+        ));
+        assert_eq!(played.looks(), ["k-00"]);
+    }
+    assert_eq!(account.stock().unwrap().resources.len(), 12);
+
+    // They are gone: a few looks an interval, and none twice.
+    held(&played.exists).clear();
+    for (from, believed) in [(0, false), (5, false), (10, true)] {
+        let verdict = account.confirm(&stock(&[]), &known).await;
+        assert_eq!(verdict.is_ok(), believed);
+        assert_eq!(played.looks(), all[from..(from + LOOKS).min(12)]);
+    }
+    // One that is listed again is not remembered as gone.
+    held(&played.exists).insert("k-00".into());
+    assert!(account.confirm(&stock(&all), &known).await.is_ok());
+    assert!(account.confirm(&stock(&[]), &known).await.is_err());
+    assert_eq!(played.looks(), ["k-00"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_for_is_not_gone() {
+    let (account, played) = account();
+    let known = recorded(&ids(3));
+    *held(&played.down) = true;
+    assert!(matches!(
+        account.confirm(&stock(&[]), &known).await,
+        Err(Doubt::Fault(..))
+    ));
+    *held(&played.down) = false;
+    assert!(account.confirm(&stock(&[]), &known).await.is_ok());
+    assert_eq!(played.looks().len(), 1 + 3);
+}
+
+#[test]
+fn what_is_seen_bears_the_id_or_the_name() {
+    let (account, _) = account();
+    assert!(account.seen("k-00", "").0.is_none());
+    account.keep(stock(&ids(3)), &[], |_| 0);
+    let seen = |id, key| -> Vec<String> {
+        let (begun, found) = account.seen(id, key);
+        assert!(begun.is_some());
+        found.into_iter().map(|one| one.id).collect()
+    };
+    assert_eq!(seen("k-00", ""), ["k-00"]);
+    assert_eq!(seen("", "name-of-k-01"), ["k-01"]);
+    assert_eq!(seen("k-00", "name-of-k-01"), ["k-00", "k-01"]);
+    assert!(seen("", "").is_empty());
+}
+
+#[test]
+fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
+    let (account, _) = account();
+    let known = recorded(&ids(2));
+    let spending = |spent_usd| {
+        let mut stock = stock(&ids(2));
+        stock.resources[1].usage = Some(Usage {
+            spent_usd,
+            limit_usd: None,
+        });
+        stock
+    };
+    let woken = |stock| {
+        let news = account.keep(stock, &known, |stock| stock.resources.len());
+        let names: Vec<String> = news.wake.into_iter().map(|(_, name)| name).collect();
+        (names.join(" "), news.count)
+    };
+    let told = |names: &str, count| (names.to_owned(), count);
+    assert_eq!(woken(stock(&ids(2))), told("agent-k-00 agent-k-01", true));
+    assert_eq!(woken(stock(&ids(2))), told("", false));
+    assert_eq!(woken(stock(&ids(1))), told("agent-k-01", true));
+    assert_eq!(woken(stock(&ids(2))), told("agent-k-01", true));
+    assert_eq!(woken(spending(1.0)), told("agent-k-01", false));
+    // Nobody has told it: not for each reading is somebody woken.
+    assert_eq!(woken(spending(2.0)), told("", false));
+    NOW.fetch_add(belief::USAGE_AGE.as_secs(), Ordering::SeqCst);
+    assert_eq!(woken(spending(2.0)), told("agent-k-01", false));
+}
