@@ -234,31 +234,35 @@ async fn learn_tool(
     found: &Credentials,
 ) -> Learned {
     let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
+    let Some(settings) = providers::settings(&object.spec) else {
+        let message =
+            format!("this version of Yardmaster does not speak to {provider}; upgrade it");
+        return Learned {
+            credential: Credential::Missing(message),
+            outage: None,
+            budget: None,
+            resources: None,
+        };
+    };
     let known = ctx.tool_accounts.get(name);
     let new_here = known.is_none();
     let fresh = found.tokens.first();
     let account = match known {
-        Some(account) if !account.differs(&object.spec, fresh) => account,
-        known => {
-            let former = known.as_deref();
-            // A Secret that is gone takes nothing away: the credential in memory serves until another comes.
-            let credential = fresh
-                .cloned()
-                .or_else(|| former.and_then(ToolAccount::opened_with));
-            let opened = ToolAccount::new(
-                name,
-                provider,
-                providers::open(&object.spec, credential.clone(), ctx),
-                &object.spec,
-                credential,
-                Arc::clone(&ctx.clock),
-                former,
-            );
-            opened.check_again();
-            let opened = ctx.tool_accounts.add(ctx, opened);
-            // Whatever the old credential was refused is tried anew.
+        // A Secret that is gone takes nothing away: the credential in memory serves until another comes.
+        Some(account) if account.opened_with(&settings) || fresh.is_none() => {
+            if fresh.is_some_and(|fresh| account.replace(fresh)) {
+                // Whatever the old credential was refused is tried anew.
+                forgive(ctx, name);
+            }
+            account
+        }
+        former => {
+            let opened = providers::open(ctx, provider, settings.clone(), fresh);
+            let account = ToolAccount::new(name, provider, settings, opened, former.as_deref());
+            account.check_again();
+            let account = ctx.tool_accounts.add(ctx, account);
             forgive(ctx, name);
-            opened
+            account
         }
     };
     let (credential, news) = account.checked(generation, &found.missing, now).await;

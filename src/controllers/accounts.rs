@@ -7,7 +7,7 @@
 use super::context::Context;
 use super::credential::Checked;
 use super::held;
-use super::observer::{Directory, Observed};
+use super::observer::{Directory, Observed, unanswered};
 use crate::api::account::AccountIdentity;
 use crate::api::{Slot, SlotState};
 use crate::model::{Done, Fault, Home, InstallationId, Listing};
@@ -72,9 +72,7 @@ impl Account {
     /// Why the provider counts as unreachable, if it does.
     pub fn outage(&self) -> Option<String> {
         if let Standing::Trouble { since, message, .. } = self.gateway.standing() {
-            return Some(format!(
-                "the provider has not answered since {since}: {message}"
-            ));
+            return Some(unanswered(since, &message));
         }
         held(&self.seen).suspect.clone()
     }

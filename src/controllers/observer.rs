@@ -8,6 +8,7 @@ use super::credential::Checked;
 use super::held;
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -70,6 +71,11 @@ impl<A: Observed> Directory<A> {
             observer.abort();
         }
     }
+}
+
+/// How people are told that a provider does not answer.
+pub fn unanswered(since: Timestamp, message: &str) -> String {
+    format!("the provider has not answered since {since}: {message}")
 }
 
 async fn observe<A: Observed>(ctx: Arc<Context>, account: Arc<A>) {

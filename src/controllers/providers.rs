@@ -1,69 +1,55 @@
-//! Which room of `tools` speaks for an account.
+//! From the spec of an account to the way to its tool provider.
 //!
-//! What holds: an account without a credential, or of a provider that this version does not speak to, is shut: every
-//! request of it is refused before anything is sent.
+//! What holds: each request of a tool is counted, and leaves only while this process may act.
 
 use super::context::Context;
 use crate::api::ProviderAccountSpec;
-use crate::model::tool::{Made, Named, Order, Resource, Stock, Wish};
-use crate::model::{Done, Fault};
-use crate::tools::Provider;
-use futures::FutureExt;
-use futures::future::{BoxFuture, ready};
+use crate::tools::{self, Connection, Opened, agentmail, openrouter};
 use secrecy::SecretString;
 use std::sync::Arc;
 
-/// Opens the provider that a spec names.
+/// Most requests a second to one account. No provider of tools documents its limit.
+const REQUESTS_PER_SECOND: u32 = 5;
+
+/// What a spec says of its tool provider. `None` where it is not an account of one.
+pub fn settings(spec: &ProviderAccountSpec) -> Option<tools::Account> {
+    if let Some(own) = &spec.openrouter {
+        return Some(tools::Account::Openrouter(openrouter::Settings {
+            workspace: own.workspace_id.as_ref().map(|id| id.0.clone()),
+        }));
+    }
+    if let Some(own) = &spec.agentmail {
+        return Some(tools::Account::Agentmail(agentmail::Settings {
+            pod: own.pod_id.as_ref().map(|id| id.0.clone()),
+            domain: own.domain.as_ref().map(|domain| domain.0.clone()),
+        }));
+    }
+    let exa = spec.exa.as_ref().map(|_| tools::Account::Exa);
+    exa.or_else(|| spec.bankr.as_ref().map(|_| tools::Account::Bankr))
+}
+
+/// Opens an account at the provider of that name. Without a credential every request is refused before it is sent.
 pub fn open(
-    spec: &ProviderAccountSpec,
-    credential: Option<SecretString>,
-    _ctx: &Context,
-) -> Arc<dyn Provider> {
-    let Some(_credential) = credential else {
-        return Arc::new(Shut("its credential is not there".to_owned()));
+    ctx: &Context,
+    provider: &'static str,
+    settings: tools::Account,
+    credential: Option<&SecretString>,
+) -> Opened {
+    let connection = Connection {
+        http: ctx.http.clone(),
+        timeout: ctx.settings.request_timeout,
+        requests_per_second: REQUESTS_PER_SECOND,
+        clock: Arc::clone(&ctx.clock),
     };
-    Arc::new(Shut(format!(
-        "this version of Yardmaster does not speak to {}; upgrade it",
-        spec.provider().unwrap_or("the provider")
-    )))
-}
-
-/// A provider to which no way leads, and why.
-struct Shut(String);
-
-impl Shut {
-    fn no<T: Send + 'static>(&self) -> BoxFuture<'_, Done<T>> {
-        let message = self.0.clone();
-        ready(Err(Fault::Denied { message })).boxed()
-    }
-}
-
-impl Provider for Shut {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
-        self.no()
-    }
-
-    fn make<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Made>> {
-        self.no()
-    }
-
-    fn find<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
-        self.no()
-    }
-
-    fn look<'a>(&'a self, _: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
-        self.no()
-    }
-
-    fn adjust<'a>(&'a self, _: &'a Named, _: &'a Wish) -> BoxFuture<'a, Done<()>> {
-        self.no()
-    }
-
-    fn delete<'a>(&'a self, _: &'a Named, _: bool) -> BoxFuture<'a, Done<()>> {
-        self.no()
-    }
-
-    fn list(&self) -> BoxFuture<'_, Done<Option<Stock>>> {
-        self.no()
-    }
+    let none = SecretString::default();
+    let opened = tools::open(settings, credential.unwrap_or(&none), connection);
+    let gauge = Arc::clone(&ctx.gauge);
+    opened
+        .line
+        .report_to(Arc::new(move |operation, outcome, took| {
+            gauge.requested(provider, operation, outcome, took);
+        }));
+    let gauge = Arc::clone(&ctx.gauge);
+    opened.line.only_while(Arc::new(move || gauge.may_act()));
+    opened
 }

@@ -6,28 +6,25 @@
 //! Nothing here writes to Kubernetes. Deliberately absent: what is done about a resource (the instance's), and about one
 //! that stands in no ledger (the sweep's).
 
-use super::context::{Clock, Context};
+use super::context::Context;
 use super::credential::Checked;
 use super::held;
-use super::observer::{Directory, Observed};
-use crate::api::ProviderAccountSpec;
+use super::observer::{Directory, Observed, unanswered};
 use crate::api::account::AccountIdentity;
 use crate::engine::account::Credential;
 use crate::engine::belief::{self, Extent, Recorded};
 use crate::model::marker::is_tool_name;
 use crate::model::tool::{Named, Resource, Stock};
 use crate::model::{Done, Fault};
-use crate::tools::Provider;
+use crate::tools::{self, Line, Opened, Provider, Standing};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// So many readings in a row that failed are an outage.
-const RUN: u32 = 3;
 /// Most resources that are asked for by themselves in one reading.
 const LOOKS: usize = 5;
 /// A provider without a listing is asked only whether it answers, once in so many intervals.
@@ -46,16 +43,10 @@ pub struct ToolAccount {
     pub provider_name: &'static str,
     /// The way to it.
     pub provider: Arc<dyn Provider>,
-    opened: Opened,
-    clock: Clock,
-    /// Outlives the credential with which the account was opened.
+    settings: tools::Account,
+    line: Line,
+    /// Outlives the settings with which the account was opened.
     memory: Arc<Memory>,
-}
-
-/// What a provider was opened with.
-struct Opened {
-    spec: ProviderAccountSpec,
-    credential: Option<SecretString>,
 }
 
 #[derive(Default)]
@@ -75,22 +66,8 @@ struct Seen {
     told: HashMap<Who, Timestamp>,
     /// Whether the provider has no listing.
     listless: bool,
-    trouble: Option<Trouble>,
-}
-
-struct Trouble {
-    since: Timestamp,
-    failures: u32,
-    message: String,
-}
-
-/// What of a spec decides how a provider is opened.
-fn essence(spec: &ProviderAccountSpec) -> ProviderAccountSpec {
-    ProviderAccountSpec {
-        allowed_namespaces: None,
-        sweep: Default::default(),
-        ..spec.clone()
-    }
+    /// Whether the newest reading got no answer.
+    failing: bool,
 }
 
 impl ToolAccount {
@@ -98,40 +75,32 @@ impl ToolAccount {
     pub fn new(
         name: &str,
         provider_name: &'static str,
-        provider: Arc<dyn Provider>,
-        spec: &ProviderAccountSpec,
-        credential: Option<SecretString>,
-        clock: Clock,
+        settings: tools::Account,
+        opened: Opened,
         former: Option<&ToolAccount>,
     ) -> ToolAccount {
         ToolAccount {
             name: name.to_owned(),
             provider_name,
-            provider,
-            opened: Opened {
-                spec: essence(spec),
-                credential,
-            },
-            clock,
+            provider: opened.provider,
+            settings,
+            line: opened.line,
             memory: former.map_or_else(Arc::default, |former| Arc::clone(&former.memory)),
         }
     }
 
-    /// Whether the account was opened with another spec, or another credential than this one. A credential that is not
-    /// there any more changes nothing: the one in memory serves until another comes.
-    pub fn differs(&self, spec: &ProviderAccountSpec, credential: Option<&SecretString>) -> bool {
-        let other = credential.is_some_and(|new| {
-            self.opened
-                .credential
-                .as_ref()
-                .is_none_or(|old| old.expose_secret() != new.expose_secret())
-        });
-        other || self.opened.spec != essence(spec)
+    /// Whether the account was opened with these settings.
+    pub fn opened_with(&self, settings: &tools::Account) -> bool {
+        &self.settings == settings
     }
 
-    /// The credential with which it was opened.
-    pub fn opened_with(&self) -> Option<SecretString> {
-        self.opened.credential.clone()
+    /// Another credential, after its Secret has changed. Answers whether it is another; then it is to be checked.
+    pub fn replace(&self, credential: &SecretString) -> bool {
+        let other = self.line.replace(credential);
+        if other {
+            self.check_again();
+        }
+        other
     }
 
     /// Whether the account can be used, and if not, why.
@@ -163,13 +132,9 @@ impl ToolAccount {
 
     /// Why the provider counts as unreachable, if it does.
     pub fn outage(&self) -> Option<String> {
-        let seen = held(&self.memory.seen);
-        match &seen.trouble {
-            Some(trouble) if trouble.failures >= RUN => Some(format!(
-                "the provider has not answered since {}: {}",
-                trouble.since, trouble.message
-            )),
-            _ => seen.suspect.clone(),
+        match self.line.standing() {
+            Standing::Trouble { since, message, .. } => Some(unanswered(since, &message)),
+            Standing::Fine => held(&self.memory.seen).suspect.clone(),
         }
     }
 
@@ -178,7 +143,8 @@ impl ToolAccount {
         held(&self.memory.seen).stock.clone()
     }
 
-    /// When the last believed listing began, and what in it bears that id or that name.
+    /// When the last believed listing began, and what in it bears that id or that name. A listing shows no `Part::Key`: that
+    /// hangs at the thing that it opens, and is asked for there.
     pub fn seen(&self, id: &str, key: &str) -> (Option<Timestamp>, Vec<Resource>) {
         let Some(stock) = self.stock() else {
             return (None, Vec::new());
@@ -195,30 +161,6 @@ impl ToolAccount {
         Some(ours(ctx, &*self.stock()?))
     }
 
-    fn now(&self) -> Timestamp {
-        (self.clock)()
-    }
-
-    /// Counts against the account what is not the fault of one request.
-    fn record(&self, read: &Done<()>) {
-        let mut seen = held(&self.memory.seen);
-        match read {
-            Ok(()) => seen.trouble = None,
-            // Both are answers.
-            Err(Fault::Throttled { .. } | Fault::Denied { .. }) => {}
-            Err(fault) => {
-                let since = self.now();
-                let trouble = seen.trouble.get_or_insert(Trouble {
-                    since,
-                    failures: 0,
-                    message: String::new(),
-                });
-                trouble.failures = trouble.failures.saturating_add(1);
-                trouble.message = fault.message().to_owned();
-            }
-        }
-    }
-
     async fn read_once(&self, ctx: &Context) -> Done<()> {
         let Some(stock) = self.provider.list().await? else {
             held(&self.memory.seen).listless = true;
@@ -227,7 +169,7 @@ impl ToolAccount {
         let recorded = recorded(ctx, &self.name, stock.begun);
         match self.confirm(&stock, &recorded).await {
             Ok(()) => {
-                let news = self.keep(stock, &recorded, |stock| ours(ctx, stock));
+                let news = self.keep(stock, &recorded, ctx.now(), |stock| ours(ctx, stock));
                 if news.count {
                     ctx.wake.account(&self.name);
                 }
@@ -293,8 +235,13 @@ impl ToolAccount {
     }
 
     /// Keeps a believed listing. Answers whom it concerns.
-    fn keep(&self, stock: Stock, recorded: &[Recorded], ours: impl Fn(&Stock) -> usize) -> News {
-        let now = self.now();
+    fn keep(
+        &self,
+        stock: Stock,
+        recorded: &[Recorded],
+        now: Timestamp,
+        ours: impl Fn(&Stock) -> usize,
+    ) -> News {
         let stock = Arc::new(stock);
         let mut seen = held(&self.memory.seen);
         seen.suspect = None;
@@ -379,7 +326,7 @@ impl Observed for ToolAccount {
     fn pause(&self, ctx: &Context) -> Duration {
         let interval = ctx.settings.observe_interval;
         let seen = held(&self.memory.seen);
-        if seen.trouble.is_some() {
+        if seen.failing {
             interval.min(EAGER)
         } else if seen.listless {
             interval * SLOW
@@ -392,7 +339,11 @@ impl Observed for ToolAccount {
     fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>> {
         async move {
             let read = self.read_once(ctx).await;
-            self.record(&read);
+            // A refusal is an answer.
+            held(&self.memory.seen).failing = !matches!(
+                read,
+                Ok(()) | Err(Fault::Throttled { .. } | Fault::Denied { .. })
+            );
             read
         }
         .boxed()

@@ -3,7 +3,6 @@
 use super::*;
 use crate::api::Part;
 use crate::model::tool::{Made, Order, Stage, Usage, Wish};
-use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Plays a provider: what exists, and which resources were asked for by themselves.
 #[derive(Default)]
@@ -62,23 +61,26 @@ impl Provider for Played {
     }
 }
 
-/// What the clock of the account shows, in seconds.
-static NOW: AtomicI64 = AtomicI64::new(0);
-
 fn account() -> (ToolAccount, Arc<Played>) {
     let played = Arc::new(Played::default());
-    let spec = serde_json::json!({"exa": {"credentialSecretRef": {"name": "s", "key": "k"}}});
-    let account = ToolAccount::new(
-        "search",
-        "exa",
-        Arc::clone(&played) as Arc<dyn Provider>,
-        &serde_json::from_value(spec).unwrap(),
-        None,
-        Arc::new(|| Timestamp::from_second(NOW.load(Ordering::SeqCst)).unwrap()),
-        None,
-    );
-    (account, played)
+    let connection = tools::Connection {
+        http: reqwest::Client::new(),
+        timeout: Duration::from_secs(1),
+        requests_per_second: 1,
+        clock: Arc::new(|| Timestamp::UNIX_EPOCH),
+    };
+    let line = tools::open(tools::Account::Exa, &SecretString::from("one"), connection).line;
+    let opened = Opened {
+        provider: Arc::clone(&played) as Arc<dyn Provider>,
+        line,
+    };
+    (
+        ToolAccount::new("search", "exa", tools::Account::Exa, opened, None),
+        played,
+    )
 }
+
+const START: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn resource(id: &str) -> Resource {
     Resource {
@@ -127,7 +129,7 @@ async fn an_empty_listing_is_an_outage_until_another_comes_or_each_piece_is_conf
     let (account, played) = account();
     let (all, known) = (ids(12), recorded(&ids(12)));
     assert!(account.confirm(&stock(&all), &known).await.is_ok());
-    account.keep(stock(&all), &known, |_| 0);
+    account.keep(stock(&all), &known, START, |_| 0);
     held(&played.exists).extend(all.clone());
 
     // They exist: one look convicts the listing, however often it is repeated.
@@ -172,7 +174,7 @@ async fn what_cannot_be_asked_for_is_not_gone() {
 fn what_is_seen_bears_the_id_or_the_name() {
     let (account, _) = account();
     assert!(account.seen("k-00", "").0.is_none());
-    account.keep(stock(&ids(3)), &[], |_| 0);
+    account.keep(stock(&ids(3)), &[], START, |_| 0);
     let seen = |id, key| -> Vec<String> {
         let (begun, found) = account.seen(id, key);
         assert!(begun.is_some());
@@ -196,11 +198,12 @@ fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
         });
         stock
     };
-    let woken = |stock| {
-        let news = account.keep(stock, &known, |stock| stock.resources.len());
+    let woken_at = |stock, now| {
+        let news = account.keep(stock, &known, now, |stock| stock.resources.len());
         let names: Vec<String> = news.wake.into_iter().map(|(_, name)| name).collect();
         (names.join(" "), news.count)
     };
+    let woken = |stock| woken_at(stock, START);
     let told = |names: &str, count| (names.to_owned(), count);
     assert_eq!(woken(stock(&ids(2))), told("agent-k-00 agent-k-01", true));
     assert_eq!(woken(stock(&ids(2))), told("", false));
@@ -209,6 +212,30 @@ fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
     assert_eq!(woken(spending(1.0)), told("agent-k-01", false));
     // Nobody has told it: not for each reading is somebody woken.
     assert_eq!(woken(spending(2.0)), told("", false));
-    NOW.fetch_add(belief::USAGE_AGE.as_secs(), Ordering::SeqCst);
-    assert_eq!(woken(spending(2.0)), told("agent-k-01", false));
+    assert_eq!(
+        woken_at(spending(2.0), START + belief::USAGE_AGE),
+        told("agent-k-01", false)
+    );
+}
+
+#[test]
+fn a_replaced_credential_is_checked_and_the_memory_outlives_new_settings() {
+    let (former, played) = account();
+    assert!(!former.replace(&SecretString::from("one")));
+    assert!(former.replace(&SecretString::from("two")));
+    former.keep(stock(&ids(2)), &[], START, |_| 0);
+    let opened = Opened {
+        provider: played,
+        line: former.line.clone(),
+    };
+    assert!(former.opened_with(&tools::Account::Exa));
+    assert!(!former.opened_with(&tools::Account::Bankr));
+    let anew = ToolAccount::new(
+        "search",
+        "exa",
+        tools::Account::Bankr,
+        opened,
+        Some(&former),
+    );
+    assert_eq!(anew.stock().unwrap().resources.len(), 2);
 }
