@@ -14,6 +14,7 @@ use crate::engine::account::{Credential, Learned, status as conclude};
 use crate::engine::report;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
+use crate::tools;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
@@ -81,9 +82,10 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         account.spec.credentials(),
     )
     .await?;
-    let learned = match &account.spec.railway {
-        Some(railway) => learn_home(ctx, &account, railway, &found).await,
-        None => learn_tool(ctx, &account, provider, &found).await,
+    let learned = match (&account.spec.railway, providers::settings(&account.spec)) {
+        (Some(railway), _) => learn_home(ctx, &account, railway, &found).await,
+        (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await,
+        (None, None) => return Ok(Action::await_change()),
     };
     let failed = !matches!(learned.credential, Credential::Good(_));
     let mut new = conclude(&account, &learned, ctx.now());
@@ -231,19 +233,10 @@ async fn learn_tool(
     ctx: &Arc<Context>,
     object: &ProviderAccount,
     provider: &'static str,
+    settings: tools::Account,
     found: &Credentials,
 ) -> Learned {
     let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
-    let Some(settings) = providers::settings(&object.spec) else {
-        let message =
-            format!("this version of Yardmaster does not speak to {provider}; upgrade it");
-        return Learned {
-            credential: Credential::Missing(message),
-            outage: None,
-            budget: None,
-            resources: None,
-        };
-    };
     let known = ctx.tool_accounts.get(name);
     let new_here = known.is_none();
     let fresh = found.tokens.first();

@@ -4,7 +4,7 @@
 
 use super::context::Context;
 use crate::api::ProviderAccountSpec;
-use crate::tools::{self, Connection, Opened, agentmail, openrouter};
+use crate::tools::{self, Connection, Opened, agentmail, openrouter, telnyx};
 use secrecy::SecretString;
 use std::sync::Arc;
 
@@ -22,6 +22,12 @@ pub fn settings(spec: &ProviderAccountSpec) -> Option<tools::Account> {
         return Some(tools::Account::Agentmail(agentmail::Settings {
             pod: own.pod_id.as_ref().map(|id| id.0.clone()),
             domain: own.domain.as_ref().map(|domain| domain.0.clone()),
+        }));
+    }
+    if let Some(own) = &spec.telnyx {
+        return Some(tools::Account::Telnyx(telnyx::Settings {
+            messaging_profile: own.messaging_profile_id.as_ref().map(|id| id.0.clone()),
+            max_monthly_usd: own.max_monthly_cost_usd,
         }));
     }
     let exa = spec.exa.as_ref().map(|_| tools::Account::Exa);
@@ -52,4 +58,52 @@ pub fn open(
     let gauge = Arc::clone(&ctx.gauge);
     opened.line.only_while(Arc::new(move || gauge.may_act()));
     opened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_tool_provider_of_a_spec_is_one_that_can_be_opened() {
+        let credential = json!({"name": "s", "key": "k"});
+        for (provider, own, opened) in [
+            (
+                "openrouter",
+                json!({"workspaceId": "w"}),
+                Some(tools::Account::Openrouter(openrouter::Settings {
+                    workspace: Some("w".into()),
+                })),
+            ),
+            ("exa", json!({}), Some(tools::Account::Exa)),
+            (
+                "agentmail",
+                json!({"podId": "p", "domain": "example.com"}),
+                Some(tools::Account::Agentmail(agentmail::Settings {
+                    pod: Some("p".into()),
+                    domain: Some("example.com".into()),
+                })),
+            ),
+            (
+                "telnyx",
+                json!({"messagingProfileId": "m", "maxMonthlyCostUSD": 2.5}),
+                Some(tools::Account::Telnyx(telnyx::Settings {
+                    messaging_profile: Some("m".into()),
+                    max_monthly_usd: 2.5,
+                })),
+            ),
+            ("bankr", json!({}), Some(tools::Account::Bankr)),
+            (
+                "railway",
+                json!({"workspaceId": "w", "tokenSecretRefs": [credential]}),
+                None,
+            ),
+        ] {
+            let mut own = own;
+            own["credentialSecretRef"] = credential.clone();
+            let spec = serde_json::from_value(json!({ provider: own })).unwrap();
+            assert_eq!(settings(&spec), opened, "{provider}");
+        }
+    }
 }
