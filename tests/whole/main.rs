@@ -31,3 +31,5 @@ mod secrets;
 mod support;
 #[cfg(test)]
 mod suspend;
+#[cfg(test)]
+mod tools;

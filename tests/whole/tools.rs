@@ -1,0 +1,668 @@
+//! The room `tools` against the simulated internet: real HTTP, the providers' own host names, the proxy and the authority
+//! given explicitly.
+//!
+//! What holds here: every fault that a test asks for must have fired; no credential of an account gets into a message.
+//! Deliberately absent: Kubernetes, decisions.
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use simulator::{Options, Simulator};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use yardmaster::model::Fault;
+use yardmaster::model::slot::Part;
+use yardmaster::model::tool::{Made, Named, Order, Resource, Stage, Wish};
+use yardmaster::tools::{
+    self, Account, Connection, Opened, Standing, agentmail, openrouter, telnyx,
+};
+
+struct World {
+    simulator: Simulator,
+    control: reqwest::Client,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    async fn new(settings: &[(&str, &str)]) -> World {
+        let directory = tempfile::tempdir().unwrap();
+        // The journal outlives the test where somebody wants to check it against the contract.
+        let place = std::env::var_os("TOOLS_JOURNALS").map(|kept| {
+            let name = directory.path().file_name().unwrap();
+            let place = std::path::Path::new(&kept).join(name);
+            std::fs::create_dir_all(&place).unwrap();
+            place
+        });
+        let mut options = Options::new(place.as_deref().unwrap_or_else(|| directory.path()));
+        for (key, value) in settings {
+            options = options.set(key, value);
+        }
+        World {
+            simulator: Simulator::start(options).await.unwrap(),
+            control: reqwest::Client::builder().no_proxy().build().unwrap(),
+            _directory: directory,
+        }
+    }
+
+    fn open(&self, account: Account, credential: &str) -> Opened {
+        let authority = std::fs::read(self.simulator.ca_file()).unwrap();
+        let authority = reqwest::Certificate::from_pem(&authority).unwrap();
+        let http = reqwest::Client::builder()
+            .proxy(reqwest::Proxy::all(self.simulator.proxy_url()).unwrap())
+            .tls_certs_merge([authority])
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let connection = Connection {
+            http,
+            timeout: Duration::from_secs(5),
+            requests_per_second: 200,
+            clock: Arc::new(Timestamp::now),
+        };
+        tools::open(account, &SecretString::from(credential), connection)
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.simulator.control_url());
+        let request = self.control.request(method, url).json(&body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}");
+        let text = answer.text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        self.call(reqwest::Method::POST, path, body).await
+    }
+
+    async fn put(&self, path: &str, body: Value) -> Value {
+        self.call(reqwest::Method::PUT, path, body).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.call(reqwest::Method::GET, path, Value::Null).await
+    }
+
+    async fn fault(&self, provider: &str, operation: &str, effect: Value) {
+        let fault = json!({ "provider": provider, "operation": operation, "effect": effect });
+        self.post("/faults", fault).await;
+    }
+
+    async fn count(&self, kind: &str) -> u64 {
+        let inventory = self.get("/inventory").await;
+        inventory["counts"][kind].as_u64().unwrap_or(0)
+    }
+
+    async fn all_faults_fired(&self) {
+        for fault in self.get("/faults").await.as_array().unwrap() {
+            assert!(fault["fired"].as_u64() > Some(0), "{fault}");
+        }
+    }
+}
+
+const KEY: &str = "acme-5c1f2d-tool-g1";
+
+fn order(part: Part, wish: Wish, parts: &[(Part, &str)]) -> Order {
+    Order {
+        part,
+        key: KEY.into(),
+        note: "Yardmaster: acme/ada, tool".into(),
+        wish,
+        parts: parts
+            .iter()
+            .map(|(part, id)| (*part, (*id).to_owned()))
+            .collect(),
+    }
+}
+
+fn named(part: Part, id: &str, parts: &[(Part, &str)]) -> Named {
+    Named {
+        part,
+        id: id.into(),
+        key: KEY.into(),
+        parts: parts
+            .iter()
+            .map(|(part, id)| (*part, (*id).to_owned()))
+            .collect(),
+    }
+}
+
+fn ids(found: &[Resource]) -> Vec<&str> {
+    found.iter().map(|one| one.id.as_str()).collect()
+}
+
+fn class<T: std::fmt::Debug>(result: Result<T, Fault>) -> &'static str {
+    result.unwrap_err().class()
+}
+
+fn dollars(limit_usd: f64) -> Wish {
+    Wish::Openrouter { limit_usd }
+}
+
+fn organisation(world: &World) -> Opened {
+    let settings = openrouter::Settings::default();
+    world.open(Account::Openrouter(settings), "sk-or-mgmt-acme_1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
+    let world = World::new(&[("openrouter.pageSize", "2")]).await;
+    let provider = organisation(&world).provider;
+    assert_eq!(
+        provider.identity().await.unwrap(),
+        "management key, default workspace"
+    );
+
+    let order = order(Part::Main, dollars(20.0), &[]);
+    let Made { resource, secret } = provider.make(&order).await.unwrap();
+    assert!(secret.unwrap().expose_secret().starts_with("sk-or-v1-"));
+    assert_eq!(resource.settings, Some(order.wish.settings()));
+    for name in ["b", "c", "d", "e"] {
+        let body = json!({ "account": "acme", "name": name, "limit": 1 });
+        world.post("/openrouter/keys", body).await;
+    }
+    let path = format!("/openrouter/keys/{}", resource.id);
+    world
+        .put(&path, json!({ "disabled": true, "usage": 2.5 }))
+        .await;
+
+    let found = provider.find(&order).await.unwrap();
+    assert_eq!(
+        ids(&found),
+        [resource.id.as_str()],
+        "disabled ones are found as well"
+    );
+    assert_eq!(found[0].stage, Stage::Resting);
+    assert_eq!(found[0].usage.unwrap().spent_usd, 2.5);
+    let stock = provider.list().await.unwrap().unwrap();
+    assert_eq!(stock.resources.len(), 5, "all pages");
+
+    let named = named(Part::Main, &resource.id, &[]);
+    provider.adjust(&named, &dollars(30.0)).await.unwrap();
+    let seen = provider.look(&named).await.unwrap().unwrap();
+    assert_eq!(seen.settings.as_deref(), Some("limitUSD=30"));
+    assert_eq!(seen.monthly_usd, 27.5);
+
+    provider.delete(&named, true).await.unwrap();
+    assert!(provider.look(&named).await.unwrap().is_none());
+    assert_eq!(class(provider.delete(&named, true).await), "Missing");
+    assert!(provider.find(&order).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_on_the_way_has_its_class() {
+    let world = World::new(&[]).await;
+    let Opened { provider, line } = organisation(&world);
+    let order = order(Part::Main, dollars(20.0), &[]);
+    for (effect, wanted, made) in [
+        (json!("reset_before"), "Uncertain", 0),
+        (json!("reset_after"), "Uncertain", 1),
+        (json!("truncated"), "Uncertain", 2),
+        (
+            json!({ "status": 502, "body": "<html>", "applied": true }),
+            "Uncertain",
+            3,
+        ),
+        (
+            json!({ "status": 500, "body": { "error": { "code": 500, "message": "no" } } }),
+            "Uncertain",
+            3,
+        ),
+        (
+            json!({ "status": 400, "body": { "error": { "code": 400, "message": "no" } } }),
+            "Rejected",
+            3,
+        ),
+    ] {
+        world
+            .fault("openrouter", "POST /api/v1/keys", effect.clone())
+            .await;
+        assert_eq!(class(provider.make(&order).await), wanted, "{effect}");
+        assert_eq!(provider.find(&order).await.unwrap().len(), made, "{effect}");
+    }
+    for (effect, wanted) in [
+        (json!("reset_before"), "Transient"),
+        (json!("truncated"), "Transient"),
+        (json!({ "status": 404, "body": "<html>" }), "Transient"),
+        (
+            json!({ "status": 403, "body": { "error": { "code": 403, "message": "no" } } }),
+            "Denied",
+        ),
+    ] {
+        world
+            .fault("openrouter", "GET /api/v1/keys/{hash}", effect.clone())
+            .await;
+        let named = named(Part::Main, &"0".repeat(64), &[]);
+        assert_eq!(class(provider.look(&named).await), wanted, "{effect}");
+    }
+    assert!(matches!(
+        line.standing(),
+        Standing::Trouble {
+            class: "Denied",
+            ..
+        }
+    ));
+
+    world
+        .fault("openrouter", "GET /api/v1/keys", json!("throttled"))
+        .await;
+    assert_eq!(class(provider.list().await), "Throttled");
+    let before = world.get("/journal").await["next"].as_u64();
+    assert_eq!(
+        class(provider.list().await),
+        "Throttled",
+        "nothing is sent meanwhile"
+    );
+    assert_eq!(world.get("/journal").await["next"].as_u64(), before);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert!(provider.list().await.is_ok());
+    assert_eq!(line.standing(), Standing::Fine);
+
+    assert!(line.replace(&SecretString::from("sk-or-mgmt-nobody")));
+    let fault = provider.identity().await.unwrap_err();
+    assert_eq!(fault.class(), "Denied");
+    assert!(!fault.message().contains("sk-or"), "{fault}");
+    assert!(line.replace(&SecretString::from("sk-or-mgmt-acme_2\n")));
+    provider.identity().await.unwrap();
+
+    let leads = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&leads);
+    line.only_while(Arc::new(move || asked.load(Ordering::SeqCst)));
+    assert_eq!(class(provider.identity().await), "Transient");
+    world.all_faults_fired().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exa_key_is_known_by_what_is_no_secret() {
+    for api in ["legacy", "new"] {
+        let world = World::new(&[("exa.api", api)]).await;
+        let provider = world.open(Account::Exa, "exa-svc-acme_1").provider;
+        provider.identity().await.unwrap();
+        let wish = |budget| Wish::Exa {
+            rate_limit: Some(5),
+            budget_usd: Some(budget),
+        };
+        let order = order(Part::Main, wish(29.0), &[]);
+        let Made { resource, secret } = provider.make(&order).await.unwrap();
+        let secret = secret.unwrap();
+        assert!(!resource.id.contains(secret.expose_secret()), "{api}");
+        assert_eq!(resource.settings, Some(order.wish.settings()));
+
+        assert_eq!(
+            ids(&provider.find(&order).await.unwrap()),
+            [resource.id.as_str()]
+        );
+        let named = named(Part::Main, &resource.id, &[]);
+        provider.adjust(&named, &wish(30.0)).await.unwrap();
+        let seen = provider.look(&named).await.unwrap().unwrap();
+        assert_eq!(seen.settings.as_deref(), Some("rateLimit=5 budgetUSD=30"));
+        assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 1);
+
+        world
+            .fault(
+                "exa",
+                "DELETE /team-management/api-keys/{id}",
+                json!("reset_before"),
+            )
+            .await;
+        let fault = provider.delete(&named, true).await.unwrap_err();
+        assert_eq!(fault.class(), "Uncertain");
+        assert!(!fault.message().contains(secret.expose_secret()), "{fault}");
+        provider.delete(&named, true).await.unwrap();
+        assert!(provider.look(&named).await.unwrap().is_none(), "{api}");
+        assert_eq!(class(provider.delete(&named, true).await), "Missing");
+        world.all_faults_fired().await;
+    }
+}
+
+fn inbox(username: Option<&str>) -> Wish {
+    Wish::Agentmail {
+        username: username.map(str::to_owned),
+        key: true,
+    }
+}
+
+fn mail(world: &World, credential: &str) -> Opened {
+    world.open(
+        Account::Agentmail(agentmail::Settings::default()),
+        credential,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_is_made_once_and_its_key_opens_nothing_else() {
+    let world = World::new(&[("agentmail.maxInboxes", "4")]).await;
+    let Opened { provider, line } = mail(&world, "am_org_acme_1");
+    assert!(
+        provider
+            .identity()
+            .await
+            .unwrap()
+            .starts_with("organization")
+    );
+    let main = order(Part::Main, inbox(Some("ada")), &[]);
+
+    world
+        .fault("agentmail", "POST /v0/inboxes", json!("reset_after"))
+        .await;
+    assert_eq!(class(provider.make(&main).await), "Uncertain");
+    let made = provider.make(&main).await.unwrap();
+    assert_eq!(
+        world.count("agentmail/inbox").await,
+        1,
+        "the same again is the same"
+    );
+    let address = made.resource.id.as_str();
+    assert_eq!(address, "ada@agentmail.to");
+    assert_eq!(ids(&provider.find(&main).await.unwrap()), [address]);
+
+    let parts = [(Part::Main, address)];
+    let key_order = order(Part::Key, inbox(None), &parts);
+    let made = provider.make(&key_order).await.unwrap();
+    let secret = made.secret.unwrap();
+    let found = provider.find(&key_order).await.unwrap();
+    assert_eq!(ids(&found), [made.resource.id.as_str()]);
+    let key = named(Part::Key, &made.resource.id, &parts);
+    assert!(provider.look(&key).await.unwrap().is_some());
+
+    let mut taken = main.clone();
+    taken.key = "acme-000000-tool-g1".into();
+    let fault = provider.make(&taken).await.unwrap_err();
+    assert_eq!(fault.class(), "Rejected");
+    assert!(fault.message().contains("the address is taken"), "{fault}");
+
+    // A key of one inbox sees nothing else, and its 404 proves nothing.
+    let other = named(Part::Main, "nobody@agentmail.to", &[]);
+    assert!(provider.look(&other).await.unwrap().is_none());
+    assert!(line.replace(&secret));
+    assert_eq!(class(provider.look(&other).await), "Denied");
+    assert_eq!(class(provider.delete(&other, true).await), "Denied");
+    assert_eq!(class(provider.identity().await), "Denied");
+    assert!(line.replace(&SecretString::from("am_org_acme_1")));
+
+    for n in 0..3 {
+        let body = json!({ "account": "acme", "username": format!("other-{n}") });
+        world.post("/agentmail/inboxes", body).await;
+    }
+    let mut more = order(Part::Main, inbox(None), &[]);
+    more.key = "acme-000000-tool-g2".into();
+    assert_eq!(class(provider.make(&more).await), "Exhausted");
+    assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 4);
+    world
+        .fault("agentmail", "GET /v0/inboxes", json!({ "short_list": 1 }))
+        .await;
+    let short = provider.list().await;
+    assert!(short.is_err() || short.is_ok_and(|stock| stock.unwrap().resources.len() == 1));
+
+    provider.delete(&key, true).await.unwrap();
+    assert!(provider.look(&key).await.unwrap().is_none());
+    assert_eq!(class(provider.delete(&key, true).await), "Missing");
+    let main = named(Part::Main, address, &[]);
+    provider.delete(&main, true).await.unwrap();
+    assert!(provider.look(&main).await.unwrap().is_none());
+    assert!(
+        provider.look(&key).await.unwrap().is_none(),
+        "gone with its inbox"
+    );
+    world.all_faults_fired().await;
+}
+
+fn numbers(world: &World, profile: Option<&str>) -> Opened {
+    let settings = telnyx::Settings {
+        messaging_profile: profile.map(str::to_owned),
+        max_monthly_usd: 2.0,
+    };
+    world.open(Account::Telnyx(settings), "KEYacme_1")
+}
+
+fn number(max_monthly_usd: Option<f64>) -> Wish {
+    Wish::Telnyx {
+        country: "US".into(),
+        area: Some("415".into()),
+        max_monthly_usd,
+    }
+}
+
+async fn until_ready(opened: &Opened, named: &Named) -> Resource {
+    for _ in 0..100 {
+        let seen = opened.provider.look(named).await.unwrap().unwrap();
+        match seen.stage {
+            Stage::Ready => return seen,
+            Stage::Pending { .. } => tokio::time::sleep(Duration::from_millis(50)).await,
+            other => unreachable!("{other:?}"),
+        }
+    }
+    unreachable!("never ready")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_is_ordered_once_set_up_and_released() {
+    for (copies, lists) in [("true", "true"), ("false", "false")] {
+        let settings = [
+            ("telnyx.copiesReference", copies),
+            ("telnyx.listsDeleted", lists),
+            ("telnyx.orderTime", "200ms"),
+        ];
+        let world = World::new(&settings).await;
+        let opened = numbers(&world, None);
+        let provider = &opened.provider;
+        provider.identity().await.unwrap();
+        let profile_order = order(Part::Profile, number(None), &[]);
+        let profile = provider.make(&profile_order).await.unwrap().resource;
+        assert_eq!(
+            ids(&provider.find(&profile_order).await.unwrap()),
+            [profile.id.as_str()]
+        );
+        let parts = [(Part::Profile, profile.id.as_str())];
+
+        let dear = order(Part::Main, number(Some(0.5)), &parts);
+        let fault = provider.make(&dear).await.unwrap_err();
+        assert_eq!(fault.class(), "Exhausted");
+        assert!(
+            fault.message().contains("costs 1.00 USD a month"),
+            "{fault}"
+        );
+
+        // The answer is lost: it is found, not ordered again.
+        let main = order(Part::Main, number(None), &parts);
+        world
+            .fault("telnyx", "POST /v2/number_orders", json!("reset_after"))
+            .await;
+        assert_eq!(class(provider.make(&main).await), "Uncertain");
+        let found = provider.find(&main).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(matches!(found[0].stage, Stage::Pending { .. }));
+        let id = found[0].id.clone();
+        assert!(id.starts_with("+1415"), "{id}");
+
+        let named = named(Part::Main, &id, &parts);
+        let seen = until_ready(&opened, &named).await;
+        assert_eq!(seen.address.as_deref(), Some(id.as_str()));
+        let record = &world.get("/telnyx/numbers").await[0];
+        assert_eq!(record["customer_reference"], KEY);
+        assert_eq!(record["messaging_profile_id"], profile.id.as_str());
+        assert_eq!(ids(&provider.find(&main).await.unwrap()), [id.as_str()]);
+        assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 2);
+
+        provider.delete(&named, true).await.unwrap();
+        assert!(provider.look(&named).await.unwrap().is_none());
+        assert_eq!(class(provider.delete(&named, true).await), "Missing");
+        assert!(provider.find(&main).await.unwrap().is_empty());
+        assert_eq!(world.count("telnyx/number").await, 0);
+
+        let profile = Named {
+            part: Part::Profile,
+            id: profile.id,
+            ..named
+        };
+        provider.delete(&profile, true).await.unwrap();
+        assert!(provider.look(&profile).await.unwrap().is_none());
+        assert_eq!(class(provider.delete(&profile, true).await), "Missing");
+        world.all_faults_fired().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_order_is_cancelled_and_a_failed_one_said_so() {
+    let world = World::new(&[("telnyx.orderTime", "60s")]).await;
+    let opened = numbers(&world, None);
+    let provider = &opened.provider;
+    let profile = provider
+        .make(&order(Part::Profile, number(None), &[]))
+        .await
+        .unwrap();
+    let parts = [(Part::Profile, profile.resource.id.as_str())];
+    let main = order(Part::Main, number(None), &parts);
+    let made = provider.make(&main).await.unwrap().resource;
+    assert!(matches!(made.stage, Stage::Pending { .. }));
+    assert_eq!(made.monthly_usd, 1.0);
+    let named = named(Part::Main, &made.id, &parts);
+    provider.delete(&named, true).await.unwrap();
+    assert_eq!(world.count("telnyx/order").await, 0);
+    assert_eq!(class(provider.delete(&named, true).await), "Missing");
+
+    world
+        .put(
+            "/settings",
+            json!({ "telnyx.orderTime": "0s", "telnyx.orderFails": "true" }),
+        )
+        .await;
+    let mut failing = main.clone();
+    failing.key = "acme-5c1f2d-tool-g2".into();
+    let made = provider.make(&failing).await.unwrap().resource;
+    let failed = Named {
+        id: made.id,
+        key: failing.key.clone(),
+        ..named
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let seen = provider.look(&failed).await.unwrap().unwrap();
+    assert!(matches!(seen.stage, Stage::Failed { .. }), "{seen:?}");
+    assert!(provider.find(&failing).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_somebody_elses_stays() {
+    let world = World::new(&[]).await;
+    let body =
+        json!({ "account": "acme", "phoneNumber": "+14155550001", "customerReference": "theirs" });
+    world.post("/telnyx/numbers", body).await;
+    let shared = world
+        .post(
+            "/telnyx/profiles",
+            json!({ "account": "acme", "name": "all" }),
+        )
+        .await;
+    let shared = shared["id"].as_str().unwrap().to_owned();
+    let opened = numbers(&world, Some(&shared));
+    let provider = &opened.provider;
+
+    let profile_order = order(Part::Profile, number(None), &[]);
+    let profile = provider.make(&profile_order).await.unwrap().resource;
+    assert_eq!(profile.id, shared);
+    assert_eq!(world.count("telnyx/messagingProfile").await, 1);
+    let parts = [(Part::Profile, shared.as_str())];
+    let mut theirs = named(Part::Main, "+14155550001", &parts);
+    assert_eq!(
+        provider.look(&theirs).await.unwrap().unwrap().name,
+        "theirs"
+    );
+    let record = &world.get("/telnyx/numbers").await[0];
+    assert_ne!(
+        record["messaging_profile_id"],
+        shared.as_str(),
+        "only looked at"
+    );
+    assert_eq!(class(provider.delete(&theirs, true).await), "Rejected");
+
+    // A profile that is not shared any more is not this instance's either.
+    let unshared = numbers(&world, None);
+    for one in [provider, &unshared.provider] {
+        let profile = named(Part::Profile, &shared, &[]);
+        assert_eq!(class(one.delete(&profile, true).await), "Missing");
+    }
+    assert_eq!(world.count("telnyx/messagingProfile").await, 1);
+
+    // Taken over by its number, it is ours whatever it bears.
+    theirs.key = String::new();
+    let seen = provider.look(&theirs).await.unwrap().unwrap();
+    assert_eq!(seen.stage, Stage::Ready);
+    let record = &world.get("/telnyx/numbers").await[0];
+    assert_eq!(record["messaging_profile_id"], shared.as_str());
+    assert_eq!(record["customer_reference"], "theirs");
+    world
+        .put(
+            "/telnyx/numbers/+14155550001",
+            json!({ "deletionLock": true }),
+        )
+        .await;
+    assert_eq!(class(provider.delete(&theirs, true).await), "Rejected");
+    world
+        .put(
+            "/telnyx/numbers/+14155550001",
+            json!({ "deletionLock": false }),
+        )
+        .await;
+    provider.delete(&theirs, true).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_at_bankr_is_one_and_rests() {
+    let world = World::new(&[]).await;
+    let opened = world.open(Account::Bankr, "bk_ptr_acme_1");
+    let provider = &opened.provider;
+    provider.identity().await.unwrap();
+    let main = order(Part::Main, Wish::Bankr, &[]);
+    world
+        .fault("bankr", "POST /partner/wallets", json!("reset_after"))
+        .await;
+    assert_eq!(class(provider.make(&main).await), "Uncertain");
+    let made = provider.make(&main).await.unwrap();
+    assert!(made.secret.is_none());
+    assert!(
+        made.resource
+            .address
+            .as_deref()
+            .is_some_and(|at| at.starts_with("0x"))
+    );
+    let wallet = made.resource.id.as_str();
+    assert_eq!(world.count("bankr/wallet").await, 1);
+
+    let parts = [(Part::Main, wallet)];
+    let key_order = order(Part::Key, Wish::Bankr, &parts);
+    world
+        .fault(
+            "bankr",
+            "POST /partner/wallets/{id}/api-keys",
+            json!("reset_after"),
+        )
+        .await;
+    assert_eq!(class(provider.make(&key_order).await), "Uncertain");
+    assert!(provider.find(&key_order).await.unwrap().is_empty());
+    assert_eq!(
+        world.count("bankr/key").await,
+        0,
+        "keys that nobody holds are revoked"
+    );
+    let made = provider.make(&key_order).await.unwrap();
+    let secret = made.secret.unwrap();
+    assert!(!made.resource.id.contains(secret.expose_secret()));
+    let key = named(Part::Key, &made.resource.id, &parts);
+    assert!(provider.look(&key).await.unwrap().is_some());
+    assert_eq!(world.count("bankr/key").await, 1);
+    provider.delete(&key, true).await.unwrap();
+    assert!(provider.look(&key).await.unwrap().is_none());
+
+    let main = named(Part::Main, wallet, &[]);
+    provider.delete(&main, false).await.unwrap();
+    assert_eq!(
+        provider.look(&main).await.unwrap().unwrap().stage,
+        Stage::Resting
+    );
+    provider.delete(&main, false).await.unwrap();
+    provider.delete(&main, true).await.unwrap();
+    assert!(provider.look(&main).await.unwrap().is_none());
+    assert!(provider.list().await.unwrap().is_none());
+    world.all_faults_fired().await;
+}
