@@ -30,7 +30,7 @@ use serde_json::json;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.railway), has(self.openrouter), has(self.exa), has(self.agentmail), has(self.telnyx), has(self.bankr)].filter(p, p).size() == 1").message("spec must have exactly one of railway, openrouter, exa, agentmail, telnyx and bankr: an account is one account at one provider; make a ProviderAccount for each"),
+    validation = Rule::new("[has(self.railway), has(self.openrouter), has(self.exa), has(self.agentmail), has(self.telnyx), has(self.bankr)].filter(p, p).size() == 1").message("spec must have exactly one of railway, openrouter, exa, agentmail, telnyx and bankr: it is one account at one provider; make a ProviderAccount for each"),
     validation = Rule::new("has(self.railway) == has(oldSelf.railway) && has(self.openrouter) == has(oldSelf.openrouter) && has(self.exa) == has(oldSelf.exa) && has(self.agentmail) == has(oldSelf.agentmail) && has(self.telnyx) == has(oldSelf.telnyx) && has(self.bankr) == has(oldSelf.bankr)").message("the provider of an account is immutable: what it pays for lives there; make another ProviderAccount")
 )]
 pub struct ProviderAccountSpec {
@@ -93,6 +93,7 @@ impl ProviderAccountSpec {
 /// An OpenRouter organisation.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.workspaceId) == has(oldSelf.workspaceId)").message("openrouter.workspaceId cannot be added or taken away: the keys of this account live where it says; make another ProviderAccount"))]
 pub struct OpenrouterAccount {
     /// Where the management key is kept: a key of a Secret in the operator's own namespace.
     pub credential_secret_ref: KeyRef,
@@ -113,6 +114,7 @@ pub struct ExaAccount {
 /// An AgentMail organisation.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.podId) == has(oldSelf.podId)").message("agentmail.podId cannot be added or taken away: the inboxes of this account live where it says; make another ProviderAccount"))]
 pub struct AgentmailAccount {
     /// Where the organisation's key is kept: a key of a Secret in the operator's own namespace.
     pub credential_secret_ref: KeyRef,
@@ -120,7 +122,7 @@ pub struct AgentmailAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("agentmail.podId is immutable: the inboxes of this account live there; make another ProviderAccount"))]
     pub pod_id: Option<OutsideId>,
-    /// The domain of the addresses, verified at AgentMail. Left out, agentmail.to.
+    /// The domain of new addresses, verified at AgentMail. Left out, agentmail.to. An inbox that exists keeps its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
 }
@@ -134,7 +136,7 @@ pub struct TelnyxAccount {
     /// A messaging profile that all numbers share. Left out, each agent gets one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messaging_profile_id: Option<OutsideId>,
-    /// Most that one number may cost a month. A dearer one is never ordered.
+    /// Most that one number may cost a month, in US dollars. A dearer one is never ordered.
     #[serde(rename = "maxMonthlyCostUSD")]
     #[schemars(range(min = 0, max = 10_000))]
     pub max_monthly_cost_usd: f64,

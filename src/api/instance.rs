@@ -42,7 +42,7 @@ pub struct AgentInstanceSpec {
     /// The Railway account in which its project is made.
     #[x_kube(validation = Rule::new("self == oldSelf").message("accountRef is immutable: a project cannot move between accounts; make another AgentInstance"))]
     pub account_ref: NameRef,
-    /// Variables of this agent alone. They win over the template's.
+    /// Variables of this agent alone. They win over the template's; what a tool gives wins over both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
@@ -68,11 +68,13 @@ pub struct AgentInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnExternalDeletion")]
     pub on_external_deletion: Option<OnExternalDeletion>,
-    /// Tools of the template with `when: OnDemand` that this instance wants now. One that is no longer named is taken back.
+    /// Tools of the template with `when: OnDemand` that this instance wants now. One that is no longer named is taken back: a number
+    /// or an address is then given up for good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "set"))]
     pub requested_tools: Vec<ToolName>,
-    /// Limits of this instance's tools, in place of the template's and up to its `maxLimitUSD`. Changed in place, without a deployment.
+    /// Limits of this instance's tools of type openrouter, in place of the template's `limitUSD` and up to its `maxLimitUSD`.
+    /// Changed in place, without a deployment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tool_limits: Vec<ToolLimit>,
@@ -88,7 +90,7 @@ pub struct AgentInstanceSpec {
 pub struct ToolLimit {
     /// The tool's name in the template.
     pub name: ToolName,
-    /// What its key may spend.
+    /// What its key may spend in all, in US dollars.
     #[serde(rename = "limitUSD")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub limit_usd: f64,

@@ -84,6 +84,11 @@ const RULES: &[Rule] = &[
         |part| part.has("minimum") && part.has("maximum"),
     ),
     (
+        "a number in a spec has bounds: it is money",
+        |part| part.is("number") && part.of_spec(),
+        |part| part.has("minimum") && part.has("maximum"),
+    ),
+    (
         "an integer in a status is not negative",
         |part| part.is("integer") && !part.of_spec(),
         |part| part.has("minimum"),

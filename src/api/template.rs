@@ -6,6 +6,8 @@ use super::text::{
     ToolName, VariableName,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,18 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = given("OPENROUTER_API_KEY"),
+    validation = given("EXA_API_KEY"),
+    validation = given("AGENTMAIL_INBOX"),
+    validation = given("AGENTMAIL_API_KEY"),
+    validation = given("TELNYX_PHONE_NUMBER"),
+    validation = given("TELNYX_MESSAGING_PROFILE_ID"),
+    validation = given("WALLET_PRIVATE_KEY"),
+    validation = given("WALLET_ADDRESS"),
+    validation = given("BANKR_API_KEY"),
+    validation = given("BANKR_WALLET_ADDRESS")
+)]
 pub struct AgentTemplateSpec {
     /// How the agent runs.
     pub runtime: Runtime,
@@ -42,11 +56,13 @@ pub struct AgentTemplateSpec {
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
     pub env: Vec<EnvVar>,
-    /// What the agent is given at other providers: each instance gets its own.
+    /// What the agent is given at other providers: each instance gets its own. A tool that is taken away here is taken
+    /// back from every instance: its key is revoked, its address and number are given up for good, its wallet is put to
+    /// rest or destroyed as `reclaimPolicy` says. To change a tool's type or account, give the new one another name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(
-        validation = Rule::new("self.all(t, self.filter(u, u.type == t.type).size() == 1)").message("tools must have at most one of each type: their values reach the agent under one name each; take the second one away"),
+        validation = Rule::new("self.all(t, self.filter(u, u.type == t.type).size() == 1)").message("tools must have at most one of each type: their values reach the agent under one name each; take one of the two away, or make another AgentTemplate for it"),
         validation = Rule::new("self.all(t, oldSelf.all(o, o.name != t.name || o.type == t.type))").message("tools[].type is immutable: what instances were given under that name is of the old type; give the new tool another name"),
         validation = Rule::new("self.all(t, oldSelf.all(o, o.name != t.name || (has(o.accountRef) == has(t.accountRef) && (!has(o.accountRef) || o.accountRef.name == t.accountRef.name))))").message("tools[].accountRef is immutable: what instances were given lives in that account; give the new tool another name")
     )]
@@ -60,14 +76,15 @@ pub struct AgentTemplateSpec {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("(self.type == 'wallet') != has(self.accountRef)").message("tools[].accountRef is required: it names the ProviderAccount that pays; only type wallet, which is made here, has none"),
+    validation = Rule::new("self.type == 'wallet' || has(self.accountRef)").message("tools[].accountRef is required: it names the ProviderAccount that pays for the tool; only type wallet, which is made here, has none"),
+    validation = Rule::new("self.type != 'wallet' || !has(self.accountRef)").message("tools[].accountRef is not for type wallet: its key is made here and nobody pays for it; take accountRef away, or use type bankr for a wallet at Bankr"),
     validation = Rule::new("self.type == 'openrouter' || (!has(self.limitUSD) && !has(self.maxLimitUSD))").message("tools[].limitUSD and maxLimitUSD are for type openrouter; take them away, or use budgetUSD with type exa and maxMonthlyCostUSD with type telnyx"),
     validation = Rule::new("self.type != 'openrouter' || has(self.limitUSD)").message("tools[].limitUSD is required with type openrouter: a key without a limit can spend everything"),
     validation = Rule::new("!has(self.limitUSD) || !has(self.maxLimitUSD) || self.limitUSD <= self.maxLimitUSD").message("tools[].limitUSD must not be above maxLimitUSD; raise maxLimitUSD or lower limitUSD"),
-    validation = Rule::new("self.type == 'exa' || (!has(self.rateLimit) && !has(self.budgetUSD))").message("tools[].rateLimit and budgetUSD are for type exa; take them away"),
+    validation = Rule::new("self.type == 'exa' || (!has(self.rateLimit) && !has(self.budgetUSD))").message("tools[].rateLimit and budgetUSD are for type exa; take them away, or use limitUSD with type openrouter"),
     validation = Rule::new("self.type == 'agentmail' || (!has(self.username) && !has(self.inboxKey))").message("tools[].username and inboxKey are for type agentmail; take them away"),
     validation = Rule::new("self.type == 'telnyx' || (!has(self.countryCode) && !has(self.areaCode) && !has(self.maxMonthlyCostUSD))").message("tools[].countryCode, areaCode and maxMonthlyCostUSD are for type telnyx; take them away"),
-    validation = Rule::new("self.type in ['wallet', 'bankr'] || !has(self.reclaimPolicy)").message("tools[].reclaimPolicy is for types wallet and bankr; take it away")
+    validation = Rule::new("self.type in ['wallet', 'bankr'] || !has(self.reclaimPolicy)").message("tools[].reclaimPolicy is for types wallet and bankr, which may hold money: everything else is taken back; take reclaimPolicy away")
 )]
 pub struct ToolSpec {
     /// Its name: in `status.tools`, in `requestedTools`, and as `tool/<name>` in the ledger.
@@ -76,20 +93,23 @@ pub struct ToolSpec {
     /// here), bankr (a wallet at Bankr).
     #[serde(rename = "type")]
     pub kind: ToolKind,
-    /// The ProviderAccount that pays for it.
+    /// The ProviderAccount that pays for it: one of the same provider, which allows this namespace. Required for every type but
+    /// wallet, which has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_ref: Option<NameRef>,
-    /// Whether an agent is of no use without it: then nothing is deployed before it is there.
+    /// Whether an agent is of no use without it: then nothing is deployed before it is there. With `when: OnDemand` it counts
+    /// while the instance names the tool.
     #[serde(default = "yes")]
     pub required: bool,
-    /// Create: with the instance. OnDemand: while the instance names it in `requestedTools`.
+    /// Create: with the instance. OnDemand: while the instance names it in `requestedTools`; no longer named, it is taken back.
     #[serde(default)]
     pub when: ToolTime,
-    /// openrouter: what the agent's key may spend. An instance may set another limit, up to `maxLimitUSD`.
+    /// openrouter, required there: what the agent's key may spend in all, in US dollars. An instance may set another limit, up to
+    /// `maxLimitUSD`. Changed in place, without a deployment.
     #[serde(default, rename = "limitUSD", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub limit_usd: Option<f64>,
-    /// openrouter: most that an instance may set. Left out, `limitUSD`.
+    /// openrouter: most that an instance may set in its `toolLimits`. Left out, `limitUSD`.
     #[serde(
         default,
         rename = "maxLimitUSD",
@@ -101,11 +121,12 @@ pub struct ToolSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub rate_limit: Option<i32>,
-    /// exa: what the agent's key may spend.
+    /// exa: what the agent's key may spend, in US dollars. Left out, as much as the account.
     #[serde(default, rename = "budgetUSD", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub budget_usd: Option<f64>,
-    /// agentmail: beginning of the address; the instance's name follows. Left out, the provider chooses.
+    /// agentmail: beginning of the address: `ada` makes `ada-<name of the instance>@…`, of which the provider takes at most 64
+    /// characters before the @. Left out, the provider chooses. An inbox that exists keeps its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<ToolName>,
     /// agentmail: whether the agent gets a key that opens its inbox and nothing else. Left out, it does.
@@ -114,7 +135,7 @@ pub struct ToolSpec {
     /// telnyx: country of the number. Left out, US.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country_code: Option<CountryCode>,
-    /// telnyx: area code of the number.
+    /// telnyx: area code of the number. Left out, any. A number that exists stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub area_code: Option<AreaCode>,
     /// telnyx: most that the number may cost a month. The account's own limit holds as well.
@@ -125,7 +146,8 @@ pub struct ToolSpec {
     )]
     #[schemars(range(min = 0, max = 10_000))]
     pub max_monthly_cost_usd: Option<f64>,
-    /// wallet, bankr: what becomes of it when the instance goes. Retain: nothing that may hold money is destroyed.
+    /// wallet, bankr: what becomes of it when the instance goes, or the tool is taken away. Retain: what may hold money stays, a
+    /// wallet's key in its Secret, a Bankr wallet suspended. Delete: it goes, with all that it holds. Left out, Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ReclaimPolicy")]
     pub reclaim_policy: Option<ReclaimPolicy>,
@@ -133,6 +155,39 @@ pub struct ToolSpec {
 
 fn yes() -> bool {
     true
+}
+
+/// The variables that a tool gives its agent, each with the condition on a tool `t` under which it does. That it agrees with the
+/// slot table is tested there.
+pub(crate) const GIVEN: [(&str, &str, &str); 10] = [
+    ("OPENROUTER_API_KEY", "openrouter", ""),
+    ("EXA_API_KEY", "exa", ""),
+    ("AGENTMAIL_INBOX", "agentmail", ""),
+    (
+        "AGENTMAIL_API_KEY",
+        "agentmail",
+        // Whoever gives the agent another key than its inbox's own says so.
+        " && (!has(t.inboxKey) || t.inboxKey)",
+    ),
+    ("TELNYX_PHONE_NUMBER", "telnyx", ""),
+    ("TELNYX_MESSAGING_PROFILE_ID", "telnyx", ""),
+    ("WALLET_PRIVATE_KEY", "wallet", ""),
+    ("WALLET_ADDRESS", "wallet", ""),
+    ("BANKR_API_KEY", "bankr", ""),
+    ("BANKR_WALLET_ADDRESS", "bankr", ""),
+];
+
+/// The rule that a template sets no variable by hand that one of its tools gives: what a tool gives would win in silence.
+fn given(variable: &str) -> Rule {
+    let known = GIVEN.iter().find(|(name, ..)| *name == variable);
+    let (kind, further) = known.map_or(("", ""), |(_, kind, further)| (*kind, *further));
+    let rule = format!(
+        "!has(self.env) || !has(self.tools) || !self.tools.exists(t, t.type == '{kind}'{further}) || !self.env.exists(e, e.name == '{variable}')"
+    );
+    let message = format!(
+        "env must not have {variable} beside a tool of type {kind}, which gives the agent that variable; take it away, or give yours another name"
+    );
+    Rule::new(rule).message(message.as_str()).field_path(".env")
 }
 
 /// What a tool is.

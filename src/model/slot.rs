@@ -400,6 +400,28 @@ mod tests {
     }
 
     #[test]
+    fn a_template_may_not_set_what_its_tools_give() {
+        let given = |row: &SlotRow| [row.gives.secret, row.gives.address, row.gives.id];
+        let mut gives: Vec<(&str, &str)> = SLOTS
+            .iter()
+            .flat_map(|row| {
+                given(row)
+                    .into_iter()
+                    .flatten()
+                    .map(|name| (name, row.provider))
+            })
+            .collect();
+        let refused = crate::api::template::GIVEN;
+        let mut refused: Vec<(&str, &str)> = refused
+            .iter()
+            .map(|(name, kind, _)| (*name, *kind))
+            .collect();
+        gives.sort_unstable();
+        refused.sort_unstable();
+        assert_eq!(gives, refused);
+    }
+
+    #[test]
     fn no_two_slots_give_the_same_variable() {
         let mut names: Vec<&str> = SLOTS
             .iter()

@@ -95,8 +95,8 @@ fn kind(field: &Value) -> String {
         "" => String::from("amount"),
         "string" if !field["format"].is_null() => String::from("time"),
         "string" => format!("text, at most {}", most("maxLength")),
-        "integer" if !field["maximum"].is_null() => {
-            format!("integer, {} to {}", most("minimum"), most("maximum"))
+        kind @ ("integer" | "number") if !field["maximum"].is_null() => {
+            format!("{kind}, {} to {}", most("minimum"), most("maximum"))
         }
         "array" => format!(
             "list, at most {}: {}",
