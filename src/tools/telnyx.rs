@@ -60,6 +60,9 @@ pub struct Telnyx {
     /// Numbers that were released here: what an order of theirs says no longer counts. Lost with the process, after which
     /// the order's age tells.
     released: Mutex<BTreeSet<String>>,
+    /// Shared profiles that an instance has let go, and the name that it knew them by: they stay, and for that instance
+    /// they are gone. Lost with the process, after which letting go again is the way to know again.
+    let_go: Mutex<BTreeSet<(String, String)>>,
 }
 
 /// What was ordered under a name, and where it stands.
@@ -187,6 +190,7 @@ impl Telnyx {
             settings,
             line: Line::new(MANNERS, credential, connection),
             released: Mutex::default(),
+            let_go: Mutex::default(),
         }
     }
 
@@ -282,7 +286,7 @@ impl Telnyx {
                 continue;
             }
             let stage = match state {
-                OrderState::Pending => pending("Telnyx is still working on the order"),
+                OrderState::Pending => pending(order.waits_for()),
                 OrderState::Failed => Stage::Failed {
                     why: "Telnyx could not fill the order".to_owned(),
                 },
@@ -396,9 +400,7 @@ impl Telnyx {
                 let resource = match (alive, state) {
                     (Some(alive), _) if alive.may_be(key) => alive.resource(alive.stage()),
                     (Some(_), _) => continue,
-                    (None, OrderState::Pending) => {
-                        number(id, key, pending("Telnyx is still working on the order"))
-                    }
+                    (None, OrderState::Pending) => number(id, key, pending(order.waits_for())),
                     (None, _) if records.is_empty() && self.settles(&order, id) => {
                         number(id, key, pending("the number is ordered and not yet listed"))
                     }
@@ -480,13 +482,15 @@ impl Telnyx {
         }
     }
 
-    fn shared(&self) -> Option<Resource> {
+    /// The profile that all share, as something that this name has.
+    fn shared(&self, key: &str) -> Option<Resource> {
         let id = self.settings.messaging_profile.clone()?;
+        held(&self.let_go).remove(&(id.clone(), key.to_owned()));
         Some(bare(Part::Profile, id, String::new(), Stage::Ready))
     }
 
     async fn make_profile(&self, order: &Order) -> Done<Made> {
-        let resource = match self.shared() {
+        let resource = match self.shared(&order.key) {
             Some(shared) => shared,
             None => {
                 let search = Search::of(&order.wish, &self.settings)?;
@@ -506,7 +510,7 @@ impl Telnyx {
     }
 
     async fn find_profiles(&self, key: &str) -> Done<Vec<Resource>> {
-        if let Some(shared) = self.shared() {
+        if let Some(shared) = self.shared(key) {
             return Ok(vec![shared]);
         }
         let path = format!("/messaging_profiles?filter[name][eq]={}", piece(key));
@@ -518,29 +522,34 @@ impl Telnyx {
         Ok(ours.map(Profile::resource).collect())
     }
 
-    async fn look_at_profile(&self, id: &str) -> Done<Option<Resource>> {
-        let seen = self.line.ask(Ask::get("profile", profile(id))).await;
+    async fn look_at_profile(&self, named: &Named) -> Done<Option<Resource>> {
+        let known = (named.id.clone(), named.key.clone());
+        if held(&self.let_go).contains(&known) {
+            return Ok(None);
+        }
+        let seen = self.line.ask(Ask::get("profile", profile(&named.id))).await;
         let seen: Option<Data<Profile>> = unless_missing(seen)?;
         Ok(seen.map(|seen| seen.data.resource()))
     }
 
     /// A profile goes only where it bears the name under which it was made: what is, or once was, shared is not this
-    /// instance's to take back, and of it there is nothing here.
+    /// instance's to take back. It is let go, and stays.
     async fn delete_profile(&self, named: &Named) -> Done<()> {
-        let shared = || Fault::Missing {
-            message: "Telnyx: the messaging profile is a shared one and stays".to_owned(),
+        let shared = self.settings.messaging_profile.as_ref() == Some(&named.id);
+        let theirs = match shared {
+            true => true,
+            false => match self.look_at_profile(named).await? {
+                None => return Err(gone("the messaging profile")),
+                Some(seen) => !named.key.is_empty() && seen.name != named.key,
+            },
         };
-        if self.settings.messaging_profile.as_ref() == Some(&named.id) {
-            return Err(shared());
+        if theirs {
+            let known = (named.id.clone(), named.key.clone());
+            held(&self.let_go).insert(known);
+            return Ok(());
         }
-        match self.look_at_profile(&named.id).await? {
-            None => Err(gone("the messaging profile")),
-            Some(seen) if !named.key.is_empty() && seen.name != named.key => Err(shared()),
-            Some(_) => {
-                let ask = Ask::delete("profile.delete", profile(&named.id));
-                self.line.tell(ask).await
-            }
-        }
+        let ask = Ask::delete("profile.delete", profile(&named.id));
+        self.line.tell(ask).await
     }
 }
 
@@ -583,7 +592,7 @@ impl Provider for Telnyx {
         Box::pin(async move {
             match named.part {
                 Part::Main => self.look_at_number(named).await,
-                Part::Profile => self.look_at_profile(&named.id).await,
+                Part::Profile => self.look_at_profile(named).await,
                 Part::Key => other_part(),
             }
         })

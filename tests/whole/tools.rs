@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use simulator::{Options, Simulator};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use yardmaster::model::Fault;
 use yardmaster::model::slot::Part;
@@ -21,27 +21,22 @@ use yardmaster::tools::{
 struct World {
     simulator: Simulator,
     control: reqwest::Client,
-    _directory: tempfile::TempDir,
 }
 
 impl World {
     async fn new(settings: &[(&str, &str)]) -> World {
-        let directory = tempfile::tempdir().unwrap();
-        // The journal outlives the test where somebody wants to check it against the contract.
-        let place = std::env::var_os("TOOLS_JOURNALS").map(|kept| {
-            let name = directory.path().file_name().unwrap();
-            let place = std::path::Path::new(&kept).join(name);
-            std::fs::create_dir_all(&place).unwrap();
-            place
-        });
-        let mut options = Options::new(place.as_deref().unwrap_or_else(|| directory.path()));
+        static WORLDS: AtomicUsize = AtomicUsize::new(0);
+        // Beside the worlds of other tests: their journals are held against the contract together.
+        let number = WORLDS.fetch_add(1, Ordering::SeqCst);
+        let directory = world::test_directory(&format!("tools-{number}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut options = Options::new(&directory);
         for (key, value) in settings {
             options = options.set(key, value);
         }
         World {
             simulator: Simulator::start(options).await.unwrap(),
             control: reqwest::Client::builder().no_proxy().build().unwrap(),
-            _directory: directory,
         }
     }
 
@@ -188,6 +183,22 @@ async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
     assert!(provider.look(&named).await.unwrap().is_none());
     assert_eq!(class(provider.delete(&named, true).await), "Missing");
     assert!(provider.find(&order).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_a_workspace_live_there_alone() {
+    let world = World::new(&[]).await;
+    let body = json!({ "account": "acme", "name": "agents" });
+    let workspace = world.post("/openrouter/workspaces", body).await;
+    let settings = openrouter::Settings {
+        workspace: workspace["id"].as_str().map(str::to_owned),
+    };
+    let inside = world.open(Account::Openrouter(settings), "sk-or-mgmt-acme_1");
+    let order = order(Part::Main, dollars(20.0), &[]);
+    inside.provider.make(&order).await.unwrap();
+    assert_eq!(inside.provider.find(&order).await.unwrap().len(), 1);
+    let outside = organisation(&world).provider;
+    assert!(outside.find(&order).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -389,11 +400,6 @@ async fn an_inbox_is_made_once_and_its_key_opens_nothing_else() {
     more.key = "acme-000000-tool-g2".into();
     assert_eq!(class(provider.make(&more).await), "Exhausted");
     assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 4);
-    world
-        .fault("agentmail", "GET /v0/inboxes", json!({ "short_list": 1 }))
-        .await;
-    let short = provider.list().await;
-    assert!(short.is_err() || short.is_ok_and(|stock| stock.unwrap().resources.len() == 1));
 
     provider.delete(&key, true).await.unwrap();
     assert!(provider.look(&key).await.unwrap().is_none());
@@ -406,6 +412,31 @@ async fn an_inbox_is_made_once_and_its_key_opens_nothing_else() {
         "gone with its inbox"
     );
     world.all_faults_fired().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_of_a_pod_lives_there() {
+    let world = World::new(&[]).await;
+    let who = mail(&world, "am_org_acme_1")
+        .provider
+        .identity()
+        .await
+        .unwrap();
+    // The default pod has the organization's id (facts 2).
+    let settings = agentmail::Settings {
+        pod: who.strip_prefix("organization ").map(str::to_owned),
+        domain: Some("agentmail.to".into()),
+    };
+    let provider = world
+        .open(Account::Agentmail(settings), "am_org_acme_1")
+        .provider;
+    let main = order(Part::Main, inbox(Some("ada")), &[]);
+    let made = provider.make(&main).await.unwrap().resource;
+    let named = named(Part::Main, &made.id, &[]);
+    assert!(provider.look(&named).await.unwrap().is_some());
+    assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 1);
+    provider.delete(&named, true).await.unwrap();
+    assert!(provider.look(&named).await.unwrap().is_none());
 }
 
 fn numbers(world: &World, profile: Option<&str>) -> Opened {
@@ -576,12 +607,30 @@ async fn what_is_somebody_elses_stays() {
     );
     assert_eq!(class(provider.delete(&theirs, true).await), "Rejected");
 
-    // A profile that is not shared any more is not this instance's either.
+    // For this instance it is gone, for the others it stays; and so does one that is not shared any more.
     let unshared = numbers(&world, None);
     for one in [provider, &unshared.provider] {
         let profile = named(Part::Profile, &shared, &[]);
-        assert_eq!(class(one.delete(&profile, true).await), "Missing");
+        assert!(one.look(&profile).await.unwrap().is_some());
+        one.delete(&profile, true).await.unwrap();
+        assert!(one.look(&profile).await.unwrap().is_none());
+        let other = Named {
+            key: "acme-000000-tool-g1".into(),
+            ..profile
+        };
+        assert!(one.look(&other).await.unwrap().is_some());
     }
+    assert_eq!(
+        ids(&provider.find(&profile_order).await.unwrap()),
+        [shared.as_str()]
+    );
+    assert!(
+        provider
+            .look(&named(Part::Profile, &shared, &[]))
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(world.count("telnyx/messagingProfile").await, 1);
 
     // Taken over by its number, it is ours whatever it bears.

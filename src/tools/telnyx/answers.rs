@@ -69,6 +69,7 @@ pub(super) struct NumberOrder {
     status: Option<String>,
     #[serde(default)]
     phone_numbers: Vec<Ordered>,
+    requirements_met: Option<bool>,
     pub(super) customer_reference: Option<String>,
     pub(super) created_at: Option<String>,
 }
@@ -88,6 +89,16 @@ impl NumberOrder {
             Some("success") => OrderState::Filled,
             Some("failure") => OrderState::Failed,
             _ => OrderState::Pending,
+        }
+    }
+
+    /// What a pending order waits for.
+    pub(super) fn waits_for(&self) -> &'static str {
+        match self.requirements_met {
+            Some(false) => {
+                "the order waits for documents that the number's country requires; give them at Telnyx"
+            }
+            _ => "Telnyx is still working on the order",
         }
     }
 

@@ -150,4 +150,8 @@ fn an_order_is_read_in_both_its_forms() {
     assert!(order.data.holds("+14155550001") && !order.data.holds("+1415555000"));
     let bare: NumberOrder = serde_json::from_value(json!({ "id": "o-2" })).unwrap();
     assert_eq!(bare.state(), OrderState::Pending);
+    assert!(bare.waits_for().contains("still working"));
+    let needs = json!({ "id": "o-3", "status": "pending", "requirements_met": false });
+    let needs: NumberOrder = serde_json::from_value(needs).unwrap();
+    assert!(needs.waits_for().contains("documents"));
 }
