@@ -340,10 +340,10 @@ pub struct ProviderAccountStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountIdentity {
-    /// The workspace's name.
+    /// Name of the workspace, organisation or account.
     #[schemars(length(max = 1024))]
     pub name: String,
-    /// The plan, which decides the limits.
+    /// The plan, which decides the limits; empty where the provider does not tell it.
     #[schemars(length(max = 256))]
     pub plan: String,
 }

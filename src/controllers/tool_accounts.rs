@@ -302,7 +302,7 @@ fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> Vec<Recorded> {
     ctx.instances
         .state()
         .iter()
-        .flat_map(|one| belief::recorded(one, account, begun, ctx.settings.limits.settle))
+        .flat_map(|one| belief::recorded(one, account, begun, ctx.settings.limits))
         .collect()
 }
 

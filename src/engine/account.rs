@@ -55,10 +55,7 @@ pub fn status(
             statements.push(Statement::yes(
                 kind::READY,
                 reason::READY,
-                format!(
-                    "the credential is good for {}{}",
-                    words.identity, identity.name
-                ),
+                format!("the credential is good{}{}", words.identity, identity.name),
             ));
             new.identity = Some(identity.clone());
         }
@@ -130,12 +127,15 @@ struct Words {
 
 fn words(account: &ProviderAccount) -> Words {
     let (identity, credential) = match account.spec.provider() {
-        Some("openrouter") => ("", "a management key of the organisation"),
-        Some("exa") => ("", "a service key of the team"),
-        Some("agentmail") => ("", "a key of the whole organisation"),
-        Some("telnyx") => ("", "an API key of the account"),
-        Some("bankr") => ("", "a partner key of the organisation"),
-        _ => ("workspace ", "a token that may administer the workspace"),
+        Some("openrouter") => (": ", "a management key of the organisation"),
+        Some("exa") => (": ", "a service key of the team"),
+        Some("agentmail") => (": ", "a key of the organisation, or the pod's own,"),
+        Some("telnyx") => (": ", "an API key of the account"),
+        Some("bankr") => (": ", "a partner key of the organisation"),
+        _ => (
+            " for workspace ",
+            "a token that may administer the workspace",
+        ),
     };
     Words {
         identity,
@@ -308,27 +308,27 @@ mod tests {
             ),
             (
                 "openrouter",
-                "the credential is good for acme",
+                "the credential is good: acme",
                 "no; put a management key of the organisation into the Secret",
             ),
             (
                 "exa",
-                "the credential is good for acme",
+                "the credential is good: acme",
                 "no; put a service key of the team into the Secret",
             ),
             (
                 "agentmail",
-                "the credential is good for acme",
-                "no; put a key of the whole organisation into the Secret",
+                "the credential is good: acme",
+                "no; put a key of the organisation, or the pod's own, into the Secret",
             ),
             (
                 "telnyx",
-                "the credential is good for acme",
+                "the credential is good: acme",
                 "no; put an API key of the account into the Secret",
             ),
             (
                 "bankr",
-                "the credential is good for acme",
+                "the credential is good: acme",
                 "no; put a partner key of the organisation into the Secret",
             ),
         ] {

@@ -5,6 +5,7 @@
 //! own, and by what it has spent only every few minutes. Deliberately absent: what becomes of something that is gone
 //! (that is the plan's), and whose a thing is that stands in no ledger (`model::marker`).
 
+use super::world::Limits;
 use crate::api::instance::ToolUsage;
 use crate::api::{AgentInstance, Part, SlotState};
 use crate::model::tool::{Named, Resource, Stage, Stock, Usage};
@@ -33,12 +34,12 @@ pub struct Recorded {
     pub told: Option<ToolUsage>,
 }
 
-/// What an instance's ledger knows in an account. A listing begun at `begun` must show what is older than `settle`.
+/// What an instance's ledger knows in an account. A listing begun at `begun` must show what had landed by then.
 pub fn recorded(
     instance: &AgentInstance,
     account: &str,
     begun: Timestamp,
-    settle: SignedDuration,
+    limits: Limits,
 ) -> Vec<Recorded> {
     let Some(status) = &instance.status else {
         return Vec::new();
@@ -74,7 +75,7 @@ pub fn recorded(
             expected: entry.state == SlotState::Exists
                 && slot.part != Part::Key
                 && entry.id.is_some()
-                && entry.started_at.0 + settle <= begun,
+                && limits.landed_by(entry.started_at.0) <= begun,
             told: status
                 .tools
                 .iter()
@@ -265,6 +266,11 @@ mod tests {
         made
     }
 
+    const PATIENT: Limits = Limits {
+        request: SignedDuration::from_secs(20),
+        settle: SignedDuration::from_secs(10),
+    };
+
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
@@ -302,14 +308,13 @@ mod tests {
 
     #[test]
     fn only_what_exists_for_long_enough_is_expected_in_a_listing() {
-        let settle = SignedDuration::from_secs(30);
         for (state, id, begun, expected) in [
             ("Exists", Some("k-1"), "2026-01-01T00:00:30Z", true),
             ("Exists", Some("k-1"), "2026-01-01T00:00:29Z", false),
             ("Creating", None, "2026-01-02T00:00:00Z", false),
             ("Deleting", Some("k-1"), "2026-01-02T00:00:00Z", false),
         ] {
-            let found = recorded(&instance(state, id), "llm", at(begun), settle);
+            let found = recorded(&instance(state, id), "llm", at(begun), PATIENT);
             assert_eq!(found[0].expected, expected, "{state} {begun}");
             assert_eq!(
                 found[0].named.parts,
@@ -321,7 +326,7 @@ mod tests {
                 &instance("Exists", Some("k-1")),
                 "main",
                 at("2026-01-02T00:00:00Z"),
-                settle
+                PATIENT
             )
             .is_empty()
         );
@@ -333,7 +338,7 @@ mod tests {
             &instance("Exists", Some("k-1")),
             "llm",
             at("2026-01-02T00:00:00Z"),
-            SignedDuration::ZERO,
+            PATIENT,
         );
         let ids = |listing: &Stock| -> Vec<String> {
             missing(listing, &all)
@@ -353,7 +358,7 @@ mod tests {
             &instance("Exists", Some("k-1")),
             "llm",
             at("2026-01-02T00:00:00Z"),
-            SignedDuration::ZERO,
+            PATIENT,
         )[..1];
         let plain = || resource("k-1", "ym-1");
         let before = stock(vec![plain(), resource("x", "other")]);
@@ -397,7 +402,7 @@ mod tests {
             &instance("Exists", Some("k-1")),
             "llm",
             at("2026-01-02T00:00:00Z"),
-            SignedDuration::ZERO,
+            PATIENT,
         )[..1];
         let spent_so = |spent_usd, limit_usd, now: &str| {
             let one = Resource {

@@ -88,6 +88,64 @@ async fn a_revoked_token_is_told_and_another_is_used_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_each_tool_provider_is_checked_and_another_credential_is_used_without_a_restart()
+ {
+    let scene = Scene::new("providers").await;
+    let own = scene.tenant.name().replace('_', "-");
+    let rows = [
+        ("openrouter", format!("sk-or-mgmt-{own}_1"), json!({})),
+        ("exa", format!("exa-svc-{own}_1"), json!({})),
+        ("agentmail", format!("am_org_{own}_1"), json!({})),
+        (
+            "telnyx",
+            format!("KEY{own}_1"),
+            json!({"maxMonthlyCostUSD": 5}),
+        ),
+        ("bankr", format!("bk_ptr_{own}_1"), json!({})),
+    ];
+    let told = rows.map(async |(provider, credential, settings)| {
+        let name = format!("{own}-{provider}");
+        let secret = scene
+            .world
+            .object("Secret", Some(SYSTEM_NAMESPACE), &name);
+        let put = async |value: &str| {
+            let secret = json!({"apiVersion": "v1", "kind": "Secret",
+                "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE}, "stringData": {"key": value}});
+            scene.world.cluster().apply_one(secret, None).await.unwrap();
+        };
+        let reference = json!({"credentialSecretRef": {"name": name, "key": "key"}});
+        let spec = json!({provider: merged(reference, settings)});
+        scene
+            .apply(json!({"apiVersion": "yardmaster.dev/v1alpha1", "kind": "ProviderAccount",
+                "metadata": {"name": name}, "spec": spec}))
+            .await;
+        let account = scene.world.object("ProviderAccount", None, &name);
+        says(&account, "Stalled", "True", "ReferenceNotFound").await;
+        put("nonsense").await;
+        let message = says(&account, "Ready", "False", "CredentialsDenied").await;
+        assert!(!message.contains("nonsense") && !message.contains("workspace"), "{message}");
+        put(&credential).await;
+        account.wait_condition("Ready", "True", SOON).await.unwrap();
+        account.wait_condition("Healthy", "True", SOON).await.unwrap();
+        let status = account.get().await.unwrap().data["status"].clone();
+        assert!(!status["identity"]["name"].as_str().unwrap().is_empty());
+        assert!(status["budget"].is_null());
+        if provider != "bankr" {
+            let counts = |account: &kube::api::DynamicObject| account.data["status"]["resources"] == 0;
+            account.wait_until("resources counted", SOON, counts).await.unwrap();
+        }
+        // Held while it is in use, and by nobody afterwards.
+        let held = secret.get().await.unwrap();
+        assert_eq!(held.metadata.finalizers.unwrap_or_default().len(), 1);
+        account.delete().await.unwrap();
+        account.wait_gone(SOON).await.unwrap();
+        let free = secret.get().await.unwrap();
+        assert!(free.metadata.finalizers.unwrap_or_default().is_empty());
+    });
+    futures::future::join_all(told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whether_an_account_is_missing_or_forbidden_nobody_can_tell() {
     let scene = Scene::new("allowed").await;
     let (name, account) = (scene.tenant.name(), scene.tenant.provider_account());
