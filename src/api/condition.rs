@@ -121,6 +121,12 @@ pub mod reason {
     pub const ABANDONED: &str = "Abandoned";
     /// Left behind on purpose.
     pub const RETAINED: &str = "Retained";
+    /// What runs already was taken over as it is.
+    pub const ADOPTED: &str = "Adopted";
+    /// What `adopt` names cannot be taken over.
+    pub const ADOPTION_FAILED: &str = "AdoptionFailed";
+    /// Nothing of an adopted service is deployed.
+    pub const NOT_DEPLOYED: &str = "NotDeployed";
     /// `expiresAfter` has passed.
     pub const EXPIRED: &str = "Expired";
 }

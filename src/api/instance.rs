@@ -35,6 +35,10 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.adopt) == has(oldSelf.adopt)").message("adopt cannot be added or taken away: what this instance has was made or taken over already; make another AgentInstance"),
+    validation = Rule::new("!has(self.adopt) || !has(self.onExternalDeletion) || self.onExternalDeletion == 'Report'").message("onExternalDeletion must be Report with adopt: what was adopted cannot be made again, because nobody here knows the variables that it ran with; take onExternalDeletion away")
+)]
 pub struct AgentInstanceSpec {
     /// The template, in the same namespace.
     #[x_kube(validation = Rule::new("self == oldSelf").message("templateRef is immutable: another template may need another disk; make another AgentInstance"))]
@@ -63,7 +67,8 @@ pub struct AgentInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Span>,
     /// What happens when its project is deleted at the provider: made again, or reported. Left out: Report where there
-    /// is a volume (its data is gone and a person should know), else Recreate.
+    /// is a volume (its data is gone and a person should know), else Recreate. With `adopt` always Report: what was
+    /// adopted is never made again, neither its project nor its service or volume.
     // Not as an option in the schema: there null would be asked to be one of the words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnExternalDeletion")]
@@ -78,7 +83,8 @@ pub struct AgentInstanceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tool_limits: Vec<ToolLimit>,
-    /// Something that runs already and is to be this instance's, instead of being made.
+    /// Something that runs already and is to be this instance's, instead of being made. Adopting changes nothing there: with
+    /// `updatePolicy: Manual` it stays as it is, with Automatic it takes the template's revision in its turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("adopt is immutable: what was taken over is in status.external; make another AgentInstance for something else"))]
     pub adopt: Option<Adopt>,
@@ -104,7 +110,7 @@ pub struct Adopt {
     pub project_id: OutsideId,
     /// The service in it that is the agent.
     pub service_id: OutsideId,
-    /// The environment in which it runs.
+    /// The environment in which it runs: the project's primary one.
     pub environment_id: OutsideId,
     /// Dedicated: the project is this agent's alone and goes with it. Shared: others live in it, and it is never deleted.
     pub ownership: Ownership,
@@ -164,7 +170,7 @@ pub enum DeletionPolicy {
 }
 
 /// What happens when the project is deleted at the provider: made again, or reported. Left out: Report where there is
-/// a volume (its data is gone and a person should know), else Recreate.
+/// a volume (its data is gone and a person should know), else Recreate. With `adopt` always Report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnExternalDeletion {
     /// It is made again.

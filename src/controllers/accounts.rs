@@ -43,6 +43,9 @@ struct Seen {
 /// Every Railway account in use.
 pub type Accounts = Directory<Account>;
 
+/// An instance's namespace and name.
+type Who = (String, String);
+
 impl Account {
     /// An account of which nothing was read yet.
     pub fn new(name: &str, gateway: Gateway, max_projects: usize) -> Account {
@@ -166,7 +169,7 @@ impl Observed for Account {
 /// One reading: believed, kept, and told to those whom it concerns.
 async fn read(ctx: &Context, account: &Account) -> Done<()> {
     let listing = account.gateway.list().await?;
-    let recorded: HashMap<String, (String, String)> = recorded(ctx, &account.name, listing.begun);
+    let recorded = recorded(ctx, &account.name, listing.begun);
     let listed: HashMap<String, Home> = listing
         .homes
         .iter()
@@ -202,7 +205,7 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
                 continue;
             }
             match (&home.marker, recorded.get(id)) {
-                (_, Some(who)) => wake.push(who.clone()),
+                (_, Some(who)) => wake.extend(who.iter().cloned()),
                 (Some(marker), None) if marker.installation == ctx.installation.id => {
                     wake.push((marker.namespace.clone(), marker.name.clone()));
                 }
@@ -213,7 +216,7 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
         let newly = missing
             .into_iter()
             .filter(|id| first || seen.homes.contains_key(*id));
-        wake.extend(newly.filter_map(|id| recorded.get(id).cloned()));
+        wake.extend(newly.filter_map(|id| recorded.get(id).cloned()).flatten());
         let before = seen
             .homes
             .values()
@@ -237,9 +240,10 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
     Ok(())
 }
 
-/// Projects that ledgers say exist, old enough that a reading begun at `begun` must show them; with their instance.
-fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> HashMap<String, (String, String)> {
-    let mut recorded = HashMap::new();
+/// Projects that ledgers say exist, old enough that a reading begun at `begun` must show them; with their instances, of
+/// which an adopted project that is shared has several.
+fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> HashMap<String, Vec<Who>> {
+    let mut recorded: HashMap<String, Vec<Who>> = HashMap::new();
     for instance in ctx.instances.state() {
         let Some(status) = &instance.status else {
             continue;
@@ -252,13 +256,10 @@ fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> HashMap<String, (
                 counts && entry.started_at.0 + ctx.settings.limits.settle <= begun,
                 &entry.id,
             ) {
-                recorded.insert(
-                    id.clone(),
-                    (
-                        instance.namespace().unwrap_or_default(),
-                        instance.name_any(),
-                    ),
-                );
+                recorded.entry(id.clone()).or_default().push((
+                    instance.namespace().unwrap_or_default(),
+                    instance.name_any(),
+                ));
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::api::{
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, token, values};
 use crate::engine::account as account_rules;
+use crate::engine::adopt;
 use crate::engine::compose::{compose, revision, sources};
 use crate::engine::rollout;
 use crate::engine::world::{
@@ -166,6 +167,15 @@ async fn gather<'a>(
         .as_ref()
         .map(|account| account.seen(&uid, project.as_deref()))
         .unwrap_or_default();
+    let adopted_by = instance
+        .spec
+        .adopt
+        .as_ref()
+        .filter(|_| project.is_none())
+        .and_then(|_| {
+            let all = ctx.instances.state();
+            adopt::rival(&instance, all.iter().map(AsRef::as_ref))
+        });
     let mut world = World {
         now,
         limits: ctx.settings.limits,
@@ -174,6 +184,7 @@ async fn gather<'a>(
         account: view,
         template,
         token: has_token,
+        adopted_by,
         desired,
         outside: Outside {
             listing,
@@ -257,7 +268,9 @@ fn turn(
     let wants = match slot {
         // Whether there is a volume at all only the template knows; an entry says that there is.
         Slot::Volume => entry.is_some(),
-        _ => instance.spec.operating_mode == OperatingMode::Running,
+        _ => {
+            instance.spec.operating_mode == OperatingMode::Running && instance.spec.adopt.is_none()
+        }
     };
     if exists || !wants || instance.metadata.deletion_timestamp.is_some() {
         return Turn::Now;

@@ -6,7 +6,7 @@
 use super::plan::{Draft, Phase, act, at_rest, wait};
 use super::step::Step;
 use super::world::{TemplateReady, World};
-use super::{ledger, parts, retry};
+use super::{adopt as adoption, ledger, parts, retry};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::instance::{DeploymentStatus, OperatingMode};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
@@ -81,11 +81,17 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
         .as_ref()
         .filter(|known| known.status == SUPERSEDED)
         .map(|known| known.id.as_str());
+    // What runs as it was found is begun only where we ended it.
+    let held = adoption::as_found(&d.status)
+        && superseded.is_none()
+        && !is_true(&w.status().conditions, kind::SUSPENDED);
     let newest = match newest {
         Some(newest) if superseded != Some(newest.id.as_str()) => newest,
+        None if held => return adoption::not_deployed(d),
         _ => return not_begun(w, d, project, environment, service, asked_at),
     };
     adopt(w, d, &known, newest);
+    adoption::follow(&mut d.status, newest);
     if applied_at.is_some_and(|at| home.begun <= at + AT_ONCE) {
         record_tag(d, &home);
     }
@@ -99,6 +105,7 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
     match &newest.state {
         // A deployment is asked for on fresh sight alone: the listing may be older than our own asking.
         DeploymentState::Removed if w.outside.looked.is_none() => look(w, d, project, asked_at),
+        DeploymentState::Removed if held => adoption::not_deployed(d),
         DeploymentState::Removed
             if known.as_ref().is_some_and(|known| {
                 known.status == SUPERSEDED && w.now < known.since.0 + REDEPLOY

@@ -10,6 +10,7 @@
 
 pub mod absorb;
 pub mod account;
+pub mod adopt;
 pub mod belief;
 pub mod compose;
 pub mod deployment;

@@ -4,6 +4,7 @@
 //! for before it is repeated, and given up only when it can no longer land unseen; of several projects that bear our
 //! marker the recorded one stays (the oldest, where none is recorded) and the others are taken back.
 
+use super::adopt;
 use super::ledger;
 use super::plan::{self, Draft, Phase, act, wait};
 use super::step::Step;
@@ -30,7 +31,10 @@ pub(super) fn id(status: &AgentInstanceStatus, slot: Slot) -> Option<String> {
 pub(super) fn project(w: &World, d: &mut Draft) -> Phase {
     let entry = ledger::entry(&d.status, Slot::Project).cloned();
     match entry.as_ref().map(|entry| entry.state) {
-        None | Some(SlotState::Planned) => make_project(w, d),
+        None | Some(SlotState::Planned) => match &w.instance.spec.adopt {
+            Some(wanted) => adopt::project(w, d, wanted),
+            None => make_project(w, d),
+        },
         Some(SlotState::Creating) if w.untried.contains(&Slot::Project) => create_project(w, d),
         Some(SlotState::Creating) => find_project(w, d, entry.as_ref()),
         Some(SlotState::Exists | SlotState::Deleting) => keep_project(w, d),
@@ -189,6 +193,9 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
     if !gone {
         return Continue(());
     }
+    if w.instance.spec.adopt.is_some() {
+        return adopt::lost(d, "project");
+    }
     let report = OnExternalDeletion::Report;
     let default = match ledger::entry(&d.status, Slot::Volume) {
         Some(_) => report,
@@ -246,7 +253,11 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
     // Names are known or found inside the project: one intent covers all of them.
     let wanted = [
         Some(Slot::Service),
-        template.volume_mount.as_ref().map(|_| Slot::Volume),
+        template
+            .volume_mount
+            .as_ref()
+            .filter(|_| !adopt::stays(w, d, template))
+            .map(|_| Slot::Volume),
         Some(Slot::Domain),
     ];
     let account = w.instance.spec.account_ref.name.0.clone();
@@ -334,11 +345,12 @@ fn volume(
         return Continue(());
     };
     // Not asked of the configuration's entry: that is new, too, where a service was lost that had run.
-    let never_complete = d
-        .status
-        .timings
-        .as_ref()
-        .is_none_or(|timings| timings.created.is_none());
+    // In an adopted project what is not on record is somebody else's.
+    let never_complete = w.instance.spec.adopt.is_none()
+        && d.status
+            .timings
+            .as_ref()
+            .is_none_or(|timings| timings.created.is_none());
     if let (Some(kept), Some(home), true) =
         (id(&d.status, Slot::Volume), seen_now(w), never_complete)
         && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
@@ -357,7 +369,10 @@ fn volume(
         let Some(home) = seen_now(w) else {
             return look_again(w, d, project.to_owned());
         };
-        if let Some(found) = home.volumes.first() {
+        let own = |volume: &&crate::model::Volume| {
+            w.instance.spec.adopt.is_none() || volume.service.as_deref() == Some(service)
+        };
+        if let Some(found) = home.volumes.iter().find(own) {
             ledger::exists(&mut d.status, Slot::Volume, Some(found.id.clone()));
             return Continue(());
         }
@@ -388,6 +403,7 @@ fn domain(
     service: &str,
 ) -> Phase {
     if let (Some(kept), Sight::Seen(home)) = (ledger::entry(&d.status, Slot::Domain), w.home())
+        && w.instance.spec.adopt.is_none()
         && kept.state == SlotState::Exists
         && home.begun >= kept.started_at.0
         && let Some(surplus) = home
@@ -543,6 +559,13 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
         return act(Step::Look {
             project: project.to_owned(),
         });
+    }
+    let adopted = w.instance.spec.adopt.is_some();
+    if let Some(slot) = missing
+        .iter()
+        .find(|slot| adopted && **slot != Slot::Domain)
+    {
+        return adopt::lost(d, &slot.to_string());
     }
     if missing.contains(&Slot::Volume)
         && w.instance.spec.on_external_deletion != Some(OnExternalDeletion::Recreate)

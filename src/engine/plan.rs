@@ -145,7 +145,9 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         .external
         .iter()
         .any(|entry| entry.slot == Slot::Project);
-    if !begun && w.instance.spec.operating_mode == OperatingMode::Suspended {
+    // What is to be adopted runs already: it is taken over, and then suspended.
+    let makes = w.instance.spec.adopt.is_none();
+    if !begun && makes && w.instance.spec.operating_mode == OperatingMode::Suspended {
         d.say(Statement::yes(
             kind::SUSPENDED,
             reason::SUSPENDED,

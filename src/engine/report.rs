@@ -288,4 +288,6 @@ const REASONS: &[&str] = &[
     reason::IMAGE_NOT_FOUND,
     reason::IMAGE_ACCESS_DENIED,
     reason::ROLLOUT_STOPPED,
+    reason::ADOPTION_FAILED,
+    reason::NOT_DEPLOYED,
 ];

@@ -8,10 +8,10 @@ use super::ledger;
 use super::plan::{Draft, Phase, RECHECK, act, wait};
 use super::step::Step;
 use super::world::{AccountView, World};
-use super::{report, retry};
+use super::{adopt, parts, report, retry};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::DeletionPolicy;
-use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, SlotState};
+use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::Sight;
 use crate::model::slot::{SLOTS, Undo};
@@ -34,7 +34,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     let mut left: Vec<LedgerEntry> = SLOTS
         .iter()
         .rev()
-        .filter(|row| row.undo == Undo::Delete)
+        .filter(|row| adopt::undo(&w.instance, row) == Undo::Delete)
         .flat_map(|row| d.status.external.iter().filter(|entry| row.is_of(entry)))
         .filter(|entry| entry.state != SlotState::Planned || entry.attempt > 1)
         .cloned()
@@ -70,9 +70,11 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     if let Some(fault) = &w.fault {
         return report::faulted(d, fault, wait(None));
     }
+    adopt::in_order(&mut left);
     for entry in left {
         take_back(w, d, entry)?;
     }
+    adopt::stays_behind(w, d);
     act(Step::LetGo)
 }
 
@@ -182,9 +184,12 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
     let gone = match &w.outside.looked {
         // What was asked for in this pass is looked at first; an older request may have been lost, and is repeated:
         // deleting twice does no harm.
-        None if w.stopped => return act(Step::Look { project: id }),
+        None if w.stopped => {
+            let project = parts::id(&d.status, Slot::Project).unwrap_or(id);
+            return act(Step::Look { project });
+        }
         None => return act(step),
-        Some(Sight::Seen(home)) => home.deleted,
+        Some(Sight::Seen(home)) => adopt::is_gone(home, entry.slot, &id),
         // After a plain "done" absence is what was to be expected. Otherwise the provider may just not show yet what it
         // would not delete yet, either: `facts/railway.md` 1.5, "not authorized" of what was made a moment ago.
         Some(Sight::Absent { begun }) => {
@@ -195,6 +200,11 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
     if !gone {
         let next = retry::next_look(entry.started_at.0, w.now);
         return wait(Some(next.max(w.now + SignedDuration::from_secs(1))));
+    }
+    if entry.slot != Slot::Project {
+        // The next one waits in the ledger.
+        d.status.external.retain(|kept| kept.slot != entry.slot);
+        return Continue(());
     }
     if entry.attempt > 1 {
         // An earlier attempt's outcome was once unknown: nothing of it may be left either.

@@ -26,6 +26,8 @@ pub struct World {
     pub template: TemplateView,
     /// Whether the Secret with the gateway token is there.
     pub token: bool,
+    /// Who else has or wants what this instance is to adopt, and comes first.
+    pub adopted_by: Option<String>,
     /// What a deployment would be made from now.
     pub desired: Desired,
     /// What was seen outside.
@@ -209,8 +211,12 @@ impl World {
         }
     }
 
-    /// Projects that live and say that they are this instance's, oldest first.
+    /// Projects that live and say that they are this instance's, oldest first. An instance that adopts makes none: what
+    /// says so all the same was written by somebody else.
     pub fn ours(&self) -> Vec<&Home> {
+        if self.instance.spec.adopt.is_some() {
+            return Vec::new();
+        }
         let mark = self.marker(Slot::Project);
         let mut homes: Vec<&Home> = self
             .outside
@@ -231,9 +237,11 @@ impl World {
 
     /// The recorded project as it was last seen: by itself if that was asked in this pass, else in the listing.
     pub fn home(&self) -> Sight<Home> {
+        let adopt = self.instance.spec.adopt.as_ref();
         let Some(id) = self
             .entry(Slot::Project)
             .and_then(|entry| entry.id.as_deref())
+            .or(adopt.map(|adopt| adopt.project_id.0.as_str()))
         else {
             return Sight::Unknown;
         };

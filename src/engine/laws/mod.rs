@@ -9,6 +9,7 @@ mod provider;
 mod scene;
 mod story;
 
+mod adoption;
 mod answers;
 mod crashes;
 mod ownership;

@@ -23,6 +23,7 @@ pub enum Change {
     },
     Volume {
         project: String,
+        service: String,
     },
     Domain {
         service: String,
@@ -68,6 +69,8 @@ pub struct Project {
     pub deleted: bool,
     pub services: Vec<Service>,
     pub volumes: Vec<String>,
+    /// Volumes, and the services that they are attached to.
+    pub attached: BTreeMap<String, String>,
     pub domains: Vec<Domain>,
     /// The newest of each service.
     pub deployments: Vec<Running>,
@@ -217,6 +220,7 @@ impl Provider {
                     deleted: false,
                     services: Vec::new(),
                     volumes: Vec::new(),
+                    attached: BTreeMap::new(),
                     domains: Vec::new(),
                     deployments: Vec::new(),
                     settings: BTreeMap::new(),
@@ -239,10 +243,11 @@ impl Provider {
                 self.count("service");
                 Ok(id)
             }
-            Change::Volume { project } => {
+            Change::Volume { project, service } => {
                 let id = self.id("volume");
                 let home = self.living(&project)?;
                 home.volumes.push(id.clone());
+                home.attached.insert(id.clone(), service);
                 home.tag += 1;
                 self.count("volume");
                 Ok(id)
@@ -405,7 +410,7 @@ impl Provider {
         });
         let volume = |id: &String| Volume {
             id: id.clone(),
-            service: None,
+            service: project.attached.get(id).cloned(),
             mount_path: None,
         };
         Home {

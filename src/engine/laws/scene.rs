@@ -76,6 +76,8 @@ pub struct Scene {
     pub object: Option<AgentInstance>,
     version: u32,
     pub token: bool,
+    /// Who else has what is to be adopted.
+    pub adopted_by: Option<String>,
     pub provider: Provider,
     pub account: AccountView,
     pub template: TemplateView,
@@ -136,6 +138,7 @@ impl Scene {
             object: Some(object),
             version: 1,
             token: false,
+            adopted_by: None,
             provider: Provider::new(now),
             account: AccountView::Ready(room()),
             template: TemplateView::Ready(TemplateReady {
@@ -439,6 +442,7 @@ impl Scene {
                 self.template.clone()
             },
             token: self.token && !deleting,
+            adopted_by: self.adopted_by.clone(),
             desired: match (&self.template, &self.broken) {
                 _ if deleting => Desired::Unknown,
                 (_, Some((reason, message))) => Desired::Broken {

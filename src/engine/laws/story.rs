@@ -1,8 +1,9 @@
 //! Stories: a scene at rest, and something that happens to it. Told once undisturbed, they are told again with
 //! troubles, and must come to the same.
 
+use super::adoption::adopting;
 use super::scene::{Scene, Trouble};
-use crate::api::instance::{OnExternalDeletion, OperatingMode};
+use crate::api::instance::{OnExternalDeletion, OperatingMode, UpdatePolicy};
 use std::collections::BTreeMap;
 
 /// A scene at rest, and what happens then.
@@ -146,6 +147,61 @@ pub fn changes() -> Vec<Story> {
     ]
 }
 
+/// What runs already is taken over, lives on, and goes.
+pub fn adoptions() -> Vec<Story> {
+    let found = |ownership| adopting(ownership, UpdatePolicy::Manual);
+    let followed = |ownership| adopting(ownership, UpdatePolicy::Automatic);
+    let rested = |ownership| found(ownership).rested();
+    vec![
+        story("adopt", found("Dedicated"), |_| {}),
+        story(
+            "adopt, shared, reads lagging",
+            found("Shared").slow(),
+            |_| {},
+        ),
+        story("adopt and follow", followed("Dedicated"), |_| {}),
+        story(
+            "adopt and follow with a volume",
+            followed("Shared").with_volume().slow(),
+            |_| {},
+        ),
+        story("adopt, then follow", rested("Shared"), |scene| {
+            scene.edit(|object| object.spec.update_policy = UpdatePolicy::Automatic);
+        }),
+        story("adopted and suspended", rested("Shared"), suspended),
+        story("adopted and deleted", rested("Dedicated"), Scene::delete),
+        story(
+            "adopted and deleted, shared",
+            rested("Shared"),
+            Scene::delete,
+        ),
+        story(
+            "adopted and deleted, shared, slowly",
+            found("Shared").slow().rested(),
+            Scene::delete,
+        ),
+        story(
+            "the adopted project was deleted",
+            rested("Shared"),
+            |scene| {
+                meddle(scene, |home| home.deleted = true);
+            },
+        ),
+        story(
+            "the adopted service was deleted",
+            rested("Dedicated"),
+            |scene| {
+                meddle(scene, |home| {
+                    home.services.clear();
+                    home.domains.clear();
+                    home.deployments.clear();
+                    home.settings.clear();
+                });
+            },
+        ),
+    ]
+}
+
 /// The stories in which every pair of crashes is tried.
 pub fn paired() -> Vec<Story> {
     let paired = ["create with a volume, slowly", "delete, reads lagging"];
@@ -159,6 +215,7 @@ pub fn all() -> Vec<Story> {
         .into_iter()
         .chain(deletions())
         .chain(changes())
+        .chain(adoptions())
         .collect()
 }
 

@@ -178,6 +178,7 @@ impl Scene {
             let holds = |home: &&Project| {
                 &home.id == id
                     || home.volumes.contains(id)
+                    || home.services.iter().any(|one| &one.id == id)
                     || home.domains.iter().any(|one| &one.id == id)
             };
             let recorded = status
@@ -337,9 +338,12 @@ impl Hands for Scene {
                     made,
                 )
             }
-            Step::CreateVolume { project, .. } => {
-                let project = project.clone();
-                done(self.write(world, step, Change::Volume { project })?, made)
+            Step::CreateVolume {
+                project, service, ..
+            } => {
+                let (project, service) = (project.clone(), service.clone());
+                let change = Change::Volume { project, service };
+                done(self.write(world, step, change)?, made)
             }
             Step::CreateDomain { service, .. } => {
                 let service = service.clone();
