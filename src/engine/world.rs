@@ -241,7 +241,7 @@ impl World {
         let Some(id) = self
             .entry(Slot::Project)
             .and_then(|entry| entry.id.as_deref())
-            .or(adopt.map(|adopt| adopt.project_id.0.as_str()))
+            .or_else(|| adopt.map(|adopt| adopt.project_id.0.as_str()))
         else {
             return Sight::Unknown;
         };
