@@ -7,7 +7,7 @@
 
 use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
-use super::{Provider, fingerprint};
+use super::{Provider, fingerprint, held};
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
@@ -16,6 +16,8 @@ use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 const MANNERS: Manners = Manners {
     base: "https://admin-api.exa.ai/team-management",
@@ -33,6 +35,16 @@ const MANNERS: Manners = Manners {
 /// One Exa team.
 pub struct Exa {
     line: Line,
+    /// What keys are shown as since they were set: Exa may show a default where nothing was wished, and knows no fractions
+    /// of a cent. Otherwise such a key would look edited for ever. Lost with the process; then it is set once more.
+    became: Mutex<BTreeMap<String, Became>>,
+}
+
+/// What a wish became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Became {
+    shown: String,
+    wished: String,
 }
 
 /// A key as it is told. Neither printable nor sent anywhere but to Exa.
@@ -153,12 +165,30 @@ impl Exa {
     pub fn new(credential: &SecretString, connection: Connection) -> Exa {
         Exa {
             line: Line::new(MANNERS, credential, connection),
+            became: Mutex::default(),
         }
     }
 
     /// Its line.
     pub fn line(&self) -> &Line {
         &self.line
+    }
+
+    /// Remembers what the wish became for this key.
+    fn learn(&self, id: &str, shown: String, wish: &Wish) {
+        let wished = wish.settings();
+        held(&self.became).insert(id.to_owned(), Became { shown, wished });
+    }
+
+    /// A key as it is shown, told as what was wished where nobody has changed it since.
+    fn told(&self, key: Key) -> Done<Resource> {
+        let mut seen = key.resource()?;
+        if let Some(became) = held(&self.became).get(&seen.id)
+            && seen.settings.as_ref() == Some(&became.shown)
+        {
+            seen.settings = Some(became.wished.clone());
+        }
+        Ok(seen)
     }
 
     /// All keys: the listing has no pages.
@@ -200,8 +230,14 @@ impl Provider for Exa {
             let ask = Ask::post("key.make", "/api-keys", body);
             let One { api_key } = self.line.ask(ask).await?;
             let secret = api_key.secret();
+            let shown = api_key.settings();
+            let made = api_key.resource()?;
+            self.learn(&made.id, shown, &order.wish);
             Ok(Made {
-                resource: api_key.resource()?,
+                resource: Resource {
+                    settings: Some(order.wish.settings()),
+                    ..made
+                },
                 secret,
             })
         })
@@ -211,12 +247,15 @@ impl Provider for Exa {
         Box::pin(async move {
             let keys = self.keys().await?.into_iter();
             let ours = keys.filter(|key| key.name.as_deref() == Some(&order.key));
-            ours.map(Key::resource).collect()
+            ours.map(|key| self.told(key)).collect()
         })
     }
 
     fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
-        Box::pin(async move { self.key(&named.id).await?.map(Key::resource).transpose() })
+        Box::pin(async move {
+            let seen = self.key(&named.id).await?;
+            seen.map(|key| self.told(key)).transpose()
+        })
     }
 
     fn adjust<'a>(&'a self, named: &'a Named, wish: &'a Wish) -> BoxFuture<'a, Done<()>> {
@@ -224,14 +263,21 @@ impl Provider for Exa {
             let body = wished(wish)?;
             let path = self.existing(named).await?.path()?;
             let ask = Ask::patch("key.adjust", path, body).by(Method::PUT);
-            self.line.tell(ask).await
+            let answer: Value = self.line.ask(ask).await?;
+            // It is set, whatever the answer shows of it.
+            if let Ok(One { api_key }) = serde_json::from_value(answer) {
+                self.learn(&named.id, api_key.settings(), wish);
+            }
+            Ok(())
         })
     }
 
     fn delete<'a>(&'a self, named: &'a Named, _: bool) -> BoxFuture<'a, Done<()>> {
         Box::pin(async move {
             let path = self.existing(named).await?.path()?;
-            self.line.tell(Ask::delete("key.delete", path)).await
+            self.line.tell(Ask::delete("key.delete", path)).await?;
+            held(&self.became).remove(&named.id);
+            Ok(())
         })
     }
 
@@ -239,7 +285,7 @@ impl Provider for Exa {
         Box::pin(async move {
             let begun = self.line.now();
             let keys = self.keys().await?.into_iter();
-            let resources = keys.map(Key::resource).collect::<Done<_>>()?;
+            let resources = keys.map(|key| self.told(key)).collect::<Done<_>>()?;
             Ok(Some(Stock { begun, resources }))
         })
     }
@@ -284,6 +330,34 @@ mod tests {
         let listed = key(r#"{"apiKey":{"id":"internal","publicId":"pk_1","name":"n"}}"#);
         assert!(listed.secret().is_none());
         assert_eq!(key(r#"{"apiKey":{}}"#).shown().unwrap_err().class(), "Bug");
+    }
+
+    #[test]
+    fn what_a_wish_became_is_told_as_the_wish_until_somebody_edits_it() {
+        let connection = Connection {
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            timeout: std::time::Duration::from_secs(1),
+            requests_per_second: 1,
+            clock: std::sync::Arc::new(jiff::Timestamp::now),
+        };
+        let exa = Exa::new(&SecretString::from("s"), connection);
+        let wish = Wish::Exa {
+            rate_limit: None,
+            budget_usd: Some(29.001),
+        };
+        let settings = |text: &str| exa.told(key(text)).unwrap().settings;
+        assert_eq!(
+            settings(LEGACY).as_deref(),
+            Some("rateLimit=5 budgetUSD=29")
+        );
+        let id = key(LEGACY).shown().unwrap();
+        exa.learn(&id, key(LEGACY).settings(), &wish);
+        assert_eq!(settings(LEGACY), Some(wish.settings()));
+        let edited = LEGACY.replace("2900", "9900");
+        assert_eq!(
+            settings(&edited).as_deref(),
+            Some("rateLimit=5 budgetUSD=99")
+        );
     }
 
     #[test]

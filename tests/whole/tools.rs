@@ -308,6 +308,17 @@ async fn an_exa_key_is_known_by_what_is_no_secret() {
         provider.adjust(&named, &wish(30.0)).await.unwrap();
         let seen = provider.look(&named).await.unwrap().unwrap();
         assert_eq!(seen.settings.as_deref(), Some("rateLimit=5 budgetUSD=30"));
+        let odd = Wish::Exa {
+            rate_limit: None,
+            budget_usd: Some(0.125),
+        };
+        provider.adjust(&named, &odd).await.unwrap();
+        let seen = provider.look(&named).await.unwrap().unwrap();
+        assert_eq!(
+            seen.settings,
+            Some(odd.settings()),
+            "no fractions of a cent"
+        );
         assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 1);
 
         world
