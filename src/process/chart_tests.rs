@@ -10,6 +10,7 @@ const CHART: &str = include_str!("../../charts/yardmaster/Chart.yaml");
 const VALUES: &str = include_str!("../../charts/yardmaster/values.yaml");
 const SCHEMA: &str = include_str!("../../charts/yardmaster/values.schema.json");
 const RBAC: &str = include_str!("../../charts/yardmaster/templates/rbac.yaml");
+const SECRETS_POLICY: &str = include_str!("../../charts/yardmaster/templates/secrets-policy.yaml");
 const DEPLOYMENT: &str = include_str!("../../charts/yardmaster/templates/deployment.yaml");
 
 fn yaml(text: &str) -> Value {
@@ -172,9 +173,27 @@ fn the_operator_may_do_little() {
             }
             assert!(rule["nonResourceURLs"].is_null(), "{rule}");
             if cluster_wide && resources.iter().any(|resource| resource == "secrets") {
-                assert_eq!(verbs, ["get", "create"], "Secrets cannot be enumerated");
+                let least = ["get", "create", "patch", "delete"];
+                assert_eq!(verbs, least, "Secrets cannot be enumerated");
             }
         }
     }
     assert!(rules > 8, "the rules were read: {rules}");
+}
+
+/// RBAC cannot tell an instance's Secret from a tenant's: the policy does, whatever the values say. That the API server
+/// keeps to it is proved by `tests/whole/rights.rs`.
+#[test]
+fn what_it_may_do_to_secrets_is_narrowed_in_every_installation() {
+    for said in [
+        "operations: [CREATE, UPDATE, DELETE]",
+        "failurePolicy: Fail",
+        "validationActions: [Deny]",
+        "'system:serviceaccount:{{ .Release.Namespace }}:yardmaster'",
+        crate::api::INSTANCE_LABEL,
+    ] {
+        assert!(SECRETS_POLICY.contains(said), "{said}");
+    }
+    assert!(DEPLOYMENT.contains("serviceAccountName: yardmaster\n"));
+    assert!(!SECRETS_POLICY.contains(".Values"), "nothing turns it off");
 }

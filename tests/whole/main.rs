@@ -24,6 +24,8 @@ mod railway;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod rollout;
 #[cfg(test)]
 mod secrets;
