@@ -14,6 +14,14 @@ use world::{SYSTEM_NAMESPACE, railway_token};
 
 /// Where objects without a namespace go.
 const DEFAULT_NAMESPACE: &str = "default";
+/// How the credentials begin that the simulator takes for an account's of a provider of tools.
+const TOOL_CREDENTIALS: [(&str, &str); 5] = [
+    ("openrouter", "sk-or-mgmt-"),
+    ("exa", "exa-svc-"),
+    ("agentmail", "am_org_"),
+    ("telnyx", "KEY"),
+    ("bankr", "bk_ptr_"),
+];
 
 /// Objects in the order of files and documents.
 pub(crate) struct Manifests(Vec<Value>);
@@ -148,7 +156,7 @@ impl Manifests {
         missing
     }
 
-    /// The Secrets with tokens that the accounts name and nobody defines, with tokens that the simulator knows.
+    /// The Secrets with credentials that the accounts name and nobody defines, with credentials that the simulator knows.
     pub(crate) fn missing_secrets(&self) -> Vec<Value> {
         let known = self.of_kind("Secret");
         let mut secrets: Vec<Value> = Vec::new();
@@ -156,31 +164,48 @@ impl Manifests {
             .0
             .iter()
             .filter(|object| object["kind"] == "ProviderAccount");
-        for railway in accounts.map(|account| &account["spec"]["railway"]) {
-            let workspace = railway["workspaceId"].as_str().unwrap_or_default();
-            for reference in railway["tokenSecretRefs"].as_array().into_iter().flatten() {
-                let name = reference["name"].as_str().unwrap_or_default();
-                let key = reference["key"].as_str().unwrap_or_default();
-                if known.iter().any(|secret| secret.name == name) {
-                    continue;
-                }
-                let token = json!(railway_token(workspace));
-                match secrets
-                    .iter_mut()
-                    .find(|secret| secret["metadata"]["name"] == name)
-                {
-                    Some(secret) => secret["stringData"][key] = token,
-                    None => secrets.push(json!({
-                        "apiVersion": "v1",
-                        "kind": "Secret",
-                        "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
-                        "stringData": {key: token},
-                    })),
-                }
+        for (reference, credential) in accounts.flat_map(credentials) {
+            let name = reference["name"].as_str().unwrap_or_default();
+            let key = reference["key"].as_str().unwrap_or_default();
+            if known.iter().any(|secret| secret.name == name) {
+                continue;
+            }
+            let credential = json!(credential);
+            match secrets
+                .iter_mut()
+                .find(|secret| secret["metadata"]["name"] == name)
+            {
+                Some(secret) => secret["stringData"][key] = credential,
+                None => secrets.push(json!({
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
+                    "stringData": {key: credential},
+                })),
             }
         }
         secrets
     }
+}
+
+/// Where an account looks for its credentials, each with one that opens the simulated account of its name.
+fn credentials(account: &Value) -> Vec<(Value, String)> {
+    let spec = &account["spec"];
+    let railway = &spec["railway"];
+    let workspace = railway["workspaceId"].as_str().unwrap_or_default();
+    let tokens = railway["tokenSecretRefs"].as_array();
+    let tokens = tokens.into_iter().flatten();
+    let mut all: Vec<(Value, String)> = tokens
+        .map(|reference| (reference.clone(), railway_token(workspace)))
+        .collect();
+    let name = account["metadata"]["name"].as_str().unwrap_or_default();
+    for (provider, prefix) in TOOL_CREDENTIALS {
+        let reference = &spec[provider]["credentialSecretRef"];
+        if reference.is_object() {
+            all.push((reference.clone(), format!("{prefix}{name}_x")));
+        }
+    }
+    all
 }
 
 pub(crate) fn name(object: &Value) -> Name {
