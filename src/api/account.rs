@@ -23,8 +23,8 @@ use serde_json::json;
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
-    printcolumn(name = "Workspace", type_ = "string", json_path = ".status.identity.name"),
-    printcolumn(name = "Projects", type_ = "integer", json_path = ".status.resources"),
+    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity.name"),
+    printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
     printcolumn(name = "Budget", type_ = "string", json_path = ".status.budget.remaining", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
