@@ -27,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "engine",
             "registry",
             "agent",
+            "tools",
             "cluster",
             "controllers",
         ],

@@ -9,8 +9,8 @@ pub mod credentials;
 pub mod events;
 pub mod finalizer;
 pub mod installation;
+pub mod secret;
 pub mod status;
-pub mod token;
 pub mod values;
 
 pub use call::{ClusterError, Written};

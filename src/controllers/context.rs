@@ -11,6 +11,7 @@ use crate::cluster::installation::Installation;
 use crate::engine::account::uses;
 use crate::engine::world::Limits;
 use crate::registry::Registry;
+use crate::tools::Provider;
 use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -109,6 +110,8 @@ pub struct Context {
     pub accounts: Accounts,
     /// Accounts of tool providers, with observers.
     pub tool_accounts: ToolAccounts,
+    /// Where wallets are made: here.
+    pub wallets: Arc<dyn Provider>,
     /// Image registries.
     pub registry: Registry,
     /// Running agents.

@@ -6,16 +6,19 @@
 use super::accounts::Account;
 use super::context::Context;
 use super::pass::Hands;
+use super::tool_accounts::ToolAccount;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Slot};
-use crate::cluster::{ClusterError, finalizer, status, token};
+use crate::cluster::{ClusterError, finalizer, secret, status};
 use crate::engine::World;
 use crate::engine::step::{Outcome, Step};
 use crate::model::{Announcement, Done, Fault, Sight};
 use crate::railway::Class;
+use crate::tools::Provider;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The hands of one pass.
@@ -24,6 +27,8 @@ pub struct Workshop<'a> {
     pub ctx: &'a Context,
     /// The instance's account, where it is usable.
     pub account: Option<Arc<Account>>,
+    /// The accounts of its tools, those that are usable.
+    pub tools: BTreeMap<String, Arc<ToolAccount>>,
     /// The gateway token: the one on record, or the one to put on record.
     pub token: SecretString,
 }
@@ -57,10 +62,10 @@ impl Hands for Workshop<'_> {
                 return Ok(Outcome::Done);
             }
             Step::MintToken => {
-                if token::mint(&self.ctx.client, &world.instance, &self.token).await? {
+                if secret::mint(&self.ctx.client, &world.instance, &self.token).await? {
                     return Ok(Outcome::Done);
                 }
-                let name = token::name(&world.instance);
+                let name = secret::name(&world.instance);
                 return Ok(Outcome::Faulted(Fault::Transient {
                     message: format!(
                         "Secret {name} exists and is not this instance's; delete it, or give the instance another name"
@@ -75,7 +80,27 @@ impl Hands for Workshop<'_> {
                 let said = self.ctx.agents.health(host, path, &self.token).await;
                 return Ok(Outcome::AgentSaid(said));
             }
+            Step::KeepSecret { slot } => {
+                let (Some(entry), Some(made)) = (world.entry(*slot), world.tools.fresh.get(slot))
+                else {
+                    return Ok(Outcome::Done);
+                };
+                let kept = secret::keep(&self.ctx.client, &world.instance, entry, made).await?;
+                return Ok(Outcome::SecretKept(kept));
+            }
+            Step::DropSecret { slot } => {
+                if let Some(entry) = world.entry(*slot) {
+                    secret::drop(&self.ctx.client, &world.instance, entry).await?;
+                }
+                return Ok(Outcome::Done);
+            }
             _ => {}
+        }
+        if step.tool().is_some() {
+            return Ok(self
+                .tool(world, step)
+                .await
+                .unwrap_or_else(Outcome::Faulted));
         }
         Ok(self
             .outside(world, step)
@@ -125,6 +150,68 @@ impl Workshop<'_> {
         )
         .await?;
         Ok(())
+    }
+
+    /// The provider of a tool's account; what has no account is made here.
+    fn provider(&self, account: &str) -> Done<&dyn Provider> {
+        if account.is_empty() {
+            return Ok(self.ctx.wallets.as_ref());
+        }
+        match self.tools.get(account) {
+            Some(account) => Ok(account.provider.as_ref()),
+            None => Err(Fault::Transient {
+                message: format!("ProviderAccount {account} is not usable now"),
+            }),
+        }
+    }
+
+    async fn tool(&self, world: &World, step: &Step) -> Done<Outcome> {
+        if !self.ctx.gauge.may_act() {
+            return Err(Fault::Transient {
+                message: "this process does not lead".into(),
+            });
+        }
+        let begun = self.ctx.now();
+        match step {
+            Step::MakeTool { account, order, .. } => {
+                let made = self.provider(account)?.make(order).await?;
+                Ok(Outcome::ToolMade(Box::new(made)))
+            }
+            Step::FindTool { account, order, .. } => Ok(Outcome::ToolsFound(
+                begun,
+                self.provider(account)?.find(order).await?,
+            )),
+            Step::LookTool { account, named, .. } => {
+                let seen = self.provider(account)?.look(named).await?;
+                Ok(Outcome::ToolLooked(begun, seen.map(Box::new)))
+            }
+            Step::AdjustTool {
+                account,
+                named,
+                wish,
+                ..
+            } => {
+                self.provider(account)?.adjust(named, wish).await?;
+                Ok(Outcome::Done)
+            }
+            Step::DeleteTool {
+                slot,
+                account,
+                named,
+                for_good,
+                ..
+            } => {
+                tracing::info!(
+                    namespace = world.instance.namespace(),
+                    name = world.instance.name_any(),
+                    %slot,
+                    "taking back"
+                );
+                self.provider(account)?.delete(named, *for_good).await?;
+                Ok(Outcome::Done)
+            }
+            _ => Ok(Outcome::Done),
+        }
     }
 
     async fn outside(&self, world: &World, step: &Step) -> Done<Outcome> {
@@ -226,9 +313,8 @@ impl Workshop<'_> {
                 }
                 Ok(Outcome::Done)
             }
-            Step::Hold | Step::MintToken | Step::AskAgent { .. } | Step::LetGo | Step::Expire => {
-                Ok(Outcome::Done)
-            }
+            // Not asked of Railway.
+            _ => Ok(Outcome::Done),
         }
     }
 }

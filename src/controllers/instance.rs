@@ -4,22 +4,28 @@ use super::accounts::Account;
 use super::context::Context;
 use super::enact::Workshop;
 use super::pass::{End, pass};
+use super::tool_accounts::ToolAccount;
 use crate::api::instance::OperatingMode;
 use crate::api::template::AgentTemplateSpec;
 use crate::api::text::Span;
 use crate::api::{
-    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, ProviderAccount, Slot, SlotState,
+    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, LedgerEntry, Part, ProviderAccount, Slot,
+    SlotState,
 };
 use crate::cluster::call::find;
-use crate::cluster::{ClusterError, token, values};
+use crate::cluster::{ClusterError, secret, values};
 use crate::engine::account as account_rules;
 use crate::engine::adopt;
 use crate::engine::compose::{compose, revision, sources};
 use crate::engine::rollout;
+use crate::engine::tools::{Refusal, wanted};
 use crate::engine::world::{
-    AccountRoom, AccountView, Desired, Outside, RolloutTurn, TemplateReady, TemplateView, World,
+    AccountRoom, AccountView, Desired, Glance, Outside, RolloutTurn, TemplateReady, TemplateView,
+    ToolAccount as ToolAccountView, Tools, World,
 };
 use crate::model::Turn;
+use crate::model::slot::FoundBy;
+use crate::model::tool::{Kept, Wanted};
 use crate::model::values::Seal;
 use crate::railway::{Class, Gate};
 use jiff::{SignedDuration, Timestamp};
@@ -63,6 +69,16 @@ pub async fn reconcile(
 
 fn finished(ctx: &Context, uid: &str, end: &End, about: &str) -> (&'static str, Action) {
     let now = ctx.now();
+    for slot in &end.answered {
+        if !end.faults.contains_key(slot) {
+            ctx.retries.clear(&of_tool(uid, *slot));
+        }
+    }
+    let mut wake = end.wake;
+    for (slot, fault) in &end.faults {
+        let until = ctx.retries.failed(&of_tool(uid, *slot), about, fault, now);
+        wake = Some(wake.map_or(until, |wake| wake.min(until)));
+    }
     if let Some(fault) = &end.fault {
         let until = ctx.retries.failed(uid, about, fault, now);
         return ("fault", Action::requeue(until_then(until, now)));
@@ -71,17 +87,24 @@ fn finished(ctx: &Context, uid: &str, end: &End, about: &str) -> (&'static str, 
     if end.steps > 0 {
         ctx.retries.clear(uid);
     }
-    let action = end.wake.map_or_else(Action::await_change, |wake| {
+    let action = wake.map_or_else(Action::await_change, |wake| {
         Action::requeue(until_then(wake, now))
     });
     (
-        if end.steps > 0 {
+        if !end.faults.is_empty() {
+            "fault"
+        } else if end.steps > 0 {
             "changed"
         } else {
             "unchanged"
         },
         action,
     )
+}
+
+/// Under which a tool's faults are remembered.
+fn of_tool(uid: &str, slot: Slot) -> String {
+    format!("{uid} {slot}")
 }
 
 fn until_then(then: Timestamp, now: Timestamp) -> Duration {
@@ -143,17 +166,37 @@ async fn gather<'a>(
     let Some((view, account)) = account(ctx, &instance, now).await? else {
         return Ok(None);
     };
-    let on_record = if instance.metadata.deletion_timestamp.is_some() {
-        None
-    } else {
-        token::read(&ctx.client, &instance).await?
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    let stamp = (!deleting)
+        .then(|| template_of(ctx, &instance))
+        .flatten()
+        .filter(|template| observed(template));
+    let (wanted, refused) = stamp
+        .as_ref()
+        .map(|template| wanted(&template.spec.tools, &instance.spec, &instance.name_any()))
+        .map_or((None, Vec::new()), |(wanted, refused)| {
+            (Some(wanted), refused)
+        });
+    let secrets = secret::read(
+        &ctx.client,
+        &instance,
+        &wallets(&instance, wanted.as_deref().unwrap_or_default()),
+    )
+    .await?;
+    let has_token = secrets.token.is_some();
+    let token = secrets
+        .token
+        .clone()
+        .unwrap_or_else(|| SecretString::from(fresh_token()));
+    let given = given(&instance, wanted.as_deref().unwrap_or_default(), &secrets);
+    let Some((tools, tool_accounts)) = tools(ctx, &instance, wanted, refused, secrets.kept).await?
+    else {
+        return Ok(None);
     };
-    let has_token = on_record.is_some();
-    let token = on_record.unwrap_or_else(|| SecretString::from(fresh_token()));
-    let (template, desired) = if instance.metadata.deletion_timestamp.is_some() {
+    let (template, desired) = if deleting {
         (TemplateView::Missing, Desired::Unknown)
     } else {
-        template(ctx, &instance, &token).await?
+        template(ctx, &instance, &token, &given).await?
     };
     let project = instance.status.as_ref().and_then(|status| {
         status
@@ -180,6 +223,7 @@ async fn gather<'a>(
         now,
         limits: ctx.settings.limits,
         installation: ctx.installation.id.clone(),
+        seal: ctx.installation.seal.clone(),
         instance,
         account: view,
         template,
@@ -193,21 +237,186 @@ async fn gather<'a>(
         },
         agent: None,
         drift: None,
+        tools,
         stopped: false,
         untried: BTreeSet::new(),
         fault: None,
         patience: None,
     };
-    world.patience = ctx.retries.patience(&uid, &about(&world));
+    let tried = about(&world);
+    world.patience = ctx.retries.patience(&uid, &tried);
+    world.tools.patience = slots(&world)
+        .into_iter()
+        .filter_map(|slot| Some((slot, ctx.retries.patience(&of_tool(&uid, slot), &tried)?)))
+        .collect();
     tracing::trace!(namespace, uid, "gathered");
     Ok(Some((
         world,
         Workshop {
             ctx,
             account,
+            tools: tool_accounts,
             token,
         },
     )))
+}
+
+/// Slots of tools that the instance has, or shall have.
+fn slots(world: &World) -> BTreeSet<Slot> {
+    let status = world.status();
+    let recorded = status.external.iter().map(|entry| entry.slot);
+    let wanted = world.tools.wanted.iter().flatten().flat_map(|tool| {
+        tool.parts
+            .iter()
+            .filter_map(|part| Slot::tool(&tool.name, *part))
+    });
+    recorded
+        .chain(wanted)
+        .filter(|slot| slot.as_tool().is_some())
+        .collect()
+}
+
+/// The wallets whose Secrets are of interest.
+fn wallets(instance: &AgentInstance, wanted: &[Wanted]) -> Vec<Slot> {
+    let recorded = instance
+        .status
+        .iter()
+        .flat_map(|status| &status.external)
+        .filter(|entry| entry.row().found_by == FoundBy::Kept)
+        .map(|entry| entry.slot);
+    let wanted = wanted
+        .iter()
+        .filter(|tool| tool.account.is_empty())
+        .filter_map(|tool| Slot::tool(&tool.name, Part::Main));
+    let all: BTreeSet<Slot> = recorded.chain(wanted).collect();
+    all.into_iter().collect()
+}
+
+/// The variables that an agent gets from its tools: of each resource that exists and is wanted, what its row says.
+fn given(
+    instance: &AgentInstance,
+    wanted: &[Wanted],
+    secrets: &secret::Held,
+) -> BTreeMap<String, SecretString> {
+    let mut given = BTreeMap::new();
+    let Some(status) = &instance.status else {
+        return given;
+    };
+    for tool in wanted {
+        for part in &tool.parts {
+            let Some(entry) = status
+                .external
+                .iter()
+                .find(|entry| Some(entry.slot) == Slot::tool(&tool.name, *part))
+                .filter(|entry| entry.state == SlotState::Exists)
+            else {
+                continue;
+            };
+            let gives = entry.row().gives;
+            let told = status.tools.iter().find(|told| told.name == tool.name);
+            let address = told.and_then(|told| told.address.clone());
+            let texts = [(gives.address, address), (gives.id, entry.id.clone())];
+            for (name, text) in texts {
+                if let (Some(name), Some(text)) = (name, text) {
+                    given.insert(name.to_owned(), SecretString::from(text));
+                }
+            }
+            if let (Some(name), Some(value)) = (gives.secret, secrets.values.get(&entry.slot)) {
+                given.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+    given
+}
+
+type ToolsSeen = (Tools, BTreeMap<String, Arc<ToolAccount>>);
+
+/// What is known of the instance's tools, and the way to their providers. `None`: an account exists and was not set up
+/// yet; its set-up wakes the instance.
+async fn tools(
+    ctx: &Context,
+    instance: &AgentInstance,
+    wanted: Option<Vec<Wanted>>,
+    refused: Vec<Refusal>,
+    kept: BTreeMap<Slot, Kept>,
+) -> Result<Option<ToolsSeen>, ClusterError> {
+    let entries: Vec<&LedgerEntry> = instance
+        .status
+        .iter()
+        .flat_map(|status| &status.external)
+        .filter(|entry| entry.slot.as_tool().is_some() && !entry.account.is_empty())
+        .collect();
+    let mut named: BTreeSet<(String, String)> = entries
+        .iter()
+        .map(|entry| (entry.account.clone(), entry.provider.clone()))
+        .collect();
+    named.extend(
+        wanted
+            .iter()
+            .flatten()
+            .filter(|tool| !tool.account.is_empty())
+            .map(|tool| (tool.account.clone(), tool.kind.provider().to_owned())),
+    );
+    let mut tools = Tools {
+        wanted,
+        refused,
+        kept,
+        ..Tools::default()
+    };
+    let mut ways = BTreeMap::new();
+    for (name, provider) in named {
+        let Some((view, way)) = tool_account(ctx, instance, &name, &provider).await? else {
+            return Ok(None);
+        };
+        tools.accounts.insert(name.clone(), view);
+        if let Some(way) = way {
+            ways.insert(name, way);
+        }
+    }
+    for entry in entries {
+        // No listing shows the keys of an inbox or a wallet: that one is not there says nothing.
+        let listed = entry
+            .slot
+            .as_tool()
+            .is_some_and(|own| own.part != Part::Key);
+        if let (true, Some(account), Some(id)) = (listed, ways.get(&entry.account), &entry.id)
+            && let (Some(begun), resources) = account.seen(id, &entry.key)
+        {
+            tools.seen.insert(entry.slot, Glance { begun, resources });
+        }
+    }
+    Ok(Some((tools, ways)))
+}
+
+type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
+
+/// A tool's account as this instance may use it.
+async fn tool_account(
+    ctx: &Context,
+    instance: &AgentInstance,
+    name: &str,
+    provider: &str,
+) -> Result<Option<ToolAccountSeen>, ClusterError> {
+    let not_available = Ok(Some((ToolAccountView::NotAvailable, None)));
+    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
+        return not_available;
+    };
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
+        return not_available;
+    }
+    if object.spec.provider() != Some(provider) {
+        return not_available;
+    }
+    let Some(account) = ctx.tool_accounts.get(name) else {
+        return Ok(None);
+    };
+    let view = match account.usable() {
+        Err(message) => ToolAccountView::NotReady { message },
+        Ok(()) if account.outage().is_some() => ToolAccountView::Unreachable,
+        Ok(()) => return Ok(Some((ToolAccountView::Ready, Some(account)))),
+    };
+    Ok(Some((view, None)))
 }
 
 fn fresh_token() -> String {
@@ -314,20 +523,31 @@ async fn allowed(
     ))
 }
 
+fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Arc<AgentTemplate>> {
+    let reference = ObjectRef::<AgentTemplate>::new(instance.spec.template_ref.name.as_str())
+        .within(&instance.namespace().unwrap_or_default());
+    ctx.templates.get(&reference)
+}
+
+/// Whether the template's own controller has seen it as it is now.
+fn observed(template: &AgentTemplate) -> bool {
+    let status = template.status.as_ref();
+    status.is_some_and(|status| status.observed_generation == template.metadata.generation)
+}
+
 /// The template as it can be used now, and what a deployment would be made from.
 async fn template(
     ctx: &Context,
     instance: &AgentInstance,
     token: &SecretString,
+    given: &BTreeMap<String, SecretString>,
 ) -> Result<(TemplateView, Desired), ClusterError> {
     let namespace = instance.namespace().unwrap_or_default();
-    let reference = ObjectRef::<AgentTemplate>::new(instance.spec.template_ref.name.as_str())
-        .within(&namespace);
-    let Some(template) = ctx.templates.get(&reference) else {
+    let Some(template) = template_of(ctx, instance) else {
         return Ok((TemplateView::Missing, Desired::Unknown));
     };
     let status = template.status.clone().unwrap_or_default();
-    let current = status.observed_generation == template.metadata.generation;
+    let current = observed(&template);
     // What keeps the template from being ready comes first: one that never was has neither image nor revision.
     if let Some(ready) = crate::api::condition::find(&status.conditions, "Ready")
         .filter(|ready| current && ready.status != "True")
@@ -393,6 +613,7 @@ async fn template(
         &instance.spec.env,
         &values,
         token,
+        given,
     ) {
         Ok(composed) => Desired::Composed(composed),
         Err(broken) => Desired::Broken {

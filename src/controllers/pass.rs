@@ -5,15 +5,16 @@
 //! resourceVersion that was read; every write of the status goes through `persist`; whatever interrupts, the next pass
 //! begins from what is on record. Generic over [`Hands`], so that the same loop runs against a simulated world in tests.
 
-use crate::api::{AgentInstance, AgentInstanceStatus};
+use crate::api::{AgentInstance, AgentInstanceStatus, Slot};
 use crate::engine::step::{Outcome, Plan, Step};
 use crate::engine::{World, absorb, ledger, plan, report};
 use crate::model::{Announcement, Fault};
 use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 /// Most steps of one pass: far more than any sequence has, so that a mistake here spins no provider.
-const MOST_STEPS: usize = 40;
+const MOST_STEPS: usize = 100;
 
 /// Carries out what a pass decides.
 pub trait Hands {
@@ -54,6 +55,10 @@ pub struct End {
     pub fault: Option<Fault>,
     /// Steps taken.
     pub steps: usize,
+    /// Faults of single tools, which ended nothing but their own part.
+    pub faults: BTreeMap<Slot, Fault>,
+    /// Tools of which something succeeded.
+    pub answered: BTreeSet<Slot>,
 }
 
 /// Runs one pass.
@@ -102,6 +107,8 @@ pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::I
                 wake,
                 fault: world.fault,
                 steps,
+                faults: world.tools.faults,
+                answered: world.tools.answered,
             });
         };
         let last = matches!(step, Step::LetGo | Step::Expire);
@@ -120,5 +127,6 @@ pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::I
             message: format!("a pass did not come to rest within {MOST_STEPS} steps"),
         }),
         steps: MOST_STEPS,
+        ..End::default()
     })
 }

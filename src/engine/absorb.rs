@@ -19,6 +19,9 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
     if let Some(slot) = step.intends() {
         w.untried.remove(&slot);
     }
+    if let Some(slot) = step.tool() {
+        return tool(w, slot, step, outcome);
+    }
     match (step, outcome) {
         (_, Outcome::Faulted(fault)) => return faulted(w, step, fault),
         (
@@ -127,6 +130,103 @@ fn forget(w: &mut World, id: &str) {
         home.volumes.retain(|volume| volume.id != id);
         home.domains.retain(|domain| domain.id != id);
     }
+}
+
+/// What a step about a tool changes.
+fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
+    let mut status = w.status();
+    let tools = &mut w.tools;
+    if !matches!(outcome, Outcome::Faulted(_)) {
+        tools.answered.insert(slot);
+    }
+    match (step, outcome) {
+        (_, Outcome::Faulted(fault)) => return tool_faulted(w, slot, step, fault),
+        (Step::MakeTool { order, .. }, Outcome::ToolMade(made)) => {
+            if let Some(entry) = ledger::entry_mut(&mut status, slot) {
+                entry.settings = order.wish.settings();
+                let secret = entry.row().gives.secret.is_some();
+                if !secret {
+                    tools.regather = true;
+                    tools
+                        .looked
+                        .insert(slot, (w.now, Some(made.resource.clone())));
+                    ledger::exists(&mut status, slot, Some(made.resource.id));
+                } else if made.secret.is_some() {
+                    tools.fresh.insert(slot, *made);
+                }
+                // Otherwise it was there already, and its secret is not to be had: it is looked for, taken back, and
+                // made anew.
+            }
+        }
+        (Step::KeepSecret { .. }, Outcome::SecretKept(kept)) => {
+            if let Some(made) = tools.fresh.remove(&slot) {
+                ledger::exists(&mut status, slot, Some(made.resource.id.clone()));
+                tools.looked.insert(slot, (w.now, Some(made.resource)));
+            }
+            tools.kept.insert(slot, kept);
+            tools.regather = true;
+        }
+        (Step::DropSecret { .. }, Outcome::Done) => {
+            tools.kept.remove(&slot);
+        }
+        (Step::FindTool { .. }, Outcome::ToolsFound(begun, found)) => {
+            tools.found.insert(slot, (begun, found));
+        }
+        (Step::LookTool { .. }, Outcome::ToolLooked(begun, seen)) => {
+            tools.looked.insert(slot, (begun, seen.map(|seen| *seen)));
+        }
+        (Step::AdjustTool { wish, .. }, Outcome::Done) => {
+            if let Some(entry) = ledger::entry_mut(&mut status, slot) {
+                entry.settings = wish.settings();
+                entry.started_at = MicroTime(ledger::micros(w.now));
+            }
+            tools.looked.remove(&slot);
+            tools.seen.remove(&slot);
+        }
+        (Step::DeleteTool { surplus: false, .. }, Outcome::Done) => {
+            tools.stopped.insert(slot);
+            tools.taken.insert(slot);
+            tools.looked.remove(&slot);
+        }
+        (Step::DeleteTool { named, .. }, Outcome::Done) => forget_found(&mut w, slot, &named.id),
+        (_, _) => {}
+    }
+    w.instance.status = Some(status);
+    w
+}
+
+/// What was one too many is gone, whatever a reading that lags still shows.
+fn forget_found(w: &mut World, slot: Slot, id: &str) {
+    if let Some((_, found)) = w.tools.found.get_mut(&slot) {
+        found.retain(|resource| resource.id != id);
+    }
+}
+
+/// A fault of a tool ends that tool's part of the pass, and no other's.
+fn tool_faulted(mut w: World, slot: Slot, step: &Step, fault: Fault) -> World {
+    match (step, &fault) {
+        // Deleted already, or perhaps: what is there now decides.
+        (
+            Step::DeleteTool { surplus: false, .. },
+            Fault::Missing { .. } | Fault::Uncertain { .. },
+        ) => {
+            w.tools.stopped.insert(slot);
+            w.tools.looked.remove(&slot);
+            return w;
+        }
+        (Step::DeleteTool { named, .. }, Fault::Missing { .. }) => {
+            forget_found(&mut w, slot, &named.id);
+            return w;
+        }
+        _ => {}
+    }
+    if matches!(step, Step::MakeTool { .. }) && !fault.may_have_landed() {
+        let mut status = w.status();
+        ledger::planned(&mut status, slot);
+        w.instance.status = Some(status);
+    }
+    w.tools.faults.insert(slot, fault);
+    w
 }
 
 fn faulted(mut w: World, step: &Step, fault: Fault) -> World {

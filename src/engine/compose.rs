@@ -6,7 +6,7 @@
 
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
-use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime};
+use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime, ToolTime};
 use crate::model::values::{Seal, Source, Values};
 use crate::model::{Configuration, RegistryCredentials, RestartPolicy, Variable};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -96,12 +96,23 @@ pub fn revision(
 ) -> Result<String, Broken> {
     let image = by_digest(template.runtime.image.as_str(), digest);
     let variables = resolve(&template.env, values)?;
+    let mut variables = variables;
+    // Every instance that takes the revision gets these tools, and so other variables. What a tool is limited to is
+    // changed in place, and OnDemand is each instance's own affair.
+    for tool in template
+        .tools
+        .iter()
+        .filter(|tool| tool.when == ToolTime::Create)
+    {
+        let what = format!("{} {:?}", tool.kind.provider(), tool.inbox_key);
+        variables.insert(format!("tool/{}", tool.name), SecretString::from(what));
+    }
     let registry = registry(&template.runtime, values)?;
     let configuration = configuration(&template.runtime, image, registry, variables);
     Ok(name(seal, &configuration))
 }
 
-/// The configuration of one instance.
+/// The configuration of one instance. `given`: what its tools give it.
 pub fn compose(
     seal: &Seal,
     template: &AgentTemplateSpec,
@@ -109,12 +120,14 @@ pub fn compose(
     env: &[EnvVar],
     values: &Values,
     token: &SecretString,
+    given: &BTreeMap<String, SecretString>,
 ) -> Result<Composed, Broken> {
     let runtime = &template.runtime;
     let image = by_digest(runtime.image.as_str(), digest);
     let mut variables = resolve(&template.env, values)?;
     variables.extend(resolve(env, values)?);
     variables.insert("GATEWAY_TOKEN".into(), token.clone());
+    variables.extend(given.clone());
     if let Some(port) = runtime.port {
         variables.insert("PORT".into(), SecretString::from(port.to_string()));
     }
@@ -421,7 +434,16 @@ mod tests {
         let env: Vec<EnvVar> =
             serde_json::from_value(serde_json::json!([{"name": "A", "value": "2"}])).unwrap();
         let token = SecretString::from("t");
-        let composed = compose(&seal(), &plain(), "sha256:1", &env, &values("v"), &token).unwrap();
+        let composed = compose(
+            &seal(),
+            &plain(),
+            "sha256:1",
+            &env,
+            &values("v"),
+            &token,
+            &BTreeMap::new(),
+        )
+        .unwrap();
         let shown: Vec<(String, String)> = composed
             .configuration
             .variables
@@ -488,7 +510,16 @@ mod tests {
     #[test]
     fn each_attempt_is_a_change_of_its_own() {
         let token = SecretString::from("t");
-        let composed = compose(&seal(), &plain(), "sha256:1", &[], &values("v"), &token).unwrap();
+        let composed = compose(
+            &seal(),
+            &plain(),
+            "sha256:1",
+            &[],
+            &values("v"),
+            &token,
+            &BTreeMap::new(),
+        )
+        .unwrap();
         let marker = |attempt| {
             let c = composed.for_attempt(attempt);
             c.variables

@@ -1,7 +1,7 @@
 //! Decides. Values in, values out: synchronous, with no clock, no client and no failure of its own.
 //!
 //! The order of a reading: [`world`] (what a decision is taken from), [`plan`] (the phases of an instance's life, in
-//! the order in which they are gone through), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
+//! the order in which they are gone through), [`tools`] (what the agent is given at other providers), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
 //! deployment is made from), [`belief`] (what a listing of tools is worth), [`account`] and [`template`] (the other two
 //! kinds).
@@ -25,6 +25,7 @@ pub mod rollout;
 pub mod step;
 pub mod teardown;
 pub mod template;
+pub mod tools;
 pub mod world;
 
 pub use absorb::absorb;

@@ -10,7 +10,7 @@ use super::parts::Doubt;
 use super::step::{Plan, Step};
 use super::teardown;
 use super::world::{AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, World};
-use super::{ledger, parts, report};
+use super::{ledger, parts, report, tools};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::text::Span;
@@ -163,11 +163,21 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     if !w.token {
         return act(Step::MintToken);
     }
+    if let ControlFlow::Break(end) = tools::provide(w, d, follows(w)) {
+        return match end {
+            Verdict::Do(_) => ControlFlow::Break(end),
+            // What runs already is still watched over.
+            Verdict::Wait(_) => watch_over(w, d, ControlFlow::Break(end)),
+        };
+    }
     parts::project(w, d)?;
     // A template that has gone leaves the agent as it is: it is told, and nothing is mended.
     let template = template(w, d)?;
     parts::inside(w, d, template)?;
     configuration(w, d, template)?;
+    if follows(w) {
+        tools::retire(w, d)?;
+    }
     deployment(w, d, template)
 }
 
@@ -193,10 +203,8 @@ fn account(w: &World, d: &mut Draft) -> Phase {
     match &w.account {
         AccountView::Ready(_) => ControlFlow::Continue(()),
         AccountView::NotAvailable => {
-            let message = format!(
-                "ProviderAccount {name} is not available to namespace {}: it does not exist, or its allowedNamespaces do not include this namespace; ask whoever runs Yardmaster here",
-                w.instance.namespace().unwrap_or_default()
-            );
+            let message =
+                report::not_available(name.as_str(), &w.instance.namespace().unwrap_or_default());
             d.say(Statement::no(
                 kind::SYNCED,
                 reason::ACCOUNT_NOT_AVAILABLE,
@@ -335,6 +343,26 @@ fn desired(w: &World, d: &mut Draft) -> Phase {
         }
         Desired::Unknown => wait(None),
     }
+}
+
+/// Whether the instance takes what its template says now: it is new, or as new as its template, or it is its turn.
+fn follows(w: &World) -> bool {
+    let TemplateView::Ready(template) = &w.template else {
+        return false;
+    };
+    let status = w.status();
+    let applied = ledger::entry(&status, Slot::Configuration)
+        .is_some_and(|entry| entry.state == SlotState::Exists);
+    if status.template_revision.as_ref() == Some(&template.revision) {
+        return true;
+    }
+    if !applied {
+        // One that is being adopted stays as it was found until it takes a revision.
+        return w.instance.spec.adopt.is_none();
+    }
+    w.instance.spec.operating_mode == OperatingMode::Running
+        && w.instance.spec.update_policy == UpdatePolicy::Automatic
+        && template.turn == RolloutTurn::Yes
 }
 
 /// Whether the wanted configuration has been applied, and if not, whether it may be now.

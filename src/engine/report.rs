@@ -23,10 +23,17 @@ pub(super) fn settled(status: &AgentInstanceStatus) -> bool {
         && !is_true(conditions, kind::STALLED)
 }
 
-/// Says what a fault means for the instance, and ends the plan as given.
-pub(super) fn faulted(d: &mut Draft, fault: &Fault, end: Phase) -> Phase {
+/// What people read where an account is missing or not for them: one sentence for both, so that nobody learns which.
+pub(super) fn not_available(account: &str, namespace: &str) -> String {
+    format!(
+        "ProviderAccount {account} is not available to namespace {namespace}: it does not exist, or its allowedNamespaces do not include this namespace; ask whoever runs Yardmaster here"
+    )
+}
+
+/// What a fault means: a stable reason, whether a person has to do something, and a sentence.
+pub(super) fn meaning(fault: &Fault) -> (&'static str, bool, String) {
     let text = fault.message();
-    let (reason, person, message) = match fault {
+    match fault {
         Fault::Throttled { .. } => (
             reason::THROTTLED,
             false,
@@ -71,7 +78,12 @@ pub(super) fn faulted(d: &mut Draft, fault: &Fault, end: Phase) -> Phase {
             true,
             format!("an answer that Yardmaster does not understand: {text}; please report it"),
         ),
-    };
+    }
+}
+
+/// Says what a fault means for the instance, and ends the plan as given.
+pub(super) fn faulted(d: &mut Draft, fault: &Fault, end: Phase) -> Phase {
+    let (reason, person, message) = meaning(fault);
     d.say(Statement::no(kind::SYNCED, reason, message.clone()));
     if person {
         d.stalled(reason, message);
@@ -96,11 +108,12 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     for default in defaults(w, d, &before) {
         d.say(default);
     }
-    const ORDER: [&str; 9] = [
+    const ORDER: [&str; 10] = [
         kind::READY,
         kind::SYNCED,
         kind::RECONCILING,
         kind::STALLED,
+        kind::TOOLS_READY,
         kind::PROJECT_READY,
         kind::DEPLOYED,
         kind::HEALTHY,
@@ -188,8 +201,18 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
             "the outside is as the spec wants it",
         )
     };
+    let tools = match find(before, kind::TOOLS_READY) {
+        Some(old) if old.status == "True" && old.reason == reason::READY => {
+            Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools")
+        }
+        Some(old) if old.status == "True" => {
+            Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
+        }
+        _ => Statement::unknown(kind::TOOLS_READY, reason::PENDING, "not reached yet"),
+    };
     vec![
         synced,
+        tools,
         pending(
             kind::PROJECT_READY,
             made,
@@ -283,6 +306,9 @@ const REASONS: &[&str] = &[
     reason::REJECTED,
     reason::CREDENTIALS_DENIED,
     reason::DELETED_EXTERNALLY,
+    reason::SECRET_LOST,
+    reason::NOT_ALLOWED,
+    reason::SUSPENDED,
     reason::PROTECTED,
     reason::UNEXPECTED,
     reason::IMAGE_NOT_FOUND,

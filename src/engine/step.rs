@@ -2,6 +2,7 @@
 
 use super::compose::Composed;
 use crate::api::{AgentInstanceStatus, Slot};
+use crate::model::tool::{Kept, Made, Named, Order, Resource, Wish};
 use crate::model::{Announcement, Domain, Fault, Health, Home, Listing, Marker, Sight};
 use jiff::Timestamp;
 
@@ -124,6 +125,67 @@ pub enum Step {
         /// Whether it is one too many rather than the recorded one.
         surplus: bool,
     },
+    /// Make a resource of a tool, or be told which one bears its name already.
+    MakeTool {
+        /// Which.
+        slot: Slot,
+        /// The account; empty for what is made here.
+        account: String,
+        /// What to make.
+        order: Box<Order>,
+    },
+    /// Put the credential of what was made in this pass into its Secret.
+    KeepSecret {
+        /// Whose.
+        slot: Slot,
+    },
+    /// Take a credential out of its Secret, or the Secret away where it holds nothing else.
+    DropSecret {
+        /// Whose.
+        slot: Slot,
+    },
+    /// Look for everything that bears a resource's name.
+    FindTool {
+        /// Which.
+        slot: Slot,
+        /// The account.
+        account: String,
+        /// What was ordered.
+        order: Box<Order>,
+    },
+    /// Read one resource of a tool.
+    LookTool {
+        /// Which.
+        slot: Slot,
+        /// The account.
+        account: String,
+        /// Its names.
+        named: Named,
+    },
+    /// Change in place what can be changed.
+    AdjustTool {
+        /// Which.
+        slot: Slot,
+        /// The account.
+        account: String,
+        /// Its names.
+        named: Named,
+        /// What it shall be like.
+        wish: Wish,
+    },
+    /// Take a resource of a tool back.
+    DeleteTool {
+        /// Which.
+        slot: Slot,
+        /// The account.
+        account: String,
+        /// Its names.
+        named: Named,
+        /// Whether it goes for good also where it may hold money.
+        for_good: bool,
+        /// Whether it is one too many rather than the recorded one.
+        surplus: bool,
+    },
     /// Take the finalizer off.
     LetGo,
     /// Delete the object itself: its time is over.
@@ -159,6 +221,14 @@ pub enum Outcome {
     DomainMade(Domain),
     /// What differs between configured and wanted.
     Compared(Vec<String>),
+    /// A resource of a tool.
+    ToolMade(Box<Made>),
+    /// Everything that bears a name, in a reading begun then.
+    ToolsFound(Timestamp, Vec<Resource>),
+    /// One resource, if it is there, in a reading begun then.
+    ToolLooked(Timestamp, Option<Box<Resource>>),
+    /// A Secret keeps this now.
+    SecretKept(Kept),
     /// What the agent said.
     AgentSaid(Health),
     /// It went wrong.
@@ -174,7 +244,13 @@ impl Step {
             Step::CreateVolume { .. } => Some(Slot::Volume),
             Step::CreateDomain { .. } => Some(Slot::Domain),
             Step::Configure { .. } => Some(Slot::Configuration),
+            Step::MakeTool { slot, .. } => Some(*slot),
             Step::Delete {
+                slot,
+                surplus: false,
+                ..
+            }
+            | Step::DeleteTool {
                 slot,
                 surplus: false,
                 ..
@@ -183,12 +259,26 @@ impl Step {
         }
     }
 
-    /// Whether the step asks something of the account's provider.
+    /// Whether the step asks something of the provider of the instance's own account.
     pub fn is_outside(&self) -> bool {
         !matches!(
             self,
             Step::Hold | Step::MintToken | Step::LetGo | Step::Expire | Step::AskAgent { .. }
-        )
+        ) && self.tool().is_none()
+    }
+
+    /// The tool's slot that the step is about, if it is about one.
+    pub fn tool(&self) -> Option<Slot> {
+        match self {
+            Step::MakeTool { slot, .. }
+            | Step::KeepSecret { slot }
+            | Step::DropSecret { slot }
+            | Step::FindTool { slot, .. }
+            | Step::LookTool { slot, .. }
+            | Step::AdjustTool { slot, .. }
+            | Step::DeleteTool { slot, .. } => Some(*slot),
+            _ => None,
+        }
     }
 
     /// A stable word for logs and metrics.
@@ -208,6 +298,13 @@ impl Step {
             Step::Stop { .. } => "Stop",
             Step::AskAgent { .. } => "AskAgent",
             Step::Delete { .. } => "Delete",
+            Step::MakeTool { .. } => "MakeTool",
+            Step::KeepSecret { .. } => "KeepSecret",
+            Step::DropSecret { .. } => "DropSecret",
+            Step::FindTool { .. } => "FindTool",
+            Step::LookTool { .. } => "LookTool",
+            Step::AdjustTool { .. } => "AdjustTool",
+            Step::DeleteTool { .. } => "DeleteTool",
             Step::LetGo => "LetGo",
             Step::Expire => "Expire",
         }

@@ -7,6 +7,7 @@
 use super::ledger;
 use super::plan::{Draft, Phase, RECHECK, act, wait};
 use super::step::Step;
+use super::tools::{self, Back};
 use super::world::{AccountView, World};
 use super::{adopt, parts, report, retry};
 use crate::api::condition::{Statement, kind, reason};
@@ -14,11 +15,11 @@ use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::Sight;
-use crate::model::slot::{SLOTS, Undo};
+use crate::model::slot::{FoundBy, Kind, SLOTS, Undo};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
-use std::ops::ControlFlow::Continue;
+use std::ops::ControlFlow::{Break, Continue};
 
 /// Takes back what the ledger lists, then lets the object go.
 pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
@@ -31,17 +32,22 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         d.stalled(reason::PROTECTED, message);
         return wait(None);
     }
-    let mut left: Vec<LedgerEntry> = SLOTS
+    let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
         .rev()
+        .filter(|row| matches!(row.slot, Kind::One(_)))
         .filter(|row| adopt::undo(&w.instance, row) == Undo::Delete)
         .flat_map(|row| d.status.external.iter().filter(|entry| row.is_of(entry)))
-        .filter(|entry| entry.state != SlotState::Planned || entry.attempt > 1)
+        .filter(|entry| !tools::not_there(entry))
         .cloned()
         .collect();
     if w.instance.spec.deletion_policy == DeletionPolicy::Retain {
+        let mut left = tools::in_order_of_teardown(&d.status);
+        left.retain(|entry| !tools::not_there(entry));
+        left.extend(homes);
         if !left.is_empty() {
             d.announcements.push(left_behind(
+                w,
                 reason::RETAINED,
                 "deletionPolicy is Retain",
                 &left,
@@ -49,45 +55,129 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         }
         return act(Step::LetGo);
     }
-    let given_up = w
-        .instance
-        .annotations()
-        .get(ABANDON_ANNOTATION)
-        .cloned()
-        .unwrap_or_default();
-    let (abandoned, rest): (Vec<_>, Vec<_>) = left
-        .into_iter()
-        .partition(|entry| entry.slot.to_string() == given_up);
-    if !abandoned.is_empty() {
-        d.announcements.push(left_behind(
-            reason::ABANDONED,
-            "given up by annotation",
-            &abandoned,
-        ));
-    }
-    left = rest;
     d.say(being_taken_back());
     if let Some(fault) = &w.fault {
         return report::faulted(d, fault, wait(None));
     }
-    adopt::in_order(&mut left);
-    for entry in left {
-        take_back(w, d, entry)?;
+    the_tools(w, d)?;
+    adopt::in_order(&mut homes);
+    for entry in homes {
+        if given_up(w, &entry) {
+            abandon(w, d, &entry);
+        } else {
+            take_back(w, d, entry)?;
+        }
     }
     adopt::stays_behind(w, d);
     act(Step::LetGo)
+}
+
+/// Whether a person has given a slot up by name.
+fn given_up(w: &World, entry: &LedgerEntry) -> bool {
+    w.instance
+        .annotations()
+        .get(ABANDON_ANNOTATION)
+        .is_some_and(|name| *name == entry.slot.to_string())
+}
+
+/// Told once: with the telling it leaves the ledger.
+fn abandon(w: &World, d: &mut Draft, entry: &LedgerEntry) {
+    d.announcements.push(left_behind(
+        w,
+        reason::ABANDONED,
+        "given up by annotation",
+        std::slice::from_ref(entry),
+    ));
+    let with_it = |other: &LedgerEntry| {
+        other.slot == entry.slot
+            || entry.slot == Slot::Project && other.row().undo == Undo::WithProject
+    };
+    d.status.external.retain(|other| !with_it(other));
+}
+
+/// Takes the tools back, in the order of the slot table, each seen to be gone before the next.
+fn the_tools(w: &World, d: &mut Draft) -> Phase {
+    for entry in tools::in_order_of_teardown(&d.status) {
+        if tools::not_there(&entry) {
+            continue;
+        }
+        let here = entry.row().found_by == FoundBy::Kept;
+        let for_good = tools::goes_for_good(&entry) || here && given_up(w, &entry);
+        if given_up(w, &entry) && !here {
+            abandon(w, d, &entry);
+            continue;
+        }
+        if here && !for_good {
+            tools::leave_here(w, d, &entry);
+            continue;
+        }
+        match tools::take_back(w, d, &entry, for_good) {
+            Continue(()) => {}
+            Break(Back::Step(step)) => {
+                being_told(
+                    d,
+                    format!("taking back {}, asked for {}", entry.slot, asked_for(w)),
+                );
+                return act(step);
+            }
+            Break(Back::Wait(held)) => {
+                let message = format!(
+                    "{} cannot be taken back yet (asked for {}): {}; or give it up with the annotation {ABANDON_ANNOTATION}: {}",
+                    entry.slot,
+                    asked_for(w),
+                    held.message,
+                    entry.slot
+                );
+                if held.person {
+                    d.say(Statement::no(kind::SYNCED, held.reason, message.clone()));
+                    d.stalled(held.reason, message);
+                } else {
+                    being_told(d, message);
+                }
+                return wait(held.wake);
+            }
+        }
+    }
+    Continue(())
+}
+
+fn being_told(d: &mut Draft, message: String) {
+    d.say(Statement::no(
+        kind::SYNCED,
+        reason::DELETING,
+        message.clone(),
+    ));
+    d.working(reason::DELETING, message);
+}
+
+/// When the deletion was asked for.
+fn asked_for(w: &World) -> String {
+    w.instance
+        .metadata
+        .deletion_timestamp
+        .as_ref()
+        .map(|time| time.0.to_string())
+        .unwrap_or_default()
 }
 
 pub(super) fn being_taken_back() -> Statement {
     Statement::no(kind::READY, reason::DELETING, "being taken back")
 }
 
-fn left_behind(reason: &'static str, why: &str, entries: &[LedgerEntry]) -> Announcement {
+fn left_behind(
+    w: &World,
+    reason: &'static str,
+    why: &str,
+    entries: &[LedgerEntry],
+) -> Announcement {
     let list: Vec<String> = entries
         .iter()
         .map(|entry| {
+            let cost = tools::monthly(w, entry)
+                .map(|usd| format!(", {usd:.2} US dollars a month"))
+                .unwrap_or_default();
             format!(
-                "{} {} ({} in account {})",
+                "{} {} ({} in account {}{cost})",
                 entry.slot,
                 entry.id.as_deref().unwrap_or("of unknown id"),
                 entry.key,
@@ -108,13 +198,7 @@ fn left_behind(reason: &'static str, why: &str, entries: &[LedgerEntry]) -> Anno
 
 fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
     let slot = entry.slot;
-    let since = w
-        .instance
-        .metadata
-        .deletion_timestamp
-        .as_ref()
-        .map(|time| time.0.to_string())
-        .unwrap_or_default();
+    let since = asked_for(w);
     let unusable = match &w.account {
         AccountView::Ready(_) => None,
         AccountView::NotAvailable => Some(format!(
@@ -134,21 +218,10 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
         let message = format!(
             "the {slot} cannot be taken back (asked for {since}): {why}; or give it up with the annotation {ABANDON_ANNOTATION}: {slot}"
         );
-        d.say(Statement::no(
-            kind::SYNCED,
-            reason::DELETING,
-            message.clone(),
-        ));
-        d.working(reason::DELETING, message);
+        being_told(d, message);
         return wait(Some(w.now + RECHECK));
     }
-    let message = format!("taking back the {slot}, asked for {since}");
-    d.say(Statement::no(
-        kind::SYNCED,
-        reason::DELETING,
-        message.clone(),
-    ));
-    d.working(reason::DELETING, message);
+    being_told(d, format!("taking back the {slot}, asked for {since}"));
     if let Some(surplus) = w
         .ours()
         .into_iter()

@@ -2,12 +2,15 @@
 //! template, what was seen outside, and what happened in this pass so far.
 
 use super::compose::Composed;
+use super::tools::Refusal;
 use crate::api::template::ResolvedImage;
 use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot};
+use crate::model::tool::{Kept, Made, Resource, Wanted};
+use crate::model::values::Seal;
 use crate::model::{Fault, Health, Home, InstallationId, Marker, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that a decision depends on.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct World {
     pub limits: Limits,
     /// This installation.
     pub installation: InstallationId,
+    /// Its hash key: the names of tools' resources prove by it whose they are.
+    pub seal: Seal,
     /// The object; its status is moved on in memory as the pass goes.
     pub instance: AgentInstance,
     /// The account that the object names.
@@ -36,6 +41,8 @@ pub struct World {
     pub agent: Option<Health>,
     /// What differs between the configuration that was read back and the one wanted, if it was read in this pass.
     pub drift: Option<Vec<String>>,
+    /// What is known of the agent's tools.
+    pub tools: Tools,
     /// Whether something was ended or deleted in this pass: it is looked at before it is asked for again.
     pub stopped: bool,
     /// Slots whose present attempt this pass has begun and not yet acted on: only these are known not to have landed.
@@ -182,6 +189,64 @@ pub struct Outside {
     pub searched: bool,
     /// Whether the provider said in this pass that it has deleted the recorded project.
     pub taken: bool,
+}
+
+/// What is known of an agent's tools.
+#[derive(Clone, Debug, Default)]
+pub struct Tools {
+    /// Those that it shall have now; `None` where that cannot be said, and nothing may be made or taken back for it.
+    pub wanted: Option<Vec<Wanted>>,
+    /// What it asks for in vain.
+    pub refused: Vec<Refusal>,
+    /// The accounts of its tools, by name.
+    pub accounts: BTreeMap<String, ToolAccount>,
+    /// What Secrets keep for it.
+    pub kept: BTreeMap<Slot, Kept>,
+    /// What the last believed listing of an account showed of a recorded resource.
+    pub seen: BTreeMap<Slot, Glance>,
+    /// What was asked for by itself in this pass: when that reading began, and what it showed.
+    pub looked: BTreeMap<Slot, (Timestamp, Option<Resource>)>,
+    /// What a search by name in this pass showed, and when it began.
+    pub found: BTreeMap<Slot, (Timestamp, Vec<Resource>)>,
+    /// What was made in this pass, with a secret that no Secret keeps yet.
+    pub fresh: BTreeMap<Slot, Made>,
+    /// What was asked in this pass to go: it is looked at before it is asked again.
+    pub stopped: BTreeSet<Slot>,
+    /// What the provider said in this pass that it has deleted.
+    pub taken: BTreeSet<Slot>,
+    /// Faults of this pass.
+    pub faults: BTreeMap<Slot, Fault>,
+    /// Slots of which something succeeded in this pass.
+    pub answered: BTreeSet<Slot>,
+    /// What faults of earlier passes ask for.
+    pub patience: BTreeMap<Slot, Patience>,
+    /// Whether this pass made something whose values are gathered at the beginning of the next.
+    pub regather: bool,
+}
+
+/// Whether a tool's account can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolAccount {
+    /// It does not exist, is not of the tool's provider, or does not allow this namespace: told alike.
+    NotAvailable,
+    /// It cannot be used.
+    NotReady {
+        /// What a person needs to know.
+        message: String,
+    },
+    /// Its provider cannot be reached.
+    Unreachable,
+    /// It can be used.
+    Ready,
+}
+
+/// What a listing showed.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// When the listing began.
+    pub begun: Timestamp,
+    /// What bears the recorded id or name.
+    pub resources: Vec<Resource>,
 }
 
 impl World {

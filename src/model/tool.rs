@@ -4,7 +4,7 @@
 //! shown (where a provider's own id is a secret, its room gives a fingerprint instead). Deliberately absent: what a
 //! provider calls these things.
 
-use super::slot::{Part, Slot};
+use super::slot::Part;
 use crate::api::template::{ReclaimPolicy, ToolKind};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -186,10 +186,12 @@ pub struct Stock {
 /// What a Secret keeps of one slot: that it has its credential, and of which resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// The slot.
-    pub slot: Slot,
+    /// The name in the ledger under which the resource was made.
+    pub key: String,
     /// The id of the resource that the credential opens.
     pub id: String,
     /// The address, where the Secret keeps one.
     pub address: Option<String>,
+    /// The Secret's name.
+    pub secret: Option<String>,
 }

@@ -16,6 +16,7 @@ use crate::controllers::context::{Context, Gauge, Settings, Wake};
 use crate::controllers::{Controllers, Woken};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
+use crate::tools::wallet::Wallet;
 use futures::FutureExt;
 use futures::channel::mpsc::unbounded;
 use jiff::{SignedDuration, Timestamp};
@@ -136,6 +137,7 @@ async fn lead(
         clock: Arc::new(now),
         accounts: Default::default(),
         tool_accounts: Default::default(),
+        wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
         counted: Default::default(),
         retries: Default::default(),
         settings: settings(config),

@@ -15,8 +15,9 @@ use crate::engine::ledger::entry;
 use crate::engine::retry;
 use crate::engine::world::{
     AccountRoom, AccountView, Desired, Limits, Outside, Patience, RolloutTurn, TemplateReady,
-    TemplateView, World,
+    TemplateView, Tools, World,
 };
+use crate::model::values::Seal;
 use crate::model::{
     Announcement, Configuration, Fault, Health, Home, InstallationId, RestartPolicy, Turn, Variable,
 };
@@ -435,6 +436,8 @@ impl Scene {
             now: self.now,
             limits: self.limits,
             installation: InstallationId("i-1".into()),
+            seal: Seal(SecretString::from("seal")),
+            tools: Tools::default(),
             account: self.account.clone(),
             template: if deleting {
                 TemplateView::Missing

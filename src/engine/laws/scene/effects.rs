@@ -400,6 +400,8 @@ impl Hands for Scene {
                 }
                 done(answer, |_| Outcome::Done)
             }
+            // These scenes have no tools.
+            _ => Outcome::Done,
         })
     }
 

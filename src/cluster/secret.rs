@@ -1,0 +1,345 @@
+//! The Secrets of an instance: its gateway token and the credentials of its tools in one that the instance owns and that
+//! goes with it; the private key of a wallet in one of its own, which nobody owns and which stays.
+//!
+//! What holds: a Secret that is not the instance's is never read, changed or deleted; each credential stands beside the id
+//! of the resource that it opens, so that one whose record was lost in a crash is known again; a wallet's Secret is made
+//! once and never changed.
+
+use super::call::{ClusterError, Written, call, find};
+use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Slot};
+use crate::model::slot::{self, FoundBy};
+use crate::model::tool::{Kept, Made};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Client, Resource, ResourceExt};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Key of the token in its Secret.
+const KEY: &str = "GATEWAY_TOKEN";
+
+/// Prefix of the annotations that say which resource a credential opens: the slot's own name follows.
+const OPENS: &str = "yardmaster.dev/opens.";
+
+/// Label of a wallet's Secret: the tool's name.
+const TOOL_LABEL: &str = "yardmaster.dev/tool";
+
+/// Annotation of a wallet's Secret: the UID of the instance that it was made for.
+const UID: &str = "yardmaster.dev/instance-uid";
+
+/// What the Secrets of an instance hold.
+#[derive(Default)]
+pub struct Held {
+    /// The gateway token.
+    pub token: Option<SecretString>,
+    /// What is kept of which slot.
+    pub kept: BTreeMap<Slot, Kept>,
+    /// The credentials themselves.
+    pub values: BTreeMap<Slot, SecretString>,
+}
+
+/// Name of the instance's Secret.
+pub fn name(instance: &AgentInstance) -> String {
+    format!("{}-agent", instance.name_any())
+}
+
+/// Name of the Secret of a wallet. The UID is in it, because a wallet's Secret outlives its instance, and another one of
+/// that name must not meet it.
+fn wallet_name(instance: &AgentInstance, slot: Slot) -> String {
+    let tool = slot
+        .as_tool()
+        .map_or_else(String::new, |own| own.tool.to_string());
+    let uid: String = instance
+        .uid()
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(10)
+        .collect();
+    format!("{}-{tool}-{uid}", instance.name_any())
+}
+
+fn secrets(client: &Client, instance: &AgentInstance) -> Api<Secret> {
+    Api::namespaced(client.clone(), &instance.namespace().unwrap_or_default())
+}
+
+/// Reads the instance's own Secret, and those of the wallets that these slots are.
+pub async fn read(client: &Client, instance: &AgentInstance, wallets: &[Slot]) -> Written<Held> {
+    let api = secrets(client, instance);
+    let mut held = Held::default();
+    if let Some(secret) = find("reading the agent's Secret", api.get_opt(&name(instance)))
+        .await?
+        .filter(|secret| owned(secret, instance))
+    {
+        held.token = value(&secret, KEY);
+        take_in(&mut held, &secret);
+    }
+    for wallet in wallets {
+        let name = wallet_name(instance, *wallet);
+        let found = find("reading a wallet's Secret", api.get_opt(&name)).await?;
+        if let Some(secret) = found.filter(|secret| {
+            secret.annotations().get(UID) == instance.uid().as_ref() && instance.uid().is_some()
+        }) {
+            take_in(&mut held, &secret);
+        }
+    }
+    Ok(held)
+}
+
+fn value(secret: &Secret, key: &str) -> Option<SecretString> {
+    let ByteString(bytes) = secret.data.as_ref()?.get(key)?;
+    let text = String::from_utf8(bytes.clone()).ok()?;
+    (!text.is_empty()).then(|| SecretString::from(text))
+}
+
+/// Takes in every credential whose resource the Secret names.
+fn take_in(held: &mut Held, secret: &Secret) {
+    for (annotation, text) in secret.annotations() {
+        let Some(slot) = annotation.strip_prefix(OPENS).and_then(unspell) else {
+            continue;
+        };
+        let mut words = text.split(' ');
+        let (Some(provider), Some(key), Some(id), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let gives = slot::row(provider, slot).gives;
+        let Some(credential) = gives.secret.and_then(|name| value(secret, name)) else {
+            continue;
+        };
+        let address = gives
+            .address
+            .and_then(|name| value(secret, name))
+            .map(|address| address.expose_secret().to_owned());
+        let kept = Kept {
+            key: key.to_owned(),
+            id: id.to_owned(),
+            address,
+            secret: Some(secret.name_any()),
+        };
+        held.kept.insert(slot, kept);
+        held.values.insert(slot, credential);
+    }
+}
+
+/// `tool/inbox/key` as the end of an annotation's name, where no slash may be.
+fn spell(slot: Slot) -> String {
+    slot.to_string().replace('/', ".")
+}
+
+fn unspell(text: &str) -> Option<Slot> {
+    Slot::named(&text.replace('.', "/"))
+}
+
+/// Makes the instance's Secret with this token. Answers `false` where the name is taken by a Secret that is not the
+/// instance's: a predecessor's on its way out, or somebody else's, which is never touched.
+pub async fn mint(
+    client: &Client,
+    instance: &AgentInstance,
+    token: &SecretString,
+) -> Written<bool> {
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(name(instance)),
+            labels: Some(BTreeMap::from([(
+                INSTANCE_LABEL.to_owned(),
+                instance.name_any(),
+            )])),
+            owner_references: instance.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".into()),
+        data: Some(BTreeMap::from([(KEY.to_owned(), bytes(token))])),
+        ..Secret::default()
+    };
+    let api = secrets(client, instance);
+    match call(
+        "making the agent's Secret",
+        api.create(&PostParams::default(), &secret),
+    )
+    .await
+    {
+        // There already: ours from a pass that could not go on, or not ours. Read and see.
+        Err(ClusterError::Stale { .. }) => {
+            let found = find("reading the agent's Secret", api.get_opt(&name(instance))).await?;
+            match found {
+                Some(secret) if owned(&secret, instance) && value(&secret, KEY).is_none() => {
+                    // The token was taken out of it by hand.
+                    let patch = json!({"data": {KEY: bytes(token)}});
+                    change(&api, instance, &secret, patch).await?;
+                    Ok(true)
+                }
+                Some(secret) if owned(&secret, instance) => Err(ClusterError::Stale {
+                    what: "making the agent's Secret",
+                }),
+                _ => Ok(false),
+            }
+        }
+        other => other.map(|_| true),
+    }
+}
+
+fn bytes(secret: &SecretString) -> ByteString {
+    ByteString(secret.expose_secret().as_bytes().to_vec())
+}
+
+/// Keeps the credential of what was made for a slot.
+pub async fn keep(
+    client: &Client,
+    instance: &AgentInstance,
+    entry: &LedgerEntry,
+    made: &Made,
+) -> Written<Kept> {
+    let row = entry.row();
+    let (Some(key), Some(secret)) = (row.gives.secret, &made.secret) else {
+        return Err(ClusterError::Stale {
+            what: "keeping a credential that there is none of",
+        });
+    };
+    let opens = format!("{} {} {}", entry.provider, entry.key, made.resource.id);
+    let api = secrets(client, instance);
+    if row.found_by == FoundBy::Kept {
+        return keep_wallet(&api, instance, entry, made, (key, secret), opens).await;
+    }
+    let found = find("reading the agent's Secret", api.get_opt(&name(instance))).await?;
+    let Some(own) = found.filter(|found| owned(found, instance)) else {
+        // It was there when the pass began: read everything again.
+        return Err(ClusterError::Stale {
+            what: "keeping a credential",
+        });
+    };
+    let patch = json!({
+        "metadata": {"annotations": {format!("{OPENS}{}", spell(entry.slot)): opens}},
+        "data": {key: bytes(secret)},
+    });
+    change(&api, instance, &own, patch).await?;
+    Ok(Kept {
+        key: entry.key.clone(),
+        id: made.resource.id.clone(),
+        address: None,
+        secret: Some(name(instance)),
+    })
+}
+
+async fn keep_wallet(
+    api: &Api<Secret>,
+    instance: &AgentInstance,
+    entry: &LedgerEntry,
+    made: &Made,
+    (key, secret): (&str, &SecretString),
+    opens: String,
+) -> Written<Kept> {
+    let address = made.resource.address.clone().unwrap_or_default();
+    let mut data = BTreeMap::from([(key.to_owned(), bytes(secret))]);
+    if let Some(key) = entry.row().gives.address {
+        data.insert(key.to_owned(), ByteString(address.clone().into_bytes()));
+    }
+    let tool = entry
+        .slot
+        .as_tool()
+        .map_or_else(String::new, |own| own.tool.to_string());
+    let wallet = Secret {
+        metadata: ObjectMeta {
+            name: Some(wallet_name(instance, entry.slot)),
+            labels: Some(BTreeMap::from([
+                (INSTANCE_LABEL.to_owned(), instance.name_any()),
+                (TOOL_LABEL.to_owned(), tool),
+            ])),
+            annotations: Some(BTreeMap::from([
+                (format!("{OPENS}{}", spell(entry.slot)), opens),
+                (UID.to_owned(), instance.uid().unwrap_or_default()),
+            ])),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".into()),
+        immutable: Some(true),
+        data: Some(data),
+        ..Secret::default()
+    };
+    let made_secret = call(
+        "making a wallet's Secret",
+        api.create(&PostParams::default(), &wallet),
+    )
+    .await?;
+    Ok(Kept {
+        key: entry.key.clone(),
+        id: made.resource.id.clone(),
+        address: Some(address),
+        secret: made_secret.metadata.name,
+    })
+}
+
+/// Takes a credential out of the instance's Secret, or a wallet's Secret away.
+pub async fn drop(client: &Client, instance: &AgentInstance, entry: &LedgerEntry) -> Written<()> {
+    let api = secrets(client, instance);
+    if entry.row().found_by == FoundBy::Kept {
+        let name = wallet_name(instance, entry.slot);
+        let found = find("reading a wallet's Secret", api.get_opt(&name)).await?;
+        let Some(wallet) =
+            found.filter(|wallet| wallet.annotations().get(UID) == instance.uid().as_ref())
+        else {
+            return Ok(());
+        };
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: wallet.uid(),
+                resource_version: wallet.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        return match call("deleting a wallet's Secret", api.delete(&name, &params)).await {
+            Ok(_) | Err(ClusterError::Gone { .. }) => Ok(()),
+            Err(error) => Err(error),
+        };
+    }
+    let found = find("reading the agent's Secret", api.get_opt(&name(instance))).await?;
+    let (Some(own), Some(key)) = (
+        found.filter(|found| owned(found, instance)),
+        entry.row().gives.secret,
+    ) else {
+        return Ok(());
+    };
+    let patch = json!({
+        "metadata": {"annotations": {format!("{OPENS}{}", spell(entry.slot)): Value::Null}},
+        "data": {key: Value::Null},
+    });
+    change(&api, instance, &own, patch).await
+}
+
+/// Changes the instance's Secret exactly as it was read.
+async fn change(
+    api: &Api<Secret>,
+    instance: &AgentInstance,
+    seen: &Secret,
+    mut patch: Value,
+) -> Written<()> {
+    patch["metadata"]["uid"] = json!(seen.uid());
+    patch["metadata"]["resourceVersion"] = json!(seen.resource_version());
+    call(
+        "changing the agent's Secret",
+        api.patch(
+            &name(instance),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        ),
+    )
+    .await
+    .map(|_| ())
+    .map_err(|error| match error {
+        // The instance itself is not gone.
+        ClusterError::Gone { what } => ClusterError::Stale { what },
+        other => other,
+    })
+}
+
+fn owned(secret: &Secret, instance: &AgentInstance) -> bool {
+    let uid = instance.uid();
+    secret
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == uid.as_ref())
+}
