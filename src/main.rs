@@ -3,11 +3,13 @@
 use clap::Parser;
 use std::process::ExitCode;
 use yardmaster::process::config::{Command, CommandLine, RunFlags};
-use yardmaster::process::{generate, run, telemetry};
+use yardmaster::process::import::ImportFlags;
+use yardmaster::process::{generate, import, run, telemetry};
 
 fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Run(flags) => operate(*flags),
+        Command::Import(flags) => adoptable(*flags),
         Command::Crds => generate::stream()
             .map(|text| print!("{text}"))
             .map_err(|error| error.to_string()),
@@ -24,6 +26,25 @@ fn main() -> ExitCode {
     }
 }
 
+fn adoptable(flags: ImportFlags) -> Result<(), String> {
+    provide_tls()?;
+    let printed = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?
+        .block_on(import::run(flags, |name| std::env::var(name).ok()))?;
+    print!("{}", printed.manifests);
+    eprintln!("{}", printed.summary);
+    Ok(())
+}
+
+/// One crypto provider for everything, before anything speaks TLS.
+fn provide_tls() -> Result<(), String> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| "another TLS provider is installed already".to_owned())
+}
+
 fn operate(flags: RunFlags) -> Result<(), String> {
     let environment = |name: &str| std::env::var(name).ok();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -33,10 +54,7 @@ fn operate(flags: RunFlags) -> Result<(), String> {
         .resolve(environment, host, rand::random())
         .map_err(|error| error.to_string())?;
     telemetry::install(config.log_format, &config.log).map_err(|error| error.to_string())?;
-    // One crypto provider for everything, before anything speaks TLS.
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| "another TLS provider is installed already".to_owned())?;
+    provide_tls()?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "agent",
             "tools",
             "cluster",
+            "railway",
             "controllers",
         ],
     ),

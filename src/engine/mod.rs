@@ -14,6 +14,7 @@ pub mod adopt;
 pub mod belief;
 pub mod compose;
 pub mod deployment;
+pub mod import;
 #[cfg(test)]
 mod laws;
 pub mod ledger;

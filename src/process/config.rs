@@ -27,6 +27,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Run the operator until SIGTERM or SIGINT.
     Run(Box<RunFlags>),
+    /// Print manifests that adopt the agents which a predecessor runs; changes nothing.
+    Import(Box<super::import::ImportFlags>),
     /// Print the custom resource definitions as YAML.
     Crds,
     /// Rewrite the generated files of a source checkout (CRDs, chart, reference).

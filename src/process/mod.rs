@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod generate;
+pub mod import;
 pub mod lease;
 pub mod metrics;
 pub mod probes;

@@ -1,0 +1,432 @@
+//! From what a hand-made pool manager has left at Railway to the manifests that adopt it.
+//!
+//! What holds: a project or service is an agent's only where its name has exactly the predecessor's shape
+//! (`facts/predecessors.md` A5: `assistant-<env>-<id>` for a project with one service of the same name; A10:
+//! `convos-agent-<id>` for a service in the project that all once shared), and what bears Yardmaster's own marker is not
+//! taken; what is left out is left out with its reason; a project in which anything else lives is never called Dedicated
+//! by us; the same reading gives the same names. Deliberately absent: tools' resources, which only the predecessor's
+//! database knows, and reading Railway (`process::import`).
+
+use crate::api::AgentInstance;
+use crate::api::instance::{AgentInstanceSpec, Ownership};
+use crate::model::{Home, Service};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What the manifests say beside what was found.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Their namespace.
+    pub namespace: String,
+    /// The ProviderAccount of the workspace.
+    pub account: String,
+    /// The template that they get.
+    pub template: String,
+    /// Whose the projects are; `None`: as found.
+    pub ownership: Option<Ownership>,
+    /// Only what is called so; none: all.
+    pub prefixes: Vec<String>,
+}
+
+/// What became of a listing.
+#[derive(Debug, Default)]
+pub struct Import {
+    /// The instances that adopt, in the order of their names.
+    pub instances: Vec<AgentInstance>,
+    /// What was left out, and why.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// An agent that was found.
+struct Found<'a> {
+    home: &'a Home,
+    service: &'a Service,
+    environment: &'a str,
+    ownership: Ownership,
+    name: &'a str,
+}
+
+/// The manifests for every agent in these projects.
+pub fn import(homes: &[Home], wish: &Wish) -> Import {
+    let mut import = Import::default();
+    let mut found = Vec::new();
+    let mut sorted: Vec<&Home> = homes.iter().filter(|home| !home.deleted).collect();
+    sorted.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    for home in sorted {
+        match agents(home, wish) {
+            Ok(agents) => found.extend(agents),
+            Err(why) => import
+                .skipped
+                .push((format!("{} ({})", home.name, home.id), why)),
+        }
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for one in &found {
+        *counts.entry(plain(one.name)).or_default() += 1;
+    }
+    for one in found {
+        let base = plain(one.name);
+        // Two names that differ in capitals only must not become one object.
+        let name = if base == one.name && counts.get(&base) == Some(&1) {
+            base
+        } else {
+            format!("{base}-{}", short(&one.service.id))
+        };
+        match instance(&one, name, wish) {
+            Ok(instance) => import.instances.push(instance),
+            Err(error) => import
+                .skipped
+                .push((one.name.to_owned(), error.to_string())),
+        }
+    }
+    import
+        .instances
+        .sort_by_key(|one| one.metadata.name.clone());
+    import
+}
+
+/// The agents of a project, or why it has none.
+fn agents<'a>(home: &'a Home, wish: &Wish) -> Result<Vec<Found<'a>>, String> {
+    if let Some(marker) = &home.marker {
+        return Err(format!(
+            "Yardmaster made it, for {}/{} of installation {}",
+            marker.namespace, marker.name, marker.installation
+        ));
+    }
+    let Some(environment) = home.environment.as_deref() else {
+        return Err("it has no environment".to_owned());
+    };
+    let alone = home.services.len() == 1;
+    let own = home
+        .services
+        .iter()
+        .find(|service| service.name == home.name)
+        .or_else(|| home.services.first().filter(|_| alone));
+    let agents: Vec<(&str, &Service)> = match own.filter(|_| is_project(&home.name)) {
+        Some(service) => vec![(&home.name, service)],
+        None if is_project(&home.name) => {
+            return Err(format!(
+                "none of its {} services is called as it is, so which one is the agent cannot be told; write its manifest by hand",
+                home.services.len()
+            ));
+        }
+        None => home
+            .services
+            .iter()
+            .filter(|service| is_service(&service.name))
+            .map(|service| (service.name.as_str(), service))
+            .collect(),
+    };
+    if agents.is_empty() {
+        return Err(
+            "neither it nor a service in it is called assistant-<env>-<id> or convos-agent-<id>"
+                .to_owned(),
+        );
+    }
+    let wanted = |name: &str| {
+        wish.prefixes.is_empty() || wish.prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let agents: Vec<_> = agents
+        .into_iter()
+        .filter(|(name, _)| wanted(name))
+        .collect();
+    if agents.is_empty() {
+        return Err("its name begins with none of --name-prefix".to_owned());
+    }
+    let ownership = wish.ownership.unwrap_or(if alone {
+        Ownership::Dedicated
+    } else {
+        Ownership::Shared
+    });
+    if ownership == Ownership::Dedicated && !alone {
+        return Err(format!(
+            "{} services live in it, so it cannot be Dedicated: leave --ownership out, or import it with Shared",
+            home.services.len()
+        ));
+    }
+    let found = agents.into_iter().map(|(name, service)| Found {
+        home,
+        service,
+        environment,
+        ownership,
+        name,
+    });
+    Ok(found.collect())
+}
+
+fn instance(
+    found: &Found<'_>,
+    name: String,
+    wish: &Wish,
+) -> Result<AgentInstance, serde_json::Error> {
+    let spec: AgentInstanceSpec = serde_json::from_value(json!({
+        "templateRef": {"name": wish.template},
+        "accountRef": {"name": wish.account},
+        "updatePolicy": "Manual",
+        "adopt": {
+            "projectId": found.home.id,
+            "serviceId": found.service.id,
+            "environmentId": found.environment,
+            "ownership": found.ownership,
+        },
+    }))?;
+    let mut instance = AgentInstance::new(&name, spec);
+    instance.metadata.namespace = Some(wish.namespace.clone());
+    Ok(instance)
+}
+
+/// `assistant-<env>-<id>`, the id with nanoid's alphabet and its length of 12 (A5).
+fn is_project(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("assistant-") else {
+        return false;
+    };
+    if !rest.is_ascii() || rest.len() < 14 {
+        return false;
+    }
+    let (env, id) = rest.split_at(rest.len() - 12);
+    env.len() > 1 && env.ends_with('-') && !env.starts_with('-') && legal(env) && legal(id)
+}
+
+/// A service of the shared project: `convos-agent-<id>` (A10), or the newer name.
+fn is_service(name: &str) -> bool {
+    let old = name.strip_prefix("convos-agent-");
+    is_project(name) || old.is_some_and(|id| !id.is_empty() && legal(id))
+}
+
+fn legal(text: &str) -> bool {
+    let of_nanoid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.chars().all(of_nanoid)
+}
+
+/// A name that Kubernetes takes, with room for a suffix.
+fn plain(name: &str) -> String {
+    let text: String = name
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(56)
+        .collect();
+    text.trim_matches('-').to_owned()
+}
+
+fn short(id: &str) -> String {
+    let hash = Sha256::digest(id.as_bytes());
+    hash.iter()
+        .take(3)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{InstallationId, Marker, Slot};
+    use jiff::Timestamp;
+    use kube::ResourceExt;
+
+    fn home(name: &str, services: &[&str]) -> Home {
+        let service = |one: &&str| Service {
+            id: format!("s-{one}"),
+            name: (*one).to_owned(),
+        };
+        Home {
+            id: format!("p-{name}"),
+            name: name.to_owned(),
+            marker: None,
+            created: Timestamp::UNIX_EPOCH,
+            deleted: false,
+            environment: Some("env".into()),
+            services: services.iter().map(service).collect(),
+            volumes: Vec::new(),
+            domains: Vec::new(),
+            deployments: Vec::new(),
+            configuration_tag: None,
+            begun: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn wish() -> Wish {
+        Wish {
+            namespace: "agents".into(),
+            account: "main".into(),
+            template: "assistant".into(),
+            ownership: None,
+            prefixes: Vec::new(),
+        }
+    }
+
+    /// Name, service, whose.
+    fn told(import: &Import) -> Vec<(String, String, Ownership)> {
+        import
+            .instances
+            .iter()
+            .map(|one| {
+                let adopt = one.spec.adopt.clone().unwrap();
+                (one.name_any(), adopt.service_id.0, adopt.ownership)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn names_have_exactly_the_predecessors_shape() {
+        for (name, project, service) in [
+            ("assistant-prod-V1StGXR8_Z5j", true, true),
+            ("assistant-dev-abcdefghijkl", true, true),
+            ("assistant-pr-12-abc-efghijkl", true, true),
+            ("convos-agent-abcdefghijkl", false, true),
+            ("convos-agent-", false, false),
+            ("assistant-abcdefghijkl", false, false),
+            ("assistant--abcdefghijkl", false, false),
+            ("assistant-prod-abcdefghijk", false, false),
+            ("assistant-prod", false, false),
+            ("assistant-prod-abcdefghijk!", false, false),
+            ("my-assistant-prod-abcdefghijkl", false, false),
+            ("assistant-prod-abcdéfghijkl", false, false),
+            ("convos-pool", false, false),
+            ("ym-abcdefghijklmnopqrstuvwxyz", false, false),
+        ] {
+            assert_eq!(
+                (is_project(name), is_service(name)),
+                (project, service),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_project_of_its_own_is_dedicated_and_one_with_company_is_shared() {
+        let homes = [
+            home(
+                "assistant-prod-abcdefghijkl",
+                &["assistant-prod-abcdefghijkl"],
+            ),
+            home("assistant-dev-abcdefghijkl", &["renamed"]),
+            home(
+                "assistant-x-abcdefghijkl",
+                &["redis", "assistant-x-abcdefghijkl"],
+            ),
+            home(
+                "pool",
+                &["manager", "postgres", "convos-agent-a1", "convos-agent-B_2"],
+            ),
+        ];
+        let import = import(&homes, &wish());
+        let b2 = format!("convos-agent-b-2-{}", short("s-convos-agent-B_2"));
+        assert_eq!(
+            told(&import),
+            [
+                (
+                    "assistant-dev-abcdefghijkl",
+                    "s-renamed",
+                    Ownership::Dedicated
+                ),
+                (
+                    "assistant-prod-abcdefghijkl",
+                    "s-assistant-prod-abcdefghijkl",
+                    Ownership::Dedicated
+                ),
+                (
+                    "assistant-x-abcdefghijkl",
+                    "s-assistant-x-abcdefghijkl",
+                    Ownership::Shared
+                ),
+                ("convos-agent-a1", "s-convos-agent-a1", Ownership::Shared),
+                (&*b2, "s-convos-agent-B_2", Ownership::Shared),
+            ]
+            .map(|(name, service, whose)| (name.to_owned(), service.to_owned(), whose))
+        );
+        assert!(import.skipped.is_empty(), "{:?}", import.skipped);
+        for one in &import.instances {
+            let manual = crate::api::instance::UpdatePolicy::Manual;
+            assert_eq!(one.spec.update_policy, manual);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_left_out_with_its_reason() {
+        let mut ours = home("assistant-prod-abcdefghijkl", &["a"]);
+        ours.marker = Some(Marker {
+            installation: InstallationId("i-1".into()),
+            namespace: "n".into(),
+            name: "ada".into(),
+            uid: "u".into(),
+            slot: Slot::Project,
+        });
+        let mut bare = home("assistant-bare-abcdefghijkl", &["a"]);
+        bare.environment = None;
+        let homes = [
+            ours,
+            bare,
+            home("website", &["web"]),
+            home("assistant-two-abcdefghijkl", &["a", "b"]),
+            home("assistant-none-abcdefghijkl", &[]),
+        ];
+        let import = import(&homes, &wish());
+        assert!(import.instances.is_empty());
+        let why: Vec<&str> = import.skipped.iter().map(|(_, why)| why.as_str()).collect();
+        for part in [
+            "for n/ada",
+            "no environment",
+            "neither it",
+            "none of its 2 services",
+            "none of its 0 services",
+        ] {
+            assert!(why.iter().any(|why| why.contains(part)), "{part}: {why:?}");
+        }
+    }
+
+    #[test]
+    fn a_dedicated_wish_takes_no_company_and_prefixes_narrow() {
+        let homes = [
+            home(
+                "assistant-dev-abcdefghijkl",
+                &["assistant-dev-abcdefghijkl"],
+            ),
+            home(
+                "assistant-x-abcdefghijkl",
+                &["redis", "assistant-x-abcdefghijkl"],
+            ),
+        ];
+        let dedicated = Wish {
+            ownership: Some(Ownership::Dedicated),
+            ..wish()
+        };
+        let import = super::import(&homes, &dedicated);
+        assert_eq!(import.instances.len(), 1);
+        assert!(import.skipped[0].1.contains("cannot be Dedicated"));
+        let narrow = Wish {
+            prefixes: vec!["assistant-x-".into()],
+            ..wish()
+        };
+        let import = super::import(&homes, &narrow);
+        assert_eq!(told(&import)[0].0, "assistant-x-abcdefghijkl");
+        assert!(import.skipped[0].1.contains("--name-prefix"));
+    }
+
+    #[test]
+    fn names_that_differ_in_capitals_stay_two() {
+        let homes = [
+            home("assistant-prod-abcdefghijkl", &["a"]),
+            home("assistant-prod-ABCDEFGHIJKL", &["b"]),
+            home("assistant-prod-_bcdefghijk-", &["c"]),
+        ];
+        let import = import(&homes, &wish());
+        let mut names: Vec<String> = import.instances.iter().map(ResourceExt::name_any).collect();
+        assert_eq!(names.len(), 3);
+        for name in &names {
+            assert!(
+                name.len() <= 63 && name.ends_with(|c: char| c.is_ascii_alphanumeric()),
+                "{name}"
+            );
+        }
+        names.dedup();
+        assert_eq!(names.len(), 3, "{names:?}");
+    }
+}
