@@ -8,12 +8,14 @@
 //!
 //! Deliberately absent: the tools of an adopted agent (`tools`), and finding projects (`import`).
 
-use super::ledger;
 use super::plan::{Draft, Phase, act, wait};
 use super::step::Step;
-use super::world::World;
+use super::world::{AccountView, World};
+use super::{ledger, parts};
 use crate::api::condition::{Statement, kind, reason};
-use crate::api::instance::{Adopt, DeploymentStatus, OperatingMode, Ownership, UpdatePolicy};
+use crate::api::instance::{
+    Adopt, DeletionPolicy, DeploymentStatus, OperatingMode, Ownership, UpdatePolicy,
+};
 use crate::api::template::ResolvedImage;
 use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot, SlotState};
 use crate::engine::deployment::newest;
@@ -276,6 +278,41 @@ pub(super) fn undo(instance: &AgentInstance, row: &SlotRow) -> Undo {
 /// the volume is on record, so that it cannot be forgotten.
 pub(super) fn in_order(left: &mut [LedgerEntry]) {
     left.sort_by_key(|entry| entry.slot == Slot::Volume);
+}
+
+/// A volume whose making was never answered is looked for while its service still shows whose it is.
+pub(super) fn find_volume(w: &World, d: &mut Draft) -> Phase {
+    let lost = ledger::entry(&d.status, Slot::Volume)
+        .filter(|entry| entry.id.is_none() && entry.state == SlotState::Creating)
+        .map(|entry| entry.started_at.0);
+    let ids = parts::id(&d.status, Slot::Project).zip(parts::id(&d.status, Slot::Service));
+    let (Some(since), Some((project, service))) = (lost, ids) else {
+        return Continue(());
+    };
+    let kept = w.instance.spec.deletion_policy == DeletionPolicy::Retain;
+    let usable = matches!(w.account, AccountView::Ready(_)) && w.fault.is_none();
+    if !shared(&w.instance) || kept || !usable {
+        return Continue(());
+    }
+    let home = match &w.outside.looked {
+        None => return act(Step::Look { project }),
+        Some(Sight::Seen(home)) => home,
+        // With the project went everything in it.
+        Some(Sight::Absent { .. }) => return Continue(()),
+        Some(Sight::Unknown) => return wait(Some(w.now + SignedDuration::from_secs(1))),
+    };
+    let own = |one: &&crate::model::Volume| one.service.as_ref() == Some(&service);
+    let found = home.volumes.iter().find(own).map(|one| one.id.clone());
+    let landed_by = w.limits.landed_by(since);
+    match found {
+        Some(id) => ledger::exists(&mut d.status, Slot::Volume, Some(id)),
+        None if home.begun >= landed_by => ledger::planned(&mut d.status, Slot::Volume),
+        None => {
+            let next = landed_by.max(w.now + SignedDuration::from_secs(1));
+            return wait(Some(next));
+        }
+    }
+    Continue(())
 }
 
 /// Whether a reading of the project shows that a slot is no longer there.

@@ -32,6 +32,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         d.stalled(reason::PROTECTED, message);
         return wait(None);
     }
+    adopt::find_volume(w, d)?;
     let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
         .rev()

@@ -199,8 +199,8 @@ async fn a_fleet_is_moved_over_without_a_restart() {
         assert_eq!(id(&instance, "service"), agent.service, "{name}");
         let synced = world::condition(&instance, "TemplateSynced").unwrap();
         assert_eq!(synced["reason"], "OutdatedManual", "{name}");
-        let deployed = instance.data["status"]["deployment"]["id"].to_string();
-        let runs = |one: &Value| one[0] == *agent.service && one[2].to_string() == deployed;
+        let deployed = &instance.data["status"]["deployment"]["id"];
+        let runs = |one: &Value| one[0] == *agent.service && one[2] == *deployed;
         assert!(before.iter().any(runs), "{name}: {deployed}");
     }
     scene.listings(2).await;

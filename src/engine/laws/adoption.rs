@@ -663,3 +663,43 @@ fn one_without_an_address_gets_one() {
     let made = ["domain", "configure", "deployment", "delete"].map(|what| scene.count(what));
     assert_eq!(made, [1, 0, 0, 0], "{}", tell(&scene));
 }
+
+#[test]
+fn a_volume_whose_making_was_never_answered_goes_too() {
+    use super::scene::Trouble;
+    let mut seen = 0;
+    for slow in [false, true] {
+        let mut scene = adopting("Shared", UpdatePolicy::Automatic).with_volume();
+        if slow {
+            scene = scene.slow();
+        }
+        let at = scene.now - second(1);
+        scene.provider.meddle(at, |all| {
+            let own = all[0].volumes.pop().unwrap();
+            all[0].attached.remove(&own);
+        });
+        let mut whole = scene.clone();
+        whole.settle();
+        let made = whole.log.iter().position(|word| *word == "CreateVolume");
+        let made = made.unwrap_or_else(|| panic!("{}", tell(&whole)));
+        for trouble in [
+            Trouble::Lost,
+            Trouble::Vanished,
+            Trouble::CrashAfter,
+            Trouble::CrashBefore,
+            Trouble::Late(second(10)),
+        ] {
+            let mut scene = scene.clone();
+            scene.trouble.insert(made, trouble.clone());
+            scene.events.insert(made + 1, Scene::delete);
+            scene.settle();
+            let told = format!("{trouble:?}: {}", tell(&scene));
+            assert!(scene.object.is_none(), "{told}");
+            let home = &scene.provider.projects[0];
+            let left = (home.deleted, home.services.len(), home.volumes.len());
+            assert_eq!(left, (false, 1, 1), "{told}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 10);
+}
