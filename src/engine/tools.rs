@@ -33,6 +33,9 @@ const MOST_ORDERS: i32 = 3;
 /// What has been spent is brought up to date this often at most.
 pub const USAGE_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
+/// Whether the credentials are still in their Secrets is looked at this often.
+const SECRETS_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
 /// A tool that is asked for and cannot be had so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -258,6 +261,10 @@ pub(super) fn provide(w: &World, d: &mut Draft, follows: bool) -> Phase {
         }
     }
     not_tried(w, d);
+    if !w.tools.kept.is_empty() {
+        // Nobody tells that a Secret was deleted: to be told, one would have to be allowed to read every Secret.
+        d.again(w.now + SECRETS_EVERY);
+    }
     tell(w, d, wanted, &held);
     if w.tools.regather {
         // What was just made reaches the agent as values, and those are gathered when a pass begins.

@@ -37,3 +37,5 @@ mod support;
 mod suspend;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod toolset;

@@ -39,6 +39,13 @@ pub struct Marks {
     audit: Mark,
 }
 
+impl Marks {
+    /// The place in the journal.
+    pub fn journal(&self) -> Mark {
+        self.journal
+    }
+}
+
 impl Scene<'static> {
     /// In the shared world.
     pub async fn new(name: &str) -> Scene<'static> {

@@ -1,7 +1,7 @@
 //! A tenant of a world: a namespace, and a Railway workspace of its own with the account that leads there.
 //!
 //! Holds: tenants do not see each other, in the cluster or outside, so that one world serves many tests at once: all
-//! that a test counts, it counts in its own workspace and namespace. Absent: other providers' accounts.
+//! that a test counts, it counts in its own workspace and namespace.
 
 use std::time::Duration;
 
@@ -76,6 +76,69 @@ impl<'w> Tenant<'w> {
         });
         self.world.cluster().apply_one(secret, None).await?;
         Ok(())
+    }
+
+    /// Makes a Secret and a ProviderAccount at each provider of tools, `<name>-<provider>`. At every one of them the account
+    /// is called as the tenant is, so that all it has outside is one inventory.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn tool_accounts(&self) -> Result<()> {
+        let (name, cluster) = (&self.name, self.world.cluster());
+        for (provider, credential, more) in [
+            (
+                "openrouter",
+                format!("sk-or-mgmt-{name}_{}", random(16)),
+                json!({}),
+            ),
+            ("exa", format!("exa-svc-{name}_{}", random(16)), json!({})),
+            (
+                "agentmail",
+                format!("am_org_{name}_{}", random(16)),
+                json!({}),
+            ),
+            (
+                "telnyx",
+                format!("KEY{name}_{}", random(16)),
+                json!({"maxMonthlyCostUSD": 2}),
+            ),
+            ("bankr", format!("bk_ptr_{name}_{}", random(16)), json!({})),
+        ] {
+            let own = format!("{name}-{provider}");
+            let secret = json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": own, "namespace": SYSTEM_NAMESPACE},
+                "stringData": {"key": credential},
+            });
+            cluster.apply_one(secret, None).await?;
+            let mut spec = json!({"credentialSecretRef": {"name": own, "key": "key"}});
+            if let (Some(fields), Value::Object(more)) = (spec.as_object_mut(), more) {
+                fields.extend(more);
+            }
+            let account = json!({
+                "apiVersion": "yardmaster.dev/v1alpha1",
+                "kind": "ProviderAccount",
+                "metadata": {"name": own},
+                "spec": {"allowedNamespaces": {"matchNames": [name]}, provider: spec},
+            });
+            cluster.apply_one(account, None).await?;
+        }
+        Ok(())
+    }
+
+    /// A tool of each type, as a template lists them, at the accounts that `tool_accounts` makes.
+    #[must_use]
+    pub fn six_tools(&self) -> Value {
+        let account = |provider: &str| json!({"name": format!("{}-{provider}", self.name)});
+        json!([
+            {"name": "llm", "type": "openrouter", "accountRef": account("openrouter"), "limitUSD": 20, "maxLimitUSD": 100},
+            {"name": "search", "type": "exa", "accountRef": account("exa"), "budgetUSD": 5},
+            {"name": "inbox", "type": "agentmail", "accountRef": account("agentmail")},
+            {"name": "phone", "type": "telnyx", "accountRef": account("telnyx")},
+            {"name": "purse", "type": "wallet"},
+            {"name": "bank", "type": "bankr", "accountRef": account("bankr")},
+        ])
     }
 
     /// The name of its namespace, ProviderAccount, Secret (in the operator's namespace) and Railway workspace.
