@@ -1,7 +1,7 @@
 //! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
 
 use super::text::{DataKey, DomainName, NamespaceName, ObjectName, OutsideId, Span, WorkspaceId};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -154,7 +154,9 @@ pub struct BankrAccount {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sweep {
-    /// Report: they are counted and shown. Delete: they are taken back as well.
+    /// Report: they are counted and shown. Delete: they are taken back as well. What an instance left behind on purpose
+    /// (`deletionPolicy: Retain`, the abandon annotation) is recorded in a ConfigMap `left-behind-UID` in the operator's
+    /// namespace and is never taken back while that ConfigMap is there.
     #[serde(default)]
     pub mode: SweepMode,
     /// How long one must have been seen before it is taken back.
@@ -333,6 +335,59 @@ pub struct ProviderAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub resources: Option<i32>,
+    /// What lives in the account and no ledger claims. Left out while there is nothing of that kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<AccountSweep>,
+}
+
+/// What lives in an account and no ledger claims.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountSweep {
+    /// Resources that bear this installation's full marker and are nobody's.
+    #[schemars(range(min = 0))]
+    pub orphans: i32,
+    /// Resources of others: without our marker, with another installation's, or with one that was edited. They are never
+    /// touched.
+    #[schemars(range(min = 0))]
+    pub foreign: i32,
+    /// Resources of ours that were left there on purpose. They are never taken back.
+    #[schemars(range(min = 0))]
+    pub left_behind: i32,
+    /// What the orphans cost a month, as far as the provider tells.
+    #[serde(rename = "monthlyCostUSD")]
+    pub monthly_cost_usd: f64,
+    /// The orphans that have been there longest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
+    pub oldest: Vec<AccountOrphan>,
+}
+
+/// A resource of ours that is nobody's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountOrphan {
+    /// Who provides it.
+    #[schemars(length(max = 63))]
+    pub provider: String,
+    /// What it is: `project`, `openrouter`, `agentmail/key`.
+    #[schemars(length(max = 63))]
+    pub kind: String,
+    /// The provider's id.
+    #[schemars(length(max = 256))]
+    pub id: String,
+    /// Its name there.
+    #[schemars(length(max = 256))]
+    pub name: String,
+    /// When it was made; where the provider does not tell, the hour in which it was first seen.
+    pub since: Time,
+    /// What it costs a month, where the provider tells.
+    #[serde(
+        rename = "monthlyCostUSD",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub monthly_cost_usd: Option<f64>,
 }
 
 // The provider's own texts: the bounds are wide, for a status that does not fit could never be written.

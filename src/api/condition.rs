@@ -127,6 +127,10 @@ pub mod reason {
     pub const ADOPTION_FAILED: &str = "AdoptionFailed";
     /// Nothing of an adopted service is deployed.
     pub const NOT_DEPLOYED: &str = "NotDeployed";
+    /// Something that nobody claimed was taken back.
+    pub const ORPHAN_DELETED: &str = "OrphanDeleted";
+    /// Something that nobody claims could not be taken back.
+    pub const ORPHAN_NOT_DELETED: &str = "OrphanNotDeleted";
     /// `expiresAfter` has passed.
     pub const EXPIRED: &str = "Expired";
 }

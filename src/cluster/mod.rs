@@ -10,6 +10,7 @@ pub mod events;
 pub mod finalizer;
 pub mod installation;
 pub mod secret;
+pub mod left_behind;
 pub mod status;
 pub mod values;
 

@@ -90,6 +90,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     let failed = !matches!(learned.credential, Credential::Good(_));
     let mut new = conclude(&account, &learned, ctx.now());
     // The account's users go by the tokens in memory; a Secret that it refers to no longer is nobody's business here.
+    new.sweep = ctx.sweeps.told(&name).unwrap_or(new.sweep);
     new.held_secrets = named(&account.spec).into_iter().collect();
     credentials::let_go(
         &ctx.client,
@@ -126,6 +127,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
 fn forget(ctx: &Context, name: &str) {
     ctx.accounts.remove(name);
     ctx.tool_accounts.remove(name);
+    ctx.sweeps.forget(name);
     ctx.gauge.forget(name);
 }
 

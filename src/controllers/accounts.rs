@@ -38,6 +38,8 @@ struct Seen {
     begun: Option<Timestamp>,
     homes: HashMap<String, Home>,
     suspect: Option<String>,
+    /// Whether the newest reading failed.
+    failed: bool,
 }
 
 /// Every Railway account in use.
@@ -91,6 +93,17 @@ impl Account {
             seen.begun,
             seen.homes.values().filter(mine).cloned().collect(),
         )
+    }
+
+    /// The last reading and when it began, where it is believed and nothing since has cast doubt on it.
+    pub fn inventory(&self) -> Option<(Timestamp, Vec<Home>)> {
+        self.usable().ok()?;
+        if self.outage().is_some() {
+            return None;
+        }
+        let seen = held(&self.seen);
+        let begun = seen.begun?;
+        (!seen.failed).then(|| (begun, seen.homes.values().cloned().collect()))
     }
 
     /// Projects of ours in the last believed reading.
@@ -162,7 +175,12 @@ impl Observed for Account {
     }
 
     fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>> {
-        read(ctx, self).boxed()
+        async move {
+            let read = read(ctx, self).await;
+            held(&self.seen).failed = read.is_err();
+            read
+        }
+        .boxed()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::accounts::Accounts;
 use super::retries::Retries;
+use super::sweep::Sweeps;
 use super::template::Counted;
 use super::tool_accounts::ToolAccounts;
 use crate::agent::Agents;
@@ -16,6 +17,7 @@ use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -56,6 +58,10 @@ pub trait Gauge: Send + Sync {
     fn account(&self, name: &str, healthy: bool, left: Option<u64>);
     /// So many ledger entries of a slot are in a state.
     fn slots(&self, slot: &str, state: &'static str, count: usize);
+    /// An account has so many orphans of each kind, for so much a month.
+    fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: f64);
+    /// An orphan was taken back, or was not: `done` or a fault's class.
+    fn swept(&self, account: &str, outcome: &'static str);
     /// An account is gone.
     fn forget(&self, account: &str);
 }
@@ -130,6 +136,8 @@ pub struct Context {
     pub caches: watch::Receiver<bool>,
     /// Faults remembered.
     pub retries: Retries,
+    /// What sweeps have seen.
+    pub sweeps: Sweeps,
     /// Ways to wake.
     pub wake: Wake,
 }

@@ -54,6 +54,14 @@ impl<A: Observed> Directory<A> {
             .map(|(account, _)| Arc::clone(account))
     }
 
+    /// All that are set up.
+    pub fn all(&self) -> Vec<Arc<A>> {
+        held(&self.known)
+            .values()
+            .map(|(account, _)| Arc::clone(account))
+            .collect()
+    }
+
     /// Takes an account in, in place of an earlier one of that name, and begins to observe it.
     pub fn add(&self, ctx: &Arc<Context>, account: A) -> Arc<A> {
         let account = Arc::new(account);

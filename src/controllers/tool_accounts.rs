@@ -143,6 +143,19 @@ impl ToolAccount {
         held(&self.memory.seen).stock.clone()
     }
 
+    /// The last listing, where it is believed and nothing since has cast doubt on it.
+    pub fn inventory(&self) -> Option<Arc<Stock>> {
+        self.usable().ok()?;
+        if self.outage().is_some() {
+            return None;
+        }
+        let seen = held(&self.memory.seen);
+        if seen.failing {
+            return None;
+        }
+        seen.stock.clone()
+    }
+
     /// When the last believed listing began, and what in it bears that id or that name. A listing shows no `Part::Key`: that
     /// hangs at the thing that it opens, and is asked for there.
     pub fn seen(&self, id: &str, key: &str) -> (Option<Timestamp>, Vec<Resource>) {

@@ -4,7 +4,7 @@
 //! observer saw of it, and by a value that it refers to. Nothing wakes everybody at an interval.
 
 use super::context::Context;
-use super::{account, instance, sources, template};
+use super::{account, instance, sources, sweep, template};
 use crate::api::condition;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use futures::channel::mpsc::UnboundedReceiver;
@@ -81,7 +81,12 @@ impl Controllers {
             )
             .reconcile_on(woken.instances)
             .graceful_shutdown_on(stop.clone())
-            .run(instance::reconcile, instance::on_error, Arc::clone(&ctx));
+            .run(
+                // Nothing is let go before it is on record that it stays.
+                sweep::reconcile_instance,
+                instance::on_error,
+                Arc::clone(&ctx),
+            );
         let templates = self
             .templates
             .with_config(config())
@@ -114,6 +119,7 @@ impl Controllers {
         tokio::select! {
             _ = all => {}
             () = sources::watch(Arc::clone(&ctx)) => {}
+            () = sweep::watch(Arc::clone(&ctx)) => {}
         }
     }
 }

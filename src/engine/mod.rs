@@ -4,7 +4,7 @@
 //! the order in which they are gone through), [`tools`] (what the agent is given at other providers), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
 //! deployment is made from), [`belief`] (what a listing of tools is worth), [`account`] and [`template`] (the other two
-//! kinds).
+//! kinds), [`sweep`] (what nobody claims).
 //!
 //! Deliberately absent: any knowledge of how a step is carried out, and any state between two calls.
 
@@ -24,6 +24,7 @@ pub mod report;
 pub mod retry;
 pub mod rollout;
 pub mod step;
+pub mod sweep;
 pub mod teardown;
 pub mod template;
 pub mod tools;

@@ -12,7 +12,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Content type of [`Metrics::open_metrics`].
@@ -62,6 +64,18 @@ struct SlotLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct OrphanLabels {
+    account: String,
+    kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SweptLabels {
+    account: String,
+    outcome: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
@@ -85,6 +99,11 @@ struct Inner {
     budget: Family<AccountLabels, Gauge>,
     healthy: Family<AccountLabels, Gauge>,
     slots: Family<SlotLabels, Gauge>,
+    orphans: Family<OrphanLabels, Gauge>,
+    /// Kinds of orphans that an account was ever shown to have: what is gone is shown as 0.
+    orphan_kinds: Mutex<BTreeSet<OrphanLabels>>,
+    orphans_usd: Family<AccountLabels, Gauge<f64, AtomicU64>>,
+    swept: Family<SweptLabels, Counter>,
     leader: Gauge,
 }
 
@@ -109,6 +128,10 @@ impl Metrics {
             budget: Family::default(),
             healthy: Family::default(),
             slots: Family::default(),
+            orphans: Family::default(),
+            orphan_kinds: Mutex::default(),
+            orphans_usd: Family::default(),
+            swept: Family::default(),
             leader: Gauge::default(),
         };
         inner.register(build);
@@ -168,6 +191,48 @@ impl Metrics {
     pub fn forget_account(&self, account: &str) {
         self.inner.budget.remove(&of(account));
         self.inner.healthy.remove(&of(account));
+        self.inner.orphans_usd.remove(&of(account));
+        let mut kinds = self.orphan_kinds();
+        for labels in kinds.iter().filter(|labels| labels.account == account) {
+            self.inner.orphans.remove(labels);
+        }
+        kinds.retain(|labels| labels.account != account);
+    }
+
+    /// `account` has so many orphans of each kind, for so much a month.
+    pub fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: f64) {
+        let mut known = self.orphan_kinds();
+        known.extend(kinds.keys().map(|kind| OrphanLabels {
+            account: account.to_owned(),
+            kind: kind.clone(),
+        }));
+        for labels in known.iter().filter(|labels| labels.account == account) {
+            let count = kinds.get(&labels.kind).copied().unwrap_or(0);
+            self.inner
+                .orphans
+                .get_or_create(labels)
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.inner
+            .orphans_usd
+            .get_or_create(&of(account))
+            .set(monthly_usd);
+    }
+
+    /// The sweep of `account` has tried to take an orphan back, with this outcome.
+    pub fn swept(&self, account: &str, outcome: &'static str) {
+        let labels = SweptLabels {
+            account: account.to_owned(),
+            outcome,
+        };
+        self.inner.swept.get_or_create(&labels).inc();
+    }
+
+    fn orphan_kinds(&self) -> MutexGuard<'_, BTreeSet<OrphanLabels>> {
+        self.inner
+            .orphan_kinds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// So many ledger entries of `slot` are in `state`.
@@ -243,6 +308,21 @@ impl Inner {
             self.slots.clone(),
         );
         registry.register(
+            "orphans",
+            "Resources that bear this installation's full marker and stand in no ledger, by account and kind",
+            self.orphans.clone(),
+        );
+        registry.register(
+            "orphans_monthly_usd",
+            "What an account's orphans cost a month in US dollars, as far as the provider tells",
+            self.orphans_usd.clone(),
+        );
+        registry.register(
+            "swept",
+            "Orphans that the sweep tried to take back, by how that ended (done or a fault class)",
+            self.swept.clone(),
+        );
+        registry.register(
             "leader",
             "1 if this process leads, else 0",
             self.leader.clone(),
@@ -301,6 +381,13 @@ mod tests {
         metrics.budget("main", 9_871);
         metrics.account_healthy("main", true);
         metrics.slots("project", "Exists", 3);
+        metrics.orphans("main", &BTreeMap::from([("project".to_owned(), 2)]), 0.0);
+        metrics.orphans(
+            "main",
+            &BTreeMap::from([("openrouter".to_owned(), 1)]),
+            12.5,
+        );
+        metrics.swept("main", "done");
         metrics.leader(true);
         metrics
     }
@@ -317,6 +404,10 @@ mod tests {
             "yardmaster_account_budget_remaining_requests{account=\"main\"} 9871",
             "yardmaster_account_healthy{account=\"main\"} 1",
             "yardmaster_slots{slot=\"project\",state=\"Exists\"} 3",
+            "yardmaster_orphans{account=\"main\",kind=\"project\"} 0",
+            "yardmaster_orphans{account=\"main\",kind=\"openrouter\"} 1",
+            "yardmaster_orphans_monthly_usd{account=\"main\"} 12.5",
+            "yardmaster_swept_total{account=\"main\",outcome=\"done\"} 1",
             "yardmaster_leader 1",
             concat!(
                 "yardmaster_build_info{version=\"",
@@ -339,7 +430,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(named("# TYPE "), named("# HELP "));
-        assert_eq!(named("# TYPE ").len(), 9);
+        assert_eq!(named("# TYPE ").len(), 12);
     }
 
     #[test]
@@ -361,6 +452,11 @@ mod tests {
     fn an_account_that_is_gone_is_shown_no_more() {
         let metrics = used();
         metrics.clone().forget_account("main");
-        assert!(!metrics.open_metrics().contains("account=\"main\""));
+        let text = metrics.open_metrics();
+        let told = text
+            .lines()
+            .filter(|line| line.contains("account=\"main\""));
+        // What was done stays counted.
+        assert_eq!(told.filter(|line| !line.contains("swept")).count(), 0);
     }
 }

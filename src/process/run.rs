@@ -21,6 +21,7 @@ use futures::FutureExt;
 use futures::channel::mpsc::unbounded;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -140,6 +141,7 @@ async fn lead(
         wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
         counted: Default::default(),
         retries: Default::default(),
+        sweeps: Default::default(),
         settings: settings(config),
         client,
         installation,
@@ -224,6 +226,14 @@ impl Gauge for Instruments {
 
     fn slots(&self, slot: &str, state: &'static str, count: usize) {
         self.metrics.slots(slot, state, count);
+    }
+
+    fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: f64) {
+        self.metrics.orphans(account, kinds, monthly_usd);
+    }
+
+    fn swept(&self, account: &str, outcome: &'static str) {
+        self.metrics.swept(account, outcome);
     }
 
     fn forget(&self, account: &str) {

@@ -1,0 +1,126 @@
+//! What instances left behind on purpose, recorded before they go: a ConfigMap each, in the operator's namespace.
+//!
+//! What holds: a record is made once and never changed; whoever wants the sweep to take back what it speaks of deletes it.
+//! It is kept in Kubernetes and not at the provider, because what is abandoned is abandoned as a rule for want of an answer
+//! from there, and because not every provider lets a resource be renamed. Deliberately absent: its use (`engine::sweep`).
+
+use super::call::{ClusterError, Written, call};
+use crate::api::instance::DeletionPolicy;
+use crate::api::{ABANDON_ANNOTATION, AgentInstance};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, ListParams, ObjectMeta, PostParams};
+use kube::{Client, ResourceExt};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Label of the records.
+const LABEL: &str = "yardmaster.dev/left-behind";
+
+/// Objects of one page of a list.
+const PAGE: u32 = 500;
+
+/// Name of an instance's record.
+pub fn name(uid: &str) -> String {
+    format!("left-behind-{uid}")
+}
+
+/// Whether an instance that is being deleted may leave something behind.
+pub fn may_leave(instance: &AgentInstance) -> bool {
+    let told = instance.spec.deletion_policy == DeletionPolicy::Retain
+        || instance.annotations().contains_key(ABANDON_ANNOTATION);
+    let has = instance
+        .status
+        .as_ref()
+        .is_some_and(|status| !status.external.is_empty());
+    instance.metadata.deletion_timestamp.is_some() && told && has
+}
+
+/// Records all that the instance's ledger names. Where there is a record already, it stays.
+pub async fn record(client: &Client, namespace: &str, instance: &AgentInstance) -> Written<()> {
+    let uid = instance.uid().unwrap_or_default();
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let mut data = BTreeMap::from([
+        ("uid".to_owned(), uid.clone()),
+        (
+            "instance".to_owned(),
+            format!(
+                "{}/{}",
+                instance.namespace().unwrap_or_default(),
+                instance.name_any()
+            ),
+        ),
+    ]);
+    for entry in instance.status.iter().flat_map(|status| &status.external) {
+        let words = [
+            entry.provider.as_str(),
+            &entry.account,
+            entry.id.as_deref().unwrap_or("-"),
+            &entry.key,
+        ];
+        data.insert(entry.slot.to_string().replace('/', "."), words.join(" "));
+    }
+    let map = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name(&uid)),
+            labels: Some(BTreeMap::from([(LABEL.to_owned(), "true".to_owned())])),
+            ..ObjectMeta::default()
+        },
+        data: Some(data),
+        ..ConfigMap::default()
+    };
+    match call(
+        "recording what is left behind",
+        api.create(&PostParams::default(), &map),
+    )
+    .await
+    {
+        Ok(_) | Err(ClusterError::Stale { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// UIDs, ids and names in all records.
+pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let mut words = BTreeSet::new();
+    let mut params = ListParams::default().labels(LABEL).limit(PAGE);
+    loop {
+        let page = call("reading what was left behind", api.list(&params)).await?;
+        for map in page.items {
+            for (key, value) in map.data.unwrap_or_default() {
+                match key.as_str() {
+                    "instance" => {}
+                    "uid" => {
+                        words.insert(value);
+                    }
+                    // A provider's and an account's name can be no resource's.
+                    _ => words.extend(
+                        value
+                            .split(' ')
+                            .skip(2)
+                            .filter(|word| !matches!(*word, "" | "-"))
+                            .map(str::to_owned),
+                    ),
+                }
+            }
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            None => return Ok(words),
+            Some(token) => params = params.continue_token(&token),
+        }
+    }
+}
+
+/// Every instance of the cluster, from the API server itself and to the last page.
+pub async fn instances(client: &Client) -> Written<Vec<AgentInstance>> {
+    let api: Api<AgentInstance> = Api::all(client.clone());
+    let mut all = Vec::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = call("listing all instances", api.list(&params)).await?;
+        all.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            None => return Ok(all),
+            Some(token) => params = params.continue_token(&token),
+        }
+    }
+}

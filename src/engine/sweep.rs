@@ -1,0 +1,492 @@
+//! The orphan sweep: what lives in an account against what ledgers claim, and which single thing, if any, may be taken
+//! back now (`facts/reliability.md` 2.3).
+//!
+//! What holds: nothing is ever chosen that a ledger, a living instance or a record of what was left behind lays claim to,
+//! that does not bear this installation's full and unedited marker, that may hold money, or that was not seen for the
+//! whole grace period in readings that are believed. A reading that failed, or shows far less than there was, proves
+//! nothing; ledgers that could not be read completely claim everything. At most one thing is chosen at a time, and so
+//! many in an hour.
+//!
+//! A marker is believed only where it agrees with the name beside it: the name is a hash of the installation and the
+//! UID, so a description in which a person changed one letter is no longer ours, though every word of it is there.
+//!
+//! Deliberately absent: the deletion, and the second look before it (`controllers/sweep.rs`); deletion of what instances
+//! still own, which is their own passes' business.
+
+use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
+use crate::api::text::Span;
+use crate::api::{AgentInstance, SlotState};
+use crate::model::marker::is_tool_name;
+use crate::model::slot::{Undo, parts};
+use crate::model::tool::{Resource, Stage};
+use crate::model::values::Seal;
+use crate::model::{Home, InstallationId, Marker};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Where deletions are counted.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Most orphans that an account's status names.
+const TOLD: usize = 10;
+
+/// Who reads a marker: the installation and its key.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// The installation's id.
+    pub installation: &'a InstallationId,
+    /// Key of its names' proofs.
+    pub seal: &'a Seal,
+}
+
+/// Something that lives in an account.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// What it is: `project`, `openrouter`, `agentmail/key`.
+    pub kind: String,
+    /// The provider's id.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// Whose it says it is.
+    pub bears: Bears,
+    /// When it was made, where the provider tells.
+    pub created: Option<Timestamp>,
+    /// What it costs a month, where the provider tells.
+    pub monthly_usd: Option<f64>,
+    /// Whether it may hold money: then it is told, and only a person takes it back.
+    pub may_hold_money: bool,
+    /// Whether it was put to rest, as such things are when their instance goes.
+    pub resting: bool,
+}
+
+/// Whose something says it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bears {
+    /// Nobody's of this kind.
+    Nothing,
+    /// It looks like one of a Yardmaster, and is not ours: another installation's, edited, or only in part.
+    Likeness,
+    /// This installation's full marker: the instance, where there was room for it.
+    Ours(Option<Instance>),
+}
+
+/// The instance that a marker names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
+impl Item {
+    /// A Railway project.
+    pub fn of_home(home: &Home, reader: Reader<'_>) -> Item {
+        let bears = match &home.marker {
+            Some(marker) if genuine(marker, &home.name, reader.installation) => {
+                Bears::Ours(Some(Instance {
+                    namespace: marker.namespace.clone(),
+                    name: marker.name.clone(),
+                    uid: marker.uid.clone(),
+                }))
+            }
+            None if !home.name.starts_with("ym-") => Bears::Nothing,
+            _ => Bears::Likeness,
+        };
+        Item {
+            kind: "project".to_owned(),
+            id: home.id.clone(),
+            name: home.name.clone(),
+            bears,
+            created: Some(home.created),
+            monthly_usd: None,
+            may_hold_money: false,
+            resting: false,
+        }
+    }
+
+    /// A tool's resource at a provider.
+    pub fn of_resource(provider: &str, resource: &Resource, reader: Reader<'_>) -> Item {
+        let row = parts(provider).find(|(part, _)| *part == resource.part);
+        let bears = if is_tool_name(reader.seal, reader.installation, &resource.name) {
+            Bears::Ours(None)
+        } else if resource.name.starts_with("ym-") {
+            Bears::Likeness
+        } else {
+            Bears::Nothing
+        };
+        Item {
+            kind: row.map_or_else(|| provider.to_owned(), |(_, row)| row.word()),
+            id: resource.id.clone(),
+            name: resource.name.clone(),
+            bears,
+            created: resource.created,
+            monthly_usd: Some(resource.monthly_usd),
+            // What no row knows is nothing that we may judge.
+            may_hold_money: row.is_none_or(|(_, row)| row.undo == Undo::Rest),
+            resting: resource.stage == Stage::Resting,
+        }
+    }
+}
+
+/// Whether a description and the name beside it were made by this installation for the same object.
+fn genuine(marker: &Marker, name: &str, installation: &InstallationId) -> bool {
+    &marker.installation == installation
+        && marker.slot == crate::api::Slot::Project
+        && marker.outside_name() == name
+}
+
+/// What the ledgers of all instances claim, whatever the account: two accounts may lead to one workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// UIDs of living instances.
+    pub uids: BTreeSet<String>,
+    /// Namespace and name of living instances.
+    pub names: BTreeSet<(String, String)>,
+    /// Ids in ledgers, whatever their state, and those of what is to be adopted.
+    pub ids: BTreeSet<String>,
+    /// Names in ledgers, whatever their state.
+    pub keys: BTreeSet<String>,
+    /// How many things ledgers say exist in each account.
+    pub exist: BTreeMap<String, usize>,
+    /// UIDs, ids and names of what was left behind on purpose.
+    pub left_behind: BTreeSet<String>,
+}
+
+impl Claims {
+    /// Of these instances, which must be all that there are.
+    pub fn of<'a>(instances: impl IntoIterator<Item = &'a AgentInstance>) -> Claims {
+        let mut claims = Claims::default();
+        for instance in instances {
+            claims.uids.extend(instance.uid());
+            claims.names.insert((
+                instance.namespace().unwrap_or_default(),
+                instance.name_any(),
+            ));
+            if let Some(adopt) = &instance.spec.adopt {
+                claims.ids.insert(adopt.project_id.0.clone());
+                claims
+                    .ids
+                    .extend(adopt.tools.iter().map(|tool| tool.id.0.clone()));
+            }
+            for entry in instance.status.iter().flat_map(|status| &status.external) {
+                claims.ids.extend(entry.id.clone());
+                if !entry.key.is_empty() {
+                    claims.keys.insert(entry.key.clone());
+                }
+                // What is inside a project is not listed by itself.
+                let listed = entry.row().undo != Undo::WithProject;
+                if listed && entry.state == SlotState::Exists {
+                    *claims.exist.entry(entry.account.clone()).or_default() += 1;
+                }
+            }
+        }
+        claims
+    }
+
+    fn claim(&self, item: &Item) -> bool {
+        let owned = match &item.bears {
+            Bears::Ours(Some(instance)) => self.uids.contains(&instance.uid),
+            _ => false,
+        };
+        owned || self.ids.contains(&item.id) || self.keys.contains(&item.name)
+    }
+
+    fn left(&self, item: &Item) -> bool {
+        let owner = match &item.bears {
+            Bears::Ours(Some(instance)) => self.left_behind.contains(&instance.uid),
+            _ => false,
+        };
+        owner || self.left_behind.contains(&item.id) || self.left_behind.contains(&item.name)
+    }
+
+    /// Whether it names a living instance of another UID: one that was restored from a backup, and will want it back.
+    pub fn restored(&self, item: &Item) -> bool {
+        match &item.bears {
+            Bears::Ours(Some(one)) => {
+                !self.uids.contains(&one.uid)
+                    && !self.left(item)
+                    && self
+                        .names
+                        .contains(&(one.namespace.clone(), one.name.clone()))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is remembered of an account from one reading to the next, by the process that leads. It begins empty: after a
+/// restart every grace period begins anew.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Since which reading each id was there in every believed one.
+    pub first_seen: BTreeMap<String, Timestamp>,
+    /// How much the last believed reading showed.
+    pub size: Option<usize>,
+    /// Since when readings show far less than that.
+    pub shrunk: Option<Timestamp>,
+    /// When deletions were tried.
+    pub deletions: Vec<Timestamp>,
+}
+
+/// What a decision is taken from.
+pub struct View<'a> {
+    /// The account's name.
+    pub account: &'a str,
+    /// The provider's name.
+    pub provider: &'a str,
+    /// When the reading began, and what it showed. `None`: it failed, or is not believed.
+    pub reading: Option<(Timestamp, &'a [Item])>,
+    /// What ledgers claim. `None`: not all of them could be read.
+    pub claims: Option<&'a Claims>,
+    /// Whether anything anywhere shows that instances were restored from a backup and do not know yet what is theirs.
+    pub restored: bool,
+    /// What the account wants.
+    pub sweep: &'a Sweep,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// What something is to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A ledger or a living instance lays claim to it.
+    Claimed,
+    /// It is not ours.
+    Foreign,
+    /// Ours, and left there on purpose.
+    LeftBehind,
+    /// Ours, and nobody's.
+    Orphan {
+        /// Since when, as far as is known.
+        since: Timestamp,
+    },
+}
+
+/// The result of a sweep.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Swept {
+    /// A verdict for each item, in the order of the reading. Empty where there was none.
+    pub verdicts: Vec<Verdict>,
+    /// What people are told; `None` where nothing new is known.
+    pub report: Option<AccountSweep>,
+    /// The position of the one thing that may be taken back now.
+    pub due: Option<usize>,
+    /// Why nothing is taken back although something is orphaned, where the account wants it.
+    pub held_back: Option<&'static str>,
+}
+
+/// What one thing is to us. `first_seen` stands in where the provider does not tell when it was made.
+pub fn verdict(item: &Item, claims: &Claims, first_seen: Timestamp) -> Verdict {
+    if claims.claim(item) {
+        return Verdict::Claimed;
+    }
+    let Bears::Ours(_) = item.bears else {
+        return Verdict::Foreign;
+    };
+    if claims.left(item) || (item.may_hold_money && item.resting) {
+        return Verdict::LeftBehind;
+    }
+    Verdict::Orphan {
+        since: item.created.unwrap_or_else(|| hour(first_seen)),
+    }
+}
+
+/// Compares a reading with ledgers. Takes the reading into the memory.
+pub fn sweep(view: &View<'_>, memory: &mut Memory) -> Swept {
+    let (Some((begun, items)), Some(claims)) = (view.reading, view.claims) else {
+        return Swept {
+            held_back: Some("not everything could be read"),
+            ..Swept::default()
+        };
+    };
+    let distrust = distrust(view, claims, begun, items.len(), memory);
+    if distrust.is_none() {
+        take_in(begun, items, memory);
+    }
+    let verdicts: Vec<Verdict> = items
+        .iter()
+        .map(|item| {
+            let first = memory.first_seen.get(&item.id).copied();
+            verdict(item, claims, first.unwrap_or(begun))
+        })
+        .collect();
+    if let Some(why) = distrust {
+        return Swept {
+            verdicts,
+            held_back: Some(why),
+            ..Swept::default()
+        };
+    }
+    let mut orphans: Vec<(Timestamp, usize)> = verdicts
+        .iter()
+        .enumerate()
+        .filter_map(|(at, verdict)| match verdict {
+            Verdict::Orphan { since } => Some((*since, at)),
+            _ => None,
+        })
+        .collect();
+    orphans.sort_by(|(one, at), (other, place)| {
+        (one, &items[*at].id).cmp(&(other, &items[*place].id))
+    });
+    let (due, held_back) = due(view, claims, begun, items, &orphans, memory);
+    Swept {
+        report: Some(report(view.provider, items, &verdicts, &orphans)),
+        verdicts,
+        due,
+        held_back,
+    }
+}
+
+/// Why a reading is not believed, if it is not.
+fn distrust(
+    view: &View<'_>,
+    claims: &Claims,
+    begun: Timestamp,
+    size: usize,
+    memory: &mut Memory,
+) -> Option<&'static str> {
+    let claimed = claims.exist.get(view.account).copied().unwrap_or(0);
+    if size == 0 && claimed > 0 {
+        return Some("the provider lists nothing, and ledgers say that something is there");
+    }
+    let before = memory.size.unwrap_or(0);
+    let shrunk = size * 2 < before || (size == 0 && before > 0);
+    if !shrunk {
+        memory.shrunk = None;
+        return None;
+    }
+    // Something may really have been deleted on a large scale: what stays so for a grace period is the new truth, and
+    // nothing that it shows has been waited for yet.
+    let since = *memory.shrunk.get_or_insert(begun);
+    if begun > since && begun.duration_since(since) >= grace(view.sweep).max(SETTLED) {
+        memory.shrunk = None;
+        memory.first_seen.clear();
+        return None;
+    }
+    Some("the provider lists less than half of what it listed before")
+}
+
+/// A listing that shrank is not the new truth sooner than this, however short the grace period.
+const SETTLED: SignedDuration = SignedDuration::from_mins(10);
+
+fn take_in(begun: Timestamp, items: &[Item], memory: &mut Memory) {
+    let old = std::mem::take(&mut memory.first_seen);
+    memory.first_seen = items
+        .iter()
+        .map(|item| {
+            let first = old.get(&item.id).copied().unwrap_or(begun);
+            (item.id.clone(), first)
+        })
+        .collect();
+    memory.size = Some(items.len());
+}
+
+/// The oldest orphan that may go now, and why none may where one would.
+fn due(
+    view: &View<'_>,
+    claims: &Claims,
+    begun: Timestamp,
+    items: &[Item],
+    orphans: &[(Timestamp, usize)],
+    memory: &mut Memory,
+) -> (Option<usize>, Option<&'static str>) {
+    if view.sweep.mode != SweepMode::Delete || orphans.is_empty() {
+        return (None, None);
+    }
+    memory
+        .deletions
+        .retain(|at| view.now.duration_since(*at) < HOUR);
+    let most = usize::try_from(view.sweep.max_deletions_per_hour).unwrap_or(0);
+    if memory.deletions.len() >= most {
+        return (None, Some("as many were taken back as an hour allows"));
+    }
+    if view.restored {
+        return (
+            None,
+            Some(
+                "instances were made anew under the names of others, whose resources they may want back",
+            ),
+        );
+    }
+    let grace = grace(view.sweep);
+    let ripe = |item: &Item| {
+        let seen = memory.first_seen.get(&item.id).is_some_and(|first| {
+            // Two readings at least, however short the grace period.
+            *first < begun && begun.duration_since(*first) >= grace
+        });
+        let old = item
+            .created
+            .is_none_or(|made| view.now.duration_since(made) >= grace);
+        seen && old && !item.may_hold_money && !claims.restored(item)
+    };
+    let chosen = orphans
+        .iter()
+        .map(|(_, at)| *at)
+        .find(|at| ripe(&items[*at]));
+    (chosen, None)
+}
+
+fn grace(sweep: &Sweep) -> SignedDuration {
+    let grace = Span::or(Some(&sweep.grace_period), Duration::from_secs(3600));
+    SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX)
+}
+
+/// The beginning of the hour: a time that a restart changes seldom.
+fn hour(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second().div_euclid(3600) * 3600).unwrap_or(at)
+}
+
+fn report(
+    provider: &str,
+    items: &[Item],
+    verdicts: &[Verdict],
+    orphans: &[(Timestamp, usize)],
+) -> AccountSweep {
+    let count = |wanted: Verdict| {
+        let found = verdicts.iter().filter(|one| **one == wanted).count();
+        number(found)
+    };
+    let costs = orphans.iter().map(|(_, at)| items[*at].monthly_usd);
+    AccountSweep {
+        orphans: number(orphans.len()),
+        foreign: count(Verdict::Foreign),
+        left_behind: count(Verdict::LeftBehind),
+        monthly_cost_usd: cents(costs.flatten().fold(0.0, |total, cost| total + cost)),
+        oldest: orphans
+            .iter()
+            .take(TOLD)
+            .map(|(since, at)| orphan(provider, &items[*at], *since))
+            .collect(),
+    }
+}
+
+fn orphan(provider: &str, item: &Item, since: Timestamp) -> AccountOrphan {
+    let cut = |text: &str| text.chars().take(256).collect::<String>();
+    AccountOrphan {
+        provider: provider.to_owned(),
+        kind: item.kind.clone(),
+        id: cut(&item.id),
+        name: cut(&item.name),
+        since: Time(Timestamp::from_second(since.as_second()).unwrap_or(since)),
+        monthly_cost_usd: item.monthly_usd.map(cents),
+    }
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// What is told changes by a cent at least, not with every request that a key serves.
+fn cents(usd: f64) -> f64 {
+    (usd * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests;

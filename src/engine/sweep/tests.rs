@@ -1,0 +1,571 @@
+//! The sweep against thousands of random accounts, each thing in them known to be ours, claimed, or somebody else's.
+
+use super::*;
+use crate::api::{AgentInstance, LedgerEntry, Part, Slot};
+use crate::model::slot::row;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed};
+use serde_json::json;
+use std::cell::Cell;
+use std::rc::Rc;
+
+const INSTALLATION: &str = "4098d72c4a21";
+const ACCOUNT: &str = "main";
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+fn seal() -> Seal {
+    Seal("one".into())
+}
+
+fn marker(installation: &str, uid: &str, slot: Slot) -> Marker {
+    Marker {
+        installation: InstallationId(installation.to_owned()),
+        namespace: "team-a".to_owned(),
+        name: format!("agent-{uid}"),
+        uid: uid.to_owned(),
+        slot,
+    }
+}
+
+fn read<T>(with: impl FnOnce(Reader<'_>) -> T) -> T {
+    let (installation, seal) = (InstallationId(INSTALLATION.to_owned()), seal());
+    with(Reader {
+        installation: &installation,
+        seal: &seal,
+    })
+}
+
+fn home(id: &str, name: String, description: &str, created: Timestamp) -> Item {
+    let home = Home {
+        id: id.to_owned(),
+        name,
+        marker: Marker::parse(description),
+        created,
+        deleted: false,
+        environment: None,
+        services: Vec::new(),
+        volumes: Vec::new(),
+        domains: Vec::new(),
+        deployments: Vec::new(),
+        configuration_tag: None,
+        begun: at(0),
+    };
+    read(|reader| Item::of_home(&home, reader))
+}
+
+fn resource(id: &str, provider: &str, name: String, created: Option<Timestamp>) -> Item {
+    let resource = Resource {
+        part: Part::Main,
+        id: id.to_owned(),
+        name,
+        address: None,
+        stage: Stage::Ready,
+        settings: None,
+        usage: None,
+        created,
+        monthly_usd: 2.5,
+    };
+    read(|reader| Item::of_resource(provider, &resource, reader))
+}
+
+fn tool() -> Slot {
+    Slot::tool("llm", Part::Main).unwrap()
+}
+
+/// What a thing in the account really is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Truth {
+    Orphan,
+    ClaimedByUid,
+    ClaimedById,
+    ClaimedByKey,
+    LeftBehindByUid,
+    LeftBehindByName,
+    Money,
+    Restored,
+    Stranger,
+    OtherInstallation,
+    Edited,
+    Renamed,
+    Partial,
+    OtherSeal,
+    OtherSlot,
+}
+
+const TRUTHS: [Truth; 15] = [
+    Truth::Orphan,
+    Truth::ClaimedByUid,
+    Truth::ClaimedById,
+    Truth::ClaimedByKey,
+    Truth::LeftBehindByUid,
+    Truth::LeftBehindByName,
+    Truth::Money,
+    Truth::Restored,
+    Truth::Stranger,
+    Truth::OtherInstallation,
+    Truth::Edited,
+    Truth::Renamed,
+    Truth::Partial,
+    Truth::OtherSeal,
+    Truth::OtherSlot,
+];
+
+#[derive(Clone, Debug)]
+struct Thing {
+    truth: Truth,
+    /// Whether it is a project, else a tool's resource.
+    project: bool,
+    created: i64,
+    /// Where a marker is edited, and by which letter.
+    edit: (usize, char),
+    /// Readings in which it is not shown.
+    hidden: Vec<usize>,
+}
+
+fn thing(truths: &'static [Truth]) -> impl Strategy<Value = Thing> {
+    (
+        prop::sample::select(truths),
+        any::<bool>(),
+        -20_000i64..6_000,
+        (
+            0usize..200,
+            prop::sample::select(vec!['a', 'z', '0', '=', ' ']),
+        ),
+        prop::collection::vec(0usize..20, 0..3),
+    )
+        .prop_map(|(truth, project, created, edit, hidden)| Thing {
+            truth,
+            project,
+            created,
+            edit,
+            hidden,
+        })
+}
+
+impl Thing {
+    /// The thing as a reading shows it, and what claims it.
+    fn build(&self, number: usize, claims: &mut Claims) -> Item {
+        let (id, uid) = (format!("id-{number}"), format!("uid-{number}"));
+        let own = marker(INSTALLATION, &uid, Slot::Project);
+        let name = own.outside_name();
+        let born = at(self.created);
+        let key = marker(INSTALLATION, &uid, tool()).tool_name(&seal(), born);
+        let made = |item_name: String, description: &str, tool_name: String| {
+            if self.project {
+                home(&id, item_name, description, born)
+            } else {
+                // Some providers tell when a thing was made, some do not.
+                let told = (number % 2 == 0).then_some(born);
+                resource(&id, "openrouter", tool_name, told)
+            }
+        };
+        let ours = || made(name.clone(), &own.to_string(), key.clone());
+        let edited = |text: &str| {
+            let mut letters: Vec<char> = text.chars().collect();
+            let place = self.edit.0 % letters.len();
+            if letters[place] == self.edit.1 {
+                letters.remove(place);
+            } else {
+                letters[place] = self.edit.1;
+            }
+            letters.into_iter().collect::<String>()
+        };
+        match self.truth {
+            Truth::Orphan => ours(),
+            Truth::ClaimedByUid if self.project => {
+                claims.uids.insert(uid.clone());
+                ours()
+            }
+            Truth::ClaimedByUid | Truth::ClaimedByKey => {
+                claims.keys.insert(ours().name);
+                ours()
+            }
+            Truth::ClaimedById => {
+                claims.ids.insert(id.clone());
+                ours()
+            }
+            Truth::LeftBehindByUid if self.project => {
+                claims.left_behind.insert(uid.clone());
+                ours()
+            }
+            Truth::LeftBehindByUid | Truth::LeftBehindByName => {
+                claims.left_behind.insert(ours().name);
+                ours()
+            }
+            Truth::Money => resource(&id, "bankr", key.clone(), Some(born)),
+            Truth::Restored => {
+                let item = home(&id, name.clone(), &own.to_string(), born);
+                claims
+                    .names
+                    .insert((own.namespace.clone(), own.name.clone()));
+                item
+            }
+            Truth::Stranger => made("a-blog".to_owned(), "my blog", "prod key".to_owned()),
+            Truth::OtherInstallation => {
+                let other = marker("4098d72c4a22", &uid, Slot::Project);
+                let other_key = marker("4098d72c4a22", &uid, tool()).tool_name(&seal(), born);
+                made(other.outside_name(), &other.to_string(), other_key)
+            }
+            Truth::Edited => {
+                // The words that the name is not made of say nothing about whose it is: the UID and the installation do.
+                let text = own.to_string();
+                let changed = edited(&text);
+                let still = Marker::parse(&changed)
+                    .is_some_and(|one| one.uid == own.uid && one.installation == own.installation);
+                let changed = if still {
+                    text.replace(&uid, &format!("{uid}1"))
+                } else {
+                    changed
+                };
+                let other_key = edited(&key);
+                made(name.clone(), &changed, other_key)
+            }
+            Truth::Renamed => made(
+                format!("{name}-old"),
+                &own.to_string(),
+                format!("{key} (old)"),
+            ),
+            Truth::Partial => made(
+                name.clone(),
+                "yardmaster installation=4098d72c4a21",
+                key[..key.len() - 1 - self.edit.0 % 20].to_owned(),
+            ),
+            Truth::OtherSeal => {
+                let forged =
+                    marker(INSTALLATION, &uid, tool()).tool_name(&Seal("two".into()), born);
+                resource(&id, "openrouter", forged, Some(born))
+            }
+            Truth::OtherSlot => {
+                let other = marker(INSTALLATION, &uid, Slot::Service);
+                home(&id, other.outside_name(), &other.to_string(), born)
+            }
+        }
+    }
+}
+
+/// One visit to the account.
+#[derive(Clone, Copy, Debug)]
+enum Visit {
+    Good,
+    Failed,
+    Empty,
+    Short,
+    LedgersUnread,
+    Restart,
+}
+
+fn visit() -> impl Strategy<Value = Visit> {
+    prop_oneof![
+        12 => Just(Visit::Good),
+        1 => Just(Visit::Failed),
+        1 => Just(Visit::Empty),
+        1 => Just(Visit::Short),
+        1 => Just(Visit::LedgersUnread),
+        1 => Just(Visit::Restart),
+    ]
+}
+
+fn spec(mode: SweepMode, grace: i64, most: i32) -> Sweep {
+    Sweep {
+        mode,
+        grace_period: Span::from(format!("{grace}s").as_str()),
+        max_deletions_per_hour: most,
+    }
+}
+
+/// What one walk over an account has shown.
+#[derive(Default)]
+struct Walk {
+    decisions: usize,
+    deleted: Vec<usize>,
+}
+
+struct Account<'a> {
+    things: &'a [Thing],
+    visits: &'a [(Visit, i64)],
+    sweep: Sweep,
+    ledgers_say: usize,
+}
+
+/// Walks an account from visit to visit, deletes what is due, and checks every decision against what is known here.
+fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
+    let mut claims = Claims::default();
+    let all: Vec<Item> = account
+        .things
+        .iter()
+        .enumerate()
+        .map(|(number, thing)| thing.build(number, &mut claims))
+        .collect();
+    if account.ledgers_say > 0 {
+        claims.exist.insert(ACCOUNT.to_owned(), account.ledgers_say);
+    }
+    let grace = Duration::try_from(grace(&account.sweep)).unwrap().as_secs();
+    let grace = i64::try_from(grace).unwrap();
+    let mut gone = BTreeSet::new();
+    let mut memory = Memory::default();
+    let mut walk = Walk::default();
+    let mut tried: Vec<i64> = Vec::new();
+    // Our own book: the believable readings since the last restart, each with what it showed.
+    let mut shown: Vec<(i64, BTreeSet<usize>)> = Vec::new();
+    let mut largest = 0;
+    let mut now = 0;
+    for (turn, (visit, pause)) in account.visits.iter().enumerate() {
+        now += pause;
+        if matches!(visit, Visit::Restart) {
+            memory = Memory::default();
+            shown.clear();
+            largest = 0;
+            tried.clear();
+        }
+        let mut seen: Vec<usize> = (0..all.len())
+            .filter(|number| !gone.contains(number))
+            .filter(|number| !account.things[*number].hidden.contains(&turn))
+            .collect();
+        match visit {
+            Visit::Empty => seen.clear(),
+            Visit::Short => seen.truncate(seen.len() / 3),
+            _ => {}
+        }
+        let items: Vec<Item> = seen.iter().map(|number| all[*number].clone()).collect();
+        let view = View {
+            account: ACCOUNT,
+            provider: "any",
+            reading: (!matches!(visit, Visit::Failed)).then_some((at(now), items.as_slice())),
+            claims: (!matches!(visit, Visit::LedgersUnread)).then_some(&claims),
+            restored: false,
+            sweep: &account.sweep,
+            now: at(now),
+        };
+        let swept = sweep(&view, &mut memory);
+        walk.decisions += 1;
+        let readable = !matches!(visit, Visit::Failed | Visit::LedgersUnread);
+        let shrunk = items.len() * 2 < largest;
+        let empty = items.is_empty() && (largest > 0 || account.ledgers_say > 0);
+        if readable && !shrunk && !empty {
+            shown.push((now, seen.iter().copied().collect()));
+            largest = items.len();
+        } else if readable && swept.report.is_some() {
+            // So small for so long that it counts as the truth: all waiting begins anew.
+            prop_assert!(!(items.is_empty() && account.ledgers_say > 0));
+            shown = vec![(now, seen.iter().copied().collect())];
+            largest = items.len();
+        }
+        let Some(due) = swept.due else { continue };
+        let number = seen[due];
+        let thing = &account.things[number];
+        prop_assert_eq!(account.sweep.mode, SweepMode::Delete);
+        prop_assert!(readable && !shrunk && !empty, "{:?}", visit);
+        prop_assert_eq!(thing.truth, Truth::Orphan, "{:?}", thing);
+        let unbroken: Vec<i64> = shown
+            .iter()
+            .rev()
+            .take_while(|(_, numbers)| numbers.contains(&number))
+            .map(|(when, _)| *when)
+            .collect();
+        let waited = now - unbroken.last().copied().unwrap_or(now);
+        prop_assert!(unbroken.len() >= 2 && waited >= grace, "waited {}", waited);
+        if thing.project || number % 2 == 0 {
+            prop_assert!(now - thing.created >= grace, "made at {}", thing.created);
+        }
+        let recent = tried.iter().filter(|when| now - **when < 3600).count();
+        let most = usize::try_from(account.sweep.max_deletions_per_hour).unwrap();
+        prop_assert!(recent < most, "{} in an hour", recent);
+        tried.push(now);
+        memory.deletions.push(at(now));
+        gone.insert(number);
+        walk.deleted.push(number);
+    }
+    Ok(walk)
+}
+
+fn seeded(cases: u32) -> Config {
+    Config {
+        cases,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1),
+        ..Config::default()
+    }
+}
+
+#[test]
+fn in_ten_thousand_decisions_only_ripe_orphans_are_chosen() {
+    let mut runner = proptest::test_runner::TestRunner::new(seeded(600));
+    let (decisions, deleted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let counted = (Rc::clone(&decisions), Rc::clone(&deleted));
+    let worlds = (
+        prop::collection::vec(thing(&TRUTHS), 1..24),
+        prop::collection::vec((visit(), 1i64..1200), 20),
+        prop_oneof![1 => Just(SweepMode::Report), 9 => Just(SweepMode::Delete)],
+        prop_oneof![Just(0i64), Just(1), Just(600), Just(3600)],
+        1i32..4,
+        prop_oneof![Just(0usize), Just(3)],
+    );
+    runner
+        .run(
+            &worlds,
+            move |(things, visits, mode, grace, most, ledgers_say)| {
+                let walked = walk(&Account {
+                    things: &things,
+                    visits: &visits,
+                    sweep: spec(mode, grace, most),
+                    ledgers_say,
+                })?;
+                counted.0.set(counted.0.get() + walked.decisions);
+                counted.1.set(counted.1.get() + walked.deleted.len());
+                Ok(())
+            },
+        )
+        .unwrap();
+    println!("{} decisions, {} deletions", decisions.get(), deleted.get());
+    assert!(decisions.get() >= 10_000, "{}", decisions.get());
+    assert!(
+        deleted.get() >= 300,
+        "the test sees no sweep: {}",
+        deleted.get()
+    );
+}
+
+proptest! {
+    #![proptest_config(seeded(100))]
+
+    /// Where nothing goes wrong every orphan goes, and nothing else.
+    #[test]
+    fn in_a_good_world_every_orphan_goes(mut things in prop::collection::vec(thing(&TRUTHS), 1..20)) {
+        for thing in &mut things {
+            thing.hidden.clear();
+        }
+        // One that is waited for because of a restored instance does not keep the others.
+        let visits = vec![(Visit::Good, 600); 60];
+        let orphans = things.iter().filter(|thing| thing.truth == Truth::Orphan).count();
+        // So that what goes does not look like a listing that shrank at once.
+        let walked = walk(&Account { things: &things, visits: &visits, sweep: spec(SweepMode::Delete, 3600, 1000), ledgers_say: 0 })?;
+        prop_assert_eq!(walked.deleted.len(), orphans);
+    }
+}
+
+fn orphans(count: usize) -> Vec<Item> {
+    (0..count)
+        .map(|number| {
+            let own = marker(INSTALLATION, &format!("uid-{number}"), Slot::Project);
+            home(
+                &format!("id-{number}"),
+                own.outside_name(),
+                &own.to_string(),
+                at(-9000 - i64::try_from(number).unwrap()),
+            )
+        })
+        .collect()
+}
+
+fn decide(items: &[Item], claims: &Claims, now: i64, restored: bool, memory: &mut Memory) -> Swept {
+    let wants = spec(SweepMode::Delete, 60, 2);
+    let view = View {
+        account: ACCOUNT,
+        provider: "railway",
+        reading: Some((at(now), items)),
+        claims: Some(claims),
+        restored,
+        sweep: &wants,
+        now: at(now),
+    };
+    sweep(&view, memory)
+}
+
+#[test]
+fn the_oldest_goes_first_and_no_more_than_the_hour_allows() {
+    let (items, claims) = (orphans(3), Claims::default());
+    let mut memory = Memory::default();
+    assert_eq!(decide(&items, &claims, 0, false, &mut memory).due, None);
+    let ripe = decide(&items, &claims, 60, false, &mut memory);
+    assert_eq!(ripe.due, Some(2));
+    let report = ripe.report.unwrap();
+    assert_eq!(
+        (report.orphans, report.foreign, report.left_behind),
+        (3, 0, 0)
+    );
+    assert_eq!(report.oldest[0].id, "id-2");
+    memory.deletions = vec![at(60), at(61)];
+    let capped = decide(&items, &claims, 100, false, &mut memory);
+    assert_eq!(capped.due, None);
+    assert!(capped.held_back.is_some());
+    assert_eq!(
+        decide(&items, &claims, 3661, false, &mut memory).due,
+        Some(2)
+    );
+}
+
+#[test]
+fn a_restored_cluster_keeps_the_sweep_from_everything() {
+    let (items, mut claims) = (orphans(2), Claims::default());
+    let mut memory = Memory::default();
+    claims.names.insert(("team-a".into(), "agent-uid-0".into()));
+    assert!(claims.restored(&items[0]) && !claims.restored(&items[1]));
+    decide(&items, &claims, 0, true, &mut memory);
+    let swept = decide(&items, &claims, 600, true, &mut memory);
+    assert_eq!(swept.due, None);
+    assert!(swept.held_back.is_some());
+    // Known to have been left behind, it says nothing about a restoration.
+    claims.left_behind.insert("uid-0".into());
+    assert!(!claims.restored(&items[0]));
+}
+
+#[test]
+fn a_listing_that_stays_small_becomes_the_truth_and_all_waiting_begins_anew() {
+    let (all, claims) = (orphans(10), Claims::default());
+    let mut memory = Memory::default();
+    decide(&all, &claims, 0, false, &mut memory);
+    let few = &all[..3];
+    assert_eq!(decide(few, &claims, 700, false, &mut memory).report, None);
+    assert_eq!(decide(few, &claims, 1000, false, &mut memory).due, None);
+    let believed = decide(few, &claims, 1300, false, &mut memory);
+    assert!(believed.report.is_some());
+    assert_eq!(believed.due, None);
+    assert_eq!(decide(few, &claims, 1360, false, &mut memory).due, Some(2));
+}
+
+#[test]
+fn claims_are_every_id_name_and_uid_in_any_ledger() {
+    let mut instance = AgentInstance::new(
+        "ada",
+        serde_json::from_value(json!({
+            "templateRef": {"name": "t"}, "accountRef": {"name": ACCOUNT},
+            "adopt": {"projectId": "p-adopted", "serviceId": "s", "environmentId": "e", "ownership": "Dedicated",
+                "tools": [{"name": "llm", "id": "k-adopted"}]},
+        }))
+        .unwrap(),
+    );
+    instance.metadata.uid = Some("u".into());
+    instance.metadata.namespace = Some("n".into());
+    let entry = |slot, provider: &str, state, key: &str, id: Option<&str>| LedgerEntry {
+        slot,
+        provider: provider.into(),
+        account: ACCOUNT.into(),
+        state,
+        key: key.into(),
+        id: id.map(str::to_owned),
+        settings: String::new(),
+        attempt: 1,
+        started_at: MicroTime(at(0)),
+    };
+    assert_eq!(row("railway", Slot::Service).undo, Undo::WithProject);
+    instance.status = Some(
+        serde_json::from_value(json!({"external": [
+            entry(Slot::Project, "railway", SlotState::Exists, "ym-p", Some("p")),
+            entry(Slot::Service, "railway", SlotState::Exists, "ym-s", Some("s")),
+            entry(tool(), "openrouter", SlotState::Creating, "ym-k", None),
+            entry(Slot::tool("search", Part::Main).unwrap(), "exa", SlotState::Deleting, "ym-x", Some("x")),
+        ]}))
+        .unwrap(),
+    );
+    let claims = Claims::of([&instance]);
+    assert_eq!(claims.uids, BTreeSet::from(["u".to_owned()]));
+    let ids = ["k-adopted", "p", "p-adopted", "s", "x"].map(str::to_owned);
+    assert_eq!(claims.ids, BTreeSet::from(ids));
+    let keys = ["ym-k", "ym-p", "ym-s", "ym-x"].map(str::to_owned);
+    assert_eq!(claims.keys, BTreeSet::from(keys));
+    assert_eq!(claims.exist, BTreeMap::from([(ACCOUNT.to_owned(), 1)]));
+}
