@@ -287,7 +287,7 @@ async fn take_back(
             // What is tried counts, whatever comes of it.
             let now = ctx.now();
             if let Some(known) = held(&ctx.sweeps.known).get_mut(place.name()) {
-                known.memory.deletions.push(now);
+                known.memory.taken_back(&item.id, now);
             }
             tracing::info!(
                 account = place.name(),

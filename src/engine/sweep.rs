@@ -235,6 +235,16 @@ pub struct Memory {
     pub deletions: Vec<Timestamp>,
 }
 
+impl Memory {
+    /// Something is being taken back now, whatever comes of it: it counts, its absence is no shrinking, and where it is
+    /// there all the same it is waited for anew.
+    pub fn taken_back(&mut self, id: &str, now: Timestamp) {
+        self.deletions.push(now);
+        self.first_seen.remove(id);
+        self.size = self.size.map(|size| size.saturating_sub(1));
+    }
+}
+
 /// What a decision is taken from.
 pub struct View<'a> {
     /// The account's name.

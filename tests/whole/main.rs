@@ -36,6 +36,8 @@ mod support;
 #[cfg(test)]
 mod suspend;
 #[cfg(test)]
+mod sweep;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod toolset;

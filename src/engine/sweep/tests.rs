@@ -375,7 +375,8 @@ fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
         let most = usize::try_from(account.sweep.max_deletions_per_hour).unwrap();
         prop_assert!(recent < most, "{} in an hour", recent);
         tried.push(now);
-        memory.deletions.push(at(now));
+        memory.taken_back(&all[number].id, at(now));
+        largest = largest.saturating_sub(1);
         gone.insert(number);
         walk.deleted.push(number);
     }

@@ -1,0 +1,216 @@
+//! The orphan sweep: what is nobody's is told and, where the account wants it, taken back; what is another's, claimed, or
+//! left behind on purpose is never touched, whatever the provider's listing says.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use world::{Object, SYSTEM_NAMESPACE, World, eventually};
+use yardmaster::api::Slot;
+use yardmaster::model::{InstallationId, Marker};
+
+use crate::support::{SOON, Scene, id, is_ready};
+
+/// The marker that this world's installation would give to an instance of that UID.
+async fn marker(world: &World, uid: &str) -> Marker {
+    let secret = world
+        .secret(SYSTEM_NAMESPACE, "yardmaster-installation")
+        .await
+        .unwrap();
+    let installation = secret.get("id").cloned().unwrap();
+    Marker {
+        installation: InstallationId(installation),
+        namespace: "somewhere".to_owned(),
+        name: "gone".to_owned(),
+        uid: uid.to_owned(),
+        slot: Slot::Project,
+    }
+}
+
+/// A project that somebody made, with these texts.
+async fn plant(scene: &Scene<'_>, name: &str, description: &str) -> String {
+    let body =
+        json!({"name": name, "description": description, "workspace": scene.tenant.workspace()});
+    let made = scene.by_hand(Method::POST, "/railway/projects", body).await;
+    made["id"].as_str().unwrap().to_owned()
+}
+
+async fn orphan(scene: &Scene<'_>, uid: &str) -> String {
+    let marker = marker(scene.world, uid).await;
+    plant(scene, &marker.outside_name(), &marker.to_string()).await
+}
+
+async fn wants(account: &Object<'_>, mode: &str) {
+    let sweep = json!({"spec": {"sweep": {"mode": mode, "gracePeriod": "1s"}}});
+    account.patch(sweep).await.unwrap();
+}
+
+/// Waits until the account tells so many of each.
+async fn tells(account: &Object<'_>, orphans: u64, foreign: u64, left_behind: u64) -> Value {
+    let what = format!("{orphans} orphans, {foreign} foreign, {left_behind} left behind");
+    let told = account.wait_until(&what, SOON, |object| {
+        let sweep = &object.data["status"]["sweep"];
+        let number = |name: &str| sweep[name].as_u64().unwrap_or(0);
+        (number("orphans"), number("foreign"), number("leftBehind"))
+            == (orphans, foreign, left_behind)
+    });
+    told.await.unwrap().data["status"]["sweep"].clone()
+}
+
+async fn projects(scene: &Scene<'_>) -> Vec<String> {
+    let inventory = scene.tenant.inventory().await.unwrap();
+    inventory
+        .kind("project")
+        .map(|one| one.id.clone())
+        .collect()
+}
+
+async fn goes(scene: &Scene<'_>, project: &str) {
+    let gone = scene
+        .tenant
+        .wait_inventory("the orphan is gone", SOON, |inventory| {
+            inventory.kind("project").all(|one| one.id != project)
+        });
+    gone.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_is_told_then_taken_back_and_nothing_else_is_touched() {
+    let scene = Scene::new("sweep").await;
+    let agent = scene.ready(json!({}), &["a"]).await.remove(0);
+    let own = id(&agent.get().await.unwrap(), "project");
+    let account = scene.tenant.provider_account();
+    let real = marker(scene.world, "lost").await;
+    let (name, text) = (real.outside_name(), real.to_string());
+    let other = Marker {
+        installation: InstallationId("000000000000".to_owned()),
+        ..real.clone()
+    };
+    let strangers = [
+        ("blog".to_owned(), "my blog".to_owned()),
+        (name.clone(), String::new()),
+        (name.clone(), text.replace(" slot=project", "")),
+        (name.clone(), format!("{text} (keep!)")),
+        (name.clone(), text.replace("uid=lost", "uid=lort")),
+        (format!("{name}-old"), text.clone()),
+        (other.outside_name(), other.to_string()),
+        (name.clone(), other.to_string()),
+    ];
+    let mut foreign = Vec::new();
+    for (name, description) in &strangers {
+        foreign.push(plant(&scene, name, description).await);
+    }
+    let lost = plant(&scene, &name, &text).await;
+    let mark = scene.mark();
+
+    // By default it is told, and that is all.
+    let told = tells(&account, 1, 8, 0).await;
+    assert_eq!(told["oldest"][0]["id"], lost.as_str());
+    assert_eq!(told["oldest"][0]["kind"], "project");
+    scene.listings(3).await;
+    assert_eq!(scene.mutations(mark), [""; 0]);
+    let metrics = scene.world.metrics().await.unwrap();
+    let line = format!(
+        "yardmaster_orphans{{account=\"{}\",kind=\"project\"}} 1",
+        scene.tenant.account()
+    );
+    assert!(metrics.contains(&line), "{line} in {metrics}");
+    // At rest it is written down once.
+    let version = account.get().await.unwrap().metadata.resource_version;
+    scene.listings(3).await;
+    assert_eq!(
+        account.get().await.unwrap().metadata.resource_version,
+        version
+    );
+
+    wants(&account, "Delete").await;
+    goes(&scene, &lost).await;
+    tells(&account, 0, 8, 0).await;
+    scene.listings(3).await;
+    assert_eq!(scene.mutations(mark), ["projectDelete"]);
+    let left = projects(&scene).await;
+    assert!(foreign.iter().chain([&own]).all(|id| left.contains(id)));
+    assert_eq!(left.len(), foreign.len() + 1);
+    eventually("an event names it", SOON, async || {
+        let events = account.events().await?;
+        let told = |event: &String| event.contains("OrphanDeleted") && event.contains(&lost);
+        Ok(events.into_iter().find(told))
+    })
+    .await
+    .unwrap();
+    is_ready(&agent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_not_to_be_believed_deletes_nothing() {
+    let scene = Scene::new("sweepless").await;
+    let agents = scene.ready(json!({}), &["a", "b", "c", "d"]).await;
+    let account = scene.tenant.provider_account();
+    let rows = [
+        ("empty", json!("empty_list")),
+        ("short", json!({"short_list": 1})),
+        ("down", json!({"status": 503, "body": "down"})),
+    ];
+    for (row, effect) in rows {
+        let lost = orphan(&scene, row).await;
+        tells(&account, 1, 0, 0).await;
+        let fault =
+            json!({"provider": "railway", "operation": "projects", "times": 0, "effect": effect});
+        let fault = scene.tenant.post_fault(fault).await.unwrap();
+        let mark = scene.mark();
+        // A listing from before the fault may still be at work.
+        scene.listings(1).await;
+        wants(&account, "Delete").await;
+        scene.listings(3).await;
+        assert_eq!(scene.mutations(mark), [""; 0], "{row}");
+        assert!(projects(&scene).await.contains(&lost), "{row}");
+        scene.end_fault(&fault).await;
+        goes(&scene, &lost).await;
+        assert_eq!(scene.mutations(mark), ["projectDelete"], "{row}");
+        wants(&account, "Report").await;
+    }
+    for agent in &agents {
+        is_ready(agent).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_behind_on_purpose_stays_until_its_record_is_deleted() {
+    let scene = Scene::new("kept").await;
+    let account = scene.tenant.provider_account();
+    wants(&account, "Delete").await;
+    scene.template("t", json!({}), json!({})).await;
+    let retained = scene
+        .instance("retained", "t", json!({"deletionPolicy": "Retain"}))
+        .await;
+    let abandoned = scene.instance("abandoned", "t", json!({})).await;
+    let mut uids = Vec::new();
+    for instance in [&retained, &abandoned] {
+        let ready = is_ready(instance).await;
+        uids.push((ready.metadata.uid.clone().unwrap(), id(&ready, "project")));
+    }
+    let refuses = json!({"provider": "railway", "operation": "projectDelete", "times": 0,
+        "effect": {"status": 503, "body": "down"}});
+    let fault = scene.tenant.post_fault(refuses).await.unwrap();
+    abandoned.delete().await.unwrap();
+    let give_up = json!({"metadata": {"annotations": {"yardmaster.dev/abandon": "project"}}});
+    abandoned.patch(give_up).await.unwrap();
+    abandoned.wait_gone(SOON).await.unwrap();
+    scene.world.outside().remove_fault(&fault).await.unwrap();
+    retained.delete().await.unwrap();
+    retained.wait_gone(SOON).await.unwrap();
+
+    tells(&account, 0, 0, 2).await;
+    scene.listings(4).await;
+    assert_eq!(projects(&scene).await.len(), 2);
+    for (uid, project) in &uids {
+        let record = format!("left-behind-{uid}");
+        let record = scene
+            .world
+            .object("ConfigMap", Some(SYSTEM_NAMESPACE), &record);
+        let found = record.get().await.unwrap();
+        let text = found.data["data"]["project"].as_str().unwrap();
+        assert!(text.contains(project), "{text}");
+        record.delete().await.unwrap();
+        goes(&scene, project).await;
+    }
+    tells(&account, 0, 0, 0).await;
+}
