@@ -4,12 +4,14 @@ use clap::Parser;
 use std::process::ExitCode;
 use yardmaster::process::config::{Command, CommandLine, RunFlags};
 use yardmaster::process::import::ImportFlags;
-use yardmaster::process::{generate, import, run, telemetry};
+use yardmaster::process::sweep::SweepFlags;
+use yardmaster::process::{generate, import, run, sweep, telemetry};
 
 fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Run(flags) => operate(*flags),
         Command::Import(flags) => adoptable(*flags),
+        Command::Sweep(flags) => return sweep(flags),
         Command::Crds => generate::stream()
             .map(|text| print!("{text}"))
             .map_err(|error| error.to_string()),
@@ -22,6 +24,20 @@ fn main() -> ExitCode {
         Err(message) => {
             eprintln!("yardmaster: {message}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends as its help says.
+fn sweep(flags: SweepFlags) -> ExitCode {
+    match provide_tls().and_then(|()| block_on(sweep::run(flags))) {
+        Ok(told) => {
+            print!("{}", told.text);
+            ExitCode::from(told.code)
+        }
+        Err(message) => {
+            eprintln!("yardmaster: {message}");
+            ExitCode::from(2)
         }
     }
 }
@@ -45,6 +61,15 @@ fn provide_tls() -> Result<(), String> {
         .map_err(|_| "another TLS provider is installed already".to_owned())
 }
 
+fn block_on<T>(work: impl Future<Output = Result<T, run::RunError>>) -> Result<T, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?
+        .block_on(work)
+        .map_err(|error| error.to_string())
+}
+
 fn operate(flags: RunFlags) -> Result<(), String> {
     let environment = |name: &str| std::env::var(name).ok();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -55,10 +80,5 @@ fn operate(flags: RunFlags) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     telemetry::install(config.log_format, &config.log).map_err(|error| error.to_string())?;
     provide_tls()?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?
-        .block_on(run::run(config))
-        .map_err(|error| error.to_string())
+    block_on(run::run(config))
 }

@@ -20,8 +20,22 @@ pub struct Credentials {
     pub missing: Vec<String>,
 }
 
+/// Reads every reference, and changes nothing.
+pub async fn look(client: &Client, namespace: &str, references: &[KeyRef]) -> Written<Credentials> {
+    gather(client, namespace, references, false).await
+}
+
 /// Reads every reference, and makes sure of the finalizer on each Secret.
 pub async fn read(client: &Client, namespace: &str, references: &[KeyRef]) -> Written<Credentials> {
+    gather(client, namespace, references, true).await
+}
+
+async fn gather(
+    client: &Client,
+    namespace: &str,
+    references: &[KeyRef],
+    hold: bool,
+) -> Written<Credentials> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut found = Credentials {
         tokens: Vec::new(),
@@ -42,7 +56,7 @@ pub async fn read(client: &Client, namespace: &str, references: &[KeyRef]) -> Wr
             .iter()
             .any(|name| name == IN_USE_FINALIZER);
         // One that is being deleted takes no new finalizer; it is used while it lasts.
-        if !held && secret.metadata.deletion_timestamp.is_none() {
+        if hold && !held && secret.metadata.deletion_timestamp.is_none() {
             match finalizer::hold(&api, &secret, IN_USE_FINALIZER).await {
                 Ok(_) | Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {}
                 Err(error) => return Err(error),

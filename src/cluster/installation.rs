@@ -43,12 +43,32 @@ pub enum InstallationError {
         /// An instance with a ledger.
         example: String,
     },
+    /// There is none.
+    #[error(
+        "there is no Secret {namespace}/{SECRET}: give the namespace that Yardmaster is installed in"
+    )]
+    Absent {
+        /// Where it was looked for.
+        namespace: String,
+    },
     /// The Secret is not one of ours.
     #[error("Secret {namespace}/{SECRET} has no keys id and seal: restore it from a backup")]
     Unreadable {
         /// The operator's namespace.
         namespace: String,
     },
+}
+
+/// Reads the installation, and makes nothing.
+pub async fn look(client: &Client, namespace: &str) -> Result<Installation, InstallationError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = find("reading the installation", api.get_opt(SECRET)).await?;
+    let secret = secret.ok_or_else(|| InstallationError::Absent {
+        namespace: namespace.to_owned(),
+    })?;
+    read(&secret).ok_or_else(|| InstallationError::Unreadable {
+        namespace: namespace.to_owned(),
+    })
 }
 
 /// Reads the installation, or makes it where nothing bears an older one's id. `random` is used only for making.

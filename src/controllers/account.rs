@@ -18,6 +18,7 @@ use crate::tools;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -197,21 +198,8 @@ async fn learn_home(
                 .add(ctx, Account::new(name, gateway, max_projects))
         }
         None => {
-            let clock = Arc::clone(&ctx.clock);
-            let gateway = Gateway::new(
-                settings(ctx, railway),
-                found.tokens.clone(),
-                ctx.http.clone(),
-                clock,
-            );
-            let gauge = Arc::clone(&ctx.gauge);
-            gateway.report_to(Arc::new(move |operation, outcome, took| {
-                gauge.requested(RAILWAY, operation, outcome, took);
-            }));
-            let gauge = Arc::clone(&ctx.gauge);
-            gateway.only_while(Arc::new(move || gauge.may_act()));
-            ctx.accounts
-                .add(ctx, Account::new(name, gateway, max_projects))
+            let opened = open_railway(ctx, name, railway, found.tokens.clone());
+            ctx.accounts.add(ctx, opened)
         }
     };
     let (credential, news) = account
@@ -270,6 +258,25 @@ async fn learn_tool(
         budget: None,
         resources: account.ours(ctx),
     }
+}
+
+/// Opens a Railway account. Nothing is sent.
+pub(super) fn open_railway(
+    ctx: &Context,
+    name: &str,
+    railway: &RailwayAccount,
+    tokens: Vec<SecretString>,
+) -> Account {
+    let clock = Arc::clone(&ctx.clock);
+    let gateway = Gateway::new(settings(ctx, railway), tokens, ctx.http.clone(), clock);
+    let gauge = Arc::clone(&ctx.gauge);
+    gateway.report_to(Arc::new(move |operation, outcome, took| {
+        gauge.requested(RAILWAY, operation, outcome, took);
+    }));
+    let gauge = Arc::clone(&ctx.gauge);
+    gateway.only_while(Arc::new(move || gauge.may_act()));
+    let max_projects = usize::try_from(railway.max_projects).unwrap_or(usize::MAX);
+    Account::new(name, gateway, max_projects)
 }
 
 fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {

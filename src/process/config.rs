@@ -5,6 +5,7 @@
 //! Deliberately absent: a configuration file (flags and `YARDMASTER_*` are what a Deployment can set), credentials
 //! (they live in Secrets that ProviderAccounts name), and the list of watched namespaces (an account says whom it serves).
 
+use super::sweep::SweepFlags;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub enum Command {
     Run(Box<RunFlags>),
     /// Print manifests that adopt the agents which a predecessor runs; changes nothing.
     Import(Box<super::import::ImportFlags>),
+    /// Show what lives in all accounts and no ledger claims; changes nothing. Ends with 0 where nothing is orphaned, with
+    /// 1 where something is, and with 2 where it could not tell.
+    Sweep(SweepFlags),
     /// Print the custom resource definitions as YAML.
     Crds,
     /// Rewrite the generated files of a source checkout (CRDs, chart, reference).

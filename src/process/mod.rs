@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod probes;
 pub mod run;
 pub mod shutdown;
+pub mod sweep;
 pub mod telemetry;
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 #[error("{0}")]
 pub struct RunError(String);
 
-fn because<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> RunError {
+pub(super) fn because<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> RunError {
     move |error| RunError(format!("{what}: {error}"))
 }
 
@@ -86,7 +86,7 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     Ok(())
 }
 
-async fn connect() -> Result<Client, RunError> {
+pub(super) async fn connect() -> Result<Client, RunError> {
     let mut config = kube::Config::infer()
         .await
         .map_err(because("finding the API server"))?;
@@ -241,7 +241,7 @@ impl Gauge for Instruments {
     }
 }
 
-fn channels() -> (Wake, Woken) {
+pub(super) fn channels() -> (Wake, Woken) {
     let (instances, woken_instances) = unbounded();
     let (templates, woken_templates) = unbounded();
     let (accounts, woken_accounts) = unbounded();
@@ -259,7 +259,7 @@ fn channels() -> (Wake, Woken) {
     )
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }
 

@@ -3,11 +3,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use world::{Object, SYSTEM_NAMESPACE, World, eventually};
+use world::{Object, Options, SYSTEM_NAMESPACE, World, eventually, railway_token, test_directory};
 use yardmaster::api::Slot;
+use yardmaster::model::values::Seal;
 use yardmaster::model::{InstallationId, Marker};
 
-use crate::support::{SOON, Scene, id, is_ready};
+use crate::support::{IMAGE, SOON, Scene, id, is_ready, manifest};
 
 /// The marker that this world's installation would give to an instance of that UID.
 async fn marker(world: &World, uid: &str) -> Marker {
@@ -213,4 +214,167 @@ async fn what_was_left_behind_on_purpose_stays_until_its_record_is_deleted() {
         goes(&scene, project).await;
     }
     tells(&account, 0, 0, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_shows_what_is_left_over_and_changes_nothing() {
+    let options =
+        Options::new(test_directory("sweep-command")).controller(env!("CARGO_BIN_EXE_yardmaster"));
+    let world = World::start(options).await.unwrap();
+    let scene = Scene::within(&world, "command", Value::Null).await;
+    scene.ready(json!({}), &["a"]).await;
+    let run = async |output: &str| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_yardmaster"));
+        command
+            .args(["sweep", "-o", output, "--namespace", SYSTEM_NAMESPACE])
+            .env("KUBECONFIG", world.dir().join("kubeconfig"))
+            .env("HTTPS_PROXY", world.proxy())
+            .env("NO_PROXY", "127.0.0.1,localhost")
+            .env("SSL_CERT_FILE", world.dir().join("ca.pem"));
+        let done = command.output().await.unwrap();
+        let text = String::from_utf8(done.stdout).unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        (done.status.code(), text, said)
+    };
+    let (code, text, said) = run("table").await;
+    assert_eq!(code, Some(0), "{text}{said}");
+    let lost = orphan(&scene, "left").await;
+    let near = plant(&scene, "ym-something", "mine").await;
+    plant(&scene, "blog", "my blog").await;
+    let mark = scene.mark();
+    let (code, text, said) = run("table").await;
+    assert_eq!(code, Some(1), "{text}{said}");
+    let row = |id: &str| text.lines().find(|line| line.contains(id)).unwrap();
+    assert!(row(&lost).contains("Orphan") && row(&lost).contains("somewhere/gone"));
+    assert!(row(&near).contains("Foreign"), "{text}");
+    assert!(text.contains("1 claimed, 1 orphans, 2 others'"), "{text}");
+    let (code, text, _) = run("json").await;
+    assert_eq!(code, Some(1));
+    let found: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(found[0]["found"][0]["id"], lost.as_str());
+    assert_eq!(scene.mutations(mark), [""; 0]);
+    world.stop().await.unwrap();
+}
+
+/// An OpenRouter account, and its Secret.
+async fn keys_account(world: &World, name: &str, account: &str) {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE},
+        "stringData": {"key": format!("sk-or-mgmt-{account}_1")}});
+    world.cluster().apply_one(secret, None).await.unwrap();
+    let object = json!({"apiVersion": "yardmaster.dev/v1alpha1", "kind": "ProviderAccount", "metadata": {"name": name},
+        "spec": {"openrouter": {"credentialSecretRef": {"name": name, "key": "key"}},
+            "sweep": {"mode": "Delete", "gracePeriod": "1s"}}});
+    world.cluster().apply_one(object, None).await.unwrap();
+    let account = world.object("ProviderAccount", None, name);
+    account.wait_condition("Ready", "True", SOON).await.unwrap();
+}
+
+/// The name of a key that this world's installation would have made.
+async fn key_name(world: &World, uid: &str) -> String {
+    let secret = world
+        .secret(SYSTEM_NAMESPACE, "yardmaster-installation")
+        .await
+        .unwrap();
+    let seal = Seal(secret["seal"].clone().into());
+    let marker = Marker {
+        slot: Slot::named("tool/llm").unwrap(),
+        ..marker(world, uid).await
+    };
+    marker.tool_name(&seal, jiff::Timestamp::UNIX_EPOCH)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_installations_in_one_workspace_never_touch_each_others() {
+    let start = async |name: &str, beside: Option<&World>| {
+        let options =
+            Options::new(test_directory(name)).controller(env!("CARGO_BIN_EXE_yardmaster"));
+        let options = match beside {
+            Some(world) => options.beside(world),
+            None => options,
+        };
+        World::start(options).await.unwrap()
+    };
+    let one = start("sweep-one", None).await;
+    let other = start("sweep-other", Some(&one)).await;
+    let scene = Scene::within(&one, "one", json!({"requestsPerSecond": 50})).await;
+    let workspace = scene.tenant.workspace().to_owned();
+    // The other one's account leads to the same workspace.
+    let shared = json!({"workspaceId": workspace, "requestsPerSecond": 50});
+    let tenant = other.tenant_with("other", shared).await.unwrap();
+    tenant.put_token(&railway_token(&workspace)).await.unwrap();
+    let account = tenant.provider_account();
+    account.wait_condition("Ready", "True", SOON).await.unwrap();
+    scene.ready(json!({}), &["a", "b"]).await;
+    let template = manifest(
+        "AgentTemplate",
+        "t",
+        json!({"runtime": {"image": IMAGE, "port": 8080}}),
+    );
+    let spec = json!({"templateRef": {"name": "t"}, "accountRef": {"name": tenant.account()}});
+    for object in [template, manifest("AgentInstance", "a", spec)] {
+        let namespace = Some(tenant.namespace());
+        other.cluster().apply_one(object, namespace).await.unwrap();
+    }
+    is_ready(&tenant.instance("a")).await;
+
+    // Each has lost a project and a key; a third one's are there as well.
+    let mut lost = Vec::new();
+    for world in [&one, &other] {
+        let marker = marker(world, "lost").await;
+        let project = plant(&scene, &marker.outside_name(), &marker.to_string()).await;
+        let name = key_name(world, "lost").await;
+        let key = json!({"account": workspace, "name": name});
+        let key = scene.by_hand(Method::POST, "/openrouter/keys", key).await;
+        lost.push((project, key["hash"].as_str().unwrap().to_owned()));
+    }
+    let stranger = json!({"account": workspace, "name": "ym-000000000000-aaaaaaaaaaabbbbb"});
+    scene
+        .by_hand(Method::POST, "/openrouter/keys", stranger)
+        .await;
+    let keys = async || {
+        let all = one.inventory().await.unwrap();
+        let keys = all.resources.into_iter();
+        keys.filter(|one| one.provider == "openrouter")
+            .map(|one| one.id)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys().await.len(), 3);
+
+    // The first sweeps: its own go, and nothing else.
+    keys_account(&one, "keys", &workspace).await;
+    wants(&scene.tenant.provider_account(), "Delete").await;
+    goes(&scene, &lost[0].0).await;
+    eventually("its own key is gone", SOON, async || {
+        Ok((!keys().await.contains(&lost[0].1)).then_some(()))
+    })
+    .await
+    .unwrap();
+    scene.listings(4).await;
+    assert!(projects(&scene).await.contains(&lost[1].0));
+    assert!(keys().await.contains(&lost[1].1));
+
+    // Then the other one, while the first goes on.
+    keys_account(&other, "keys", &workspace).await;
+    wants(&account, "Delete").await;
+    goes(&scene, &lost[1].0).await;
+    eventually("the other's key is gone", SOON, async || {
+        Ok((!keys().await.contains(&lost[1].1)).then_some(()))
+    })
+    .await
+    .unwrap();
+    scene.listings(8).await;
+    assert_eq!(keys().await.len(), 1);
+    assert_eq!(projects(&scene).await.len(), 3);
+    for (world, account) in [(&one, scene.tenant.account()), (&other, tenant.account())] {
+        let told = tells(
+            &world.object("ProviderAccount", None, account),
+            0,
+            if account == tenant.account() { 2 } else { 1 },
+            0,
+        )
+        .await;
+        assert!(told["oldest"].is_null(), "{told}");
+    }
+    other.stop().await.unwrap();
+    one.stop().await.unwrap();
 }

@@ -194,6 +194,15 @@ impl Directory {
         self.file("ca.pem")
     }
 
+    /// Takes the outside's authority and its journal from another world's directory.
+    pub(crate) fn share_outside(&self, other: &Path) -> Result<()> {
+        for name in ["ca.pem", "journal.jsonl"] {
+            std::os::unix::fs::symlink(other.join(name), self.file(name))
+                .with_context(|| format!("cannot share {name}"))?;
+        }
+        Ok(())
+    }
+
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.file("journal.jsonl")

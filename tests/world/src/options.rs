@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use crate::world::World;
+
 /// How a world differs from the real one unless told otherwise: Railway's half minute between projects and between
 /// volumes would be most of every test.
 pub const PACE: [(&str, &str); 3] = [
@@ -24,6 +26,9 @@ pub struct Options {
     pub simulator_settings: Vec<(String, String)>,
     /// Whether the chart is applied; without it the cluster is empty, and no controller can run.
     pub chart: bool,
+    /// Another world, whose outside this one shares: its proxy, its control API and its directory. Then the simulator's
+    /// settings are that world's own.
+    pub beside: Option<(String, String, PathBuf)>,
     /// Flags for `yardmaster run`, each as `--flag=value`; they win over the world's own.
     pub controller_args: Vec<String>,
 }
@@ -37,6 +42,7 @@ impl Options {
             controller: None,
             chart: true,
             simulator_settings: Vec::new(),
+            beside: None,
             controller_args: Vec::new(),
         }
     }
@@ -52,6 +58,14 @@ impl Options {
     #[must_use]
     pub fn without_chart(mut self) -> Self {
         self.chart = false;
+        self
+    }
+
+    /// Another cluster with the same outside as that world, which must outlive this one.
+    #[must_use]
+    pub fn beside(mut self, world: &World) -> Self {
+        let control = world.outside().url().to_owned();
+        self.beside = Some((world.proxy().to_owned(), control, world.dir().to_owned()));
         self
     }
 

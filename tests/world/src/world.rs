@@ -65,10 +65,13 @@ impl World {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let settings = settings.chain(options.simulator_settings).collect();
         let simulated = async {
+            if let Some((_, _, other)) = &options.beside {
+                directory.share_outside(other)?;
+                return Ok(None);
+            }
             let dir = directory.path().to_owned();
-            Simulator::start(simulator::Options { dir, settings })
-                .await
-                .context("cannot start the simulator")
+            let started = Simulator::start(simulator::Options { dir, settings }).await;
+            started.context("cannot start the simulator").map(Some)
         };
         let environment = client_environment(&directory);
         let rendered = async {
@@ -85,8 +88,12 @@ impl World {
             simulated,
             rendered,
         )?;
-        let proxy = simulator.proxy_url();
-        let outside = Outside::new(&simulator.control_url())?;
+        let (proxy, control) = match (&simulator, &options.beside) {
+            (Some(simulator), _) => (simulator.proxy_url(), simulator.control_url()),
+            (None, Some((proxy, control, _))) => (proxy.clone(), control.clone()),
+            (None, None) => bail!("there is no outside"),
+        };
+        let outside = Outside::new(&control)?;
         directory.write_proxy_env(&proxy)?;
 
         let cluster = Cluster::connect(&directory.kubeconfig()).await?;
@@ -103,7 +110,7 @@ impl World {
             proxy,
             controller: None,
             launch: None,
-            simulator: Mutex::new(Some(simulator)),
+            simulator: Mutex::new(simulator),
             control_plane: Mutex::new(control_plane),
             runtime: tokio::runtime::Handle::current(),
         };

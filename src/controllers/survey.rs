@@ -1,0 +1,179 @@
+//! What `yardmaster sweep` shows: every account read once, now, and compared with every ledger by the same code as the sweep.
+//!
+//! What holds: nothing is changed, in Kubernetes or outside: Secrets are read without a finalizer, accounts are opened
+//! beside those of a running operator, and only listed. Deliberately absent: printing, and any deletion.
+
+use super::account::open_railway;
+use super::context::Context;
+use super::providers;
+use crate::api::ProviderAccount;
+use crate::cluster::call::call;
+use crate::cluster::{ClusterError, credentials, left_behind};
+use crate::engine::sweep::{Bears, Claims, Item, Reader, Verdict, verdict};
+use crate::model::{Done, Fault};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use serde::Serialize;
+
+/// What was found in one account.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Surveyed {
+    /// The account.
+    pub account: String,
+    /// Its provider.
+    pub provider: String,
+    /// Why it could not be read, if it could not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// How much of what lives there a ledger claims.
+    pub claimed: usize,
+    /// How much of it is others', and does not look like ours.
+    pub foreign: usize,
+    /// What is nobody's, was left behind, or looks like ours and is not.
+    pub found: Vec<Found>,
+}
+
+/// What something was found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum What {
+    /// Ours, and nobody's.
+    Orphan,
+    /// Ours, and left there on purpose.
+    LeftBehind,
+    /// Another's, though its name or description looks like ours.
+    Foreign,
+}
+
+/// A resource that no ledger claims.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// What it is to us.
+    pub verdict: What,
+    /// What it is.
+    pub kind: String,
+    /// The provider's id.
+    pub id: String,
+    /// Its name there.
+    pub name: String,
+    /// When it was made, where the provider tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// What it costs a month, where the provider tells.
+    #[serde(rename = "monthlyCostUSD", skip_serializing_if = "Option::is_none")]
+    pub monthly_cost_usd: Option<f64>,
+    /// The instance that its marker names, where there is room for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+}
+
+/// Reads everything once.
+///
+/// # Errors
+/// Where Kubernetes does not answer completely: without all ledgers nothing can be said.
+pub async fn survey(ctx: &Context) -> Result<Vec<Surveyed>, ClusterError> {
+    let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
+    let accounts = call("listing accounts", api.list(&ListParams::default())).await?;
+    let mut read = Vec::new();
+    for account in &accounts.items {
+        let Some(provider) = account.spec.provider() else {
+            continue;
+        };
+        read.push((account, provider, inventory(ctx, account, provider).await));
+    }
+    // After the listings: whatever they show had its intent on record before it was made.
+    let mut claims = Claims::of(&left_behind::instances(&ctx.client).await?);
+    claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
+    Ok(read
+        .into_iter()
+        .map(|(account, provider, items)| judged(account, provider, items, &claims, ctx.now()))
+        .collect())
+}
+
+async fn inventory(
+    ctx: &Context,
+    account: &ProviderAccount,
+    provider: &'static str,
+) -> Done<Vec<Item>> {
+    let reader = Reader {
+        installation: &ctx.installation.id,
+        seal: &ctx.installation.seal,
+    };
+    let references = account.spec.credentials();
+    let found = credentials::look(&ctx.client, &ctx.settings.namespace, references).await;
+    let found = found.map_err(|error| Fault::Transient {
+        message: error.to_string(),
+    })?;
+    if found.tokens.is_empty() {
+        return Err(Fault::Denied {
+            message: found.missing.join("; "),
+        });
+    }
+    if let Some(railway) = &account.spec.railway {
+        let opened = open_railway(ctx, &account.name_any(), railway, found.tokens);
+        let listing = opened.search().await?;
+        let living = listing.homes.iter().filter(|home| !home.deleted);
+        return Ok(living.map(|home| Item::of_home(home, reader)).collect());
+    }
+    let Some(settings) = providers::settings(&account.spec) else {
+        return Ok(Vec::new());
+    };
+    let opened = providers::open(ctx, provider, settings, found.tokens.first());
+    let stock = opened.provider.list().await?;
+    let resources = stock.map(|stock| stock.resources).unwrap_or_default();
+    Ok(resources
+        .iter()
+        .map(|one| Item::of_resource(provider, one, reader))
+        .collect())
+}
+
+fn judged(
+    account: &ProviderAccount,
+    provider: &str,
+    items: Done<Vec<Item>>,
+    claims: &Claims,
+    now: Timestamp,
+) -> Surveyed {
+    let mut surveyed = Surveyed {
+        account: account.name_any(),
+        provider: provider.to_owned(),
+        trouble: items.as_ref().err().map(|fault| fault.message().to_owned()),
+        claimed: 0,
+        foreign: 0,
+        found: Vec::new(),
+    };
+    for item in items.unwrap_or_default() {
+        let what = match verdict(&item, claims, now) {
+            Verdict::Claimed => {
+                surveyed.claimed += 1;
+                continue;
+            }
+            Verdict::Foreign if item.bears == Bears::Nothing => {
+                surveyed.foreign += 1;
+                continue;
+            }
+            Verdict::Foreign => What::Foreign,
+            Verdict::LeftBehind => What::LeftBehind,
+            Verdict::Orphan { .. } => What::Orphan,
+        };
+        let instance = match &item.bears {
+            Bears::Ours(Some(one)) => Some(format!("{}/{}", one.namespace, one.name)),
+            _ => None,
+        };
+        surveyed.found.push(Found {
+            verdict: what,
+            kind: item.kind,
+            id: item.id,
+            name: item.name,
+            since: item.created,
+            monthly_cost_usd: item.monthly_usd,
+            instance,
+        });
+    }
+    surveyed.found.sort_by(|one, other| {
+        (one.verdict, one.since, &one.id).cmp(&(other.verdict, other.since, &other.id))
+    });
+    surveyed
+}
