@@ -1,4 +1,4 @@
-//! What instances left behind on purpose, recorded before they go: a ConfigMap each, in the operator's namespace.
+//! What instances left behind on purpose, recorded before it is let go: ConfigMaps in the operator's namespace.
 //!
 //! What holds: a record is made once and never changed; whoever wants the sweep to take back what it speaks of deletes it.
 //! It is kept in Kubernetes and not at the provider, because what is abandoned is abandoned as a rule for want of an answer
@@ -6,7 +6,7 @@
 
 use super::call::{ClusterError, Written, call};
 use crate::api::instance::DeletionPolicy;
-use crate::api::{ABANDON_ANNOTATION, AgentInstance};
+use crate::api::{ABANDON_ANNOTATION, AgentInstance, Slot};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
@@ -18,53 +18,65 @@ const LABEL: &str = "yardmaster.dev/left-behind";
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
-/// Name of an instance's record.
-pub fn name(uid: &str) -> String {
-    format!("left-behind-{uid}")
+/// A record before it is made.
+pub struct Record {
+    /// The ConfigMap's name.
+    pub name: String,
+    data: BTreeMap<String, String>,
 }
 
-/// Whether an instance that is being deleted may leave something behind.
-pub fn may_leave(instance: &AgentInstance) -> bool {
-    let told = instance.spec.deletion_policy == DeletionPolicy::Retain
-        || instance.annotations().contains_key(ABANDON_ANNOTATION);
-    let has = instance
-        .status
-        .as_ref()
-        .is_some_and(|status| !status.external.is_empty());
-    instance.metadata.deletion_timestamp.is_some() && told && has
-}
-
-/// Records all that the instance's ledger names. Where there is a record already, it stays.
-pub async fn record(client: &Client, namespace: &str, instance: &AgentInstance) -> Written<()> {
+/// What an instance as it is now may leave behind: all that its ledger names where it is being deleted and retains, else
+/// what its abandon annotation names.
+pub fn record(instance: &AgentInstance) -> Option<Record> {
     let uid = instance.uid().unwrap_or_default();
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let mut data = BTreeMap::from([
-        ("uid".to_owned(), uid.clone()),
-        (
-            "instance".to_owned(),
-            format!(
-                "{}/{}",
-                instance.namespace().unwrap_or_default(),
-                instance.name_any()
-            ),
-        ),
-    ]);
+    let retains = instance.metadata.deletion_timestamp.is_some()
+        && instance.spec.deletion_policy == DeletionPolicy::Retain;
+    let given_up = instance.annotations().get(ABANDON_ANNOTATION);
+    let mut data = BTreeMap::new();
     for entry in instance.status.iter().flat_map(|status| &status.external) {
+        let slot = entry.slot.to_string();
+        if !retains && given_up != Some(&slot) {
+            continue;
+        }
+        // A project's marker names the UID, and so a late second one of the same instance is spoken of, too.
+        if entry.slot == Slot::Project {
+            data.insert("uid".to_owned(), uid.clone());
+        }
         let words = [
             entry.provider.as_str(),
             &entry.account,
             entry.id.as_deref().unwrap_or("-"),
             &entry.key,
         ];
-        data.insert(entry.slot.to_string().replace('/', "."), words.join(" "));
+        data.insert(slot.replace('/', "."), words.join(" "));
     }
+    if data.is_empty() {
+        return None;
+    }
+    let whose = [
+        instance.namespace().unwrap_or_default(),
+        instance.name_any(),
+    ];
+    data.insert("instance".to_owned(), whose.join("/"));
+    Some(Record {
+        name: match given_up.filter(|_| !retains) {
+            Some(slot) => format!("left-behind-{uid}-{}", slot.replace('/', ".")),
+            None => format!("left-behind-{uid}"),
+        },
+        data,
+    })
+}
+
+/// Makes a record. Where there is one already, it stays.
+pub async fn keep(client: &Client, namespace: &str, record: Record) -> Written<()> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let map = ConfigMap {
         metadata: ObjectMeta {
-            name: Some(name(&uid)),
+            name: Some(record.name),
             labels: Some(BTreeMap::from([(LABEL.to_owned(), "true".to_owned())])),
             ..ObjectMeta::default()
         },
-        data: Some(data),
+        data: Some(record.data),
         ..ConfigMap::default()
     };
     match call(

@@ -13,7 +13,7 @@ use super::tool_accounts::ToolAccount;
 use super::{held, instance};
 use crate::api::account::AccountSweep;
 use crate::api::condition::reason;
-use crate::api::{AgentInstance, Part, ProviderAccount};
+use crate::api::{ABANDON_ANNOTATION, AgentInstance, Part, ProviderAccount};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::sweep::{Claims, Item, Memory, Reader, Swept, Verdict, View, sweep};
@@ -394,9 +394,9 @@ pub async fn reconcile_instance(
     watched: Arc<AgentInstance>,
     ctx: Arc<Context>,
 ) -> Result<Action, ClusterError> {
-    if watched.metadata.deletion_timestamp.is_some()
-        && let Err(error) = keep(&watched, &ctx).await
-    {
+    let leaves = watched.metadata.deletion_timestamp.is_some()
+        || watched.annotations().contains_key(ABANDON_ANNOTATION);
+    if leaves && let Err(error) = keep(&watched, &ctx).await {
         tracing::warn!(namespace = watched.namespace(), name = watched.name_any(), %error, "pass put off");
         return Ok(Action::requeue(Duration::from_secs(2)));
     }
@@ -404,19 +404,19 @@ pub async fn reconcile_instance(
 }
 
 async fn keep(watched: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
-    let uid = watched.uid().unwrap_or_default();
-    if held(&ctx.sweeps.recorded).contains(&uid) {
-        return Ok(());
-    }
     let namespace = watched.namespace().unwrap_or_default();
     let api: kube::Api<AgentInstance> = kube::Api::namespaced(ctx.client.clone(), &namespace);
     let name = watched.name_any();
     let Some(fresh) = find("reading the instance", api.get_opt(&name)).await? else {
         return Ok(());
     };
-    if left_behind::may_leave(&fresh) {
-        left_behind::record(&ctx.client, &ctx.settings.namespace, &fresh).await?;
-        held(&ctx.sweeps.recorded).insert(fresh.uid().unwrap_or_default());
+    let Some(record) = left_behind::record(&fresh) else {
+        return Ok(());
+    };
+    let name = record.name.clone();
+    if !held(&ctx.sweeps.recorded).contains(&name) {
+        left_behind::keep(&ctx.client, &ctx.settings.namespace, record).await?;
+        held(&ctx.sweeps.recorded).insert(name);
     }
     Ok(())
 }

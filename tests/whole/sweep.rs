@@ -183,10 +183,11 @@ async fn what_was_left_behind_on_purpose_stays_until_its_record_is_deleted() {
         .instance("retained", "t", json!({"deletionPolicy": "Retain"}))
         .await;
     let abandoned = scene.instance("abandoned", "t", json!({})).await;
-    let mut uids = Vec::new();
-    for instance in [&retained, &abandoned] {
+    let mut records = Vec::new();
+    for (instance, end) in [(&retained, ""), (&abandoned, "-project")] {
         let ready = is_ready(instance).await;
-        uids.push((ready.metadata.uid.clone().unwrap(), id(&ready, "project")));
+        let uid = ready.metadata.uid.clone().unwrap();
+        records.push((format!("left-behind-{uid}{end}"), id(&ready, "project")));
     }
     let refuses = json!({"provider": "railway", "operation": "projectDelete", "times": 0,
         "effect": {"status": 503, "body": "down"}});
@@ -202,11 +203,10 @@ async fn what_was_left_behind_on_purpose_stays_until_its_record_is_deleted() {
     tells(&account, 0, 0, 2).await;
     scene.listings(4).await;
     assert_eq!(projects(&scene).await.len(), 2);
-    for (uid, project) in &uids {
-        let record = format!("left-behind-{uid}");
+    for (record, project) in &records {
         let record = scene
             .world
-            .object("ConfigMap", Some(SYSTEM_NAMESPACE), &record);
+            .object("ConfigMap", Some(SYSTEM_NAMESPACE), record);
         let found = record.get().await.unwrap();
         let text = found.data["data"]["project"].as_str().unwrap();
         assert!(text.contains(project), "{text}");
