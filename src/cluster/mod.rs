@@ -9,8 +9,8 @@ pub mod credentials;
 pub mod events;
 pub mod finalizer;
 pub mod installation;
-pub mod secret;
 pub mod left_behind;
+pub mod secret;
 pub mod status;
 pub mod values;
 

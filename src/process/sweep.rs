@@ -11,6 +11,7 @@ use crate::controllers::context::{Context, Gauge, Settings};
 use crate::controllers::survey::{Surveyed, What, survey};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
+use crate::tools::Wallet;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use kube::runtime::reflector;
@@ -81,6 +82,7 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
         clock: Arc::new(now),
         accounts: Default::default(),
         tool_accounts: Default::default(),
+        wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
         counted: Default::default(),
         retries: Default::default(),
         sweeps: Default::default(),

@@ -159,7 +159,7 @@ impl Thing {
                 home(&id, item_name, description, born)
             } else {
                 // Some providers tell when a thing was made, some do not.
-                let told = (number % 2 == 0).then_some(born);
+                let told = number.is_multiple_of(2).then_some(born);
                 resource(&id, "openrouter", tool_name, told)
             }
         };
@@ -368,7 +368,7 @@ fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
             .collect();
         let waited = now - unbroken.last().copied().unwrap_or(now);
         prop_assert!(unbroken.len() >= 2 && waited >= grace, "waited {}", waited);
-        if thing.project || number % 2 == 0 {
+        if thing.project || number.is_multiple_of(2) {
             prop_assert!(now - thing.created >= grace, "made at {}", thing.created);
         }
         let recent = tried.iter().filter(|when| now - **when < 3600).count();
