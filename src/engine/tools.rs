@@ -61,6 +61,14 @@ pub fn wanted(
             });
         }
     }
+    for own in &spec.tool_limits {
+        if known(own.name.as_str()).is_none_or(|tool| tool.limit_usd.is_none()) {
+            refused.push(Refusal {
+                tool: own.name.0.clone(),
+                message: format!("toolLimits names {}, which is no tool of the template with a limitUSD; correct the name, or take it away", own.name),
+            });
+        }
+    }
     let mut wanted = Vec::new();
     for tool in tools {
         let asked = spec.requested_tools.contains(&tool.name);
@@ -1090,7 +1098,7 @@ fn left_here(w: &World, entry: &LedgerEntry) -> Announcement {
     Announcement {
         warning: true,
         reason: reason::RETAINED,
-        action: "LeaveBehind",
+        action: "KeepWallet",
         note: format!(
             "the Secret {secret} with the private key of wallet {} stays, because the wallet may hold money; delete the Secret when it does not",
             entry.id.as_deref().unwrap_or("of unknown address")
@@ -1212,7 +1220,7 @@ fn watch_it_go(
         d.announcements.push(Announcement {
             warning: true,
             reason: reason::RETAINED,
-            action: "LeaveBehind",
+            action: "SuspendWallet",
             note: format!(
                 "{slot} {id} is suspended and its keys are revoked; it stays in account {}, because it may hold money",
                 entry.account

@@ -184,6 +184,8 @@ impl Bankr {
 
     async fn make_key(&self, order: &Order) -> Done<Made> {
         let wallet = wallet_of(&order.parts)?;
+        // Bankr gives a wallet a key with its creation, asked or not (facts 4): nobody holds that one.
+        super::unless_missing(self.revoke(wallet).await)?;
         // From here on it may have one.
         held(&self.keyless).remove(wallet);
         let ask = Ask::post("wallet-key.make", keys(wallet), key_body(&order.key));
@@ -238,12 +240,12 @@ impl Provider for Bankr {
         })
     }
 
-    /// A key: revokes all of its wallet. A wallet: made again, the answer is the one that is there; so there is nothing to
-    /// look for, and nowhere.
+    /// A key: revokes all of its wallet. A wallet: Bankr has no listing, and the only question that it answers by our name
+    /// is to make it (facts 0): where nothing was left, one is made now, for whoever looks to put to rest.
     fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
         Box::pin(async move {
             match order.part {
-                Part::Main => Ok(Vec::new()),
+                Part::Main => Ok(vec![self.make_wallet(order).await?.resource]),
                 Part::Key => {
                     let revoked = self.revoke(wallet_of(&order.parts)?).await;
                     super::unless_missing(revoked)?;
