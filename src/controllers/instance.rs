@@ -4,6 +4,7 @@ use super::accounts::Account;
 use super::context::Context;
 use super::enact::Workshop;
 use super::pass::{End, pass};
+use super::sweep;
 use super::tool_accounts::ToolAccount;
 use crate::api::instance::OperatingMode;
 use crate::api::template::AgentTemplateSpec;
@@ -125,6 +126,7 @@ async fn run(
         ctx.retries.clear(&watched.uid().unwrap_or_default());
         return Ok(None);
     };
+    sweep::remember(&instance, ctx).await?;
     let Some((world, hands)) = gather(ctx, instance).await? else {
         return Ok(None);
     };

@@ -9,12 +9,11 @@
 
 use super::accounts::Account;
 use super::context::Context;
+use super::held;
 use super::tool_accounts::ToolAccount;
-use super::{held, instance};
 use crate::api::account::AccountSweep;
 use crate::api::condition::reason;
-use crate::api::{ABANDON_ANNOTATION, AgentInstance, Part, ProviderAccount};
-use crate::cluster::call::find;
+use crate::api::{AgentInstance, Part, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::sweep::{Claims, Item, Memory, Reader, Swept, Verdict, View, sweep};
 use crate::model::slot::RAILWAY;
@@ -23,12 +22,9 @@ use crate::model::{Announcement, Done, Fault, Sight};
 use crate::railway::Class;
 use jiff::Timestamp;
 use kube::Resource;
-use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// What sweeps have seen, by account.
 #[derive(Default)]
@@ -389,28 +385,10 @@ async fn verified(
     Ok(same && ctx.gauge.may_act())
 }
 
-/// A pass over an instance; before one that may let go of what stays outside, it is put on record that it stays.
-pub async fn reconcile_instance(
-    watched: Arc<AgentInstance>,
-    ctx: Arc<Context>,
-) -> Result<Action, ClusterError> {
-    let leaves = watched.metadata.deletion_timestamp.is_some()
-        || watched.annotations().contains_key(ABANDON_ANNOTATION);
-    if leaves && let Err(error) = keep(&watched, &ctx).await {
-        tracing::warn!(namespace = watched.namespace(), name = watched.name_any(), %error, "pass put off");
-        return Ok(Action::requeue(Duration::from_secs(2)));
-    }
-    instance::reconcile(watched, ctx).await
-}
-
-async fn keep(watched: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
-    let namespace = watched.namespace().unwrap_or_default();
-    let api: kube::Api<AgentInstance> = kube::Api::namespaced(ctx.client.clone(), &namespace);
-    let name = watched.name_any();
-    let Some(fresh) = find("reading the instance", api.get_opt(&name)).await? else {
-        return Ok(());
-    };
-    let Some(record) = left_behind::record(&fresh) else {
+/// Records what an instance leaves behind on purpose, before the pass that lets go of it: of the very object that the pass
+/// decides upon. A pass that cannot record is put off.
+pub async fn remember(instance: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
+    let Some(record) = left_behind::record(instance) else {
         return Ok(());
     };
     let name = record.name.clone();

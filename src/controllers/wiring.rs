@@ -83,7 +83,7 @@ impl Controllers {
             .graceful_shutdown_on(stop.clone())
             .run(
                 // Nothing is let go before it is on record that it stays.
-                sweep::reconcile_instance,
+                instance::reconcile,
                 instance::on_error,
                 Arc::clone(&ctx),
             );
