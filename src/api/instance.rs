@@ -126,7 +126,8 @@ pub struct Adopt {
 pub struct AdoptTool {
     /// The tool's name in the template.
     pub name: ToolName,
-    /// The provider's id: a key's hash, an inbox's address, a phone number with its plus sign, a wallet's id.
+    /// The provider's id: an OpenRouter key's hash, an Exa key's public id (never the key itself), an inbox's address, a phone
+    /// number with its plus sign, a wallet's id. What bears a name of Yardmaster's, or is another agent's, is not adopted.
     pub id: OutsideId,
 }
 

@@ -62,6 +62,14 @@ fn wallet_name(instance: &AgentInstance, slot: Slot) -> String {
     format!("{}-{tool}-{uid}", instance.name_any())
 }
 
+/// Name of the Secret that keeps a slot's credential.
+pub fn name_for(instance: &AgentInstance, entry: &LedgerEntry) -> String {
+    match entry.row().found_by {
+        FoundBy::Kept => wallet_name(instance, entry.slot),
+        _ => name(instance),
+    }
+}
+
 fn secrets(client: &Client, instance: &AgentInstance) -> Api<Secret> {
     Api::namespaced(client.clone(), &instance.namespace().unwrap_or_default())
 }

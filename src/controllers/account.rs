@@ -292,7 +292,7 @@ fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
 /// Forgets the faults of everyone who uses the account, and wakes them.
 fn forgive(ctx: &Context, name: &str) {
     for instance in ctx.users(name) {
-        ctx.retries.clear(&instance.uid().unwrap_or_default());
+        ctx.retries.forget(&instance.uid().unwrap_or_default());
     }
     ctx.wake_users(name);
 }

@@ -80,15 +80,10 @@ impl Hands for Workshop<'_> {
                 let said = self.ctx.agents.health(host, path, &self.token).await;
                 return Ok(Outcome::AgentSaid(said));
             }
-            Step::KeepSecret { slot } => {
-                let (Some(entry), Some(made)) = (world.entry(*slot), world.tools.fresh.get(slot))
-                else {
-                    return Ok(Outcome::Done);
-                };
-                let kept = secret::keep(&self.ctx.client, &world.instance, entry, made).await?;
-                return Ok(Outcome::SecretKept(kept));
+            Step::KeepSecret { slot } if self.ctx.gauge.may_act() => {
+                return self.keep(world, *slot).await;
             }
-            Step::DropSecret { slot } => {
+            Step::DropSecret { slot } if self.ctx.gauge.may_act() => {
                 if let Some(entry) = world.entry(*slot) {
                     secret::drop(&self.ctx.client, &world.instance, entry).await?;
                 }
@@ -150,6 +145,23 @@ impl Workshop<'_> {
         )
         .await?;
         Ok(())
+    }
+
+    /// Keeps a credential that was shown once. Where the API server will not have it, that is this tool's trouble alone.
+    async fn keep(&self, world: &World, slot: Slot) -> Result<Outcome, ClusterError> {
+        let (Some(entry), Some(made)) = (world.entry(slot), world.tools.fresh.get(&slot)) else {
+            return Ok(Outcome::Done);
+        };
+        match secret::keep(&self.ctx.client, &world.instance, entry, made).await {
+            Ok(kept) => Ok(Outcome::SecretKept(kept)),
+            Err(ClusterError::Failed { source, .. }) => Ok(Outcome::Faulted(Fault::Rejected {
+                message: format!(
+                    "the API server does not let its credential be put into Secret {}: {source}; what was made is taken back and made again",
+                    secret::name_for(&world.instance, entry)
+                ),
+            })),
+            Err(error) => Err(error),
+        }
     }
 
     /// The provider of a tool's account; what has no account is made here.

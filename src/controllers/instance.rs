@@ -37,6 +37,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -123,7 +124,7 @@ async fn run(
         Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
     let Some(instance) = find("reading the instance", api.get_opt(&watched.name_any())).await?
     else {
-        ctx.retries.clear(&watched.uid().unwrap_or_default());
+        ctx.retries.forget(&watched.uid().unwrap_or_default());
         return Ok(None);
     };
     sweep::remember(&instance, ctx).await?;
@@ -142,8 +143,11 @@ fn about(world: &World) -> String {
         Desired::Composed(composed) => composed.key.as_str(),
         _ => "",
     };
+    // What is asked for, and of whom: a corrected template or account is tried at once.
+    let mut tools = DefaultHasher::new();
+    format!("{:?} {:?}", world.tools.wanted, world.tools.accounts).hash(&mut tools);
     format!(
-        "{:?} {} {} {key} {:?}",
+        "{:?} {} {} {key} {:?} {:x}",
         meta.generation,
         world.deleting(),
         world
@@ -152,6 +156,7 @@ fn about(world: &World) -> String {
             .get(ABANDON_ANNOTATION)
             .map_or("", String::as_str),
         std::mem::discriminant(&world.account),
+        tools.finish(),
     )
 }
 
@@ -169,12 +174,11 @@ async fn gather<'a>(
         return Ok(None);
     };
     let deleting = instance.metadata.deletion_timestamp.is_some();
-    let stamp = (!deleting)
-        .then(|| template_of(ctx, &instance))
-        .flatten()
-        .filter(|template| observed(template));
+    // Read once: what the agent is given and what it is deployed from must be of one generation.
+    let stamp = (!deleting).then(|| template_of(ctx, &instance)).flatten();
     let (wanted, refused) = stamp
         .as_ref()
+        .filter(|template| observed(template))
         .map(|template| wanted(&template.spec.tools, &instance.spec, &instance.name_any()))
         .map_or((None, Vec::new()), |(wanted, refused)| {
             (Some(wanted), refused)
@@ -198,7 +202,7 @@ async fn gather<'a>(
     let (template, desired) = if deleting {
         (TemplateView::Missing, Desired::Unknown)
     } else {
-        template(ctx, &instance, &token, &given).await?
+        template(ctx, stamp, &instance, &token, &given).await?
     };
     let project = instance.status.as_ref().and_then(|status| {
         status
@@ -360,6 +364,10 @@ async fn tools(
             .map(|tool| (tool.account.clone(), tool.kind.provider().to_owned())),
     );
     let mut tools = Tools {
+        rivals: wanted
+            .as_deref()
+            .map(|wanted| rivals(ctx, instance, wanted))
+            .unwrap_or_default(),
         wanted,
         refused,
         kept,
@@ -388,6 +396,46 @@ async fn tools(
         }
     }
     Ok(Some((tools, ways)))
+}
+
+/// Tools of which the instance would adopt what another one has in its ledger, or asked for first.
+fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSet<String> {
+    let mut rivals = BTreeSet::new();
+    let adopted: Vec<(&Wanted, &String)> = wanted
+        .iter()
+        .filter_map(|tool| Some((tool, tool.adopt.as_ref()?)))
+        .collect();
+    if adopted.is_empty() {
+        return rivals;
+    }
+    let age = |one: &AgentInstance| {
+        let created = one.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (created, one.namespace(), one.name_any())
+    };
+    for other in ctx.instances.state() {
+        if other.uid() == instance.uid() {
+            continue;
+        }
+        for (tool, id) in &adopted {
+            let has = other
+                .status
+                .iter()
+                .flat_map(|status| &status.external)
+                .any(|entry| {
+                    entry.provider == tool.kind.provider() && entry.id.as_ref() == Some(*id)
+                });
+            let asks = other
+                .spec
+                .adopt
+                .iter()
+                .flat_map(|adopt| &adopt.tools)
+                .any(|asked| asked.id.0 == **id);
+            if has || asks && age(&other) < age(instance) {
+                rivals.insert(tool.name.clone());
+            }
+        }
+    }
+    rivals
 }
 
 type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
@@ -540,12 +588,13 @@ fn observed(template: &AgentTemplate) -> bool {
 /// The template as it can be used now, and what a deployment would be made from.
 async fn template(
     ctx: &Context,
+    template: Option<Arc<AgentTemplate>>,
     instance: &AgentInstance,
     token: &SecretString,
     given: &BTreeMap<String, SecretString>,
 ) -> Result<(TemplateView, Desired), ClusterError> {
     let namespace = instance.namespace().unwrap_or_default();
-    let Some(template) = template_of(ctx, instance) else {
+    let Some(template) = template else {
         return Ok((TemplateView::Missing, Desired::Unknown));
     };
     let status = template.status.clone().unwrap_or_default();

@@ -49,6 +49,15 @@ impl Retries {
         self.lock().remove(uid);
     }
 
+    /// Forgets an object, and all that was remembered of its tools.
+    pub fn forget(&self, uid: &str) {
+        self.lock().retain(|about, _| {
+            about
+                .strip_prefix(uid)
+                .is_none_or(|rest| !rest.is_empty() && !rest.starts_with(' '))
+        });
+    }
+
     /// What an earlier fault still asks for.
     pub fn patience(&self, uid: &str, about: &str) -> Option<Patience> {
         let memories = self.lock();

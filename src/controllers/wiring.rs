@@ -74,11 +74,9 @@ impl Controllers {
             .watches_stream(news_of_templates(&ctx.client), move |template| {
                 followers(&of_template, &template)
             })
-            .watches(
-                Api::<ProviderAccount>::all(ctx.client.clone()),
-                every(),
-                move |account| users(&of_account, &account.name_any()),
-            )
+            .watches_stream(news_of_accounts(&ctx.client), move |account| {
+                users(&of_account, &account.name_any())
+            })
             .reconcile_on(woken.instances)
             .graceful_shutdown_on(stop.clone())
             .run(
@@ -161,6 +159,26 @@ fn news_of_templates(
     .default_backoff()
     .touched_objects()
     .predicate_filter(what_instances_follow, Default::default())
+}
+
+/// Accounts that were changed by people. Whether one can be used is told to its users where that is found out, and what is
+/// counted there is no instance's business.
+fn news_of_accounts(
+    client: &Client,
+) -> impl Stream<Item = watcher::Result<ProviderAccount>> + Send + use<> {
+    watcher(
+        Api::<ProviderAccount>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .touched_objects()
+    .predicate_filter(as_people_left_it, Default::default())
+}
+
+fn as_people_left_it(account: &ProviderAccount) -> Option<u64> {
+    let mut hash = DefaultHasher::new();
+    (account.uid(), account.metadata.generation).hash(&mut hash);
+    Some(hash.finish())
 }
 
 fn what_instances_follow(template: &AgentTemplate) -> Option<u64> {

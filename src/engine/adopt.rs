@@ -33,7 +33,7 @@ pub const AS_FOUND: &str = "adopted";
 
 /// Two objects of the same second may come to us in either order: until so long after its creation nothing is adopted,
 /// and by then both are known and the same one wins for everyone.
-const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 
 /// A project that could not be adopted is looked at again after so long: each look is a request.
 const AGAIN: SignedDuration = SignedDuration::from_mins(5);
@@ -52,7 +52,7 @@ pub(super) fn stays(w: &World, d: &Draft, template: &TemplateReady) -> bool {
 }
 
 /// Whether a project is shared with others.
-fn shared(instance: &AgentInstance) -> bool {
+pub(super) fn shared(instance: &AgentInstance) -> bool {
     let adopt = instance.spec.adopt.as_ref();
     adopt.is_some_and(|adopt| adopt.ownership == Ownership::Shared)
 }

@@ -45,6 +45,10 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     if w.instance.spec.deletion_policy == DeletionPolicy::Retain {
         let mut left = tools::in_order_of_teardown(&d.status);
         left.retain(|entry| !tools::not_there(entry));
+        for wallet in left.iter().filter(|entry| is_here(entry)) {
+            tools::leave_here(w, d, wallet);
+        }
+        left.retain(|entry| !is_here(entry));
         left.extend(homes);
         if !left.is_empty() {
             d.announcements.push(left_behind(
@@ -73,8 +77,13 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     act(Step::LetGo)
 }
 
+/// Whether it is nowhere but in a Secret.
+fn is_here(entry: &LedgerEntry) -> bool {
+    entry.row().found_by == FoundBy::Kept
+}
+
 /// Whether a person has given a slot up by name.
-fn given_up(w: &World, entry: &LedgerEntry) -> bool {
+pub(super) fn given_up(w: &World, entry: &LedgerEntry) -> bool {
     w.instance
         .annotations()
         .get(ABANDON_ANNOTATION)
@@ -82,7 +91,7 @@ fn given_up(w: &World, entry: &LedgerEntry) -> bool {
 }
 
 /// Told once: with the telling it leaves the ledger.
-fn abandon(w: &World, d: &mut Draft, entry: &LedgerEntry) {
+pub(super) fn abandon(w: &World, d: &mut Draft, entry: &LedgerEntry) {
     d.announcements.push(left_behind(
         w,
         reason::ABANDONED,
@@ -96,23 +105,21 @@ fn abandon(w: &World, d: &mut Draft, entry: &LedgerEntry) {
     d.status.external.retain(|other| !with_it(other));
 }
 
+/// An adopted resource that others use as well stays where it was: told once.
+pub(super) fn leave_to_others(w: &World, d: &mut Draft, entry: &LedgerEntry) {
+    d.announcements.push(left_behind(
+        w,
+        reason::RETAINED,
+        "adopted as Shared",
+        std::slice::from_ref(entry),
+    ));
+    d.status.external.retain(|other| other.slot != entry.slot);
+}
+
 /// Takes the tools back, in the order of the slot table, each seen to be gone before the next.
 fn the_tools(w: &World, d: &mut Draft) -> Phase {
     for entry in tools::in_order_of_teardown(&d.status) {
-        if tools::not_there(&entry) {
-            continue;
-        }
-        let here = entry.row().found_by == FoundBy::Kept;
-        let for_good = tools::goes_for_good(&entry) || here && given_up(w, &entry);
-        if given_up(w, &entry) && !here {
-            abandon(w, d, &entry);
-            continue;
-        }
-        if here && !for_good {
-            tools::leave_here(w, d, &entry);
-            continue;
-        }
-        match tools::take_back(w, d, &entry, for_good) {
+        match tools::one_back(w, d, &entry) {
             Continue(()) => {}
             Break(Back::Step(step)) => {
                 being_told(

@@ -9,7 +9,7 @@ use super::ledger;
 use super::plan::{Draft, Phase, RECHECK, act, wait};
 use super::step::Step;
 use super::world::{ToolAccount, World};
-use super::{report, retry};
+use super::{adopt, report, retry, teardown};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{OnExternalDeletion, OperatingMode, ToolStatus, ToolUsage};
 use crate::api::template::{NameRef, ReclaimPolicy, ToolSpec, ToolTime};
@@ -17,6 +17,7 @@ use crate::api::text::ObjectName;
 use crate::api::{
     AgentInstanceSpec, AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot,
 };
+use crate::model::marker;
 use crate::model::slot::{self, FoundBy, SlotRow, Undo};
 use crate::model::tool::{Kept, Named, Order, Resource, Stage, Wanted, Wish};
 use crate::model::{Announcement, Fault};
@@ -69,6 +70,14 @@ pub fn wanted(
             });
         }
     }
+    for own in spec.adopt.iter().flat_map(|adopt| &adopt.tools) {
+        if known(own.name.as_str()).is_none_or(|tool| tool.account_ref.is_none()) {
+            refused.push(Refusal {
+                tool: own.name.0.clone(),
+                message: format!("adopt.tools names {}, which is no tool of the template at a provider; add it to the template", own.name),
+            });
+        }
+    }
     let mut wanted = Vec::new();
     for tool in tools {
         let asked = spec.requested_tools.contains(&tool.name);
@@ -82,7 +91,7 @@ pub fn wanted(
                     tool: tool.name.0.clone(),
                     message,
                 });
-                tool.limit_usd.unwrap_or(0.0)
+                tool.max_limit_usd.or(tool.limit_usd).unwrap_or(0.0)
             }
         };
         let adopt = spec
@@ -274,7 +283,7 @@ pub(super) fn provide(w: &World, d: &mut Draft, follows: bool) -> Phase {
         d.again(w.now + SECRETS_EVERY);
     }
     tell(w, d, wanted, &held);
-    if w.tools.regather {
+    if w.tools.regather || d.regather {
         // What was just made reaches the agent as values, and those are gathered when a pass begins.
         return wait(Some(w.now));
     }
@@ -361,14 +370,16 @@ fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subject<'_>, Held
             trouble = Some((tool.required, reason, format!("{}: {message}", tool.name)));
         }
         let old = before.iter().find(|old| old.name == tool.name);
+        let address = address(w, tool).filter(|_| there);
+        // The agent is told where it is reached in a variable.
+        d.regather |= address.is_some() && old.is_none_or(|old| old.address != address);
         told.push(ToolStatus {
             name: tool.name.clone(),
             kind: tool.kind,
             ready,
             reason: reason.to_owned(),
             message: message.chars().take(1024).collect(),
-            address: address(w, tool)
-                .or_else(|| old.filter(|_| there).and_then(|old| old.address.clone())),
+            address,
             secret_ref: secret_ref(w, tool),
             usage: usage(w, tool, old.and_then(|old| old.usage.as_ref())),
         });
@@ -396,7 +407,14 @@ fn address(w: &World, tool: &Wanted) -> Option<String> {
         .kept
         .get(&slot)
         .and_then(|kept| kept.address.clone());
+    let told = || {
+        let status = w.instance.status.as_ref()?;
+        let told = status.tools.iter().find(|told| told.name == tool.name)?;
+        w.entry(slot)?;
+        told.address.clone()
+    };
     kept.or_else(|| seen(w, slot)?.address.clone())
+        .or_else(told)
 }
 
 fn secret_ref(w: &World, tool: &Wanted) -> Option<NameRef> {
@@ -440,6 +458,7 @@ fn kept<'a>(w: &'a World, entry: &LedgerEntry) -> Option<&'a Kept> {
         .kept
         .get(&entry.slot)
         .filter(|kept| kept.key == entry.key)
+        .filter(|kept| entry.id.as_ref().is_none_or(|id| *id == kept.id))
 }
 
 /// The newest sighting of a resource that is on record.
@@ -462,6 +481,9 @@ fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
     for subject in subjects {
         let state = ledger::entry(&d.status, subject.slot).map(|entry| entry.state);
         let due = matches!(state, None | Some(SlotState::Planned));
+        if due && take_up(w, d, subject) {
+            continue;
+        }
         if due && subject.tool.adopt.is_none() && obstacle(w, subject).is_none() {
             begin(w, d, subject);
         }
@@ -569,14 +591,20 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     }
     let entry = ledger::entry(&d.status, subject.slot).cloned();
     match entry {
+        // Under this name the agent had something at another provider, or in another account: that goes first.
+        Some(entry)
+            if entry.provider != subject.row.provider || entry.account != subject.tool.account =>
+        {
+            remake(w, d, subject, &entry)
+        }
         Some(entry) if entry.state == SlotState::Exists => keep(w, d, subject, &entry),
         Some(entry) if entry.state == SlotState::Deleting => remake(w, d, subject, &entry),
         Some(entry) if entry.state == SlotState::Creating => {
-            if w.tools.fresh.contains_key(&subject.slot) {
-                return Break(Step::KeepSecret { slot: subject.slot });
-            }
             if let Some(held) = obstacle(w, subject) {
                 return Continue(Err(held));
+            }
+            if w.tools.fresh.contains_key(&subject.slot) {
+                return Break(Step::KeepSecret { slot: subject.slot });
             }
             if d.untried.contains(&subject.slot) {
                 Break(make(w, d, subject))
@@ -610,6 +638,30 @@ fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
 
 /// An existing resource becomes the instance's, as it is.
 fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slotted {
+    let no = || {
+        // The id is not repeated: at some providers what people take for one is the key itself. And nobody learns whether
+        // it is not there or another's.
+        Continue(Err(Held::person(
+            reason::ADOPTION_FAILED,
+            format!(
+                "what adopt.tools names for {} is not to be had: ProviderAccount {} has nothing of that id, or it is another agent's; make another AgentInstance with the right id",
+                subject.tool.name, subject.tool.account
+            ),
+        )))
+    };
+    if w.tools.rivals.contains(&subject.tool.name) {
+        return no();
+    }
+    let created = w.instance.metadata.creation_timestamp.as_ref();
+    if let Some(until) = created.map(|created| created.0 + adopt::TOGETHER)
+        && until > w.now
+    {
+        return Continue(Err(Held::waits(
+            reason::CREATING,
+            "looking at what is to be adopted",
+            until,
+        )));
+    }
     match w.tools.looked.get(&subject.slot) {
         None => Break(Step::LookTool {
             slot: subject.slot,
@@ -621,13 +673,8 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
                 parts: BTreeMap::new(),
             },
         }),
-        Some((_, None)) => Continue(Err(Held::person(
-            reason::REJECTED,
-            format!(
-                "adopt names {id}, which ProviderAccount {} does not have; make another AgentInstance with the right id",
-                subject.tool.account
-            ),
-        ))),
+        Some((_, None)) => no(),
+        Some((_, Some(resource))) if resource.name.starts_with(marker::STEM) => no(),
         Some((_, Some(resource))) => {
             ledger::put(
                 &mut d.status,
@@ -643,6 +690,7 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
                     started_at: MicroTime(ledger::micros(w.now)),
                 },
             );
+            d.regather = true;
             Continue(Ok(()))
         }
     }
@@ -710,8 +758,7 @@ fn recover(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry)
     let slot = subject.slot;
     match subject.row.found_by {
         FoundBy::Kept => {
-            if let Some(kept) = kept(w, entry) {
-                settle(d, subject, kept.id.clone());
+            if take_up(w, d, subject) {
                 return Continue(Ok(()));
             }
             return Break(make(w, d, subject));
@@ -774,6 +821,26 @@ fn recover(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry)
 fn settle(d: &mut Draft, subject: &Subject<'_>, id: String) {
     ledger::exists(&mut d.status, subject.slot, Some(id));
     d.untried.remove(&subject.slot);
+    d.regather = true;
+}
+
+/// A wallet that was made for this instance and left when it was not wanted any more is its wallet still: its address never
+/// changes, and what it holds is not lost.
+fn take_up(w: &World, d: &mut Draft, subject: &Subject<'_>) -> bool {
+    let Some(kept) = w
+        .tools
+        .kept
+        .get(&subject.slot)
+        .filter(|_| subject.row.found_by == FoundBy::Kept)
+    else {
+        return false;
+    };
+    begin(w, d, subject);
+    if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot) {
+        entry.key.clone_from(&kept.key);
+    }
+    settle(d, subject, kept.id.clone());
+    true
 }
 
 /// It is on record: is it there, is it as it should be, and can the agent use it?
@@ -803,7 +870,9 @@ fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
         .iter()
         .any(|told| told.name == subject.tool.name && told.ready);
     let resource = seen(w, slot);
-    if resource.is_none() && !told_ready && waits_for_provider(subject) {
+    let unset = !told_ready && waits_for_provider(subject);
+    let nowhere = subject.row.gives.address.is_some() && address(w, subject.tool).is_none();
+    if looked.is_none() && (unset || nowhere) {
         if let Some(held) = obstacle(w, subject) {
             return Continue(Err(held));
         }
@@ -961,6 +1030,7 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
     });
     let attempt = entry.attempt;
     d.status.external.retain(|other| other.slot != slot);
+    what_hangs_on_it(d, subject);
     begin(w, d, subject);
     if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
         entry.attempt = attempt + 1;
@@ -971,6 +1041,24 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
         }
     }
     Break(make(w, d, subject))
+}
+
+/// What was made inside a thing went with it; what was set up with it is looked at again.
+fn what_hangs_on_it(d: &mut Draft, subject: &Subject<'_>) {
+    let mine = slot::Kind::Tool(subject.part);
+    for (part, row) in slot::parts(subject.row.provider) {
+        if !row.needs.contains(&mine) {
+            continue;
+        }
+        if row.precious {
+            let told = d.status.tools.iter_mut();
+            for told in told.filter(|told| told.name == subject.tool.name) {
+                told.ready = false;
+            }
+        } else if let Some(slot) = Slot::tool(&subject.tool.name, part) {
+            forget(d, slot);
+        }
+    }
 }
 
 /// The Secret with a credential was deleted, or the credential taken out of it.
@@ -1009,7 +1097,7 @@ fn secret_lost(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEn
 
 /// Wanted again while it was being taken back: the old one goes first.
 fn remake(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Slotted {
-    match take_back(w, d, entry, false) {
+    match take_back(w, d, entry, goes_for_good(entry)) {
         Break(Back::Step(step)) => Break(step),
         Break(Back::Wait(held)) => Continue(Err(held)),
         Continue(()) => fresh_start(w, d, subject),
@@ -1025,16 +1113,18 @@ pub(super) fn retire(w: &World, d: &mut Draft) -> Phase {
         .iter()
         .map(|subject| subject.slot)
         .collect();
+    // One tool's trouble does not keep another one, which may cost money every month.
+    let mut stuck: Vec<ToolSlot> = Vec::new();
     for entry in in_order_of_teardown(&d.status) {
-        if kept.contains(&entry.slot) || not_there(&entry) {
+        let Some(own) = entry.slot.as_tool() else {
+            continue;
+        };
+        let waits = stuck.iter().any(|other| other.tool == own.tool);
+        if kept.contains(&entry.slot) || waits {
             continue;
         }
-        let for_good = goes_for_good(&entry);
-        if entry.row().found_by == FoundBy::Kept && !for_good {
-            leave_here(w, d, &entry);
-            continue;
-        }
-        match take_back(w, d, &entry, for_good) {
+        match one_back(w, d, &entry) {
+            Continue(()) => {}
             Break(Back::Step(step)) => {
                 let message = format!("taking back {}, which is no longer wanted", entry.slot);
                 d.working(reason::DELETING, message);
@@ -1045,13 +1135,40 @@ pub(super) fn retire(w: &World, d: &mut Draft) -> Phase {
                 if let Some(wake) = held.wake {
                     d.again(wake);
                 }
-                // The agent's own life goes on.
-                return Continue(());
+                stuck.push(*own);
             }
-            Continue(()) => {}
         }
     }
+    // The agent's own life goes on.
     Continue(())
+}
+
+/// Takes one of the ledger's resources back, or lets it stay where that was asked for.
+pub(super) fn one_back(
+    w: &World,
+    d: &mut Draft,
+    entry: &LedgerEntry,
+) -> std::ops::ControlFlow<Back> {
+    if not_there(entry) {
+        forget(d, entry.slot);
+        return Continue(());
+    }
+    let here = entry.row().found_by == FoundBy::Kept;
+    let given_up = teardown::given_up(w, entry);
+    if given_up && !here {
+        teardown::abandon(w, d, entry);
+        return Continue(());
+    }
+    if entry.key.is_empty() && adopt::shared(&w.instance) {
+        teardown::leave_to_others(w, d, entry);
+        return Continue(());
+    }
+    let for_good = goes_for_good(entry) || here && given_up;
+    if here && !for_good {
+        leave_here(w, d, entry);
+        return Continue(());
+    }
+    take_back(w, d, entry, for_good)
 }
 
 /// The ledger's tools in the order in which they are taken back.
@@ -1072,7 +1189,7 @@ pub(super) fn not_there(entry: &LedgerEntry) -> bool {
 }
 
 /// Whether it goes for good also where it may hold money: the spec said so, and the ledger remembers.
-pub(super) fn goes_for_good(entry: &LedgerEntry) -> bool {
+fn goes_for_good(entry: &LedgerEntry) -> bool {
     entry.row().undo != Undo::Rest || entry.settings == FOR_GOOD
 }
 
@@ -1089,20 +1206,21 @@ pub(super) fn leave_here(w: &World, d: &mut Draft, entry: &LedgerEntry) {
 }
 
 fn left_here(w: &World, entry: &LedgerEntry) -> Announcement {
-    let secret = w
-        .tools
-        .kept
-        .get(&entry.slot)
-        .and_then(|kept| kept.secret.clone())
-        .unwrap_or_else(|| "(not found)".into());
+    let wallet = entry.id.as_deref().unwrap_or("of unknown address");
+    let secret = w.tools.kept.get(&entry.slot);
+    let note = match secret.and_then(|kept| kept.secret.as_ref()) {
+        Some(secret) => format!(
+            "the Secret {secret} with the private key of wallet {wallet} stays, because the wallet may hold money; delete the Secret when it does not"
+        ),
+        None => format!(
+            "the Secret with the private key of wallet {wallet} is not there any more; what the wallet holds can be reached with a backup only"
+        ),
+    };
     Announcement {
         warning: true,
         reason: reason::RETAINED,
         action: "KeepWallet",
-        note: format!(
-            "the Secret {secret} with the private key of wallet {} stays, because the wallet may hold money; delete the Secret when it does not",
-            entry.id.as_deref().unwrap_or("of unknown address")
-        ),
+        note,
     }
 }
 
@@ -1115,7 +1233,7 @@ pub(super) enum Back {
 }
 
 /// Takes one resource back: deletes, then observes that it is gone, then forgets it.
-pub(super) fn take_back(
+fn take_back(
     w: &World,
     d: &mut Draft,
     entry: &LedgerEntry,
@@ -1127,6 +1245,15 @@ pub(super) fn take_back(
         if w.tools.kept.contains_key(&slot) {
             return Break(Back::Step(Step::DropSecret { slot }));
         }
+        d.announcements.push(Announcement {
+            warning: true,
+            reason: reason::ABANDONED,
+            action: "DropWallet",
+            note: format!(
+                "the Secret with the private key of wallet {} is deleted, as reclaimPolicy or the abandon annotation says: what the wallet holds can be reached with a backup only",
+                entry.id.as_deref().unwrap_or("of unknown address")
+            ),
+        });
         forget(d, slot);
         return Continue(());
     }
@@ -1161,6 +1288,19 @@ fn forget(d: &mut Draft, slot: Slot) {
 fn finish(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::ControlFlow<Back> {
     if !w.deleting() && kept(w, entry).is_some() {
         return Break(Back::Step(Step::DropSecret { slot: entry.slot }));
+    }
+    if !goes_for_good(entry) {
+        d.announcements.push(Announcement {
+            warning: true,
+            reason: reason::RETAINED,
+            action: "SuspendWallet",
+            note: format!(
+                "{} {} is suspended and its keys are revoked; it stays in account {}, because it may hold money",
+                entry.slot,
+                entry.id.as_deref().unwrap_or("of unknown id"),
+                entry.account
+            ),
+        });
     }
     forget(d, entry.slot);
     Continue(())
@@ -1216,17 +1356,6 @@ fn watch_it_go(
         // An earlier attempt's outcome was once unknown: nothing of it may be left either.
         return find_leftovers(w, d, entry);
     }
-    if !for_good {
-        d.announcements.push(Announcement {
-            warning: true,
-            reason: reason::RETAINED,
-            action: "SuspendWallet",
-            note: format!(
-                "{slot} {id} is suspended and its keys are revoked; it stays in account {}, because it may hold money",
-                entry.account
-            ),
-        });
-    }
     finish(w, d, entry)
 }
 
@@ -1251,10 +1380,12 @@ fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::Co
             order: Box::new(order(w, &d.status, slot, part, &any_wish(entry))),
         }));
     };
-    if let Some(left) = found
-        .iter()
-        .find(|resource| !matches!(resource.stage, Stage::Failed { .. } | Stage::Resting))
-    {
+    let gone = |resource: &&Resource| match resource.stage {
+        Stage::Failed { .. } => true,
+        Stage::Resting => entry.row().undo == Undo::Rest,
+        _ => false,
+    };
+    if let Some(left) = found.iter().find(|resource| !gone(resource)) {
         return Break(Back::Step(Step::DeleteTool {
             slot,
             account: entry.account.clone(),

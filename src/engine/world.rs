@@ -198,6 +198,8 @@ pub struct Tools {
     pub wanted: Option<Vec<Wanted>>,
     /// What it asks for in vain.
     pub refused: Vec<Refusal>,
+    /// Tools of which it would adopt something that another agent has, or was first to ask for.
+    pub rivals: BTreeSet<String>,
     /// The accounts of its tools, by name.
     pub accounts: BTreeMap<String, ToolAccount>,
     /// What Secrets keep for it.

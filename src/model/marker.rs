@@ -93,8 +93,11 @@ fn letters(bytes: &[u8], count: usize) -> String {
         .collect()
 }
 
+/// How the names of all outside resources of every Yardmaster begin.
+pub const STEM: &str = "ym-";
+
 fn stem(installation: &InstallationId) -> String {
-    format!("ym-{installation}-")
+    format!("{STEM}{installation}-")
 }
 
 fn proof(seal: &Seal, open: &str) -> String {
