@@ -1,8 +1,8 @@
 //! What a scene looks like to everyone, without what may differ between two runs that come to the same: ids, numbers
 //! of attempts, times.
 
-use super::provider::Project;
 use super::books::given;
+use super::provider::Project;
 use super::scene::Scene;
 use crate::api::condition::{find, is_true};
 use crate::model::Marker;

@@ -263,8 +263,7 @@ impl Shops {
         };
         self.ids += 1;
         let number = self.ids;
-        let keyed =
-            order.part == Part::Key || ["openrouter", "exa", "wallet"].contains(&shop);
+        let keyed = order.part == Part::Key || ["openrouter", "exa", "wallet"].contains(&shop);
         let is_number = (shop, order.part) == ("telnyx", Part::Main);
         let fails = is_number && self.failing > 0;
         self.failing -= u32::from(fails);
@@ -332,6 +331,14 @@ impl Shops {
             address: None,
             ..wallet.resource(begun)
         })
+    }
+
+    /// Looking at a number gives it its profile.
+    pub fn set_up(&mut self, named: &Named) {
+        let profile = named.parts.get(&Part::Profile).cloned();
+        if let (Some(number), Some(profile)) = (self.living(&named.id), profile) {
+            number.parent = Some(profile);
+        }
     }
 
     /// Everything that the account's listing shows. `None` where there is none.

@@ -164,7 +164,11 @@ impl Scene {
         account: &str,
         ask: Ask,
     ) -> Result<Done<Option<crate::model::tool::Made>>, Interrupt> {
-        let shop = if account.is_empty() { "wallet" } else { account };
+        let shop = if account.is_empty() {
+            "wallet"
+        } else {
+            account
+        };
         let late = ask.clone();
         self.exchange(
             world,
@@ -217,16 +221,25 @@ impl Scene {
                 }
             }
             Step::FindTool { account, order, .. } if account == "bankr" => {
-                // Keys cannot be listed there: finding them is revoking all.
+                // Nothing can be listed there: finding keys is revoking all, finding a wallet is asking for it again.
                 let begun = self.now;
                 let found = Outcome::ToolsFound(begun, Vec::new());
                 if order.part == Part::Main {
-                    return Ok(found);
+                    let ask = Ask::Make((**order).clone());
+                    return Ok(match self.shop(world, step, account, ask)? {
+                        Ok(made) => Outcome::ToolsFound(
+                            begun,
+                            made.into_iter().map(|made| made.resource).collect(),
+                        ),
+                        Err(fault) => Outcome::Faulted(fault),
+                    });
                 }
                 let ask = Ask::Revoke(order.parts.clone());
                 match self.shop(world, step, account, ask)? {
                     Ok(_) => {
-                        self.shops.keyless.extend(order.parts.get(&Part::Main).cloned());
+                        self.shops
+                            .keyless
+                            .extend(order.parts.get(&Part::Main).cloned());
                         found
                     }
                     Err(Fault::Missing { .. }) => found,
@@ -240,6 +253,9 @@ impl Scene {
                 read.unwrap_or_else(Outcome::Faulted)
             }
             Step::LookTool { account, named, .. } => {
+                if (account.as_str(), named.part) == ("telnyx", Part::Main) {
+                    self.shops.set_up(named);
+                }
                 let read = self.read(word, |scene, begun| {
                     let seen = scene.shops.look(account, named, begun);
                     Outcome::ToolLooked(begun, seen.map(Box::new))
@@ -265,7 +281,9 @@ impl Scene {
                 let ask = Ask::Delete(named.clone(), *for_good);
                 let answer = self.shop(world, step, account, ask)?;
                 if answer.is_ok() && (account.as_str(), named.part) == ("bankr", Part::Key) {
-                    self.shops.keyless.extend(named.parts.get(&Part::Main).cloned());
+                    self.shops
+                        .keyless
+                        .extend(named.parts.get(&Part::Main).cloned());
                 }
                 answer.map_or_else(Outcome::Faulted, |_| Outcome::Done)
             }
@@ -407,7 +425,11 @@ impl Scene {
                     assert!(before.is_empty(), "{before:?} goes first: {}", said());
                 }
             }
-            Step::Delete { slot: Slot::Project, surplus: false, .. } if deleting => {
+            Step::Delete {
+                slot: Slot::Project,
+                surplus: false,
+                ..
+            } if deleting => {
                 let before = still_there(0);
                 assert!(before.is_empty(), "{before:?} goes first: {}", said());
             }
