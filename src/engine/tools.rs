@@ -494,7 +494,21 @@ fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
     for subject in subjects {
         let state = ledger::entry(&d.status, subject.slot).map(|entry| entry.state);
         let due = matches!(state, None | Some(SlotState::Planned));
-        if due && subject.tool.adopt.is_none() && obstacle(w, subject).is_none() {
+        // What would wait for another is not begun and taken off again in each pass: that is a write each time.
+        let waits = subject.row.needs.iter().any(|need| {
+            let slot::Kind::Tool(part) = need else {
+                return false;
+            };
+            let parent = Slot::tool(&subject.tool.name, *part);
+            let ready = |slot: &Slot| {
+                let there = ledger::entry(&d.status, *slot)
+                    .is_some_and(|entry| entry.state == SlotState::Exists);
+                there || d.untried.contains(slot)
+            };
+            subject.tool.parts.contains(part) && !parent.as_ref().is_some_and(ready)
+        });
+        let may = subject.tool.adopt.is_none() && !waits && !ordered_out(d, subject);
+        if due && may && obstacle(w, subject).is_none() {
             begin(w, d, subject);
         }
     }
@@ -620,6 +634,12 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     }
 }
 
+/// Whether something that costs money by the piece was ordered as often as it may be.
+fn ordered_out(d: &Draft, subject: &Subject<'_>) -> bool {
+    let orders = ledger::entry(&d.status, subject.slot).map_or(1, |entry| entry.attempt);
+    subject.row.precious && subject.row.found_by == FoundBy::Name && orders > MOST_ORDERS
+}
+
 fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     if let Some(held) = obstacle(w, subject) {
         return Continue(Err(held));
@@ -627,8 +647,7 @@ fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     if let Some(id) = &subject.tool.adopt {
         return take_over(w, d, subject, id);
     }
-    let orders = ledger::entry(&d.status, subject.slot).map_or(1, |entry| entry.attempt);
-    if subject.row.precious && subject.row.found_by == FoundBy::Name && orders > MOST_ORDERS {
+    if ordered_out(d, subject) {
         return Continue(Err(Held::person(
             reason::LIMIT_REACHED,
             format!(

@@ -36,17 +36,17 @@ impl Scene {
             .collect()
     }
 
-    /// What differs between the ledger and what lives: things without an entry, entries without a thing. What rests when
-    /// its instance is gone is meant to.
+    /// What differs between the ledger and what lives: things without an entry, entries without a thing. What rests and
+    /// is nobody's is meant to.
     pub fn difference(&self) -> Vec<String> {
         let mut different = Vec::new();
         let entries = self.tools_on_record();
         for thing in self.living() {
-            let left = self.object.is_none() && thing.resting;
             let of = entries
                 .iter()
-                .filter(|entry| entry.id.as_ref() == Some(&thing.id));
-            if !left && of.count() != 1 {
+                .filter(|entry| entry.id.as_ref() == Some(&thing.id))
+                .count();
+            if of > 1 || of == 0 && !thing.resting {
                 different.push(format!("nobody's: {thing:?}"));
             }
         }

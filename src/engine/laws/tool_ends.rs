@@ -188,8 +188,6 @@ fn a_profile_deleted_at_the_provider_is_made_again_and_the_number_is_put_into_it
 #[test]
 fn what_cannot_be_had_again_is_told_and_made_again_only_where_that_is_said() {
     type Which = fn(&Thing) -> bool;
-    let main = |one: &Thing| one.part == Part::Main;
-    let _ = main;
     let cases: [(&str, &str, Which); 3] = [
         ("mail", "make agentmail Main", |one| {
             one.shop == "agentmail" && one.part == Part::Main
