@@ -308,14 +308,14 @@ fn with_tools_two_crashes_of_a_slow_creation_change_nothing() {
     let story = &creations()[2];
     println!(
         "{} pairs in {}; books differ by 0",
-        pairs(story, 13),
+        pairs(story, 31),
         story.name
     );
 }
 
 #[test]
 fn with_tools_two_crashes_of_a_deletion_change_nothing() {
-    for (story, of) in deletions().iter().zip([5, 13]) {
+    for (story, of) in deletions().iter().zip([5, 31]) {
         println!(
             "{} pairs in {}; books differ by 0",
             pairs(story, of),
@@ -355,7 +355,8 @@ fn a_tools_answer_that_is_lost_late_or_vanished_changes_nothing() {
 
 #[test]
 fn two_lost_answers_of_tools_change_nothing() {
-    let mut pairs = 0;
+    // Every fifth of them, always the same ones.
+    let (mut seen, mut pairs) = (0, 0);
     for story in [&creations()[2], &deletions()[1]] {
         let undisturbed = story.told(&[]);
         for first in at(&undisturbed, &CHANGES) {
@@ -363,6 +364,10 @@ fn two_lost_answers_of_tools_change_nothing() {
                 let run = story.told(&[(first, one.clone())]);
                 let rest = at(&run, &["MakeTool", "DeleteTool", "FindTool", "KeepSecret"]);
                 for then in rest.into_iter().filter(|at| *at > first) {
+                    seen += 1;
+                    if seen % 5 != 0 {
+                        continue;
+                    }
                     let other = match run.scene.log[then] {
                         "KeepSecret" => Trouble::CrashAfter,
                         _ => Trouble::Lost,

@@ -361,7 +361,7 @@ impl Scene {
                 );
             }
         }
-        self.lawful_for_tools(&status, step, &said);
+        self.lawful_for_tools(world, &status, step, &said);
         if let Step::Delete { slot, id, .. } = step {
             let holds = |home: &&Project| {
                 &home.id == id
@@ -388,6 +388,7 @@ impl Scene {
     /// What must hold at every change of a tool, and of what it serves.
     fn lawful_for_tools(
         &self,
+        world: &World,
         status: &AgentInstanceStatus,
         step: &Step,
         said: &impl Fn() -> String,
@@ -399,10 +400,8 @@ impl Scene {
             });
             higher.map(|entry| entry.slot).collect()
         };
-        let deleting = self
-            .object
-            .as_ref()
-            .is_some_and(|object| object.metadata.deletion_timestamp.is_some());
+        // As the pass knows it: one that goes on when the deletion comes may still be taking back a single tool.
+        let deleting = world.deleting();
         match step {
             Step::MakeTool { slot, order, .. } => {
                 let intent = entry(status, *slot).unwrap();
