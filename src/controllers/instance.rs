@@ -299,7 +299,7 @@ fn wallets(instance: &AgentInstance, wanted: &[Wanted]) -> Vec<Slot> {
 }
 
 /// The variables that an agent gets from its tools: of each resource that exists and is wanted, what its row says.
-fn given(
+pub(crate) fn given(
     instance: &AgentInstance,
     wanted: &[Wanted],
     secrets: &secret::Held,

@@ -59,6 +59,15 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
             // The listing may lag behind what we have seen ourselves since.
             return look(w, d, project, asked_at);
         }
+        let begins = matches!(
+            newest.state,
+            DeploymentState::Starting | DeploymentState::Other(_)
+        );
+        if !other && begins && up_already && w.outside.looked.is_none() {
+            // So may what we have seen to be up. What the listing shows would be written, and the sight of it after that,
+            // in turn, until the next listing.
+            return look(w, d, project, asked_at);
+        }
         let fresh = asked_at.is_some_and(|at| home.begun < at + w.limits.settle);
         if other && fresh && newest.created < known.since.0 {
             // Older than the one that was asked for: the reading lags behind the asking.

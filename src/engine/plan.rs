@@ -54,8 +54,6 @@ pub(super) struct Draft {
     pub(super) announcements: Vec<Announcement>,
     /// Nothing new is known: what was said before stands.
     pub(super) unchanged: bool,
-    /// The ledger has learned of something whose values are gathered when a pass begins.
-    pub(super) regather: bool,
     again: Option<Timestamp>,
 }
 
@@ -67,7 +65,6 @@ impl Draft {
             untried: w.untried.clone(),
             announcements: Vec::new(),
             unchanged: false,
-            regather: false,
             again: None,
         }
     }

@@ -8,7 +8,7 @@
 use super::ledger;
 use super::plan::{Draft, Phase, RECHECK, act, wait};
 use super::step::Step;
-use super::world::{ToolAccount, World};
+use super::world::{Desired, ToolAccount, World};
 use super::{adopt, report, retry, teardown};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{OnExternalDeletion, OperatingMode, ToolStatus, ToolUsage};
@@ -283,11 +283,43 @@ pub(super) fn provide(w: &World, d: &mut Draft, follows: bool) -> Phase {
         d.again(w.now + SECRETS_EVERY);
     }
     tell(w, d, wanted, &held);
-    if w.tools.regather || d.regather {
+    if w.tools.regather || lacks(w, d, &subjects) {
         // What was just made reaches the agent as values, and those are gathered when a pass begins.
         return wait(Some(w.now));
     }
     conclude(w, d, &held)
+}
+
+/// Whether what exists by now gives the agent something that was not there yet when its values were gathered: what an
+/// earlier attempt left was found, say.
+fn lacks(w: &World, d: &Draft, subjects: &[Subject<'_>]) -> bool {
+    let Desired::Composed(composed) = &w.desired else {
+        return false;
+    };
+    let names = composed.names();
+    subjects.iter().any(|subject| {
+        let Some(entry) =
+            ledger::entry(&d.status, subject.slot).filter(|entry| entry.state == SlotState::Exists)
+        else {
+            return false;
+        };
+        let gives = subject.row.gives;
+        let told = d
+            .status
+            .tools
+            .iter()
+            .find(|told| told.name == subject.tool.name);
+        let address = told.and_then(|told| told.address.as_ref());
+        let given = [
+            gives.secret.filter(|_| kept(w, entry).is_some()),
+            gives.address.filter(|_| address.is_some()),
+            gives.id.filter(|_| entry.id.is_some()),
+        ];
+        given
+            .into_iter()
+            .flatten()
+            .any(|name| !names.iter().any(|known| known == name))
+    })
 }
 
 fn act_on(d: &mut Draft, subject: &Subject<'_>, step: Step) -> Phase {
@@ -371,8 +403,6 @@ fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subject<'_>, Held
         }
         let old = before.iter().find(|old| old.name == tool.name);
         let address = address(w, tool).filter(|_| there);
-        // The agent is told where it is reached in a variable.
-        d.regather |= address.is_some() && old.is_none_or(|old| old.address != address);
         told.push(ToolStatus {
             name: tool.name.clone(),
             kind: tool.kind,
@@ -484,7 +514,21 @@ fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
         if due && take_up(w, d, subject) {
             continue;
         }
-        if due && subject.tool.adopt.is_none() && obstacle(w, subject).is_none() {
+        // What would wait for another is not begun and taken off again in each pass: that is a write each time.
+        let waits = subject.row.needs.iter().any(|need| {
+            let slot::Kind::Tool(part) = need else {
+                return false;
+            };
+            let parent = Slot::tool(&subject.tool.name, *part);
+            let ready = |slot: &Slot| {
+                let there = ledger::entry(&d.status, *slot)
+                    .is_some_and(|entry| entry.state == SlotState::Exists);
+                there || d.untried.contains(slot)
+            };
+            subject.tool.parts.contains(part) && !parent.as_ref().is_some_and(ready)
+        });
+        let may = subject.tool.adopt.is_none() && !waits && !ordered_out(d, subject);
+        if due && may && obstacle(w, subject).is_none() {
             begin(w, d, subject);
         }
     }
@@ -616,6 +660,12 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     }
 }
 
+/// Whether something that costs money by the piece was ordered as often as it may be.
+fn ordered_out(d: &Draft, subject: &Subject<'_>) -> bool {
+    let orders = ledger::entry(&d.status, subject.slot).map_or(1, |entry| entry.attempt);
+    subject.row.precious && subject.row.found_by == FoundBy::Name && orders > MOST_ORDERS
+}
+
 fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     if let Some(held) = obstacle(w, subject) {
         return Continue(Err(held));
@@ -623,8 +673,7 @@ fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     if let Some(id) = &subject.tool.adopt {
         return take_over(w, d, subject, id);
     }
-    let orders = ledger::entry(&d.status, subject.slot).map_or(1, |entry| entry.attempt);
-    if subject.row.precious && subject.row.found_by == FoundBy::Name && orders > MOST_ORDERS {
+    if ordered_out(d, subject) {
         return Continue(Err(Held::person(
             reason::LIMIT_REACHED,
             format!(
@@ -690,7 +739,6 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
                     started_at: MicroTime(ledger::micros(w.now)),
                 },
             );
-            d.regather = true;
             Continue(Ok(()))
         }
     }
@@ -821,7 +869,6 @@ fn recover(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry)
 fn settle(d: &mut Draft, subject: &Subject<'_>, id: String) {
     ledger::exists(&mut d.status, subject.slot, Some(id));
     d.untried.remove(&subject.slot);
-    d.regather = true;
 }
 
 /// A wallet that was made for this instance and left when it was not wanted any more is its wallet still: its address never
@@ -871,6 +918,7 @@ fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
         .any(|told| told.name == subject.tool.name && told.ready);
     let resource = seen(w, slot);
     let unset = !told_ready && waits_for_provider(subject);
+    // Nothing is deployed without an address, and only the provider's word tells it.
     let nowhere = subject.row.gives.address.is_some() && address(w, subject.tool).is_none();
     if looked.is_none() && (unset || nowhere) {
         if let Some(held) = obstacle(w, subject) {
@@ -897,6 +945,7 @@ fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
             // It is nothing: the next attempt is one more of those that are counted.
             let why = why.clone();
             ledger::lost(&mut d.status, slot);
+            forget_address(d, subject);
             d.announcements.push(Announcement {
                 warning: true,
                 reason: reason::REJECTED,
@@ -912,9 +961,41 @@ fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
             )
             .but_complete()));
         }
+        Some(Stage::Ready) if nowhere => {
+            return Continue(Err(Held::waits(
+                reason::PENDING,
+                "the provider tells no address of it yet",
+                w.now + RECHECK,
+            )));
+        }
         Some(Stage::Ready) | None => {}
     }
+    if let Some(parent) = later_parent(d, subject, entry) {
+        // It was set up with a predecessor: a look at it sets it up anew.
+        if looked.is_none() {
+            return match obstacle(w, subject) {
+                Some(held) => Continue(Err(held.but_complete())),
+                None => Break(look(d, entry, &id)),
+            };
+        }
+        if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
+            entry.started_at = parent;
+        }
+    }
     adjust(w, subject, entry, resource, d)
+}
+
+/// When what it belongs to was made, where that was after it.
+fn later_parent(d: &Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Option<MicroTime> {
+    subject.row.needs.iter().find_map(|need| {
+        let slot::Kind::Tool(part) = need else {
+            return None;
+        };
+        let slot = Slot::tool(&subject.tool.name, *part)?;
+        let parent = ledger::entry(&d.status, slot)?;
+        let after = parent.state == SlotState::Exists && parent.started_at.0 > entry.started_at.0;
+        after.then(|| parent.started_at.clone())
+    })
 }
 
 fn look(d: &Draft, entry: &LedgerEntry, id: &str) -> Step {
@@ -1030,7 +1111,14 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
     });
     let attempt = entry.attempt;
     d.status.external.retain(|other| other.slot != slot);
-    what_hangs_on_it(d, subject);
+    // A credential goes with what it opened, and an address is another one's from here on.
+    for (part, row) in slot::parts(subject.row.provider) {
+        if row.found_by == FoundBy::NameWithoutSecret && row.needs.contains(&subject.row.slot) {
+            let own = Slot::tool(&subject.tool.name, part);
+            d.status.external.retain(|other| Some(other.slot) != own);
+        }
+    }
+    forget_address(d, subject);
     begin(w, d, subject);
     if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
         entry.attempt = attempt + 1;
@@ -1043,21 +1131,12 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
     Break(make(w, d, subject))
 }
 
-/// What was made inside a thing went with it; what was set up with it is looked at again.
-fn what_hangs_on_it(d: &mut Draft, subject: &Subject<'_>) {
-    let mine = slot::Kind::Tool(subject.part);
-    for (part, row) in slot::parts(subject.row.provider) {
-        if !row.needs.contains(&mine) {
-            continue;
-        }
-        if row.precious {
-            let told = d.status.tools.iter_mut();
-            for told in told.filter(|told| told.name == subject.tool.name) {
-                told.ready = false;
-            }
-        } else if let Some(slot) = Slot::tool(&subject.tool.name, part) {
-            forget(d, slot);
-        }
+fn forget_address(d: &mut Draft, subject: &Subject<'_>) {
+    let mut tools = d.status.tools.iter_mut();
+    if let Some(told) = tools.find(|told| told.name == subject.tool.name)
+        && subject.part == Part::Main
+    {
+        told.address = None;
     }
 }
 
@@ -1364,15 +1443,14 @@ fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::Co
     let slot = entry.slot;
     let Some((begun, found)) = w.tools.found.get(&slot) else {
         let part = slot.as_tool().map_or(Part::Main, |own| own.part);
-        let needs_parent = entry
-            .row()
-            .needs
-            .iter()
-            .any(|need| matches!(need, slot::Kind::Tool(Part::Main)));
-        if needs_parent && siblings(&d.status, slot).is_empty() {
-            // It could only have been made inside something that was never there.
-            forget(d, slot);
-            return Continue(());
+        if row_needs_parent(entry) && siblings(&d.status, slot).is_empty() {
+            // Nobody can look for it but at what it belongs to.
+            find_parent(w, d, slot)?;
+            if siblings(&d.status, slot).is_empty() {
+                // It could only have been made inside something that was never there.
+                forget(d, slot);
+                return Continue(());
+            }
         }
         return Break(Back::Step(Step::FindTool {
             slot,
@@ -1401,6 +1479,53 @@ fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::Co
     Break(Back::Wait(Held::waits(
         reason::OUTCOME_UNKNOWN,
         "an earlier request may still land; it is looked for until it no longer can",
+        landed_by.max(w.now + SignedDuration::from_millis(200)),
+    )))
+}
+
+/// Whether it is looked for at what it belongs to, and nowhere else.
+fn row_needs_parent(entry: &LedgerEntry) -> bool {
+    let row = entry.row();
+    let main = |need: &slot::Kind| matches!(need, slot::Kind::Tool(Part::Main));
+    row.found_by == FoundBy::NameWithoutSecret && row.needs.iter().any(main)
+}
+
+/// What a tool's part belongs to may be there without being on record: its outcome may be as unknown as that of what was
+/// made in it. It is looked for until it can no longer land; once found, it is on record.
+fn find_parent(w: &World, d: &mut Draft, child: Slot) -> std::ops::ControlFlow<Back> {
+    let parent = child
+        .as_tool()
+        .and_then(|own| Slot::tool(own.tool.as_str(), Part::Main))
+        .and_then(|slot| ledger::entry(&d.status, slot).cloned())
+        .filter(|parent| !not_there(parent));
+    let Some(parent) = parent else {
+        return Continue(());
+    };
+    let Some((begun, found)) = w.tools.found.get(&parent.slot) else {
+        return Break(Back::Step(Step::FindTool {
+            slot: parent.slot,
+            account: parent.account.clone(),
+            order: Box::new(order(
+                w,
+                &d.status,
+                parent.slot,
+                Part::Main,
+                &any_wish(&parent),
+            )),
+        }));
+    };
+    let lives = |one: &&Resource| !matches!(one.stage, Stage::Failed { .. });
+    if let Some(there) = found.iter().find(lives) {
+        ledger::exists(&mut d.status, parent.slot, Some(there.id.clone()));
+        return Continue(());
+    }
+    let landed_by = w.limits.landed_by(parent.started_at.0);
+    if *begun >= landed_by {
+        return Continue(());
+    }
+    Break(Back::Wait(Held::waits(
+        reason::OUTCOME_UNKNOWN,
+        "what it belongs to may still land; it is looked for until it no longer can",
         landed_by.max(w.now + SignedDuration::from_millis(200)),
     )))
 }

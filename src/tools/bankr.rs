@@ -3,7 +3,8 @@
 //! What holds: the same idempotency key gives the same wallet; a wallet is never destroyed unless that is said, only
 //! suspended. Bankr has no listing of keys and keys have no ids: a key is known by a fingerprint, and nobody can look for
 //! one. So *finding* a key is revoking all keys of its wallet and answering "none": after a creation whose answer got lost,
-//! every key that the wallet has is one that nobody holds. Deliberately absent: a listing of wallets, which Bankr does not
+//! every key that the wallet has is one that nobody holds. And finding a wallet is asking for it again, which makes it where
+//! it was not. Deliberately absent: a listing of wallets, which Bankr does not
 //! have; fingers on anybody's money.
 
 use super::faults::{Complaint, Dialect, plain};

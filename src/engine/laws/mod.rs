@@ -1,12 +1,15 @@
 //! Laws: what holds for the pass over the engine in a simulated world, whatever fails and whenever.
 //!
 //! Read [`scene`] first (the world, and what is asserted at every single change), then [`story`] (how a run with
-//! troubles is compared with the undisturbed one). Each other file is a family of laws. A failing law prints the story,
+//! troubles is compared with the undisturbed one), [`shops`] (the providers of tools) and [`books`] (what must be true of
+//! tools in the end). Each other file is a family of laws. A failing law prints the story,
 //! its troubles and every effect; random ones print their seed.
 
+mod books;
 mod portrait;
 mod provider;
 mod scene;
+mod shops;
 mod story;
 
 mod adoption;
@@ -17,6 +20,8 @@ mod phases;
 mod random;
 mod rollouts;
 mod telling;
+mod tool_ends;
+mod tooled;
 mod undisturbed;
 
 use proptest::test_runner::{Config, RngSeed};

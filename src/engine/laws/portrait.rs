@@ -1,6 +1,7 @@
 //! What a scene looks like to everyone, without what may differ between two runs that come to the same: ids, numbers
 //! of attempts, times.
 
+use super::books::given;
 use super::provider::Project;
 use super::scene::Scene;
 use crate::api::condition::{find, is_true};
@@ -44,6 +45,7 @@ impl Scene {
         for home in self.provider.projects.iter().filter(|home| !home.deleted) {
             let _ = writeln!(text, "{}", self.outside(home));
         }
+        text.push_str(&self.books());
         text
     }
 
@@ -60,6 +62,13 @@ impl Scene {
                 let mut variables = one.variables.clone();
                 if let Some(name) = variables.get_mut("YARDMASTER_CONFIGURATION") {
                     *name = name.split('.').next().unwrap_or_default().to_owned();
+                }
+                if !self.tools.is_empty() {
+                    // It depends on credentials, which differ from run to run.
+                    variables.remove("YARDMASTER_CONFIGURATION");
+                }
+                for (name, value) in variables.iter_mut().filter(|(name, _)| given(name)) {
+                    *value = self.worth(name, value);
                 }
                 (&one.image, variables)
             })

@@ -7,16 +7,22 @@
 mod effects;
 
 use super::provider::Provider;
-use crate::api::template::ResolvedImage;
-use crate::api::{ABANDON_ANNOTATION, AgentInstance, Slot, SlotState};
+use super::shops::Shops;
+use crate::api::template::{ResolvedImage, ToolSpec};
+use crate::api::{ABANDON_ANNOTATION, AgentInstance, Part, Slot, SlotState};
+use crate::cluster::secret::Held;
+use crate::controllers::instance::given;
 use crate::controllers::pass::{End, pass};
+use crate::engine::belief;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::retry;
+use crate::engine::tools::wanted;
 use crate::engine::world::{
-    AccountRoom, AccountView, Desired, Limits, Outside, Patience, RolloutTurn, TemplateReady,
-    TemplateView, Tools, World,
+    AccountRoom, AccountView, Desired, Glance, Limits, Outside, Patience, RolloutTurn,
+    TemplateReady, TemplateView, ToolAccount, Tools, World,
 };
+use crate::model::tool::{Kept, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{
     Announcement, Configuration, Fault, Health, Home, InstallationId, RestartPolicy, Turn, Variable,
@@ -25,7 +31,7 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What goes wrong at an effect.
@@ -77,6 +83,19 @@ pub struct Scene {
     pub object: Option<AgentInstance>,
     version: u32,
     pub token: bool,
+    /// What the template has.
+    pub tools: Vec<ToolSpec>,
+    pub shops: Shops,
+    /// The accounts at them, by the provider's name.
+    pub accounts: BTreeMap<String, ToolAccount>,
+    /// Credentials in the instance's Secret, and in those of its wallets.
+    pub drawer: BTreeMap<Slot, (Kept, String)>,
+    stock: BTreeMap<String, Stock>,
+    tool_memory: BTreeMap<Slot, Memory>,
+    /// Passes in a row that did nothing and came again at once.
+    hot: u32,
+    /// Every effect on a tool, and which tool.
+    pub trail: Vec<String>,
     /// Who else has what is to be adopted.
     pub adopted_by: Option<String>,
     pub provider: Provider,
@@ -104,6 +123,9 @@ pub struct Scene {
 }
 
 const TICK: SignedDuration = SignedDuration::from_secs(60);
+
+/// Where tools come from; the accounts are named so as well.
+pub const SHOPS: [&str; 5] = ["openrouter", "exa", "agentmail", "telnyx", "bankr"];
 
 pub fn second(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
@@ -139,6 +161,17 @@ impl Scene {
             object: Some(object),
             version: 1,
             token: false,
+            tools: Vec::new(),
+            shops: Shops::new(now),
+            accounts: SHOPS
+                .iter()
+                .map(|name| ((*name).to_owned(), ToolAccount::Ready))
+                .collect(),
+            drawer: BTreeMap::new(),
+            stock: BTreeMap::new(),
+            tool_memory: BTreeMap::new(),
+            hot: 0,
+            trail: Vec::new(),
             adopted_by: None,
             provider: Provider::new(now),
             account: AccountView::Ready(room()),
@@ -180,6 +213,28 @@ impl Scene {
     pub fn slow(mut self) -> Scene {
         self.provider.lag = second(3);
         self.provider.boot = second(25);
+        self.shops.lag = second(3);
+        self.shops.setup = second(45);
+        self
+    }
+
+    /// A provider that is so quick that one write of the status stands for many effects.
+    pub fn quick(mut self) -> Scene {
+        self.latency = SignedDuration::from_millis(20);
+        self
+    }
+
+    /// With one tool of each kind, all of which the agent needs.
+    pub fn with_tools(mut self) -> Scene {
+        self.tools = serde_json::from_value(serde_json::json!([
+            {"name": "llm", "type": "openrouter", "accountRef": {"name": "openrouter"}, "limitUSD": 20, "maxLimitUSD": 50},
+            {"name": "search", "type": "exa", "accountRef": {"name": "exa"}},
+            {"name": "mail", "type": "agentmail", "accountRef": {"name": "agentmail"}},
+            {"name": "phone", "type": "telnyx", "accountRef": {"name": "telnyx"}},
+            {"name": "purse", "type": "wallet"},
+            {"name": "bank", "type": "bankr", "accountRef": {"name": "bankr"}},
+        ]))
+        .unwrap();
         self
     }
 
@@ -187,8 +242,10 @@ impl Scene {
     pub fn rested(mut self) -> Scene {
         self.settle();
         self.log.clear();
+        self.trail.clear();
         self.told.clear();
         self.provider.counts.clear();
+        self.shops.counts.clear();
         self
     }
 
@@ -241,6 +298,14 @@ impl Scene {
         self.happened();
     }
 
+    /// The instance's Secret goes, and with it the credentials of everything but wallets.
+    pub fn drop_own_secret(&mut self) {
+        self.token = false;
+        self.drawer
+            .retain(|_, (kept, _)| kept.secret.as_deref() != Some("ada-agent"));
+        self.happened();
+    }
+
     pub fn set_env(&mut self, value: &str) {
         value.clone_into(&mut self.env);
         self.edit(|_| {});
@@ -266,6 +331,7 @@ impl Scene {
     pub fn advance(&mut self, to: Timestamp) {
         self.now = self.now.max(to);
         self.provider.land(self.now);
+        self.shops.land(self.now);
     }
 
     /// Runs until nothing has happened for long, and nothing is due to.
@@ -301,7 +367,8 @@ impl Scene {
             _ => {
                 self.advance(self.next_tick);
                 self.next_tick = self.now + TICK;
-                if self.observe() {
+                let (home, tools) = (self.observe(), self.observe_shops());
+                if home || tools {
                     self.visit();
                 }
             }
@@ -309,9 +376,13 @@ impl Scene {
     }
 
     fn at_rest(&self) -> bool {
-        let last = self.last_event.max(self.provider.last_change);
+        let last = self
+            .last_event
+            .max(self.provider.last_change)
+            .max(self.shops.last_change);
         let long = (self.limits.request + self.limits.settle) * 2 + TICK * 2;
-        !self.provider.unsettled(self.now) && self.now > last + long
+        let unsettled = self.provider.unsettled(self.now) || self.shops.unsettled(self.now);
+        !unsettled && self.now > last + long
     }
 
     /// The observer reads the account; whether what it sees is news for the instance.
@@ -350,6 +421,25 @@ impl Scene {
         news || missing
     }
 
+    /// The observers read the accounts of tools; whether what they see is news for the instance.
+    fn observe_shops(&mut self) -> bool {
+        let mut news = false;
+        for shop in SHOPS {
+            if self.tools.is_empty() || self.accounts.get(shop) != Some(&ToolAccount::Ready) {
+                continue;
+            }
+            let Some(stock) = self.shops.list(shop, self.now) else {
+                continue;
+            };
+            if let Some(object) = &self.object {
+                let recorded = belief::recorded(object, shop, stock.begun, self.limits);
+                news |= !belief::changed(self.stock.get(shop), &stock, &recorded).is_empty();
+            }
+            self.stock.insert(shop.to_owned(), stock);
+        }
+        news
+    }
+
     /// One pass, and what the controller makes of its end.
     pub fn visit(&mut self) -> Option<End> {
         self.wake = None;
@@ -361,15 +451,41 @@ impl Scene {
             .expect("a pass waits for nothing");
         match ended {
             Ok(end) => {
+                for slot in end
+                    .answered
+                    .iter()
+                    .filter(|slot| !end.faults.contains_key(slot))
+                {
+                    self.tool_memory.remove(slot);
+                }
+                let mut wake = end.wake;
+                for (slot, fault) in &end.faults {
+                    let memory = self.failed(self.tool_memory.get(slot), &about, fault);
+                    wake = Some(wake.map_or(memory.until, |at| at.min(memory.until)));
+                    self.tool_memory.insert(*slot, memory);
+                }
                 if let Some(fault) = &end.fault {
-                    self.remember(about, fault.clone());
+                    let memory = self.failed(self.memory.as_ref(), &about, fault);
+                    self.wake = Some(memory.until);
+                    self.memory = Some(memory);
                 } else {
                     if end.steps > 0 {
                         self.memory = None;
                     }
-                    let hot = end.wake.is_some_and(|at| at <= self.now);
-                    assert!(!hot, "comes again at once, for ever: {:?}", self.log);
-                    self.wake = end.wake;
+                    let hot = wake.is_some_and(|at| at <= self.now);
+                    self.hot = if hot && end.steps == 0 {
+                        self.hot + 1
+                    } else {
+                        0
+                    };
+                    assert!(
+                        self.hot < 3,
+                        "comes again at once, for ever: {:?} {:?}",
+                        self.log,
+                        self.trail
+                    );
+                    let soonest = self.now + SignedDuration::from_millis(5);
+                    self.wake = wake.map(|at| at.max(soonest));
                 }
                 if self.version != before {
                     // The watch brings our own write, too.
@@ -395,22 +511,25 @@ impl Scene {
         self.memory = None;
         self.listing = None;
         self.fresh.clear();
+        self.stock.clear();
+        self.tool_memory.clear();
+        self.shops.keyless.clear();
         self.now += second(1);
         self.next_tick = self.now + second(2);
         self.happened();
     }
 
-    fn remember(&mut self, about: String, fault: Fault) {
-        let old = self.memory.as_ref().filter(|old| old.about == about);
-        let failures = old.map_or(0, |old| old.failures) + 1;
-        let until = retry::after(&fault, failures, self.now, 0.0);
-        self.memory = Some(Memory {
-            about,
+    fn failed(&self, old: Option<&Memory>, about: &str, fault: &Fault) -> Memory {
+        let failures = old
+            .filter(|old| old.about == about)
+            .map_or(0, |old| old.failures)
+            + 1;
+        Memory {
+            about: about.to_owned(),
             failures,
-            until,
-            fault,
-        });
-        self.wake = Some(until);
+            until: retry::after(fault, failures, self.now, 0.0),
+            fault: fault.clone(),
+        }
     }
 
     /// As the controller gathers it.
@@ -437,7 +556,7 @@ impl Scene {
             limits: self.limits,
             installation: InstallationId("i-1".into()),
             seal: Seal(SecretString::from("seal")),
-            tools: Tools::default(),
+            tools: self.tools_seen(deleting),
             account: self.account.clone(),
             template: if deleting {
                 TemplateView::Missing
@@ -478,10 +597,91 @@ impl Scene {
                 fault: old.fault.clone(),
                 failures: old.failures,
             });
+        world.tools.patience = self
+            .tool_memory
+            .iter()
+            .filter(|(_, old)| old.about == tried)
+            .map(|(slot, old)| {
+                let patience = Patience {
+                    until: old.until,
+                    fault: old.fault.clone(),
+                    failures: old.failures,
+                };
+                (*slot, patience)
+            })
+            .collect();
         Some(world)
     }
 
+    /// What is known of the instance's tools.
+    fn tools_seen(&self, deleting: bool) -> Tools {
+        let Some(object) = self.object.as_ref().filter(|_| !self.tools.is_empty()) else {
+            return Tools::default();
+        };
+        let known = !deleting && !matches!(self.template, TemplateView::Missing);
+        let (wanted, refused) = wanted(&self.tools, &object.spec, "ada");
+        let mut seen = BTreeMap::new();
+        for entry in object.status.iter().flat_map(|status| &status.external) {
+            let listed = entry
+                .slot
+                .as_tool()
+                .is_some_and(|own| own.part != Part::Key);
+            if let (true, Some(stock), Some(id), Some(ToolAccount::Ready)) = (
+                listed,
+                self.stock.get(&entry.account),
+                &entry.id,
+                self.accounts.get(&entry.account),
+            ) {
+                let bears = |one: &&Resource| {
+                    &one.id == id || !entry.key.is_empty() && one.name == entry.key
+                };
+                let glance = Glance {
+                    begun: stock.begun,
+                    resources: stock.resources.iter().filter(bears).cloned().collect(),
+                };
+                seen.insert(entry.slot, glance);
+            }
+        }
+        Tools {
+            wanted: known.then_some(wanted),
+            refused: if known { refused } else { Vec::new() },
+            accounts: self.accounts.clone(),
+            kept: self
+                .drawer
+                .iter()
+                .map(|(slot, (kept, _))| (*slot, kept.clone()))
+                .collect(),
+            seen,
+            ..Tools::default()
+        }
+    }
+
+    /// The variables that the agent gets from its tools.
+    fn given(&self) -> BTreeMap<String, SecretString> {
+        let Some(object) = self.object.as_ref().filter(|_| !self.tools.is_empty()) else {
+            return BTreeMap::new();
+        };
+        let mut held = Held::default();
+        for (slot, (kept, value)) in &self.drawer {
+            held.kept.insert(*slot, kept.clone());
+            held.values.insert(*slot, SecretString::from(value.clone()));
+        }
+        given(object, &wanted(&self.tools, &object.spec, "ada").0, &held)
+    }
+
     fn composed(&self, template: &TemplateReady) -> Composed {
+        let given = self.given();
+        let told: Vec<String> = given
+            .iter()
+            .map(|(name, value)| format!("-{name}={}", value.expose_secret()))
+            .collect();
+        let own = Variable {
+            name: "MODE".into(),
+            value: SecretString::from(self.env.clone()),
+        };
+        let given = given
+            .into_iter()
+            .map(|(name, value)| Variable { name, value });
         Composed {
             configuration: Configuration {
                 image: format!("ghcr.io/acme/agent@{}", template.image.digest),
@@ -494,14 +694,27 @@ impl Scene {
                 registry: None,
                 volume_mount: template.volume_mount.clone(),
                 volume_megabytes: None,
-                variables: vec![Variable {
-                    name: "MODE".into(),
-                    value: SecretString::from(self.env.clone()),
-                }],
+                variables: std::iter::once(own).chain(given).collect(),
             },
-            key: format!("{}-{}", template.revision, self.env),
+            // As a keyed hash it tells nothing; here it may not, either.
+            key: format!(
+                "{}-{}{}",
+                template.revision,
+                self.env,
+                brief(&told.concat())
+            ),
         }
     }
+}
+
+fn brief(text: &str) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    if text.is_empty() {
+        return String::new();
+    }
+    let mut hash = DefaultHasher::new();
+    text.hash(&mut hash);
+    format!("-{:x}", hash.finish())
 }
 
 pub fn room() -> AccountRoom {

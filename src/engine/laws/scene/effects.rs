@@ -1,13 +1,17 @@
 //! The hands of a scene: every effect is noted, may meet a trouble, and is held against what must hold at that moment.
 
 use super::super::provider::{Change, Project, Settings};
+use super::super::shops::{Ask, SECRET};
 use super::{Interrupt, Scene, Trouble, second};
-use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Slot, SlotState};
+use crate::api::template::ToolTime;
+use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Part, Slot, SlotState};
 use crate::controllers::pass::Hands;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::step::{Outcome, Step};
-use crate::engine::world::{AccountView, World};
+use crate::engine::world::{AccountView, ToolAccount, World};
+use crate::model::slot::{FoundBy, parts};
+use crate::model::tool::Kept;
 use crate::model::{Announcement, DeploymentState, Domain, Done, Fault, Health, Marker, Sight};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -91,6 +95,27 @@ impl Scene {
         step: &Step,
         change: Change,
     ) -> Result<Done<String>, Interrupt> {
+        let late = change.clone();
+        let answer = self.exchange(
+            world,
+            step,
+            |scene, at| scene.provider.apply(at, change.clone()),
+            |scene, at| scene.provider.later(at, late),
+        )?;
+        if let Ok(id) = &answer {
+            self.fresh.insert(id.clone(), self.now);
+        }
+        Ok(answer)
+    }
+
+    /// A change outside, with the trouble that is due at it. `later`: it lands at that time, when nobody waits any more.
+    fn exchange<T>(
+        &mut self,
+        world: &World,
+        step: &Step,
+        apply: impl Fn(&mut Scene, Timestamp) -> Done<T>,
+        later: impl FnOnce(&mut Scene, Timestamp),
+    ) -> Result<Done<T>, Interrupt> {
         let trouble = self.begin(step.word());
         self.lawful(world, step);
         let begun = self.now;
@@ -110,8 +135,7 @@ impl Scene {
                 return lost();
             }
             Some(Trouble::Late(by)) => {
-                self.provider
-                    .later(begun + self.limits.request + by, change);
+                later(self, begun + self.limits.request + by);
                 self.advance(begun + self.limits.request);
                 return lost();
             }
@@ -119,32 +143,195 @@ impl Scene {
         }
         self.advance(begun + self.latency);
         if trouble == Some(Trouble::Twice) {
-            let _ = self.provider.apply(self.now, change.clone());
+            let _ = apply(self, self.now);
         }
-        let answer = self.provider.apply(self.now, change);
+        let answer = apply(self, self.now);
         match trouble {
             Some(Trouble::CrashAfter) => Err(Interrupt::Crash),
             Some(Trouble::Lost) => {
                 self.advance(begun + self.limits.request);
                 lost()
             }
-            _ => {
-                if let Ok(id) = &answer {
-                    self.fresh.insert(id.clone(), self.now);
+            _ => Ok(answer),
+        }
+    }
+
+    /// A change at a provider of tools.
+    fn shop(
+        &mut self,
+        world: &World,
+        step: &Step,
+        account: &str,
+        ask: Ask,
+    ) -> Result<Done<Option<crate::model::tool::Made>>, Interrupt> {
+        let shop = if account.is_empty() {
+            "wallet"
+        } else {
+            account
+        };
+        let late = ask.clone();
+        self.exchange(
+            world,
+            step,
+            |scene, at| scene.shops.ask(at, shop, &ask),
+            |scene, at| scene.shops.later(at, shop.to_owned(), late),
+        )
+    }
+
+    /// A write of a Secret, refused where the instance's own is not there or somebody else wrote it first.
+    fn secret(
+        &mut self,
+        word: &'static str,
+        own: bool,
+        write: impl FnOnce(&mut Scene),
+    ) -> Result<(), Interrupt> {
+        match self.begin(word) {
+            Some(Trouble::CrashBefore) => Err(Interrupt::Crash),
+            Some(Trouble::Stale) => Err(Interrupt::Stale),
+            _ if own && !self.token => Err(Interrupt::Stale),
+            trouble => {
+                write(self);
+                self.last_event = self.now;
+                match trouble {
+                    Some(Trouble::CrashAfter) => Err(Interrupt::Crash),
+                    _ => Ok(()),
                 }
-                Ok(answer)
             }
         }
+    }
+
+    /// A step about a tool.
+    fn tool(&mut self, world: &World, step: &Step, slot: Slot) -> Result<Outcome, Interrupt> {
+        let word = step.word();
+        self.trail.push(format!("{word} {slot}"));
+        let recorded = world.entry(slot).cloned();
+        let here = recorded
+            .as_ref()
+            .is_some_and(|entry| entry.row().found_by == FoundBy::Kept);
+        Ok(match step {
+            Step::MakeTool { account, order, .. } => {
+                if let Some(wallet) = order.parts.get(&Part::Main) {
+                    self.shops.keyless.remove(wallet);
+                }
+                let ask = Ask::Make((**order).clone());
+                match self.shop(world, step, account, ask)? {
+                    Ok(Some(made)) => Outcome::ToolMade(Box::new(made)),
+                    Ok(None) => Outcome::Done,
+                    Err(fault) => Outcome::Faulted(fault),
+                }
+            }
+            Step::FindTool { account, order, .. } if account == "bankr" => {
+                // Nothing can be listed there: finding keys is revoking all, finding a wallet is asking for it again.
+                let begun = self.now;
+                let found = Outcome::ToolsFound(begun, Vec::new());
+                if order.part == Part::Main {
+                    let ask = Ask::Make((**order).clone());
+                    return Ok(match self.shop(world, step, account, ask)? {
+                        Ok(made) => Outcome::ToolsFound(
+                            begun,
+                            made.into_iter().map(|made| made.resource).collect(),
+                        ),
+                        Err(fault) => Outcome::Faulted(fault),
+                    });
+                }
+                let ask = Ask::Revoke(order.parts.clone());
+                match self.shop(world, step, account, ask)? {
+                    Ok(_) => {
+                        self.shops
+                            .keyless
+                            .extend(order.parts.get(&Part::Main).cloned());
+                        found
+                    }
+                    Err(Fault::Missing { .. }) => found,
+                    Err(fault) => Outcome::Faulted(fault),
+                }
+            }
+            Step::FindTool { account, order, .. } => {
+                let read = self.read(word, |scene, begun| {
+                    Outcome::ToolsFound(begun, scene.shops.find(account, order, begun))
+                })?;
+                read.unwrap_or_else(Outcome::Faulted)
+            }
+            Step::LookTool { account, named, .. } => {
+                if (account.as_str(), named.part) == ("telnyx", Part::Main) {
+                    self.shops.set_up(named);
+                }
+                let read = self.read(word, |scene, begun| {
+                    let seen = scene.shops.look(account, named, begun);
+                    Outcome::ToolLooked(begun, seen.map(Box::new))
+                })?;
+                read.unwrap_or_else(Outcome::Faulted)
+            }
+            Step::AdjustTool {
+                account,
+                named,
+                wish,
+                ..
+            } => {
+                let ask = Ask::Adjust(named.clone(), wish.clone());
+                let answer = self.shop(world, step, account, ask)?;
+                answer.map_or_else(Outcome::Faulted, |_| Outcome::Done)
+            }
+            Step::DeleteTool {
+                account,
+                named,
+                for_good,
+                ..
+            } => {
+                let ask = Ask::Delete(named.clone(), *for_good);
+                let answer = self.shop(world, step, account, ask)?;
+                if answer.is_ok() && (account.as_str(), named.part) == ("bankr", Part::Key) {
+                    self.shops
+                        .keyless
+                        .extend(named.parts.get(&Part::Main).cloned());
+                }
+                answer.map_or_else(Outcome::Faulted, |_| Outcome::Done)
+            }
+            Step::KeepSecret { .. } => {
+                let (Some(entry), Some(made)) = (recorded, world.tools.fresh.get(&slot).cloned())
+                else {
+                    return Ok(Outcome::Done);
+                };
+                // A wallet's Secret is made once and never changed.
+                if here && self.drawer.contains_key(&slot) {
+                    self.begin(word);
+                    return Err(Interrupt::Stale);
+                }
+                let kept = Kept {
+                    key: entry.key,
+                    id: made.resource.id,
+                    address: made.resource.address.filter(|_| here),
+                    secret: Some(if here { "ada-purse" } else { "ada-agent" }.to_owned()),
+                };
+                let value = made.secret.map(|it| it.expose_secret().to_owned());
+                let put = (kept.clone(), value.unwrap_or_default());
+                self.secret(word, !here, |scene| {
+                    scene.drawer.insert(slot, put);
+                })?;
+                Outcome::SecretKept(kept)
+            }
+            _ => {
+                self.secret(word, false, |scene| {
+                    scene.drawer.remove(&slot);
+                })?;
+                Outcome::Done
+            }
+        })
     }
 
     /// What must hold at every change outside.
     fn lawful(&self, world: &World, step: &Step) {
         let said = || format!("{step:?} after {:?}", self.log);
-        assert!(
-            matches!(world.account, AccountView::Ready(_)),
-            "an unusable account is asked: {}",
-            said()
-        );
+        let usable = match step {
+            Step::MakeTool { account, .. }
+            | Step::AdjustTool { account, .. }
+            | Step::DeleteTool { account, .. }
+            | Step::FindTool { account, .. } => {
+                account.is_empty() || self.accounts.get(account) == Some(&ToolAccount::Ready)
+            }
+            _ => matches!(world.account, AccountView::Ready(_)),
+        };
+        assert!(usable, "an unusable account is asked: {}", said());
         let Some(object) = &self.object else {
             // The object can go only when nothing is left, or when it never had a finalizer.
             panic!("nobody's any more: {}", said());
@@ -158,7 +345,7 @@ impl Scene {
         if let Some(slot) = step.intends() {
             let intent = entry(&status, slot).unwrap_or_else(|| panic!("no intent: {}", said()));
             let due = match step {
-                Step::Delete { .. } => SlotState::Deleting,
+                Step::Delete { .. } | Step::DeleteTool { .. } => SlotState::Deleting,
                 _ => SlotState::Creating,
             };
             assert_eq!(intent.state, due, "intent: {}", said());
@@ -174,6 +361,7 @@ impl Scene {
                 );
             }
         }
+        self.lawful_for_tools(world, &status, step, &said);
         if let Step::Delete { slot, id, .. } = step {
             let holds = |home: &&Project| {
                 &home.id == id
@@ -194,6 +382,85 @@ impl Scene {
                     Marker::parse(&home.description) == Some(world.marker(Slot::Project))
                 });
             assert!(recorded || marked, "somebody else's {slot}: {}", said());
+        }
+    }
+
+    /// What must hold at every change of a tool, and of what it serves.
+    fn lawful_for_tools(
+        &self,
+        world: &World,
+        status: &AgentInstanceStatus,
+        step: &Step,
+        said: &impl Fn() -> String,
+    ) {
+        let still_there = |rank: u8| -> Vec<Slot> {
+            let higher = status.external.iter().filter(|entry| {
+                let left = matches!(entry.state, SlotState::Exists | SlotState::Deleting);
+                entry.slot.as_tool().is_some() && entry.row().rank > rank && left
+            });
+            higher.map(|entry| entry.slot).collect()
+        };
+        // As the pass knows it: one that goes on when the deletion comes may still be taking back a single tool.
+        let deleting = world.deleting();
+        match step {
+            Step::MakeTool { slot, order, .. } => {
+                let intent = entry(status, *slot).unwrap();
+                assert_eq!(intent.key, order.key, "{}", said());
+                let own = crate::model::marker::is_tool_name(
+                    &crate::model::values::Seal("seal".to_owned().into()),
+                    &crate::model::InstallationId("i-1".into()),
+                    &order.key,
+                );
+                assert!(own, "a name that is not ours: {}", said());
+            }
+            Step::DeleteTool { slot, named, .. } | Step::AdjustTool { slot, named, .. } => {
+                let recorded = entry(status, *slot).unwrap_or_else(|| panic!("{}", said()));
+                let thing = self.shops.things.iter().find(|one| one.id == named.id);
+                let ours = recorded.id.as_ref() == Some(&named.id)
+                    || thing.is_some_and(|one| one.name == recorded.key);
+                assert!(ours, "somebody else's {slot}: {}", said());
+                if deleting && matches!(step, Step::DeleteTool { surplus: false, .. }) {
+                    let before = still_there(recorded.row().rank);
+                    assert!(before.is_empty(), "{before:?} goes first: {}", said());
+                }
+            }
+            Step::Delete {
+                slot: Slot::Project,
+                surplus: false,
+                ..
+            } if deleting => {
+                let before = still_there(0);
+                assert!(before.is_empty(), "{before:?} goes first: {}", said());
+            }
+            Step::Configure { composed, .. } if !self.tools.is_empty() => {
+                self.lawful_configuration(composed, said);
+            }
+            _ => {}
+        }
+    }
+
+    /// No agent is deployed before the tools that it needs are there.
+    fn lawful_configuration(&self, composed: &Composed, said: &impl Fn() -> String) {
+        let names = composed.names();
+        for tool in self
+            .tools
+            .iter()
+            .filter(|tool| tool.required && tool.when == ToolTime::Create)
+        {
+            for (part, row) in parts(tool.kind.provider()) {
+                let gives = row.gives;
+                let slot = Slot::tool(tool.name.as_str(), part).unwrap();
+                let mut gives: Vec<&str> = [gives.secret, gives.address, gives.id]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                gives.retain(|name| !names.iter().any(|known| known == name));
+                assert!(
+                    gives.is_empty(),
+                    "deployed without {gives:?} of {slot}: {}",
+                    said()
+                );
+            }
         }
     }
 
@@ -249,6 +516,7 @@ impl Hands for Scene {
     ) -> Result<AgentInstance, Interrupt> {
         // Through JSON, as everything that is read again.
         let text = serde_json::to_string(status).unwrap();
+        assert!(!text.contains(SECRET), "a credential in a status: {text}");
         self.cluster("Persist", Some(seen), |scene| {
             let stored = serde_json::from_str(&text).unwrap();
             scene.version += 1;
@@ -263,6 +531,9 @@ impl Hands for Scene {
 
     async fn enact(&mut self, world: &World, step: &Step) -> Result<Outcome, Interrupt> {
         let word = step.word();
+        if let Some(slot) = step.tool() {
+            return self.tool(world, step, slot);
+        }
         let seen = &world.instance;
         let done = |answer: Done<String>, made: fn(String) -> Outcome| {
             answer.map_or_else(Outcome::Faulted, made)
@@ -280,7 +551,10 @@ impl Hands for Scene {
                 Outcome::Held(Box::new(held.metadata))
             }
             Step::LetGo => {
-                self.cluster(word, Some(seen), |scene| scene.object = None)?;
+                self.cluster(word, Some(seen), |scene| {
+                    scene.object = None;
+                    scene.drop_own_secret();
+                })?;
                 Outcome::Done
             }
             Step::Expire => {
@@ -400,12 +674,15 @@ impl Hands for Scene {
                 }
                 done(answer, |_| Outcome::Done)
             }
-            // These scenes have no tools.
+            // Tools have had theirs.
             _ => Outcome::Done,
         })
     }
 
     async fn announce(&mut self, _: &AgentInstance, said: &[Announcement]) {
+        for one in said {
+            assert!(!one.note.contains(SECRET), "a credential is told: {one:?}");
+        }
         self.told.extend_from_slice(said);
     }
 

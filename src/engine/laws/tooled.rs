@@ -1,0 +1,480 @@
+//! The agent's tools, coming and going: undisturbed, with crashes before and after every effect and in pairs, with answers
+//! that are lost, late, doubled or refusals.
+//!
+//! What holds in every run: one living resource for each entry, none after a deletion but what is meant to stay, and
+//! every credential that is deployed opens something that lives (`books`).
+
+use super::scene::{Scene, Trouble, second};
+use super::story::{Run, Story};
+use crate::api::condition::kind;
+use crate::model::Fault;
+
+fn story(name: &'static str, scene: Scene, act: fn(&mut Scene)) -> Story {
+    Story { name, scene, act }
+}
+
+fn tooled() -> Scene {
+    Scene::new().with_tools()
+}
+
+fn creations() -> Vec<Story> {
+    vec![
+        story("create with tools", tooled(), |_| {}),
+        story("create with tools, quickly", tooled().quick(), |_| {}),
+        story("create with tools, slowly", tooled().slow(), |_| {}),
+    ]
+}
+
+fn deletions() -> Vec<Story> {
+    vec![
+        story("delete with tools", tooled().rested(), Scene::delete),
+        story(
+            "delete with tools, reads lagging",
+            tooled().slow().rested(),
+            Scene::delete,
+        ),
+    ]
+}
+
+fn changes() -> Vec<Story> {
+    vec![
+        story("a key lost its Secret", tooled().rested(), |scene| {
+            scene.drop_own_secret();
+        }),
+        story("a key was deleted", tooled().slow().rested(), |scene| {
+            let now = scene.now;
+            scene.shops.meddle(now, |things| {
+                for one in things.iter_mut().filter(|one| one.shop == "exa") {
+                    one.deleted = true;
+                }
+            });
+        }),
+        story("another limit", tooled().slow().rested(), |scene| {
+            limit(scene, 35.0);
+        }),
+        story("a tool less", tooled().rested(), |scene| {
+            without(scene, "mail");
+            scene.revise("2");
+        }),
+    ]
+}
+
+pub fn limit(scene: &mut Scene, usd: f64) {
+    scene.edit(|object| {
+        object.spec.tool_limits =
+            serde_json::from_value(serde_json::json!([{"name": "llm", "limitUSD": usd}])).unwrap();
+    });
+}
+
+pub fn without(scene: &mut Scene, tool: &str) {
+    scene.tools.retain(|one| one.name.as_str() != tool);
+}
+
+fn all() -> Vec<Story> {
+    creations()
+        .into_iter()
+        .chain(deletions())
+        .chain(changes())
+        .collect()
+}
+
+/// What may be made again after a lost answer, because its secret is shown once.
+const AGAIN: [&str; 4] = [
+    "make openrouter Main",
+    "make exa Main",
+    "make agentmail Key",
+    "make bankr Key",
+];
+
+/// The same end, the books in order, and nothing made more often than in the undisturbed run but keys whose secret was
+/// lost with an answer.
+fn same(story: &Story, undisturbed: &Run, run: &Run, troubles: &[(usize, Trouble)]) {
+    let told = || {
+        format!(
+            "{} with {troubles:?}:\n{:?}\n{:?}\n{}",
+            story.name, run.scene.log, run.scene.trail, run.portrait
+        )
+    };
+    assert_eq!(run.portrait, undisturbed.portrait, "{}", told());
+    assert_eq!(run.scene.difference(), Vec::<String>::new(), "{}", told());
+    let lost = u32::try_from(troubles.len()).unwrap();
+    for (what, count) in &run.scene.shops.counts {
+        let more = if AGAIN.contains(&what.as_str()) {
+            lost
+        } else {
+            0
+        };
+        if what.starts_with("make") {
+            let most = undisturbed.scene.done(what) + more;
+            assert!(*count <= most, "{count} times {what}\n{}", told());
+        }
+    }
+    for what in ["project", "service", "volume", "domain", "deployment"] {
+        // `Deploy` has no intent on record, so a crash may repeat it.
+        let most = undisturbed.scene.count(what);
+        assert!(run.scene.count(what) <= most, "{what}\n{}", told());
+    }
+}
+
+/// Effects that change something. A crash at a read leaves what a crash at the change before it leaves.
+fn effects(log: &[&'static str]) -> Vec<usize> {
+    let reads = ["Look", "Search", "Compare", "AskAgent", "LookTool"];
+    (0..log.len())
+        .filter(|at| !reads.contains(&log[*at]))
+        .collect()
+}
+
+fn at(run: &Run, words: &[&str]) -> Vec<usize> {
+    (0..run.scene.log.len())
+        .filter(|at| words.contains(&run.scene.log[*at]))
+        .collect()
+}
+
+#[test]
+fn tools_are_made_in_their_order_and_deployed_once() {
+    for story in creations() {
+        let run = story.told(&[]);
+        let told = format!(
+            "{}: {:?}\n{:?}\n{}",
+            story.name, run.scene.log, run.scene.trail, run.portrait
+        );
+        let trail: Vec<&str> = run
+            .scene
+            .trail
+            .iter()
+            .map(String::as_str)
+            .filter(|one| !one.starts_with("LookTool"))
+            .collect();
+        let order = [
+            "MakeTool tool/purse",
+            "KeepSecret tool/purse",
+            "MakeTool tool/bank",
+            "MakeTool tool/bank/key",
+            "KeepSecret tool/bank/key",
+            "MakeTool tool/phone/profile",
+            "MakeTool tool/phone",
+            "MakeTool tool/mail",
+            "MakeTool tool/mail/key",
+            "KeepSecret tool/mail/key",
+            "MakeTool tool/search",
+            "KeepSecret tool/search",
+            "MakeTool tool/llm",
+            "KeepSecret tool/llm",
+        ];
+        assert_eq!(trail, order, "{told}");
+        assert!(
+            run.scene.is(kind::READY) && run.scene.is(kind::TOOLS_READY),
+            "{told}"
+        );
+        assert_eq!(run.scene.count("deployment"), 1, "{told}");
+        assert_eq!(run.scene.living().len(), 8, "{told}");
+        assert_eq!(run.portrait.matches("\"good\"").count(), 10, "{told}");
+        assert_eq!(run.scene.difference(), Vec::<String>::new(), "{told}");
+        let persists = run.scene.effects("Persist");
+        println!("{}: {persists} writes of the status", story.name);
+    }
+}
+
+/// What stays of an instance that is gone: what may hold money.
+const LEFT: &str = "object: gone\nada-purse keeps tool/purse\nshop bankr Main: None, at rest\n";
+
+#[test]
+fn tools_go_in_their_order_each_seen_to_be_gone_before_the_next() {
+    for story in deletions() {
+        let run = story.told(&[]);
+        let told = format!(
+            "{}: {:?}\n{:?}\n{}",
+            story.name, run.scene.log, run.scene.trail, run.portrait
+        );
+        let mut trail = run.scene.trail.clone();
+        trail.dedup();
+        let order: Vec<String> = [
+            "tool/llm",
+            "tool/search",
+            "tool/mail/key",
+            "tool/mail",
+            "tool/phone",
+            "tool/phone/profile",
+            "tool/bank/key",
+            "tool/bank",
+        ]
+        .iter()
+        .flat_map(|slot| [format!("DeleteTool {slot}"), format!("LookTool {slot}")])
+        .collect();
+        let deletes = |trail: &[String]| -> Vec<String> {
+            let mut seen = trail.to_vec();
+            // Reads that lag are repeated, and so is what was asked for.
+            seen.dedup_by(|a, b| a == b);
+            let mut firsts: Vec<String> = Vec::new();
+            for one in seen {
+                if !firsts.contains(&one) {
+                    firsts.push(one);
+                }
+            }
+            firsts
+        };
+        assert_eq!(deletes(&trail), order, "{told}");
+        let of = |word: &str| run.scene.log.iter().rposition(|one| *one == word).unwrap();
+        assert!(
+            of("DeleteTool") < of("Delete") && of("Delete") < of("LetGo"),
+            "{told}"
+        );
+        assert_eq!(run.portrait, LEFT, "{told}");
+        assert_eq!(run.scene.difference(), Vec::<String>::new(), "{told}");
+        let purse = run
+            .scene
+            .told
+            .iter()
+            .any(|one| one.note.contains("ada-purse"));
+        let bank = run.scene.told.iter().any(|one| one.note.contains("bankr"));
+        assert!(purse && bank, "{:?}", run.scene.told);
+    }
+}
+
+#[test]
+fn with_tools_a_further_pass_at_rest_does_nothing() {
+    for story in all() {
+        let mut scene = story.told(&[]).scene;
+        assert_eq!(scene.difference(), Vec::<String>::new(), "{}", story.name);
+        scene.log.clear();
+        scene.run_for(second(600));
+        scene.happened();
+        scene.run_for(second(600));
+        assert!(scene.log.is_empty(), "{}: {:?}", story.name, scene.log);
+        scene.restart();
+        scene.settle();
+        assert!(
+            scene.log.is_empty(),
+            "{} restarted: {:?}",
+            story.name,
+            scene.log
+        );
+    }
+}
+
+const CRASHES: [Trouble; 2] = [Trouble::CrashBefore, Trouble::CrashAfter];
+
+#[test]
+fn with_tools_a_crash_at_any_effect_changes_nothing() {
+    let mut points = 0;
+    for story in all() {
+        let undisturbed = story.told(&[]);
+        for at in 0..undisturbed.scene.log.len() {
+            for crash in &CRASHES {
+                let troubles = [(at, crash.clone())];
+                same(&story, &undisturbed, &story.told(&troubles), &troubles);
+                points += 1;
+            }
+        }
+    }
+    println!("{points} crash points with tools; books differ by 0");
+}
+
+/// All pairs; of those of a slow story every so many, always the same ones.
+fn pairs(story: &Story, of: usize) -> usize {
+    let (mut seen, mut pairs) = (0, 0);
+    let undisturbed = story.told(&[]);
+    for first in effects(&undisturbed.scene.log) {
+        for one in &CRASHES {
+            let log = story.told(&[(first, one.clone())]).scene.log;
+            for second in effects(&log).into_iter().filter(|at| *at > first) {
+                for other in &CRASHES {
+                    seen += 1;
+                    if seen % of != 0 {
+                        continue;
+                    }
+                    let troubles = [(first, one.clone()), (second, other.clone())];
+                    same(story, &undisturbed, &story.told(&troubles), &troubles);
+                    pairs += 1;
+                }
+            }
+        }
+    }
+    pairs
+}
+
+#[test]
+fn with_tools_any_two_crashes_of_a_creation_change_nothing() {
+    let story = &creations()[0];
+    println!(
+        "{} pairs in {}; books differ by 0",
+        pairs(story, 1),
+        story.name
+    );
+}
+
+#[test]
+fn with_tools_two_crashes_of_a_slow_creation_change_nothing() {
+    let story = &creations()[2];
+    println!(
+        "{} pairs in {}; books differ by 0",
+        pairs(story, 31),
+        story.name
+    );
+}
+
+#[test]
+fn with_tools_two_crashes_of_a_deletion_change_nothing() {
+    for (story, of) in deletions().iter().zip([5, 31]) {
+        println!(
+            "{} pairs in {}; books differ by 0",
+            pairs(story, of),
+            story.name
+        );
+    }
+}
+
+/// Steps that change something at a provider of tools.
+const CHANGES: [&str; 3] = ["MakeTool", "AdjustTool", "DeleteTool"];
+
+fn everywhere(words: &[&str], trouble: &Trouble) {
+    let mut cases = 0;
+    for story in all() {
+        let undisturbed = story.told(&[]);
+        for at in at(&undisturbed, words) {
+            let troubles = [(at, trouble.clone())];
+            same(&story, &undisturbed, &story.told(&troubles), &troubles);
+            cases += 1;
+        }
+    }
+    println!("{cases} cases of {trouble:?} with tools; books differ by 0");
+}
+
+#[test]
+fn a_tools_answer_that_is_lost_late_or_vanished_changes_nothing() {
+    for trouble in [
+        Trouble::Lost,
+        Trouble::Vanished,
+        Trouble::Late(second(5)),
+        Trouble::Late(second(10)),
+    ] {
+        everywhere(&CHANGES, &trouble);
+    }
+    everywhere(&["FindTool", "LookTool"], &Trouble::Lost);
+}
+
+#[test]
+fn two_lost_answers_of_tools_change_nothing() {
+    // Every fifth of them, always the same ones.
+    let (mut seen, mut pairs) = (0, 0);
+    for story in [&creations()[2], &deletions()[1]] {
+        let undisturbed = story.told(&[]);
+        for first in at(&undisturbed, &CHANGES) {
+            for one in [Trouble::Lost, Trouble::Late(second(10))] {
+                let run = story.told(&[(first, one.clone())]);
+                let rest = at(&run, &["MakeTool", "DeleteTool", "FindTool", "KeepSecret"]);
+                for then in rest.into_iter().filter(|at| *at > first) {
+                    seen += 1;
+                    if seen % 5 != 0 {
+                        continue;
+                    }
+                    let other = match run.scene.log[then] {
+                        "KeepSecret" => Trouble::CrashAfter,
+                        _ => Trouble::Lost,
+                    };
+                    let troubles = [(first, one.clone()), (then, other)];
+                    same(story, &undisturbed, &story.told(&troubles), &troubles);
+                    pairs += 1;
+                }
+            }
+        }
+    }
+    println!("{pairs} pairs of answers with tools; books differ by 0");
+}
+
+#[test]
+fn what_a_tools_provider_refuses_for_now_is_done_later() {
+    let message = || "no".to_owned();
+    for fault in [
+        Fault::Transient { message: message() },
+        Fault::Throttled {
+            until: super::scene::start() + second(120),
+            message: message(),
+        },
+    ] {
+        everywhere(&CHANGES, &Trouble::Refused(fault.clone()));
+        everywhere(&["FindTool", "LookTool"], &Trouble::Refused(fault));
+    }
+}
+
+#[test]
+fn what_a_tools_provider_refuses_is_told_and_tried_again() {
+    let message = || "no".to_owned();
+    for fault in [
+        Fault::Rejected { message: message() },
+        Fault::Denied { message: message() },
+        Fault::Exhausted { message: message() },
+        Fault::Uncertain { message: message() },
+        Fault::Bug { message: message() },
+    ] {
+        everywhere(&CHANGES, &Trouble::Refused(fault));
+    }
+}
+
+#[test]
+fn what_is_asked_of_tools_twice_is_as_once() {
+    // A key that is made twice is one that landed after it was given up, which has a law of its own.
+    everywhere(&["AdjustTool", "DeleteTool", "FindTool"], &Trouble::Twice);
+    for fault in ["Missing", "Uncertain"] {
+        let message = "not found".to_owned();
+        for mut story in deletions() {
+            story.scene.shops.gone = match fault {
+                "Missing" => Fault::Missing {
+                    message: message.clone(),
+                },
+                _ => Fault::Uncertain {
+                    message: message.clone(),
+                },
+            };
+            let undisturbed = story.told(&[]);
+            for at in at(&undisturbed, &["DeleteTool"]) {
+                for trouble in [Trouble::Twice, Trouble::Lost, Trouble::CrashAfter] {
+                    let troubles = [(at, trouble)];
+                    same(&story, &undisturbed, &story.told(&troubles), &troubles);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stale_write_stops_before_a_tool_is_touched() {
+    // `Scene::lawful` holds every change against what is on record at that moment.
+    everywhere(
+        &["Persist", "Hold", "LetGo", "KeepSecret", "DropSecret"],
+        &Trouble::Stale,
+    );
+}
+
+#[test]
+fn a_deletion_in_any_phase_leaves_nothing_of_tools() {
+    let mut cases = 0;
+    for mut story in creations().into_iter().chain(changes()) {
+        let undisturbed = story.told(&[]);
+        for at in 0..undisturbed.scene.log.len() {
+            for crash in [None, Some(1), Some(3)] {
+                story.scene.events.insert(at, Scene::delete);
+                let troubles: Vec<(usize, Trouble)> = crash
+                    .map(|after| (at + after, Trouble::CrashAfter))
+                    .into_iter()
+                    .collect();
+                let run = story.attempted(&troubles);
+                story.scene.events.clear();
+                let told = format!(
+                    "{} at {at} {crash:?}: {:?}\n{:?}\n{}",
+                    story.name, run.scene.log, run.scene.trail, run.portrait
+                );
+                assert!(run.scene.object.is_none(), "{told}");
+                let left: Vec<&str> = run.portrait.lines().collect();
+                let all: Vec<&str> = LEFT.lines().collect();
+                assert!(
+                    left[0] == all[0] && left.iter().all(|one| all.contains(one)),
+                    "{told}"
+                );
+                assert_eq!(run.scene.difference(), Vec::<String>::new(), "{told}");
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} phases of a deletion with tools; books differ by 0");
+}
