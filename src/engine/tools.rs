@@ -126,7 +126,7 @@ fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<f64, String> {
     let most = tool.max_limit_usd.unwrap_or(usual);
     if own.limit_usd > most {
         return Err(format!(
-            "toolLimits asks for {} US dollars for {}, and the template allows {most}; ask for less, or raise maxLimitUSD there",
+            "toolLimits asks for {} US dollars for {}, and the template allows {most}, which is what it gets; ask for less, or raise maxLimitUSD there",
             own.limit_usd, tool.name
         ));
     }

@@ -654,7 +654,7 @@ fn with_retain_everything_stays() {
     let event = scene
         .told
         .iter()
-        .find(|one| one.reason == "Retained")
+        .find(|one| one.reason == "Retained" && one.action == "LeaveBehind")
         .unwrap();
     for name in [
         "tool/llm",

@@ -118,7 +118,9 @@ fn same(story: &Story, undisturbed: &Run, run: &Run, troubles: &[(usize, Trouble
 
 /// Effects that change something. A crash at a read leaves what a crash at the change before it leaves.
 fn effects(log: &[&'static str]) -> Vec<usize> {
-    let reads = ["Look", "Search", "Compare", "AskAgent", "LookTool"];
+    let reads = [
+        "Look", "Search", "Compare", "AskAgent", "LookTool", "FindTool",
+    ];
     (0..log.len())
         .filter(|at| !reads.contains(&log[*at]))
         .collect()

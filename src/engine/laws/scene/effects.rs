@@ -393,8 +393,10 @@ impl Scene {
         step: &Step,
         said: &impl Fn() -> String,
     ) {
+        // As the pass has seen it: what it saw to be gone may be on record still.
+        let known = world.status();
         let still_there = |rank: u8| -> Vec<Slot> {
-            let higher = status.external.iter().filter(|entry| {
+            let higher = known.external.iter().filter(|entry| {
                 let left = matches!(entry.state, SlotState::Exists | SlotState::Deleting);
                 entry.slot.as_tool().is_some() && entry.row().rank > rank && left
             });
