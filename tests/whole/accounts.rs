@@ -300,3 +300,72 @@ async fn retry_after_is_honoured() {
     .await
     .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_tenant_has_is_refused_like_what_nobody_has() {
+    let alice = Scene::new("alice-has").await;
+    let bob = Scene::new("bob-wants").await;
+    alice.secret("keys", json!({"api": "alice's"})).await;
+    alice.config_map("notes", json!({"api": "alice's"})).await;
+    alice.template("hers", json!({}), json!({})).await;
+    bob.template("t", json!({}), json!({})).await;
+    let mark = alice.mark();
+    let account = alice.tenant.account();
+    let from = |kind: &str, name: &str| {
+        let source = json!({kind: {"name": name, "key": "api"}});
+        json!({"env": [{"name": "API", "valueFrom": source}]})
+    };
+    let of_account = |name: &str| json!({"accountRef": {"name": name}});
+    for (kind, reason, hers, template, spec) in [
+        ("template", "TemplateNotFound", "hers", true, json!({})),
+        (
+            "secret",
+            "ReferenceNotFound",
+            "keys",
+            false,
+            from("secretKeyRef", "keys"),
+        ),
+        (
+            "config-map",
+            "ReferenceNotFound",
+            "notes",
+            false,
+            from("configMapKeyRef", "notes"),
+        ),
+        (
+            "account",
+            "AccountNotAvailable",
+            account,
+            false,
+            of_account(account),
+        ),
+    ] {
+        let nobodys = "no-such-thing";
+        let other = match kind {
+            "secret" => from("secretKeyRef", nobodys),
+            "config-map" => from("configMapKeyRef", nobodys),
+            "account" => of_account(nobodys),
+            _ => json!({}),
+        };
+        let mut said = Vec::new();
+        for (which, name, spec) in [("hers", hers, spec), ("nobodys", nobodys, other)] {
+            let template = if template { name } else { "t" };
+            let instance = bob
+                .instance(&format!("{kind}-{which}"), template, spec)
+                .await;
+            let stalled = says(&instance, "Stalled", "True", reason).await;
+            let ready = says(&instance, "Ready", "False", reason).await;
+            said.push([stalled, ready].map(|text| text.replace(name, "X")));
+        }
+        assert_eq!(said[0], said[1], "{kind}: nobody learns what others have");
+    }
+    assert_eq!(alice.mutations(mark), [""; 0]);
+    assert_eq!(bob.mutations(mark), [""; 0]);
+    assert_eq!(bob.projects().await, 0);
+    let seen = alice.exchanges(mark);
+    let own = ["projects", "apiToken", "workspace"];
+    let strange = seen
+        .iter()
+        .find(|one| !own.contains(&one.operation.as_str()));
+    assert!(strange.is_none(), "{strange:#?}");
+}

@@ -1,11 +1,14 @@
 //! No secret is seen: not in what objects say, not in events, logs or metrics, in no form.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
-use world::{Options, SYSTEM_NAMESPACE, World, test_directory};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use crate::support::{Scene, is_ready, says};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::{Value, json};
+use world::{Options, SYSTEM_NAMESPACE, World, eventually, test_directory};
+
+use crate::support::{SOON, Scene, id, is_ready, list, refusal, says};
 
 /// A value that every encoding changes.
 fn canary(name: &str) -> String {
@@ -26,13 +29,73 @@ fn forms(value: &str) -> Vec<String> {
         })
         .collect();
     // The middle of its base64, whatever stands before and after it, at each of the three offsets.
-    let shifted = (0..3).filter_map(|offset| {
-        let text = STANDARD.encode(format!("{}{value}", "x".repeat(offset)));
-        text.get(4..text.len() - 4).map(str::to_owned)
+    let shifted = [STANDARD, URL_SAFE].into_iter().flat_map(|alphabet| {
+        (0..3).filter_map(move |offset| {
+            let text = alphabet.encode(format!("{}{value}", "x".repeat(offset)));
+            text.get(4..text.len() - 4).map(str::to_owned)
+        })
     });
     let mut forms = vec![value.to_owned(), escaped, url, format!("{value:?}")];
     forms.extend(shifted);
+    let digits = hex(value);
+    forms.extend([digits.to_uppercase(), digits]);
     forms
+}
+
+fn hex(value: &str) -> String {
+    value.bytes().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// All that people, scrapers and Kubernetes get to see: log, metrics, probes, objects, and of Secrets what is not their
+/// data.
+async fn all_that_is_seen(world: &World) -> Vec<(&'static str, String)> {
+    let controller = world.controller().unwrap();
+    let mut seen = vec![
+        ("log", std::fs::read_to_string(controller.log()).unwrap()),
+        ("metrics", world.metrics().await.unwrap()),
+    ];
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for probe in ["livez", "readyz"] {
+        let url = format!("{}/{probe}", controller.address());
+        let answer = http.get(&url).send().await.unwrap();
+        seen.push(("probes", answer.text().await.unwrap()));
+    }
+    let kinds = "provideraccounts,agenttemplates,agentinstances,events,events.events.k8s.io,configmaps,leases,namespaces,serviceaccounts";
+    let objects = world.kubectl(&["get", kinds, "-A", "-o", "yaml"]).await;
+    seen.push(("objects", objects.unwrap().ok().unwrap()));
+    let secrets = world.kubectl(&["get", "secrets", "-A", "-o", "json"]).await;
+    let mut secrets: Value = serde_json::from_str(&secrets.unwrap().ok().unwrap()).unwrap();
+    for secret in secrets["items"].as_array_mut().unwrap() {
+        secret.as_object_mut().unwrap().remove("data");
+    }
+    seen.push(("metadata of Secrets", secrets.to_string()));
+    assert!(
+        seen[0].1.contains("TRACE"),
+        "the log is at its most talkative"
+    );
+    seen
+}
+
+/// How many forms of secrets were looked for; none of them is there.
+fn unseen(seen: &[(&str, String)], secrets: &[String]) -> usize {
+    let mut looked_for = 0;
+    for secret in secrets {
+        for form in forms(secret) {
+            looked_for += 1;
+            for (place, text) in seen {
+                let found = text.find(&form).map(|at| {
+                    let line = text[..at].lines().count();
+                    let around: String = text[at.saturating_sub(300)..].chars().take(700).collect();
+                    (line, around)
+                });
+                assert_eq!(found, None, "{form} stands in the {place}, line");
+            }
+        }
+    }
+    looked_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,29 +153,180 @@ async fn no_secret_is_seen_anywhere_but_in_secrets() {
     let gateway = gateway["GATEWAY_TOKEN"].clone();
     let mut secrets = vec![api, password, canary("second"), wrong, gateway];
     secrets.push(scene.tenant.token().to_owned());
-    let mut seen = vec![
-        (
-            "log",
-            std::fs::read_to_string(world.controller().unwrap().log()).unwrap(),
-        ),
-        ("metrics", world.metrics().await.unwrap()),
-    ];
-    let kinds = "provideraccounts,agenttemplates,agentinstances,events,events.events.k8s.io,configmaps,leases";
-    let objects = world.kubectl(&["get", kinds, "-A", "-o", "yaml"]).await;
-    seen.push(("objects", objects.unwrap().ok().unwrap()));
-    assert!(
-        seen[0].1.contains("TRACE"),
-        "the log is at its most talkative"
-    );
-    for (place, text) in &seen {
-        for secret in &secrets {
-            for form in forms(secret) {
-                let found = text.find(&form).map(|at| text[..at].lines().count());
-                assert_eq!(found, None, "{form} stands in the {place}, line");
-            }
-        }
-    }
+    unseen(&all_that_is_seen(&world).await, &secrets);
     let kept = world.secret(SYSTEM_NAMESPACE, scene.tenant.name()).await;
     assert!(kept.unwrap().contains_key("token"));
+    world.stop().await.unwrap();
+}
+
+/// What a careless provider says of what it was sent.
+fn echoed(secret: &str) -> String {
+    let (basic, digits) = (STANDARD.encode(secret), hex(secret));
+    let quoted = json!({"key": secret}).to_string();
+    format!(
+        "cannot take {secret}, sent as Bearer {secret} in {quoted}, Basic {basic}, key={secret}, 0x{digits}"
+    )
+}
+
+/// Every answer to this fails, and repeats what it was sent.
+async fn careless(
+    scene: &Scene<'_>,
+    provider: &str,
+    operation: &str,
+    times: u64,
+    secret: &str,
+) -> String {
+    let body = refusal(provider, &echoed(secret));
+    let fault = json!({
+        "provider": provider, "operation": operation, "times": times, "effect": {"status": 503, "body": body},
+    });
+    scene.tenant.post_fault(fault).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_credential_of_a_tool_is_seen_anywhere_but_in_secrets() {
+    let options = Options::new(test_directory("tool-secrets"))
+        .controller(env!("CARGO_BIN_EXE_yardmaster"))
+        .controller_arg("--request-timeout=2s")
+        .controller_arg("--settle=500ms")
+        .controller_arg("--log=trace");
+    let world = World::start(options).await.unwrap();
+    let scene = Scene::within(&world, "tool-secrets", json!({})).await;
+    scene.tenant.tool_accounts().await.unwrap();
+    let mut keys = BTreeMap::new();
+    for provider in ["openrouter", "exa", "agentmail", "telnyx", "bankr"] {
+        let name = format!("{}-{provider}", scene.tenant.name());
+        let account = world.object("ProviderAccount", None, &name);
+        account.wait_condition("Ready", "True", SOON).await.unwrap();
+        let secret = world.secret(SYSTEM_NAMESPACE, &name).await.unwrap();
+        keys.insert(provider, secret["key"].clone());
+    }
+    let tools = scene.tenant.six_tools();
+    let template = scene
+        .template("t", json!({}), json!({"tools": tools}))
+        .await;
+
+    // Creation, with the accounts' own credentials in what fails.
+    let mut faults = Vec::new();
+    for (provider, operation) in [
+        ("openrouter", "POST /api/v1/keys"),
+        ("exa", "POST /team-management/api-keys"),
+        ("agentmail", "POST /v0/inboxes"),
+        ("telnyx", "POST /v2/number_orders"),
+        ("bankr", "POST /partner/wallets"),
+    ] {
+        faults.push(careless(&scene, provider, operation, 1, &keys[provider]).await);
+    }
+    let instance = scene.instance("a", "t", json!({})).await;
+    let ready = is_ready(&instance).await;
+    for fault in faults.drain(..) {
+        scene.end_fault(&fault).await;
+    }
+    let own = world.secret(scene.tenant.namespace(), "a-agent").await;
+    let mut secrets = own.unwrap();
+    let tools = list(&ready.data["status"]["tools"]);
+    let purse = tools.iter().find(|tool| tool["name"] == "purse").unwrap();
+    let purse = purse["secretRef"]["name"].as_str().unwrap();
+    secrets.extend(world.secret(scene.tenant.namespace(), purse).await.unwrap());
+    // It is no secret.
+    secrets.remove("WALLET_ADDRESS");
+    assert_eq!(secrets.len(), 6, "{:?}", secrets.keys());
+    let agent_has = [
+        "OPENROUTER_API_KEY",
+        "EXA_API_KEY",
+        "AGENTMAIL_API_KEY",
+        "BANKR_API_KEY",
+    ];
+
+    // Listings, with what the agent was given. The account says what is wrong with it.
+    for (provider, operation, name) in [
+        ("openrouter", "GET /api/v1/keys", agent_has[0]),
+        ("exa", "GET /team-management/api-keys", agent_has[1]),
+        ("agentmail", "GET /v0/inboxes", agent_has[2]),
+        ("telnyx", "GET /v2/phone_numbers", "WALLET_PRIVATE_KEY"),
+    ] {
+        faults.push(careless(&scene, provider, operation, 0, &secrets[name]).await);
+        let name = format!("{}-{provider}", scene.tenant.name());
+        let account = world.object("ProviderAccount", None, &name);
+        account
+            .wait_condition("Healthy", "False", SOON)
+            .await
+            .unwrap();
+    }
+    for fault in faults.drain(..) {
+        scene.end_fault(&fault).await;
+    }
+    // The configuration, with everything that is in it.
+    let all: Vec<&str> = secrets.values().map(String::as_str).collect();
+    let echo = json!({"provider": "railway", "operation": "environmentPatchCommit", "effect":
+        {"graphql_error": {"message": format!("Problem processing request: {}", all.join(" "))}}});
+    let echo = scene.tenant.post_fault(echo).await.unwrap();
+    let env = json!({"spec": {"env": [{"name": "MORE", "value": "yes"}]}});
+    template.patch(env).await.unwrap();
+    eventually("the agent has the variable", SOON, async || {
+        let agent = scene.agent(&instance).await;
+        Ok((!agent["variableHashes"]["MORE"].is_null()).then_some(()))
+    })
+    .await
+    .unwrap();
+    scene.end_fault(&echo).await;
+    is_ready(&instance).await;
+    let alive = all_that_is_seen(&world).await;
+    assert!(
+        alive
+            .iter()
+            .any(|(_, text)| text.contains(&id(&ready, "tool/llm")))
+    );
+
+    // Deletion, with the credential that is being revoked.
+    for (provider, operation, name) in [
+        ("openrouter", "DELETE /api/v1/keys/{hash}", agent_has[0]),
+        ("exa", "DELETE /team-management/api-keys/{id}", agent_has[1]),
+        (
+            "agentmail",
+            "DELETE /v0/inboxes/{inbox}/api-keys/{id}",
+            agent_has[2],
+        ),
+        (
+            "bankr",
+            "DELETE /partner/wallets/{id}/api-keys",
+            agent_has[3],
+        ),
+    ] {
+        faults.push(careless(&scene, provider, operation, 1, &secrets[name]).await);
+    }
+    instance.delete().await.unwrap();
+    instance.wait_gone(SOON).await.unwrap();
+    for fault in faults.drain(..) {
+        scene.end_fault(&fault).await;
+    }
+    // A credential that is no good, echoed as one by who refuses it.
+    let wrong = format!("sk-or-v1-{}", "ab12".repeat(16));
+    let name = format!("{}-openrouter", scene.tenant.name());
+    let refused = careless(&scene, "openrouter", "GET /api/v1/credits", 0, &wrong).await;
+    let secret = world.object("Secret", Some(SYSTEM_NAMESPACE), &name);
+    secret
+        .patch(json!({"stringData": {"key": wrong}}))
+        .await
+        .unwrap();
+    let account = world.object("ProviderAccount", None, &name);
+    account
+        .wait_condition("Ready", "False", SOON)
+        .await
+        .unwrap();
+    world.outside().remove_fault(&refused).await.unwrap();
+
+    let secrets: Vec<String> = secrets
+        .into_values()
+        .chain(keys.into_values())
+        .chain([wrong])
+        .collect();
+    let gone = all_that_is_seen(&world).await;
+    let looked_for = unseen(&alive, &secrets) + unseen(&gone, &secrets);
+    let size: usize = alive.iter().chain(&gone).map(|(_, text)| text.len()).sum();
+    println!(
+        "{} credentials in {looked_for} forms, none in {size} bytes",
+        secrets.len()
+    );
     world.stop().await.unwrap();
 }

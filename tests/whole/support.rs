@@ -276,3 +276,16 @@ pub fn texts(value: &Value) -> BTreeSet<String> {
         .filter_map(|text| text.as_str().map(str::to_owned))
         .collect()
 }
+
+/// A body in which a provider of tools refuses in its own way.
+pub fn refusal(provider: &str, why: &str) -> Value {
+    match provider {
+        "openrouter" => json!({"error": {"code": 400, "message": why}}),
+        "exa" => json!({"error": why}),
+        "agentmail" => {
+            json!({"name": "ValidationError", "code": "validation_error", "message": why})
+        }
+        "telnyx" => json!({"errors": [{"code": "10015", "title": "Bad Request", "detail": why}]}),
+        _ => json!({"error": "Invalid request", "message": why}),
+    }
+}
