@@ -331,7 +331,7 @@ spec:
     }
 }
 
-fn at_rest(object: &kube::api::DynamicObject) -> bool {
+pub fn at_rest(object: &kube::api::DynamicObject) -> bool {
     let is = |kind: &str, wanted: &str| {
         condition(object, kind).is_some_and(|found| {
             found["status"] == wanted
@@ -375,9 +375,10 @@ pub fn effect(exchange: &Exchange) -> &str {
 pub fn landed(exchange: &Exchange) -> bool {
     match effect(exchange) {
         "reset_after" | "kill after" | "status, applied" | "truncated" | "late" | "delay" => true,
-        "" => exchange.response["data"]
+        "" if exchange.provider == "railway" => exchange.response["data"]
             .as_object()
             .is_some_and(|data| data.values().any(|value| !value.is_null())),
+        "" => (200..300).contains(&exchange.status),
         _ => false,
     }
 }
@@ -415,7 +416,7 @@ fn any_image(operation: &str) -> String {
     }
 }
 
-fn lines(exchanges: &[Exchange]) -> String {
+pub fn lines(exchanges: &[Exchange]) -> String {
     let line = |exchange: &Exchange| {
         let at = exchange.at.map(|at| at.to_string()).unwrap_or_default();
         let (n, operation, status) = (exchange.n, &exchange.operation, exchange.status);

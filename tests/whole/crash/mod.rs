@@ -3,7 +3,10 @@
 //!
 //! Crashes at writes to Kubernetes are not here: the laws of the engine hold those (`src/engine/laws`).
 
+mod equipped;
 mod faults;
 mod kill;
 mod life;
 mod rivals;
+mod tools_faults;
+mod tools_kill;
