@@ -145,6 +145,7 @@ fn named(item: &Item, part: Part) -> Named {
         part,
         id: item.id.clone(),
         key: item.name.clone(),
+        seen: true,
         parts: BTreeMap::new(),
     }
 }

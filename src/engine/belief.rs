@@ -69,6 +69,7 @@ pub fn recorded(
                 part: slot.part,
                 id: entry.id.clone().unwrap_or_default(),
                 key: entry.key.clone(),
+                seen: false,
                 parts,
             },
             // A key hangs at the thing that it opens: no listing of an account shows it.

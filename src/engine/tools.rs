@@ -719,6 +719,7 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
                 part: subject.part,
                 id: id.to_owned(),
                 key: String::new(),
+                seen: false,
                 parts: BTreeMap::new(),
             },
         }),
@@ -797,6 +798,13 @@ fn named(status: &AgentInstanceStatus, entry: &LedgerEntry, id: &str) -> Named {
         part: entry.slot.as_tool().map_or(Part::Main, |own| own.part),
         id: id.to_owned(),
         key: entry.key.clone(),
+        seen: status.tools.iter().any(|told| {
+            told.ready
+                && entry
+                    .slot
+                    .as_tool()
+                    .is_some_and(|own| own.tool.as_str() == told.name)
+        }),
         parts: siblings(status, entry.slot),
     }
 }
@@ -1458,7 +1466,10 @@ fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::Co
             order: Box::new(order(w, &d.status, slot, part, &any_wish(entry))),
         }));
     };
+    // What is recorded was seen to be gone, where it was there.
+    let recorded = |resource: &&Resource| Some(&resource.id) == entry.id.as_ref();
     let gone = |resource: &&Resource| match resource.stage {
+        _ if recorded(resource) => true,
         Stage::Failed { .. } => true,
         Stage::Resting => entry.row().undo == Undo::Rest,
         _ => false,

@@ -110,6 +110,8 @@ pub struct Named {
     pub id: String,
     /// The recorded name.
     pub key: String,
+    /// Whether it was once seen to be ready: then that nobody shows it any more means that it is gone, however young it is.
+    pub seen: bool,
     /// Ids of the tool's other parts that exist.
     pub parts: BTreeMap<Part, String>,
 }

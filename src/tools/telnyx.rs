@@ -280,7 +280,8 @@ impl Telnyx {
     }
 
     /// A number that no listing shows alive, by what its order says.
-    async fn by_order(&self, id: &str, key: &str) -> Done<Option<Resource>> {
+    async fn by_order(&self, named: &Named) -> Done<Option<Resource>> {
+        let (id, key) = (&named.id, &named.key);
         for Ordered { order, state } in self.orders(key).await? {
             if !order.holds(id) {
                 continue;
@@ -290,7 +291,7 @@ impl Telnyx {
                 OrderState::Failed => Stage::Failed {
                     why: "Telnyx could not fill the order".to_owned(),
                 },
-                OrderState::Filled if self.settles(&order, id) => {
+                OrderState::Filled if !named.seen && self.settles(&order, id) => {
                     pending("the number is ordered and not yet listed")
                 }
                 OrderState::Filled => continue,
@@ -304,7 +305,7 @@ impl Telnyx {
         let records = self.records(&named.id).await?;
         let Some(alive) = records.iter().find(|record| !record.is_gone()) else {
             return match records.is_empty() {
-                true => self.by_order(&named.id, &named.key).await,
+                true => self.by_order(named).await,
                 false => Ok(None),
             };
         };
@@ -452,7 +453,7 @@ impl Telnyx {
         let filled = |ordered: &&Ordered| ordered.state == OrderState::Filled;
         if ours
             .iter()
-            .any(|it| filled(it) && self.settles(&it.order, &named.id))
+            .any(|it| filled(it) && !named.seen && self.settles(&it.order, &named.id))
         {
             return Err(Fault::Transient {
                 message: format!(

@@ -116,6 +116,7 @@ fn named(part: Part, id: &str, parts: &[(Part, &str)]) -> Named {
         part,
         id: id.into(),
         key: KEY.into(),
+        seen: false,
         parts: parts
             .iter()
             .map(|(part, id)| (*part, (*id).to_owned()))

@@ -116,6 +116,7 @@ fn recorded(ids: &[String]) -> Vec<Recorded> {
                 part: Part::Main,
                 id: id.clone(),
                 key: format!("name-of-{id}"),
+                seen: false,
                 parts: Default::default(),
             },
             expected: true,

@@ -1,7 +1,7 @@
 //! SIGKILL before and after every exchange of the creation and the deletion of an agent with all six tools.
 //!
 //! Holds: every exchange that changes something is killed before and after, every read once (before and after it the same
-//! is true outside and in Kubernetes). Several kills go into one life, far apart; a kill whose exchange did not take
+//! is true outside and in Kubernetes), and one that no life has again is named. Several kills go into one life, far apart; a kill whose exchange did not take
 //! place is tried in another life. Several worlds stand side by side, because a kill is a whole controller's.
 
 use std::collections::VecDeque;
@@ -31,6 +31,8 @@ struct Kill {
     when: &'static str,
     /// Whether its exchange comes once an interval, if not in the phase then after it.
     listing: bool,
+    /// Whether its exchange changes something.
+    changes: bool,
     missed: usize,
 }
 
@@ -129,6 +131,7 @@ async fn learn(world: &World, score: &Mutex<Score>) -> Result<VecDeque<Bundle>> 
                     point: place.point.clone(),
                     when,
                     listing: place.listing,
+                    changes: place.changes,
                     missed: 0,
                 })
             })
@@ -165,6 +168,11 @@ async fn work(world: &World, plan: &Mutex<VecDeque<Bundle>>, score: &Mutex<Score
                 let kills: Vec<Kill> = of_phase.flat_map(|(_, kills)| kills.clone()).collect();
                 let missed = kill(world, &mut life, phase, &kills, score).await?;
                 for kill in missed {
+                    if kill.missed >= TRIES && !kill.changes {
+                        // A read comes where a pass needs it: not every life has each, and it changes nothing.
+                        println!("not in these lives: {}", kill.point.operation);
+                        continue;
+                    }
                     ensure!(kill.missed < TRIES, "never happened: {kill:?}");
                     let again = vec![(phase, vec![kill])];
                     plan.lock().unwrap().push_back(again);
