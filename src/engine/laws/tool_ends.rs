@@ -52,9 +52,10 @@ fn state(scene: &Scene, name: &str) -> Option<SlotState> {
 fn tool(scene: &Scene, name: &str) -> (bool, String) {
     let status = scene.object.as_ref().unwrap().status.as_ref().unwrap();
     let one = status.tools.iter().find(|one| one.name == name);
-    one.map_or((false, "none".into()), |one| {
-        (one.ready, one.reason.clone())
-    })
+    one.map_or_else(
+        || (false, "none".into()),
+        |one| (one.ready, one.reason.clone()),
+    )
 }
 
 #[test]
