@@ -209,7 +209,7 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
         held(&account.seen).suspect = None;
     }
     let mut wake: Vec<(String, String)> = Vec::new();
-    let resources = {
+    let (resources, room) = {
         let mut seen = held(&account.seen);
         let first = seen.begun.is_none();
         for (id, home) in &listed {
@@ -247,10 +247,15 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
             .values()
             .filter(|home| owner(home, &ctx.installation.id))
             .count();
-        first || before != after
+        let full = before >= account.max_projects;
+        (first || before != after, full && after < before)
     };
     if resources {
         ctx.wake.account(&account.name);
+    }
+    if room {
+        // Somebody may have been waiting for it.
+        ctx.wake_users(&account.name);
     }
     for (namespace, name) in wake {
         ctx.wake.instance(&namespace, &name);
