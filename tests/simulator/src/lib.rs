@@ -25,7 +25,6 @@ mod provider;
 mod proxy;
 mod railway;
 mod registry;
-#[allow(dead_code, reason = "the REST providers come in the next commits")]
 mod rest;
 pub mod settings;
 mod telnyx;

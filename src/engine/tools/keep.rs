@@ -1,0 +1,324 @@
+//! A resource that is on record: whether it is there, as it should be, and of use to the agent; and what is done where not.
+//!
+//! What holds: absence is believed from the provider's own late enough word; what cannot be had again is told and not made
+//! again by itself; a lost credential is revoked before another is made, and a wallet's never made again.
+
+use super::back::{Back, goes_for_good, take_back};
+use super::make::{MOST_ORDERS, begin, fresh_start, make, named, recover};
+use super::tell::address;
+use super::{FOR_GOOD, Held, Slotted, Subject, kept, obstacle, seen};
+use crate::api::condition::reason;
+use crate::api::instance::OnExternalDeletion;
+use crate::api::template::ReclaimPolicy;
+use crate::api::{LedgerEntry, Part, Slot, SlotState};
+use crate::engine::ledger;
+use crate::engine::plan::{Draft, RECHECK};
+use crate::engine::retry;
+use crate::engine::step::Step;
+use crate::engine::world::World;
+use crate::model::Announcement;
+use crate::model::slot::{self, FoundBy, Undo};
+use crate::model::tool::{Resource, Stage};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use std::ops::ControlFlow::{Break, Continue};
+
+/// It is on record: is it there, is it as it should be, and can the agent use it?
+pub(super) fn keep(
+    w: &World,
+    d: &mut Draft,
+    subject: &Subject<'_>,
+    entry: &LedgerEntry,
+) -> Slotted {
+    let slot = subject.slot;
+    let id = entry.id.clone().unwrap_or_default();
+    let adopted = entry.key.is_empty();
+    if subject.row.gives.secret.is_some() && !adopted && kept(w, entry).is_none() {
+        return secret_lost(w, d, subject, entry);
+    }
+    if subject.row.undo == Undo::Rest {
+        remember_reclaim(d, slot, subject.tool.reclaim);
+    }
+    if subject.row.found_by == FoundBy::Kept {
+        return Continue(Ok(()));
+    }
+    let looked = w.tools.looked.get(&slot);
+    let missing = looked.is_some_and(|(_, resource)| resource.is_none())
+        || looked.is_none() && unlisted(w, entry);
+    if missing {
+        return gone(w, d, subject, entry);
+    }
+    // What nobody lists is asked for once, until it was seen to be ready.
+    let told_ready = w
+        .status()
+        .tools
+        .iter()
+        .any(|told| told.name == subject.tool.name && told.ready);
+    let resource = seen(w, slot);
+    let unset = !told_ready && waits_for_provider(subject);
+    // Nothing is deployed without an address, and only the provider's word tells it.
+    let nowhere = subject.row.gives.address.is_some() && address(w, subject.tool).is_none();
+    if looked.is_none() && (unset || nowhere) {
+        if let Some(held) = obstacle(w, subject) {
+            return Continue(Err(held));
+        }
+        return Break(look(d, entry, &id));
+    }
+    match resource.map(|resource| &resource.stage) {
+        Some(Stage::Pending { why }) => {
+            let next = retry::next_look(entry.started_at.0, w.now);
+            if looked.is_none() {
+                return Break(look(d, entry, &id));
+            }
+            return Continue(Err(Held::waits(
+                reason::PENDING,
+                format!("the provider is at work on it: {why}"),
+                next,
+            )));
+        }
+        Some(Stage::Failed { why }) => {
+            if looked.is_none() {
+                return Break(look(d, entry, &id));
+            }
+            // It is nothing: the next attempt is one more of those that are counted.
+            let why = why.clone();
+            ledger::lost(&mut d.status, slot);
+            forget_address(d, subject);
+            d.announcements.push(Announcement {
+                warning: true,
+                reason: reason::REJECTED,
+                action: "Provide",
+                note: format!("{slot}: the provider could not deliver it: {why}"),
+            });
+            return fresh_start(w, d, subject);
+        }
+        Some(Stage::Resting) => {
+            return Continue(Err(Held::person(
+                reason::SUSPENDED,
+                "it was suspended at the provider; resume it there",
+            )
+            .but_complete()));
+        }
+        Some(Stage::Ready) if nowhere => {
+            return Continue(Err(Held::waits(
+                reason::PENDING,
+                "the provider tells no address of it yet",
+                w.now + RECHECK,
+            )));
+        }
+        Some(Stage::Ready) | None => {}
+    }
+    if let Some(parent) = later_parent(d, subject, entry) {
+        // It was set up with a predecessor: a look at it sets it up anew.
+        if looked.is_none() {
+            return match obstacle(w, subject) {
+                Some(held) => Continue(Err(held.but_complete())),
+                None => Break(look(d, entry, &id)),
+            };
+        }
+        if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
+            entry.started_at = parent;
+        }
+    }
+    adjust(w, subject, entry, resource, d)
+}
+
+/// When what it belongs to was made, where that was after it.
+fn later_parent(d: &Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Option<MicroTime> {
+    subject.row.needs.iter().find_map(|need| {
+        let slot::Kind::Tool(part) = need else {
+            return None;
+        };
+        let slot = Slot::tool(&subject.tool.name, *part)?;
+        let parent = ledger::entry(&d.status, slot)?;
+        let after = parent.state == SlotState::Exists && parent.started_at.0 > entry.started_at.0;
+        after.then(|| parent.started_at.clone())
+    })
+}
+
+fn look(d: &Draft, entry: &LedgerEntry, id: &str) -> Step {
+    Step::LookTool {
+        slot: entry.slot,
+        account: entry.account.clone(),
+        named: named(&d.status, entry, id),
+    }
+}
+
+/// Whether a resource may come to be later than its order: then its word is needed that it is there.
+fn waits_for_provider(subject: &Subject<'_>) -> bool {
+    subject.row.found_by == FoundBy::Name && subject.row.precious
+}
+
+/// Brings what can be changed in place to what the spec says.
+fn adjust(
+    w: &World,
+    subject: &Subject<'_>,
+    entry: &LedgerEntry,
+    resource: Option<&Resource>,
+    d: &mut Draft,
+) -> Slotted {
+    let wish = subject.tool.wish.settings();
+    if wish.is_empty() || subject.part != Part::Main {
+        return Continue(Ok(()));
+    }
+    // What was seen may be older than what was set.
+    let since = w.limits.landed_by(entry.started_at.0);
+    let begun = w
+        .tools
+        .looked
+        .get(&subject.slot)
+        .map(|(begun, _)| *begun)
+        .or_else(|| Some(w.tools.seen.get(&subject.slot)?.begun));
+    let edited = begun.is_some_and(|begun| begun >= since)
+        && resource
+            .and_then(|resource| resource.settings.as_ref())
+            .is_some_and(|now| *now != wish);
+    if entry.settings == wish && !edited {
+        return Continue(Ok(()));
+    }
+    if let Some(held) = obstacle(w, subject) {
+        return Continue(Err(held.but_complete()));
+    }
+    Break(Step::AdjustTool {
+        slot: subject.slot,
+        account: entry.account.clone(),
+        named: named(&d.status, entry, entry.id.as_deref().unwrap_or_default()),
+        wish: subject.tool.wish.clone(),
+    })
+}
+
+/// Teardown knows nothing but the ledger: what shall become of something that may hold money stands in it.
+fn remember_reclaim(d: &mut Draft, slot: Slot, reclaim: ReclaimPolicy) {
+    let wanted = match reclaim {
+        ReclaimPolicy::Retain => "",
+        ReclaimPolicy::Delete => FOR_GOOD,
+    };
+    if let Some(entry) = ledger::entry_mut(&mut d.status, slot)
+        && entry.settings != wanted
+    {
+        wanted.clone_into(&mut entry.settings);
+    }
+}
+
+/// Whether a believed listing, begun late enough, lacks what is on record.
+fn unlisted(w: &World, entry: &LedgerEntry) -> bool {
+    w.tools.seen.get(&entry.slot).is_some_and(|glance| {
+        glance.begun >= w.limits.landed_by(entry.started_at.0)
+            && !glance
+                .resources
+                .iter()
+                .any(|resource| Some(&resource.id) == entry.id.as_ref())
+    })
+}
+
+/// It was deleted at the provider behind our back: confirmed by its own absence, then told or mended.
+fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Slotted {
+    let slot = subject.slot;
+    match w.tools.looked.get(&slot) {
+        None => {
+            if let Some(held) = obstacle(w, subject) {
+                return Continue(Err(held.but_complete()));
+            }
+            return Break(look(d, entry, entry.id.as_deref().unwrap_or_default()));
+        }
+        Some((begun, _)) if *begun < w.limits.landed_by(entry.started_at.0) => {
+            // The provider may not show yet what it has just made.
+            return Continue(Err(Held::waits(
+                reason::PENDING,
+                "the provider does not show it yet",
+                w.limits.landed_by(entry.started_at.0),
+            )));
+        }
+        Some(_) => {}
+    }
+    let again = w.instance.spec.on_external_deletion == Some(OnExternalDeletion::Recreate);
+    if (subject.row.precious && !again) || entry.key.is_empty() {
+        return Continue(Err(Held::person(
+            reason::DELETED_EXTERNALLY,
+            format!("{} was deleted at the provider; set onExternalDeletion to Recreate to get another one, or take the tool away", entry.id.as_deref().unwrap_or("it")),
+        )
+        .but_complete()));
+    }
+    d.announcements.push(Announcement {
+        warning: true,
+        reason: reason::DRIFTED,
+        action: "Mend",
+        note: format!("{slot} was deleted at the provider and is made again"),
+    });
+    let attempt = entry.attempt;
+    d.status.external.retain(|other| other.slot != slot);
+    // A credential goes with what it opened, and an address is another one's from here on.
+    for (part, row) in slot::parts(subject.row.provider) {
+        if row.found_by == FoundBy::NameWithoutSecret && row.needs.contains(&subject.row.slot) {
+            let own = Slot::tool(&subject.tool.name, part);
+            d.status.external.retain(|other| Some(other.slot) != own);
+        }
+    }
+    forget_address(d, subject);
+    begin(w, d, subject);
+    if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
+        entry.attempt = attempt + 1;
+        if subject.row.precious && subject.row.found_by == FoundBy::Name && attempt >= MOST_ORDERS {
+            entry.state = SlotState::Planned;
+            d.untried.remove(&slot);
+            return fresh_start(w, d, subject);
+        }
+    }
+    Break(make(w, d, subject))
+}
+
+fn forget_address(d: &mut Draft, subject: &Subject<'_>) {
+    let mut tools = d.status.tools.iter_mut();
+    if let Some(told) = tools.find(|told| told.name == subject.tool.name)
+        && subject.part == Part::Main
+    {
+        told.address = None;
+    }
+}
+
+/// The Secret with a credential was deleted, or the credential taken out of it.
+fn secret_lost(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Slotted {
+    let slot = subject.slot;
+    if subject.row.found_by == FoundBy::Kept {
+        return Continue(Err(Held::person(
+            reason::SECRET_LOST,
+            format!(
+                "the Secret with the private key of {} is gone, and Yardmaster makes no other in its place: restore it from a backup; what the wallet holds can be reached by nobody else",
+                entry.id.as_deref().unwrap_or("the wallet")
+            ),
+        )));
+    }
+    if let Some(held) = obstacle(w, subject) {
+        return Continue(Err(held));
+    }
+    d.announcements.push(Announcement {
+        warning: true,
+        reason: reason::SECRET_LOST,
+        action: "Mend",
+        note: format!("the credential of {slot} is no longer in its Secret; it is revoked and another one made"),
+    });
+    // From here as after a lost answer: what bears the name is taken back, then one is made anew. Nothing is on its way,
+    // so the old time stands and nothing is waited for.
+    if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
+        entry.state = SlotState::Creating;
+        entry.id = None;
+        entry.attempt += 1;
+    }
+    match ledger::entry(&d.status, slot).cloned() {
+        Some(entry) => recover(w, d, subject, &entry),
+        None => Continue(Ok(())),
+    }
+}
+
+/// Wanted again while it was being taken back: the old one goes first.
+pub(super) fn remake(
+    w: &World,
+    d: &mut Draft,
+    subject: &Subject<'_>,
+    entry: &LedgerEntry,
+) -> Slotted {
+    match take_back(w, d, entry, goes_for_good(entry)) {
+        Break(Back::Step(step)) => Break(step),
+        Break(Back::Wait(held)) => Continue(Err(held)),
+        Continue(()) => fresh_start(w, d, subject),
+    }
+}

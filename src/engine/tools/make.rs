@@ -1,0 +1,321 @@
+//! How a resource comes to be: intended, made, found again after an answer that was lost, or taken over.
+//!
+//! What holds: the intent is written before anything is asked for; an attempt of unknown outcome is looked up before another;
+//! what earlier attempts left goes before something new is kept; what costs money by the piece is ordered only so often.
+
+use super::{Held, Slotted, Subject, kept, obstacle};
+use crate::api::condition::reason;
+use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
+use crate::engine::plan::Draft;
+use crate::engine::step::Step;
+use crate::engine::world::World;
+use crate::engine::{adopt, ledger};
+use crate::model::marker;
+use crate::model::slot::{self, FoundBy};
+use crate::model::tool::{Named, Order, Resource, Stage, Wish};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
+
+/// Attempts after which something that costs money by the piece is not ordered again: whatever goes wrong there will not
+/// mend by buying.
+pub(super) const MOST_ORDERS: i32 = 3;
+
+/// The first intent covers every resource that can be made now: their names are known.
+pub(super) fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
+    for subject in subjects {
+        let state = ledger::entry(&d.status, subject.slot).map(|entry| entry.state);
+        let due = matches!(state, None | Some(SlotState::Planned));
+        if due && take_up(w, d, subject) {
+            continue;
+        }
+        // What would wait for another is not begun and taken off again in each pass: that is a write each time.
+        let waits = subject.row.needs.iter().any(|need| {
+            let slot::Kind::Tool(part) = need else {
+                return false;
+            };
+            let parent = Slot::tool(&subject.tool.name, *part);
+            let ready = |slot: &Slot| {
+                let there = ledger::entry(&d.status, *slot)
+                    .is_some_and(|entry| entry.state == SlotState::Exists);
+                there || d.untried.contains(slot)
+            };
+            subject.tool.parts.contains(part) && !parent.as_ref().is_some_and(ready)
+        });
+        let may = subject.tool.adopt.is_none() && !waits && !ordered_out(d, subject);
+        if due && may && obstacle(w, subject).is_none() {
+            begin(w, d, subject);
+        }
+    }
+}
+
+/// Begins an attempt. The name stays the same as long as the entry does, so that one search finds what every attempt
+/// left; what is made again under an old slot has a new entry, and so a new name.
+pub(super) fn begin(w: &World, d: &mut Draft, subject: &Subject<'_>) {
+    let key = ledger::entry(&d.status, subject.slot)
+        .map(|entry| entry.key.clone())
+        .filter(|key| !key.is_empty())
+        .unwrap_or_else(|| {
+            w.marker(subject.slot)
+                .tool_name(&w.seal, ledger::micros(w.now))
+        });
+    ledger::begin(
+        &mut d.status,
+        subject.slot,
+        subject.row.provider,
+        &subject.tool.account,
+        key,
+        w.now,
+    );
+    d.untried.insert(subject.slot);
+}
+
+/// Whether something that costs money by the piece was ordered as often as it may be.
+fn ordered_out(d: &Draft, subject: &Subject<'_>) -> bool {
+    let orders = ledger::entry(&d.status, subject.slot).map_or(1, |entry| entry.attempt);
+    subject.row.precious && subject.row.found_by == FoundBy::Name && orders > MOST_ORDERS
+}
+
+pub(super) fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
+    if let Some(held) = obstacle(w, subject) {
+        return Continue(Err(held));
+    }
+    if let Some(id) = &subject.tool.adopt {
+        return take_over(w, d, subject, id);
+    }
+    if ordered_out(d, subject) {
+        return Continue(Err(Held::person(
+            reason::LIMIT_REACHED,
+            format!(
+                "was ordered {MOST_ORDERS} times and never came to be; look at the account, then delete the instance or take the tool out of the template and put it back"
+            ),
+        )));
+    }
+    begin(w, d, subject);
+    Break(make(w, d, subject))
+}
+
+/// An existing resource becomes the instance's, as it is.
+fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slotted {
+    let no = || {
+        // The id is not repeated: at some providers what people take for one is the key itself. And nobody learns whether
+        // it is not there or another's.
+        Continue(Err(Held::person(
+            reason::ADOPTION_FAILED,
+            format!(
+                "what adopt.tools names for {} is not to be had: ProviderAccount {} has nothing of that id, or it is another agent's; make another AgentInstance with the right id",
+                subject.tool.name, subject.tool.account
+            ),
+        )))
+    };
+    if w.tools.rivals.contains(&subject.tool.name) {
+        return no();
+    }
+    let created = w.instance.metadata.creation_timestamp.as_ref();
+    if let Some(until) = created.map(|created| created.0 + adopt::TOGETHER)
+        && until > w.now
+    {
+        return Continue(Err(Held::waits(
+            reason::CREATING,
+            "looking at what is to be adopted",
+            until,
+        )));
+    }
+    match w.tools.looked.get(&subject.slot) {
+        None => Break(Step::LookTool {
+            slot: subject.slot,
+            account: subject.tool.account.clone(),
+            named: Named {
+                part: subject.part,
+                id: id.to_owned(),
+                key: String::new(),
+                seen: false,
+                parts: BTreeMap::new(),
+            },
+        }),
+        Some((_, None)) => no(),
+        Some((_, Some(resource))) if resource.name.starts_with(marker::STEM) => no(),
+        Some((_, Some(resource))) => {
+            ledger::put(
+                &mut d.status,
+                LedgerEntry {
+                    slot: subject.slot,
+                    provider: subject.row.provider.to_owned(),
+                    account: subject.tool.account.clone(),
+                    state: SlotState::Exists,
+                    key: String::new(),
+                    id: Some(resource.id.clone()),
+                    settings: resource.settings.clone().unwrap_or_default(),
+                    attempt: 1,
+                    started_at: MicroTime(ledger::micros(w.now)),
+                },
+            );
+            Continue(Ok(()))
+        }
+    }
+}
+
+pub(super) fn make(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Step {
+    if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot) {
+        // One intent covers several resources, and when a request can no longer land is counted from its intent.
+        let age = w.now.duration_since(entry.started_at.0);
+        if age > w.limits.request / 10 {
+            entry.started_at = MicroTime(ledger::micros(w.now));
+        }
+    }
+    Step::MakeTool {
+        slot: subject.slot,
+        account: subject.tool.account.clone(),
+        order: Box::new(order(
+            w,
+            &d.status,
+            subject.slot,
+            subject.part,
+            &subject.tool.wish,
+        )),
+    }
+}
+
+pub(super) fn order(
+    w: &World,
+    status: &AgentInstanceStatus,
+    slot: Slot,
+    part: Part,
+    wish: &Wish,
+) -> Order {
+    Order {
+        part,
+        key: ledger::entry(status, slot).map_or_else(String::new, |entry| entry.key.clone()),
+        note: w.marker(slot).to_string(),
+        wish: wish.clone(),
+        parts: siblings(status, slot),
+    }
+}
+
+/// Ids of a tool's other resources that exist.
+pub(super) fn siblings(status: &AgentInstanceStatus, slot: Slot) -> BTreeMap<Part, String> {
+    let Some(own) = slot.as_tool() else {
+        return BTreeMap::new();
+    };
+    status
+        .external
+        .iter()
+        .filter_map(|entry| {
+            let ToolSlot { tool, part } = entry.slot.as_tool()?;
+            let there = matches!(entry.state, SlotState::Exists | SlotState::Deleting);
+            (*tool == own.tool && *part != own.part && there)
+                .then(|| entry.id.clone().map(|id| (*part, id)))?
+        })
+        .collect()
+}
+
+pub(super) fn named(status: &AgentInstanceStatus, entry: &LedgerEntry, id: &str) -> Named {
+    Named {
+        part: entry.slot.as_tool().map_or(Part::Main, |own| own.part),
+        id: id.to_owned(),
+        key: entry.key.clone(),
+        seen: status.tools.iter().any(|told| {
+            told.ready
+                && entry
+                    .slot
+                    .as_tool()
+                    .is_some_and(|own| own.tool.as_str() == told.name)
+        }),
+        parts: siblings(status, entry.slot),
+    }
+}
+
+/// An attempt's answer was lost: adopt what it left, or take it back, or be sure that it left nothing.
+pub(super) fn recover(
+    w: &World,
+    d: &mut Draft,
+    subject: &Subject<'_>,
+    entry: &LedgerEntry,
+) -> Slotted {
+    let slot = subject.slot;
+    match subject.row.found_by {
+        FoundBy::Kept => {
+            if take_up(w, d, subject) {
+                return Continue(Ok(()));
+            }
+            return Break(make(w, d, subject));
+        }
+        // Asking again is looking it up.
+        FoundBy::SameAgain => return Break(make(w, d, subject)),
+        _ => {}
+    }
+    if subject.row.found_by == FoundBy::NameWithoutSecret
+        && let Some(kept) = kept(w, entry)
+    {
+        // The Secret was written right after the answer, and what earlier attempts left had gone before that request.
+        // Nothing is looked for here: at a provider that lists no keys, looking for lost ones is revoking all.
+        settle(d, subject, kept.id.clone());
+        return Continue(Ok(()));
+    }
+    let Some((begun, found)) = w.tools.found.get(&slot) else {
+        return Break(Step::FindTool {
+            slot,
+            account: entry.account.clone(),
+            order: Box::new(order(w, &d.status, slot, subject.part, &subject.tool.wish)),
+        });
+    };
+    let adopts = |resource: &&Resource| {
+        subject.row.found_by == FoundBy::Name && !matches!(resource.stage, Stage::Failed { .. })
+    };
+    let own = found
+        .iter()
+        .find(adopts)
+        .map(|resource| resource.id.clone());
+    if let Some(surplus) = found
+        .iter()
+        .filter(|resource| !matches!(resource.stage, Stage::Failed { .. }))
+        .find(|resource| Some(&resource.id) != own.as_ref())
+    {
+        return Break(Step::DeleteTool {
+            slot,
+            account: entry.account.clone(),
+            named: named(&d.status, entry, &surplus.id),
+            for_good: true,
+            surplus: true,
+        });
+    }
+    if let Some(id) = own {
+        settle(d, subject, id);
+        return Continue(Ok(()));
+    }
+    let landed_by = w.limits.landed_by(entry.started_at.0);
+    if *begun >= landed_by {
+        ledger::lost(&mut d.status, slot);
+        return fresh_start(w, d, subject);
+    }
+    Continue(Err(Held::waits(
+        reason::OUTCOME_UNKNOWN,
+        "the answer to an earlier attempt was lost; looking for what it left before another is made",
+        landed_by.max(w.now + SignedDuration::from_millis(200)),
+    )))
+}
+
+fn settle(d: &mut Draft, subject: &Subject<'_>, id: String) {
+    ledger::exists(&mut d.status, subject.slot, Some(id));
+    d.untried.remove(&subject.slot);
+}
+
+/// A wallet that was made for this instance and left when it was not wanted any more is its wallet still: its address never
+/// changes, and what it holds is not lost.
+fn take_up(w: &World, d: &mut Draft, subject: &Subject<'_>) -> bool {
+    let Some(kept) = w
+        .tools
+        .kept
+        .get(&subject.slot)
+        .filter(|_| subject.row.found_by == FoundBy::Kept)
+    else {
+        return false;
+    };
+    begin(w, d, subject);
+    if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot) {
+        entry.key.clone_from(&kept.key);
+    }
+    settle(d, subject, kept.id.clone());
+    true
+}

@@ -1,0 +1,135 @@
+//! What the status says of each tool, and of all of them together.
+//!
+//! What holds: of several troubles the one that a person must end, or that holds up the agent, is the one that is told; what
+//! has been spent is written no more often than it helps anybody.
+
+use super::{Held, Subject, seen};
+use crate::api::condition::{Statement, kind, reason};
+use crate::api::instance::{ToolStatus, ToolUsage};
+use crate::api::template::NameRef;
+use crate::api::text::ObjectName;
+use crate::api::{Part, Slot, SlotState};
+use crate::engine::ledger;
+use crate::engine::plan::Draft;
+use crate::engine::world::World;
+use crate::model::tool::Wanted;
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+/// What has been spent is brought up to date this often at most.
+const USAGE_EVERY: SignedDuration = SignedDuration::from_mins(5);
+
+/// Says how each tool is.
+pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subject<'_>, Held)]) {
+    let before = d.status.tools.clone();
+    let mut told = Vec::new();
+    let mut trouble: Option<(bool, &'static str, String)> = None;
+    for tool in wanted {
+        let why = held
+            .iter()
+            .find(|(subject, _)| subject.tool.name == tool.name);
+        let mains =
+            Slot::tool(&tool.name, Part::Main).and_then(|slot| ledger::entry(&d.status, slot));
+        let refusal = w
+            .tools
+            .refused
+            .iter()
+            .find(|refusal| refusal.tool == tool.name);
+        let there = mains.is_some_and(|entry| entry.state == SlotState::Exists);
+        let (ready, reason, message) = match (why, refusal) {
+            (Some((_, why)), _) => (false, why.reason, why.message.clone()),
+            (None, _) if !there => (
+                false,
+                reason::PENDING,
+                "comes with the template's next revision".to_owned(),
+            ),
+            (None, Some(refusal)) => (true, reason::NOT_ALLOWED, refusal.message.clone()),
+            (None, None) => (true, reason::READY, String::new()),
+        };
+        if !ready
+            && trouble
+                .as_ref()
+                .is_none_or(|(required, ..)| tool.required && !required)
+        {
+            trouble = Some((tool.required, reason, format!("{}: {message}", tool.name)));
+        }
+        let old = before.iter().find(|old| old.name == tool.name);
+        let address = address(w, tool).filter(|_| there);
+        told.push(ToolStatus {
+            name: tool.name.clone(),
+            kind: tool.kind,
+            ready,
+            reason: reason.to_owned(),
+            message: message.chars().take(1024).collect(),
+            address,
+            secret_ref: secret_ref(w, tool),
+            usage: usage(w, tool, old.and_then(|old| old.usage.as_ref())),
+        });
+    }
+    for refusal in &w.tools.refused {
+        if !wanted.iter().any(|tool| tool.name == refusal.tool) {
+            trouble.get_or_insert_with(|| (true, reason::NOT_ALLOWED, refusal.message.clone()));
+        }
+    }
+    d.status.tools = told;
+    d.say(match trouble {
+        Some((_, reason, message)) => Statement::no(kind::TOOLS_READY, reason, message),
+        None if wanted.is_empty() => {
+            Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
+        }
+        None => Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools"),
+    });
+}
+
+/// Where a tool is reached, by what was seen of it.
+pub(super) fn address(w: &World, tool: &Wanted) -> Option<String> {
+    let slot = Slot::tool(&tool.name, Part::Main)?;
+    let kept = w
+        .tools
+        .kept
+        .get(&slot)
+        .and_then(|kept| kept.address.clone());
+    let told = || {
+        let status = w.instance.status.as_ref()?;
+        let told = status.tools.iter().find(|told| told.name == tool.name)?;
+        w.entry(slot)?;
+        told.address.clone()
+    };
+    kept.or_else(|| seen(w, slot)?.address.clone())
+        .or_else(told)
+}
+
+fn secret_ref(w: &World, tool: &Wanted) -> Option<NameRef> {
+    let name = w
+        .tools
+        .kept
+        .iter()
+        .filter(|(slot, _)| {
+            slot.as_tool()
+                .is_some_and(|own| own.tool.as_str() == tool.name)
+        })
+        .find_map(|(_, kept)| kept.secret.clone())?;
+    Some(NameRef {
+        name: ObjectName(name),
+    })
+}
+
+fn usage(w: &World, tool: &Wanted, old: Option<&ToolUsage>) -> Option<ToolUsage> {
+    let slot = Slot::tool(&tool.name, Part::Main)?;
+    let now = seen(w, slot).and_then(|resource| resource.usage);
+    match (now, old) {
+        (None, old) => old.cloned(),
+        (Some(now), Some(old))
+            if (old.limit_usd == now.limit_usd
+                && w.now.duration_since(old.as_of.0) < USAGE_EVERY)
+                || (old.spent_usd, old.limit_usd) == (now.spent_usd, now.limit_usd) =>
+        {
+            Some(old.clone())
+        }
+        (Some(now), _) => Some(ToolUsage {
+            spent_usd: now.spent_usd,
+            limit_usd: now.limit_usd,
+            as_of: MicroTime(ledger::micros(w.now)),
+        }),
+    }
+}

@@ -1,0 +1,142 @@
+//! What an instance shall have by way of tools: what its template offers, what it asks for, and what it asks for in vain.
+//!
+//! What holds: the spec alone decides; what cannot be had as asked is said, and never silently left out.
+
+use crate::api::template::{ToolKind, ToolSpec, ToolTime};
+use crate::api::{AgentInstanceSpec, Part};
+use crate::model::slot;
+use crate::model::tool::{Wanted, Wish};
+
+/// A tool that is asked for and cannot be had so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its name.
+    pub tool: String,
+    /// Why, and what to do.
+    pub message: String,
+}
+
+/// The tools that an instance shall have now, and what it asks for in vain.
+pub fn wanted(
+    tools: &[ToolSpec],
+    spec: &AgentInstanceSpec,
+    name: &str,
+) -> (Vec<Wanted>, Vec<Refusal>) {
+    let mut refused = Vec::new();
+    let known = |name: &str| tools.iter().find(|tool| tool.name.as_str() == name);
+    for asked in &spec.requested_tools {
+        if known(asked.as_str()).is_none() {
+            refused.push(Refusal {
+                tool: asked.0.clone(),
+                message: format!("requestedTools names {asked}, which the template does not have; correct the name or add the tool to the template"),
+            });
+        }
+    }
+    for own in &spec.tool_limits {
+        if known(own.name.as_str()).is_none_or(|tool| tool.limit_usd.is_none()) {
+            refused.push(Refusal {
+                tool: own.name.0.clone(),
+                message: format!("toolLimits names {}, which is no tool of the template with a limitUSD; correct the name, or take it away", own.name),
+            });
+        }
+    }
+    for own in spec.adopt.iter().flat_map(|adopt| &adopt.tools) {
+        if known(own.name.as_str()).is_none_or(|tool| tool.account_ref.is_none()) {
+            refused.push(Refusal {
+                tool: own.name.0.clone(),
+                message: format!("adopt.tools names {}, which is no tool of the template at a provider; add it to the template", own.name),
+            });
+        }
+    }
+    let mut wanted = Vec::new();
+    for tool in tools {
+        let asked = spec.requested_tools.contains(&tool.name);
+        if tool.when == ToolTime::OnDemand && !asked {
+            continue;
+        }
+        let limit = match limit(tool, spec) {
+            Ok(limit) => limit,
+            Err(message) => {
+                refused.push(Refusal {
+                    tool: tool.name.0.clone(),
+                    message,
+                });
+                tool.max_limit_usd.or(tool.limit_usd).unwrap_or(0.0)
+            }
+        };
+        let adopt = spec
+            .adopt
+            .iter()
+            .flat_map(|adopt| &adopt.tools)
+            .find(|adopted| adopted.name == tool.name)
+            .map(|adopted| adopted.id.0.clone());
+        wanted.push(Wanted {
+            name: tool.name.0.clone(),
+            kind: tool.kind,
+            account: tool
+                .account_ref
+                .as_ref()
+                .map(|account| account.name.0.clone())
+                .unwrap_or_default(),
+            required: tool.required,
+            reclaim: tool.reclaim_policy.unwrap_or_default(),
+            parts: parts_of(tool, adopt.is_some()),
+            wish: wish(tool, limit, name),
+            adopt,
+        });
+    }
+    (wanted, refused)
+}
+
+fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<f64, String> {
+    let usual = tool.limit_usd.unwrap_or(0.0);
+    let Some(own) = spec.tool_limits.iter().find(|own| own.name == tool.name) else {
+        return Ok(usual);
+    };
+    let most = tool.max_limit_usd.unwrap_or(usual);
+    if own.limit_usd > most {
+        return Err(format!(
+            "toolLimits asks for {} US dollars for {}, and the template allows {most}, which is what it gets; ask for less, or raise maxLimitUSD there",
+            own.limit_usd, tool.name
+        ));
+    }
+    Ok(own.limit_usd)
+}
+
+fn wish(tool: &ToolSpec, limit_usd: f64, instance: &str) -> Wish {
+    match tool.kind {
+        ToolKind::Openrouter => Wish::Openrouter { limit_usd },
+        ToolKind::Exa => Wish::Exa {
+            rate_limit: tool.rate_limit,
+            budget_usd: tool.budget_usd,
+        },
+        ToolKind::Agentmail => Wish::Agentmail {
+            username: tool
+                .username
+                .as_ref()
+                .map(|first| format!("{first}-{instance}")),
+            key: tool.inbox_key != Some(false),
+        },
+        ToolKind::Telnyx => Wish::Telnyx {
+            country: tool
+                .country_code
+                .as_ref()
+                .map_or_else(|| "US".to_owned(), |code| code.0.clone()),
+            area: tool.area_code.as_ref().map(|code| code.0.clone()),
+            max_monthly_usd: tool.max_monthly_cost_usd,
+        },
+        ToolKind::Wallet => Wish::Wallet,
+        ToolKind::Bankr => Wish::Bankr,
+    }
+}
+
+/// The parts that a tool has. One that is taken over is taken as it is: only the thing itself.
+fn parts_of(tool: &ToolSpec, adopted: bool) -> Vec<Part> {
+    slot::parts(tool.kind.provider())
+        .map(|(part, _)| part)
+        .filter(|part| *part == Part::Main || !adopted)
+        .filter(|part| {
+            *part != Part::Key || tool.kind != ToolKind::Agentmail || tool.inbox_key != Some(false)
+        })
+        .collect()
+}
