@@ -354,7 +354,8 @@ pub struct AccountSweep {
     /// Resources of ours that were left there on purpose. They are never taken back.
     #[schemars(range(min = 0))]
     pub left_behind: i32,
-    /// What the orphans cost a month, as far as the provider tells.
+    /// What the orphans can cost within a month, as far as the provider tells: a number its price, a key what it may still
+    /// spend.
     #[serde(rename = "monthlyCostUSD")]
     pub monthly_cost_usd: f64,
     /// The orphans that have been there longest.
@@ -370,7 +371,7 @@ pub struct AccountOrphan {
     /// Who provides it.
     #[schemars(length(max = 63))]
     pub provider: String,
-    /// What it is: `project`, `openrouter`, `agentmail/key`.
+    /// What it is: `project`, `openrouter`, `telnyx/profile`.
     #[schemars(length(max = 63))]
     pub kind: String,
     /// The provider's id.
@@ -381,7 +382,7 @@ pub struct AccountOrphan {
     pub name: String,
     /// When it was made; where the provider does not tell, the hour in which it was first seen.
     pub since: Time,
-    /// What it costs a month, where the provider tells.
+    /// What it can cost within a month, where the provider tells: a number its price, a key what it may still spend.
     #[serde(
         rename = "monthlyCostUSD",
         default,

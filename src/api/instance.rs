@@ -127,7 +127,8 @@ pub struct AdoptTool {
     /// The tool's name in the template.
     pub name: ToolName,
     /// The provider's id: an OpenRouter key's hash, an Exa key's public id (never the key itself), an inbox's address, a phone
-    /// number with its plus sign, a wallet's id. What bears a name of Yardmaster's, or is another agent's, is not adopted.
+    /// number with its plus sign, a wallet's id. What bears a name of Yardmaster's, or is another agent's, is not adopted. One
+    /// that comes on demand is taken over when requestedTools names it.
     pub id: OutsideId,
 }
 

@@ -10,6 +10,7 @@ use crate::api::{ABANDON_ANNOTATION, AgentInstance, Slot};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Label of the records.
@@ -60,11 +61,28 @@ pub fn record(instance: &AgentInstance) -> Option<Record> {
     data.insert("instance".to_owned(), whose.join("/"));
     Some(Record {
         name: match given_up.filter(|_| !retains) {
-            Some(slot) => format!("left-behind-{uid}-{}", slot.replace('/', ".")),
+            Some(slot) => format!(
+                "left-behind-{uid}-{}-{}",
+                slot.replace('/', "."),
+                digest(&data)
+            ),
             None => format!("left-behind-{uid}"),
         },
         data,
     })
+}
+
+/// Tells records of one slot apart: what is given up, made again and given up again is another thing.
+fn digest(data: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    for (key, value) in data {
+        hash.update(format!("{key}={value}\n"));
+    }
+    let digest = hash.finalize();
+    digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Makes a record. Where there is one already, it stays.

@@ -311,11 +311,24 @@ pub async fn drop(client: &Client, instance: &AgentInstance, entry: &LedgerEntry
     ) else {
         return Ok(());
     };
-    let patch = json!({
+    let mut patch = json!({
         "metadata": {"annotations": {format!("{OPENS}{}", spell(entry.slot)): Value::Null}},
-        "data": {key: Value::Null},
     });
+    if !another_opens(&own, entry.slot, key) {
+        patch["data"] = json!({key: Value::Null});
+    }
     change(&api, instance, &own, patch).await
+}
+
+/// Whether a value belongs to another slot by now: a tool that has got a new name overwrites what the old one gave.
+fn another_opens(secret: &Secret, slot: Slot, key: &str) -> bool {
+    secret.annotations().iter().any(|(annotation, text)| {
+        let other = annotation.strip_prefix(OPENS).and_then(unspell);
+        let provider = text.split(' ').next().unwrap_or_default();
+        other.is_some_and(|other| {
+            other != slot && slot::row(provider, other).gives.secret == Some(key)
+        })
+    })
 }
 
 /// Changes the instance's Secret exactly as it was read.

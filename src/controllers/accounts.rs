@@ -10,8 +10,8 @@ use super::held;
 use super::observer::{Directory, Observed, unanswered};
 use crate::api::account::AccountIdentity;
 use crate::api::{Slot, SlotState};
-use crate::model::{Done, Fault, Home, InstallationId, Listing};
-use crate::railway::{Gateway, Standing};
+use crate::model::{Done, Fault, Home, InstallationId, Listing, Standing};
+use crate::railway::Gateway;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -76,7 +76,7 @@ impl Account {
 
     /// Why the provider counts as unreachable, if it does.
     pub fn outage(&self) -> Option<String> {
-        if let Standing::Trouble { since, message, .. } = self.gateway.standing() {
+        if let Standing::Trouble { since, message } = self.gateway.standing() {
             return Some(unanswered(since, &message));
         }
         held(&self.seen).suspect.clone()

@@ -189,9 +189,11 @@ impl Workshop<'_> {
                 let made = self.provider(account)?.make(order).await?;
                 Ok(Outcome::ToolMade(Box::new(made)))
             }
-            Step::FindTool { account, order, .. } => Ok(Outcome::ToolsFound(
+            Step::FindTool {
+                account, sought, ..
+            } => Ok(Outcome::ToolsFound(
                 begun,
-                self.provider(account)?.find(order).await?,
+                self.provider(account)?.find(sought).await?,
             )),
             Step::LookTool { account, named, .. } => {
                 let seen = self.provider(account)?.look(named).await?;

@@ -364,10 +364,11 @@ async fn tools(
             .map(|tool| (tool.account.clone(), tool.kind.provider().to_owned())),
     );
     let mut tools = Tools {
-        rivals: wanted
-            .as_deref()
-            .map(|wanted| rivals(ctx, instance, wanted))
-            .unwrap_or_default(),
+        rivals: adopt::rivals(
+            instance,
+            wanted.as_deref().unwrap_or_default(),
+            ctx.instances.state().iter().map(AsRef::as_ref),
+        ),
         wanted,
         refused,
         kept,
@@ -398,46 +399,6 @@ async fn tools(
     Ok(Some((tools, ways)))
 }
 
-/// Tools of which the instance would adopt what another one has in its ledger, or asked for first.
-fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSet<String> {
-    let mut rivals = BTreeSet::new();
-    let adopted: Vec<(&Wanted, &String)> = wanted
-        .iter()
-        .filter_map(|tool| Some((tool, tool.adopt.as_ref()?)))
-        .collect();
-    if adopted.is_empty() {
-        return rivals;
-    }
-    let age = |one: &AgentInstance| {
-        let created = one.metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (created, one.namespace(), one.name_any())
-    };
-    for other in ctx.instances.state() {
-        if other.uid() == instance.uid() {
-            continue;
-        }
-        for (tool, id) in &adopted {
-            let has = other
-                .status
-                .iter()
-                .flat_map(|status| &status.external)
-                .any(|entry| {
-                    entry.provider == tool.kind.provider() && entry.id.as_ref() == Some(*id)
-                });
-            let asks = other
-                .spec
-                .adopt
-                .iter()
-                .flat_map(|adopt| &adopt.tools)
-                .any(|asked| asked.id.0 == **id);
-            if has || asks && age(&other) < age(instance) {
-                rivals.insert(tool.name.clone());
-            }
-        }
-    }
-    rivals
-}
-
 type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
 
 /// A tool's account as this instance may use it.
@@ -455,8 +416,8 @@ async fn tool_account(
     if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
         return not_available;
     }
-    if object.spec.provider() != Some(provider) {
-        return not_available;
+    if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
+        return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
     }
     let Some(account) = ctx.tool_accounts.get(name) else {
         return Ok(None);
@@ -489,6 +450,9 @@ async fn account(
     let deleting = instance.metadata.deletion_timestamp.is_some();
     if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
         return Ok(Some((AccountView::NotAvailable, None)));
+    }
+    if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
+        return Ok(Some((AccountView::Elsewhere { provider }, None)));
     }
     let Some(account) = ctx.accounts.get(name) else {
         return Ok(None);

@@ -27,6 +27,8 @@ pub struct Surveyed {
     /// Why it could not be read, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Whether its provider shows what lives there at all. Where not, the credential was tried, and nothing is known.
+    pub listed: bool,
     /// How much of what lives there a ledger claims.
     pub claimed: usize,
     /// How much of it is others', and does not look like ours.
@@ -61,7 +63,7 @@ pub struct Found {
     /// When it was made, where the provider tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// What it costs a month, where the provider tells.
+    /// What it can cost within a month: a number its price, a key what it may still spend.
     #[serde(rename = "monthlyCostUSD", skip_serializing_if = "Option::is_none")]
     pub monthly_cost_usd: Option<f64>,
     /// The instance that its marker names, where there is room for one.
@@ -96,7 +98,7 @@ async fn inventory(
     ctx: &Context,
     account: &ProviderAccount,
     provider: &'static str,
-) -> Done<Vec<Item>> {
+) -> Done<Option<Vec<Item>>> {
     let reader = Reader {
         installation: &ctx.installation.id,
         seal: &ctx.installation.seal,
@@ -115,24 +117,26 @@ async fn inventory(
         let opened = open_railway(ctx, &account.name_any(), railway, found.tokens);
         let listing = opened.search().await?;
         let living = listing.homes.iter().filter(|home| !home.deleted);
-        return Ok(living.map(|home| Item::of_home(home, reader)).collect());
+        let items = living.map(|home| Item::of_home(home, reader));
+        return Ok(Some(items.collect()));
     }
     let Some(settings) = providers::settings(&account.spec) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let opened = providers::open(ctx, provider, settings, found.tokens.first());
-    let stock = opened.provider.list().await?;
-    let resources = stock.map(|stock| stock.resources).unwrap_or_default();
-    Ok(resources
-        .iter()
-        .map(|one| Item::of_resource(provider, one, reader))
-        .collect())
+    let Some(stock) = opened.provider.list().await? else {
+        opened.provider.identity().await?;
+        return Ok(None);
+    };
+    let items = stock.resources.iter();
+    let items = items.map(|one| Item::of_resource(provider, one, reader));
+    Ok(Some(items.collect()))
 }
 
 fn judged(
     account: &ProviderAccount,
     provider: &str,
-    items: Done<Vec<Item>>,
+    items: Done<Option<Vec<Item>>>,
     claims: &Claims,
     now: Timestamp,
 ) -> Surveyed {
@@ -140,11 +144,12 @@ fn judged(
         account: account.name_any(),
         provider: provider.to_owned(),
         trouble: items.as_ref().err().map(|fault| fault.message().to_owned()),
+        listed: !matches!(items, Ok(None)),
         claimed: 0,
         foreign: 0,
         found: Vec::new(),
     };
-    for item in items.unwrap_or_default() {
+    for item in items.ok().flatten().unwrap_or_default() {
         let what = match verdict(&item, claims, now) {
             Verdict::Claimed => {
                 surveyed.claimed += 1;

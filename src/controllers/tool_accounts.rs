@@ -15,8 +15,8 @@ use crate::engine::account::Credential;
 use crate::engine::belief::{self, Extent, Recorded};
 use crate::model::marker::is_tool_name;
 use crate::model::tool::{Named, Resource, Stock};
-use crate::model::{Done, Fault};
-use crate::tools::{self, Line, Opened, Provider, Standing};
+use crate::model::{Done, Fault, Standing};
+use crate::tools::{self, Line, Opened, Provider};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -133,7 +133,7 @@ impl ToolAccount {
     /// Why the provider counts as unreachable, if it does.
     pub fn outage(&self) -> Option<String> {
         match self.line.standing() {
-            Standing::Trouble { since, message, .. } => Some(unanswered(since, &message)),
+            Standing::Trouble { since, message } => Some(unanswered(since, &message)),
             Standing::Fine => held(&self.memory.seen).suspect.clone(),
         }
     }

@@ -220,9 +220,15 @@ fn tool_faulted(mut w: World, slot: Slot, step: &Step, fault: Fault) -> World {
         }
         _ => {}
     }
-    if matches!(step, Step::MakeTool { .. }) && !fault.may_have_landed() {
+    if matches!(step, Step::MakeTool { .. }) {
         let mut status = w.status();
-        ledger::planned(&mut status, slot);
+        if !fault.may_have_landed() {
+            ledger::planned(&mut status, slot);
+        } else if let Some(entry) = ledger::entry_mut(&mut status, slot) {
+            // A make may be several requests, each of which waits for its turn: until when the last one can still land is
+            // counted from here.
+            entry.started_at = MicroTime(ledger::micros(w.now));
+        }
         w.instance.status = Some(status);
     }
     w.tools.faults.insert(slot, fault);

@@ -21,10 +21,12 @@ use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot, SlotStat
 use crate::engine::deployment::newest;
 use crate::engine::world::{RolloutTurn, TemplateReady};
 use crate::model::slot::{Kind, RAILWAY, SlotRow, Undo};
+use crate::model::tool::Wanted;
 use crate::model::{Announcement, Deployment, Home, Sight};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow::Continue;
 
 /// Stands as the configuration's key and as the template's revision while the agent runs as it was found: equal to no
@@ -372,6 +374,46 @@ fn hold(instance: &AgentInstance) -> Option<Hold<'_>> {
     })
 }
 
+/// Of two that want the same thing the older one gets it, and of the same second the first by its name.
+fn age(one: &AgentInstance) -> (Option<Timestamp>, Option<String>, String) {
+    let created = one.creation_timestamp().map(|time| time.0);
+    (created, one.namespace(), one.name_any())
+}
+
+/// Tools of which the instance would adopt what another one has on record, or wants too and is older.
+pub fn rivals<'a>(
+    instance: &AgentInstance,
+    wanted: &[Wanted],
+    all: impl Iterator<Item = &'a AgentInstance>,
+) -> BTreeSet<String> {
+    let adopted: Vec<(&Wanted, &String)> = wanted
+        .iter()
+        .filter_map(|tool| Some((tool, tool.adopt.as_ref()?)))
+        .collect();
+    let mut rivals = BTreeSet::new();
+    if adopted.is_empty() {
+        return rivals;
+    }
+    for other in all.filter(|other| other.uid() != instance.uid()) {
+        let entries = other.status.iter().flat_map(|status| &status.external);
+        let recorded: Vec<&LedgerEntry> = entries.collect();
+        let asks = other.spec.adopt.iter().flat_map(|adopt| &adopt.tools);
+        let asks: Vec<&str> = asks
+            .filter(|_| other.metadata.deletion_timestamp.is_none() && age(other) < age(instance))
+            .map(|asked| asked.id.0.as_str())
+            .collect();
+        for (tool, id) in &adopted {
+            let has = recorded.iter().any(|entry| {
+                entry.provider == tool.kind.provider() && entry.id.as_ref() == Some(*id)
+            });
+            if has || asks.contains(&id.as_str()) {
+                rivals.insert(tool.name.clone());
+            }
+        }
+    }
+    rivals
+}
+
 /// The other instance that has what this one wants to adopt, as `namespace/name`: one that has it on record, or one that
 /// wants it too and is older.
 pub fn rival<'a>(
@@ -379,10 +421,6 @@ pub fn rival<'a>(
     all: impl Iterator<Item = &'a AgentInstance>,
 ) -> Option<String> {
     let own = hold(instance)?;
-    let age = |one: &AgentInstance| {
-        let created: Option<Timestamp> = one.creation_timestamp().map(|time| time.0);
-        (created, one.namespace(), one.name_any())
-    };
     let mut rivals: Vec<&AgentInstance> = all
         .filter(|other| other.uid() != instance.uid())
         .filter(|other| {
@@ -437,6 +475,44 @@ mod tests {
             .unwrap(),
         );
         one
+    }
+
+    fn with_tool(mut one: AgentInstance, id: &str) -> AgentInstance {
+        if let Some(adopt) = &mut one.spec.adopt {
+            adopt.tools = serde_json::from_value(json!([{"name": "llm", "id": id}])).unwrap();
+        }
+        one
+    }
+
+    #[test]
+    fn a_tool_is_adopted_by_the_older_of_two_and_not_where_it_is_on_record() {
+        let tools: Vec<crate::api::template::ToolSpec> = serde_json::from_value(json!([
+            {"name": "llm", "type": "openrouter", "accountRef": {"name": "o"}, "limitUSD": 1},
+        ]))
+        .unwrap();
+        let of = |one: &AgentInstance, others: &[AgentInstance]| {
+            let wanted = crate::engine::tools::wanted(&tools, &one.spec, "x").0;
+            rivals(one, &wanted, others.iter().chain([one])).len()
+        };
+        let old = with_tool(instance("a", 1, "Dedicated", "s"), "k");
+        let young = with_tool(instance("b", 2, "Dedicated", "s"), "k");
+        let other = with_tool(instance("c", 1, "Dedicated", "s"), "l");
+        let all = [old.clone(), young.clone(), other.clone()];
+        assert_eq!(
+            [of(&old, &all), of(&young, &all), of(&other, &all)],
+            [0, 1, 0]
+        );
+        let mut going = old.clone();
+        going.metadata.deletion_timestamp = going.metadata.creation_timestamp.clone();
+        assert_eq!(of(&young, std::slice::from_ref(&going)), 0);
+        going.status = Some(
+            serde_json::from_value(json!({"external": [{
+                "slot": "tool/llm", "provider": "openrouter", "state": "Exists", "id": "k", "attempt": 1,
+                "startedAt": "2026-01-01T00:00:00.000000Z",
+            }]}))
+            .unwrap(),
+        );
+        assert_eq!(of(&young, &[going]), 1, "on its way out it still has it");
     }
 
     fn rival_of(one: &AgentInstance, others: &[AgentInstance]) -> Option<String> {

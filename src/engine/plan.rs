@@ -163,14 +163,21 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     if !w.token {
         return act(Step::MintToken);
     }
-    if let ControlFlow::Break(end) = tools::provide(w, d, follows(w)) {
+    let adopts = w.instance.spec.adopt.is_some();
+    if adopts {
+        // A wrong project can be corrected in another object only, and deleting this one must not take tools with it.
+        parts::project(w, d)?;
+    }
+    if let ControlFlow::Break(end) = tools::provide(w, d) {
         return match end {
             Verdict::Do(_) => ControlFlow::Break(end),
             // What runs already is still watched over.
             Verdict::Wait(_) => watch_over(w, d, ControlFlow::Break(end)),
         };
     }
-    parts::project(w, d)?;
+    if !adopts {
+        parts::project(w, d)?;
+    }
     // A template that has gone leaves the agent as it is: it is told, and nothing is mended.
     let template = template(w, d)?;
     parts::inside(w, d, template)?;
@@ -205,6 +212,18 @@ fn account(w: &World, d: &mut Draft) -> Phase {
         AccountView::NotAvailable => {
             let message =
                 report::not_available(name.as_str(), &w.instance.namespace().unwrap_or_default());
+            d.say(Statement::no(
+                kind::SYNCED,
+                reason::ACCOUNT_NOT_AVAILABLE,
+                message.clone(),
+            ));
+            missing(w, d, reason::ACCOUNT_NOT_AVAILABLE, message)
+        }
+        AccountView::Elsewhere { provider } => {
+            let message = format!(
+                "{}; make another AgentInstance whose accountRef names one: this one's is immutable",
+                report::elsewhere(name.as_str(), provider, "railway")
+            );
             d.say(Statement::no(
                 kind::SYNCED,
                 reason::ACCOUNT_NOT_AVAILABLE,
@@ -346,7 +365,7 @@ fn desired(w: &World, d: &mut Draft) -> Phase {
 }
 
 /// Whether the instance takes what its template says now: it is new, or as new as its template, or it is its turn.
-fn follows(w: &World) -> bool {
+pub(super) fn follows(w: &World) -> bool {
     let TemplateView::Ready(template) = &w.template else {
         return false;
     };

@@ -30,6 +30,13 @@ pub(super) fn not_available(account: &str, namespace: &str) -> String {
     )
 }
 
+/// What people read where an account is at another provider than the one that is needed.
+pub(super) fn elsewhere(account: &str, provider: &str, needed: &str) -> String {
+    format!(
+        "ProviderAccount {account} is an account at {provider}, and one at {needed} is needed here"
+    )
+}
+
 /// What a fault means: a stable reason, whether a person has to do something, and a sentence.
 pub(super) fn meaning(fault: &Fault) -> (&'static str, bool, String) {
     let text = fault.message();

@@ -2,7 +2,7 @@
 
 use super::compose::Composed;
 use crate::api::{AgentInstanceStatus, Slot};
-use crate::model::tool::{Kept, Made, Named, Order, Resource, Wish};
+use crate::model::tool::{Kept, Made, Named, Order, Resource, Sought, Wish};
 use crate::model::{Announcement, Domain, Fault, Health, Home, Listing, Marker, Sight};
 use jiff::Timestamp;
 
@@ -150,8 +150,8 @@ pub enum Step {
         slot: Slot,
         /// The account.
         account: String,
-        /// What was ordered.
-        order: Box<Order>,
+        /// What is looked for.
+        sought: Box<Sought>,
     },
     /// Read one resource of a tool.
     LookTool {

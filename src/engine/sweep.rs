@@ -16,7 +16,7 @@
 use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
 use crate::api::{AgentInstance, SlotState};
-use crate::model::marker::is_tool_name;
+use crate::model::marker::{STEM, is_tool_name};
 use crate::model::slot::{Undo, parts};
 use crate::model::tool::{Resource, Stage};
 use crate::model::values::Seal;
@@ -45,7 +45,7 @@ pub struct Reader<'a> {
 /// Something that lives in an account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
-    /// What it is: `project`, `openrouter`, `agentmail/key`.
+    /// What it is: `project`, `openrouter`, `telnyx/profile`.
     pub kind: String,
     /// The provider's id.
     pub id: String,
@@ -55,7 +55,7 @@ pub struct Item {
     pub bears: Bears,
     /// When it was made, where the provider tells.
     pub created: Option<Timestamp>,
-    /// What it costs a month, where the provider tells.
+    /// What it can cost within a month, where the provider tells.
     pub monthly_usd: Option<f64>,
     /// Whether it may hold money: then it is told, and only a person takes it back.
     pub may_hold_money: bool,
@@ -96,7 +96,7 @@ impl Item {
                     uid: marker.uid.clone(),
                 }))
             }
-            None if !home.name.starts_with("ym-") => Bears::Nothing,
+            None if !home.name.starts_with(STEM) => Bears::Nothing,
             _ => Bears::Likeness,
         };
         Item {
@@ -116,7 +116,7 @@ impl Item {
         let row = parts(provider).find(|(part, _)| *part == resource.part);
         let bears = if is_tool_name(reader.seal, reader.installation, &resource.name) {
             Bears::Ours(None)
-        } else if resource.name.starts_with("ym-") {
+        } else if resource.name.starts_with(STEM) {
             Bears::Likeness
         } else {
             Bears::Nothing

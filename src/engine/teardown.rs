@@ -182,7 +182,7 @@ fn left_behind(
         .iter()
         .map(|entry| {
             let cost = tools::monthly(w, entry)
-                .map(|usd| format!(", {usd:.2} US dollars a month"))
+                .map(|usd| format!(", up to {usd:.2} US dollars a month"))
                 .unwrap_or_default();
             format!(
                 "{} {} ({} in account {}{cost})",
@@ -212,6 +212,10 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
         AccountView::NotAvailable => Some(format!(
             "ProviderAccount {} does not exist; make it again",
             entry.account
+        )),
+        AccountView::Elsewhere { provider } => Some(format!(
+            "{}; make that one again",
+            report::elsewhere(&entry.account, provider, &entry.provider)
         )),
         AccountView::NotReady { message } => Some(format!(
             "ProviderAccount {} is not ready: {message}",

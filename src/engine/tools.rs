@@ -20,7 +20,7 @@ pub(super) use back::{
 pub use wish::{Refusal, wanted};
 
 use super::ledger;
-use super::plan::{Draft, Phase, RECHECK, act, wait};
+use super::plan::{Draft, Phase, RECHECK, act, follows, wait};
 use super::report;
 use super::step::Step;
 use super::world::{Desired, ToolAccount, World};
@@ -101,6 +101,18 @@ struct Subject<'a> {
     row: &'static SlotRow,
 }
 
+impl Subject<'_> {
+    /// The tool's own slots that must be there before it.
+    fn parents(&self) -> impl Iterator<Item = Slot> {
+        self.row.needs.iter().filter_map(|need| match need {
+            slot::Kind::Tool(part) if self.tool.parts.contains(part) => {
+                Slot::tool(&self.tool.name, *part)
+            }
+            _ => None,
+        })
+    }
+}
+
 fn subjects<'a>(wanted: &'a [Wanted]) -> Vec<Subject<'a>> {
     let mut all: Vec<Subject<'a>> = wanted
         .iter()
@@ -122,12 +134,13 @@ fn subjects<'a>(wanted: &'a [Wanted]) -> Vec<Subject<'a>> {
     all
 }
 
-/// Makes sure of every tool that the instance shall have. `follows`: whether it takes what its template says now.
-pub(super) fn provide(w: &World, d: &mut Draft, follows: bool) -> Phase {
+/// Makes sure of every tool that the instance shall have.
+pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
     let Some(wanted) = &w.tools.wanted else {
         return Continue(());
     };
     let subjects = subjects(wanted);
+    let follows = follows(w);
     if follows {
         make::intend(w, d, &subjects);
     }
@@ -206,13 +219,8 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
     }
     let stops = |subject: &Subject<'_>, why: &Held| {
         // A variable that the agent has may not be taken from it because its source is in trouble.
-        let gives = [
-            subject.row.gives.secret,
-            subject.row.gives.address,
-            subject.row.gives.id,
-        ];
         let has = |name: &str| w.status().variables.iter().any(|known| known == name);
-        !why.complete && (subject.tool.required || gives.into_iter().flatten().any(has))
+        !why.complete && (subject.tool.required || subject.row.gives.names().any(has))
     };
     for (subject, why) in held.iter().filter(|(subject, _)| subject.tool.required) {
         let message = format!("{}: {}", subject.slot, why.message);
@@ -279,11 +287,11 @@ fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
     if subject.tool.account.is_empty() {
         return fault_of(w, subject.slot);
     }
-    closed(w, &subject.tool.account).or_else(|| fault_of(w, subject.slot))
+    closed(w, &subject.tool.account, subject.row.provider).or_else(|| fault_of(w, subject.slot))
 }
 
 /// Why nothing can be asked of an account now.
-fn closed(w: &World, account: &str) -> Option<Held> {
+fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
     let soon = w.now + RECHECK;
     match w.tools.accounts.get(account) {
         Some(ToolAccount::Ready) => None,
@@ -292,6 +300,17 @@ fn closed(w: &World, account: &str) -> Option<Held> {
             ..Held::waits(
                 reason::ACCOUNT_NOT_AVAILABLE,
                 report::not_available(account, &w.instance.namespace().unwrap_or_default()),
+                soon,
+            )
+        }),
+        Some(ToolAccount::Elsewhere { provider }) => Some(Held {
+            person: !w.deleting(),
+            ..Held::waits(
+                reason::ACCOUNT_NOT_AVAILABLE,
+                format!(
+                    "{}; make the right account under this name, or give the tool another name and the right accountRef",
+                    report::elsewhere(account, provider, needed)
+                ),
                 soon,
             )
         }),
@@ -320,20 +339,15 @@ fn fault_of(w: &World, slot: Slot) -> Option<Held> {
 
 /// One resource: the step that it needs next, or how it is.
 fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
-    for need in subject.row.needs {
-        let slot::Kind::Tool(part) = need else {
-            continue;
-        };
-        let there = Slot::tool(&subject.tool.name, *part)
-            .and_then(|slot| ledger::entry(&d.status, slot))
-            .is_some_and(|entry| entry.state == SlotState::Exists);
-        if subject.tool.parts.contains(part) && !there {
-            return Continue(Err(Held::waits(
-                reason::PENDING,
-                "waits for what it belongs to",
-                w.now + RECHECK,
-            )));
-        }
+    let exists = |slot: Slot| {
+        ledger::entry(&d.status, slot).is_some_and(|entry| entry.state == SlotState::Exists)
+    };
+    if !subject.parents().all(exists) {
+        return Continue(Err(Held::waits(
+            reason::PENDING,
+            "waits for what it belongs to",
+            w.now + RECHECK,
+        )));
     }
     let entry = ledger::entry(&d.status, subject.slot).cloned();
     match entry {
@@ -341,6 +355,14 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
         Some(entry)
             if entry.provider != subject.row.provider || entry.account != subject.tool.account =>
         {
+            if !follows(w) && entry.state != SlotState::Deleting {
+                return Continue(Err(Held::waits(
+                    reason::PENDING,
+                    "what the template says of it now comes with the template's next revision",
+                    w.now + RECHECK,
+                )
+                .but_complete()));
+            }
             keep::remake(w, d, subject, &entry)
         }
         Some(entry) if entry.state == SlotState::Exists => keep::keep(w, d, subject, &entry),

@@ -85,6 +85,11 @@ pub struct Patience {
 pub enum AccountView {
     /// It does not exist or does not allow this namespace: the two are told alike, so that nobody learns which.
     NotAvailable,
+    /// It is an account at another provider.
+    Elsewhere {
+        /// At which.
+        provider: &'static str,
+    },
     /// It exists and cannot be used.
     NotReady {
         /// What a person needs to know.
@@ -229,8 +234,13 @@ pub struct Tools {
 /// Whether a tool's account can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolAccount {
-    /// It does not exist, is not of the tool's provider, or does not allow this namespace: told alike.
+    /// It does not exist or does not allow this namespace: told alike.
     NotAvailable,
+    /// It is an account at another provider.
+    Elsewhere {
+        /// At which.
+        provider: &'static str,
+    },
     /// It cannot be used.
     NotReady {
         /// What a person needs to know.

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod marker;
 pub mod outside;
 pub mod slot;
+pub mod standing;
 pub mod tool;
 pub mod values;
 
@@ -21,3 +22,4 @@ pub use outside::{
     Deployment, DeploymentState, Domain, Health, Home, Listing, Service, Sight, Turn, Volume,
 };
 pub use slot::{Slot, SlotRow};
+pub use standing::Standing;

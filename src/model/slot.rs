@@ -49,6 +49,13 @@ pub struct Gives {
     pub id: Option<&'static str>,
 }
 
+impl Gives {
+    /// All of its variables.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        [self.secret, self.address, self.id].into_iter().flatten()
+    }
+}
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotRow {
@@ -401,15 +408,9 @@ mod tests {
 
     #[test]
     fn a_template_may_not_set_what_its_tools_give() {
-        let given = |row: &SlotRow| [row.gives.secret, row.gives.address, row.gives.id];
         let mut gives: Vec<(&str, &str)> = SLOTS
             .iter()
-            .flat_map(|row| {
-                given(row)
-                    .into_iter()
-                    .flatten()
-                    .map(|name| (name, row.provider))
-            })
+            .flat_map(|row| row.gives.names().map(|name| (name, row.provider)))
             .collect();
         let refused = crate::api::template::GIVEN;
         let mut refused: Vec<(&str, &str)> = refused
@@ -423,11 +424,7 @@ mod tests {
 
     #[test]
     fn no_two_slots_give_the_same_variable() {
-        let mut names: Vec<&str> = SLOTS
-            .iter()
-            .flat_map(|row| [row.gives.secret, row.gives.address, row.gives.id])
-            .flatten()
-            .collect();
+        let mut names: Vec<&str> = SLOTS.iter().flat_map(|row| row.gives.names()).collect();
         let all = names.len();
         names.sort_unstable();
         names.dedup();

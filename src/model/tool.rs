@@ -101,6 +101,17 @@ pub struct Order {
     pub parts: BTreeMap<Part, String>,
 }
 
+/// What is looked for: everything that bears a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sought {
+    /// Which part.
+    pub part: Part,
+    /// The name.
+    pub key: String,
+    /// Ids of the tool's other parts that exist.
+    pub parts: BTreeMap<Part, String>,
+}
+
 /// Names an existing resource to its provider's room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {

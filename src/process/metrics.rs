@@ -284,7 +284,7 @@ impl Inner {
         );
         registry.register(
             "outside_requests",
-            "Requests to outside providers, by operation and by how they ended (ok or a fault class)",
+            "Requests to outside providers, by operation and by how they ended (Done or a fault class)",
             self.requests.clone(),
         );
         registry.register(
@@ -314,7 +314,7 @@ impl Inner {
         );
         registry.register(
             "orphans_monthly_usd",
-            "What an account's orphans cost a month in US dollars, as far as the provider tells",
+            "What an account's orphans can cost within a month in US dollars, as far as the provider tells: numbers their price, keys what they may still spend",
             self.orphans_usd.clone(),
         );
         registry.register(

@@ -186,6 +186,11 @@ fn table(found: &[Surveyed]) -> String {
         // Writing to a String cannot fail.
         let _ = match &account.trouble {
             Some(why) => writeln!(text, "{}: could not be read: {why}", account.account),
+            None if !account.listed => writeln!(
+                text,
+                "{}: opens, and {} shows nobody what lives there",
+                account.account, account.provider
+            ),
             None => writeln!(
                 text,
                 "{}: {} claimed, {} orphans, {} others'",

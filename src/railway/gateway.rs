@@ -10,9 +10,9 @@ use super::faults::{Throttle, later};
 use super::fresh::Fresh;
 use super::held;
 use super::lanes::Lanes;
-use super::record::{Count, Record, Standing};
 use super::turns::{Gate, Landing, Turns};
-use crate::model::{Done, Fault, Turn};
+use crate::model::standing::Run;
+use crate::model::{Done, Fault, Standing, Turn};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ pub(super) struct Inner {
     projects: Mutex<Turns>,
     volumes: Mutex<Turns>,
     pub(super) fresh: Mutex<Fresh>,
-    pub(super) record: Mutex<Record>,
+    pub(super) trouble: Mutex<Run>,
     pub(super) meter: Mutex<Option<Meter>>,
     permission: Mutex<Option<Permission>>,
 }
@@ -70,7 +70,7 @@ impl Gateway {
                 projects: turns(),
                 volumes: turns(),
                 fresh: Mutex::default(),
-                record: Mutex::default(),
+                trouble: Mutex::default(),
                 meter: Mutex::default(),
                 permission: Mutex::default(),
                 settings: Mutex::new(settings),
@@ -158,14 +158,9 @@ impl Gateway {
         held(&self.inner.allowance).budget(self.inner.now())
     }
 
-    /// Whether the account works.
+    /// Whether the account works. A refusal of one request (not found, invalid, a creation throttle) says nothing.
     pub fn standing(&self) -> Standing {
-        held(&self.inner.record).standing()
-    }
-
-    /// Requests so far, by operation and outcome.
-    pub fn counts(&self) -> Vec<Count> {
-        held(&self.inner.record).counts()
+        held(&self.inner.trouble).standing()
     }
 }
 

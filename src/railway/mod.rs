@@ -18,7 +18,6 @@ mod lanes;
 mod patch;
 mod projects;
 mod reading;
-mod record;
 mod services;
 mod transport;
 mod turns;
@@ -26,7 +25,6 @@ mod turns;
 pub use account::{AccountSettings, Class, Clock, Identity, NewProject, Newest};
 pub use allowance::Budget;
 pub use gateway::{Gateway, Meter, Permission};
-pub use record::{Count, Standing};
 pub use turns::Gate;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -96,11 +96,11 @@ impl Inner {
         result
     }
 
-    /// Classifies and counts.
+    /// Classifies and remembers.
     fn conclude<Q: Operation>(&self, outcome: Result<Q::Answer, Answer>) -> Done<Q::Answer> {
         let answer = match outcome {
             Ok(data) => {
-                held(&self.record).success(Q::NAME);
+                held(&self.trouble).ended();
                 return Ok(data);
             }
             Err(answer) => answer,
@@ -111,8 +111,9 @@ impl Inner {
         if let (true, Fault::Throttled { until, message }) = (stops, &fault) {
             held(&self.allowance).stop(*until, message);
         }
-        let trouble = stops || tells_against_the_account(&answer, &fault);
-        held(&self.record).failure(Q::NAME, &fault, trouble, now);
+        if stops || tells_against_the_account(&answer, &fault) {
+            held(&self.trouble).failed(&fault, now);
+        }
         Err(fault)
     }
 

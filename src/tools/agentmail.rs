@@ -9,7 +9,7 @@ use super::faults::{Complaint, Dialect, Meaning};
 use super::rest::{Ask, Connection, Line, Manners, piece};
 use super::{Provider, held};
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -372,17 +372,17 @@ impl Provider for Agentmail {
         })
     }
 
-    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+    fn find<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>> {
         Box::pin(async move {
-            let named = |name: Option<&str>| name == Some(order.key.as_str());
-            match order.part {
+            let named = |name: Option<&str>| name == Some(sought.key.as_str());
+            match sought.part {
                 Part::Main => {
                     let all = self.all_inboxes().await?.into_iter();
                     let ours = all.filter(|inbox| named(inbox.client_id.as_deref()));
                     Ok(ours.map(Inbox::resource).collect())
                 }
                 Part::Key => {
-                    let all = self.keys_of(inbox_of(&order.parts)?).await?.into_iter();
+                    let all = self.keys_of(inbox_of(&sought.parts)?).await?.into_iter();
                     let ours = all.filter(|key| named(key.name.as_deref()));
                     Ok(ours.map(Key::resource).collect())
                 }

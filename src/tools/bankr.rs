@@ -11,7 +11,7 @@ use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
 use super::{Provider, fingerprint, held};
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -163,14 +163,16 @@ impl Bankr {
 
     async fn revoke(&self, wallet: &str) -> Done<()> {
         let ask = Ask::delete("wallet-keys.revoke", keys(wallet));
-        self.line.tell(ask).await?;
-        held(&self.keyless).insert(wallet.to_owned());
-        Ok(())
+        let answer = self.line.tell(ask).await;
+        if matches!(answer, Ok(()) | Err(Fault::Missing { .. })) {
+            held(&self.keyless).insert(wallet.to_owned());
+        }
+        answer
     }
 
-    async fn make_wallet(&self, order: &Order) -> Done<Made> {
+    async fn make_wallet(&self, key: &str) -> Done<Made> {
         // No key with it: a replay would not show it again, and the agent's key is a part of its own.
-        let body = json!({ "idempotencyKey": order.key });
+        let body = json!({ "idempotencyKey": key });
         let ask = Ask::post("wallet.make", "/partner/wallets", body);
         // 201, or 200 for a replay; one client of Bankr's has seen 409 for it (facts 4).
         let made: Wallet = self.line.ask(ask.also_good(409)).await?;
@@ -234,7 +236,7 @@ impl Provider for Bankr {
     fn make<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Made>> {
         Box::pin(async move {
             match order.part {
-                Part::Main => self.make_wallet(order).await,
+                Part::Main => self.make_wallet(&order.key).await,
                 Part::Key => self.make_key(order).await,
                 Part::Profile => other_part(),
             }
@@ -243,12 +245,12 @@ impl Provider for Bankr {
 
     /// A key: revokes all of its wallet. A wallet: Bankr has no listing, and the only question that it answers by our name
     /// is to make it (facts 0): where nothing was left, one is made now, for whoever looks to put to rest.
-    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+    fn find<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>> {
         Box::pin(async move {
-            match order.part {
-                Part::Main => Ok(vec![self.make_wallet(order).await?.resource]),
+            match sought.part {
+                Part::Main => Ok(vec![self.make_wallet(&sought.key).await?.resource]),
                 Part::Key => {
-                    let revoked = self.revoke(wallet_of(&order.parts)?).await;
+                    let revoked = self.revoke(wallet_of(&sought.parts)?).await;
                     super::unless_missing(revoked)?;
                     Ok(Vec::new())
                 }

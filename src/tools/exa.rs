@@ -7,16 +7,17 @@
 
 use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
-use super::{Provider, fingerprint, held};
+use super::{FINGERPRINT, Provider, fingerprint, held};
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 const MANNERS: Manners = Manners {
@@ -38,7 +39,14 @@ pub struct Exa {
     /// What keys are shown as since they were set: Exa may show a default where nothing was wished, and knows no fractions
     /// of a cent. Otherwise such a key would look edited for ever. Lost with the process; then it is set once more.
     became: Mutex<BTreeMap<String, Became>>,
+    /// Since when the listing has been empty.
+    empty: Mutex<Option<Timestamp>>,
+    /// Keys that were deleted here, or were not there to be deleted.
+    deleted: Mutex<BTreeSet<String>>,
 }
+
+/// How long an empty listing is no proof that a key is gone: a fingerprint can be looked up nowhere else.
+const EMPTY: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a wish became.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +139,11 @@ impl Key {
     }
 }
 
+/// Whether an id stands for one that is a secret.
+fn is_fingerprint(id: &str) -> bool {
+    id.starts_with(FINGERPRINT)
+}
+
 /// Exact for every budget that exists: cents below 2^53.
 #[allow(clippy::cast_precision_loss)]
 fn dollars(cents: i64) -> f64 {
@@ -166,6 +179,8 @@ impl Exa {
         Exa {
             line: Line::new(MANNERS, credential, connection),
             became: Mutex::default(),
+            empty: Mutex::default(),
+            deleted: Mutex::default(),
         }
     }
 
@@ -194,24 +209,50 @@ impl Exa {
     /// All keys: the listing has no pages.
     async fn keys(&self) -> Done<Vec<Key>> {
         let all: All = self.line.ask(Ask::get("keys", "/api-keys")).await?;
+        let mut empty = held(&self.empty);
+        *empty = match (all.api_keys.is_empty(), *empty) {
+            (true, since) => since.or_else(|| Some(self.line.now())),
+            (false, _) => None,
+        };
         Ok(all.api_keys)
     }
 
-    /// The key of this id, out of the listing: a fingerprint leads nowhere else, and a 404 of a path that is a secret is
-    /// no path to try.
-    async fn key(&self, id: &str) -> Done<Option<Key>> {
+    /// The key, by its public id, or out of the listing: a fingerprint leads nowhere else. One that was made at the API as
+    /// it was may have got a public id since, and is known by its name.
+    async fn key(&self, named: &Named) -> Done<Option<Key>> {
+        if !is_fingerprint(&named.id) {
+            let ask = Ask::get("key", format!("/api-keys/{}", piece(&named.id)));
+            let one: Option<One> = super::unless_missing(self.line.ask(ask).await)?;
+            return Ok(one.map(|one| one.api_key));
+        }
+        let mut namesake = None;
         for key in self.keys().await? {
-            if key.shown()? == id {
+            if key.shown()? == named.id {
                 return Ok(Some(key));
             }
+            if !named.key.is_empty() && key.name.as_deref() == Some(&named.key) {
+                namesake = Some(key);
+            }
         }
-        Ok(None)
+        Ok(namesake)
     }
 
     async fn existing(&self, named: &Named) -> Done<Key> {
-        self.key(&named.id).await?.ok_or_else(|| Fault::Missing {
-            message: format!("Exa lists no key {}", named.id),
+        let key = self.key(named).await?;
+        key.ok_or_else(|| {
+            held(&self.deleted).insert(named.id.clone());
+            Fault::Missing {
+                message: format!("Exa lists no key {}", named.id),
+            }
         })
+    }
+
+    /// Whether an empty listing is to be doubted, which says that this key is gone.
+    fn doubtful(&self, named: &Named) -> bool {
+        let young = |since: Timestamp| self.line.now().duration_since(since) < EMPTY;
+        is_fingerprint(&named.id)
+            && !held(&self.deleted).contains(&named.id)
+            && held(&self.empty).is_some_and(young)
     }
 }
 
@@ -243,18 +284,30 @@ impl Provider for Exa {
         })
     }
 
-    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+    fn find<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>> {
         Box::pin(async move {
             let keys = self.keys().await?.into_iter();
-            let ours = keys.filter(|key| key.name.as_deref() == Some(&order.key));
+            let ours = keys.filter(|key| key.name.as_deref() == Some(&sought.key));
             ours.map(|key| self.told(key)).collect()
         })
     }
 
     fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
         Box::pin(async move {
-            let seen = self.key(&named.id).await?;
-            seen.map(|key| self.told(key)).transpose()
+            let Some(key) = self.key(named).await? else {
+                if self.doubtful(named) {
+                    return Err(Fault::Transient {
+                        message: "Exa lists no keys at all; that is believed after ten minutes"
+                            .to_owned(),
+                    });
+                }
+                return Ok(None);
+            };
+            let told = self.told(key)?;
+            Ok(Some(Resource {
+                id: named.id.clone(),
+                ..told
+            }))
         })
     }
 
@@ -277,6 +330,7 @@ impl Provider for Exa {
             let path = self.existing(named).await?.path()?;
             self.line.tell(Ask::delete("key.delete", path)).await?;
             held(&self.became).remove(&named.id);
+            held(&self.deleted).insert(named.id.clone());
             Ok(())
         })
     }

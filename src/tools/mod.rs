@@ -19,11 +19,11 @@ pub use agentmail::Agentmail;
 pub use bankr::Bankr;
 pub use exa::Exa;
 pub use openrouter::Openrouter;
-pub use rest::{Clock, Connection, Line, Meter, Permission, Standing};
+pub use rest::{Clock, Connection, Line, Meter, Permission};
 pub use telnyx::Telnyx;
 pub use wallet::{Randomness, Wallet};
 
-use crate::model::tool::{Made, Named, Order, Resource, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
@@ -94,10 +94,13 @@ fn unless_missing<T>(result: Done<T>) -> Done<Option<T>> {
     }
 }
 
+/// What every fingerprint begins with.
+const FINGERPRINT: &str = "sha256-";
+
 /// Says which secret it is, and nothing of it: the id of what has no id, or none that may be shown.
 fn fingerprint(secret: &SecretString) -> String {
     let hash = Sha256::digest(secret.expose_secret().as_bytes());
-    let mut text = "sha256-".to_owned();
+    let mut text = FINGERPRINT.to_owned();
     for byte in &hash[..8] {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -121,7 +124,7 @@ pub trait Provider: Send + Sync {
     fn make<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Made>>;
 
     /// Everything that bears this name, of this part.
-    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>>;
+    fn find<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>>;
 
     /// The resource of that id as it is now. `None`: the provider says that it does not exist.
     fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>>;

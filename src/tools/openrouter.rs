@@ -8,7 +8,7 @@ use super::Provider;
 use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Usage, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -214,10 +214,10 @@ impl Provider for Openrouter {
         })
     }
 
-    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+    fn find<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>> {
         Box::pin(async move {
             let keys = self.keys().await?.into_iter();
-            let ours = keys.filter(|key| key.name == order.key);
+            let ours = keys.filter(|key| key.name == sought.key);
             Ok(ours.map(resource).collect())
         })
     }

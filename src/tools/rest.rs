@@ -8,7 +8,8 @@
 use super::faults::{Answer, Dialect, Kind, Reply, again, classify, later};
 use super::faults::{sayable, tells_against_the_account};
 use super::held;
-use crate::model::{Done, Fault};
+use crate::model::standing::Run;
+use crate::model::{Done, Fault, Standing};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -30,9 +31,6 @@ const LARGEST: usize = 8 << 20;
 /// The longest wait for the account's rate; then the caller hears `Throttled` and can do something else meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// So many failures in a row are trouble.
-const RUN: u32 = 3;
-
 /// Where this room takes the time of day from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -53,22 +51,6 @@ pub struct Connection {
     pub requests_per_second: u32,
     /// The time of day.
     pub clock: Clock,
-}
-
-/// How an account does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It works, as far as is known.
-    Fine,
-    /// It does not.
-    Trouble {
-        /// The first failure of the run.
-        since: Timestamp,
-        /// The last failure's class, as `Fault::class` has it.
-        class: &'static str,
-        /// The last failure's message.
-        message: String,
-    },
 }
 
 /// How a provider wants to be called.
@@ -179,16 +161,9 @@ struct Inner {
     changes: AtomicU64,
     rate: Mutex<Rate>,
     refused: Mutex<Option<(Timestamp, String)>>,
-    trouble: Mutex<Option<Run>>,
+    trouble: Mutex<Run>,
     meter: Mutex<Option<Meter>>,
     permission: Mutex<Option<Permission>>,
-}
-
-struct Run {
-    since: Timestamp,
-    failures: u32,
-    class: &'static str,
-    message: String,
 }
 
 impl Line {
@@ -239,14 +214,7 @@ impl Line {
     /// Whether the account works: an outage is a run of failures that tell against the account and not against one
     /// request, and one good answer ends it.
     pub fn standing(&self) -> Standing {
-        match &*held(&self.inner.trouble) {
-            Some(run) if run.failures >= RUN => Standing::Trouble {
-                since: run.since,
-                class: run.class,
-                message: run.message.clone(),
-            },
-            _ => Standing::Fine,
-        }
+        held(&self.inner.trouble).standing()
     }
 
     /// The time of day.
@@ -363,7 +331,7 @@ impl Line {
     ) -> Done<T> {
         let answer = match outcome {
             Ok(value) => {
-                *held(&self.inner.trouble) = None;
+                held(&self.inner.trouble).ended();
                 return Ok(value);
             }
             Err(answer) => answer,
@@ -385,16 +353,7 @@ impl Line {
             *held(&self.inner.refused) = Some((*until, message.clone()));
         }
         if tells_against_the_account(&answer, &fault) {
-            let mut trouble = held(&self.inner.trouble);
-            let run = trouble.get_or_insert(Run {
-                since: now,
-                failures: 0,
-                class: "",
-                message: String::new(),
-            });
-            run.failures += 1;
-            run.class = fault.class();
-            run.message = fault.message().to_owned();
+            held(&self.inner.trouble).failed(&fault, now);
         }
         Err(fault)
     }
@@ -606,13 +565,7 @@ mod tests {
         assert_eq!(line.standing(), Standing::Fine, "a 404 tells nothing");
         let fault = conclude(refusal(429, serde_json::json!({ "error": "slow" }))).unwrap_err();
         assert_eq!(line.open(), Err(fault));
-        assert!(matches!(
-            line.standing(),
-            Standing::Trouble {
-                class: "Throttled",
-                ..
-            }
-        ));
+        assert!(matches!(line.standing(), Standing::Trouble { .. }));
         assert!(conclude(Ok(())).is_ok());
         assert_eq!(line.standing(), Standing::Fine);
     }

@@ -15,7 +15,7 @@ mod dialect;
 use super::rest::{Ask, Connection, Line, piece};
 use super::{Provider, held, unless_missing};
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
 use answers::{Available, Data, Number, NumberOrder, OrderState, Page, Profile, SubOrder};
 use dialect::MANNERS;
@@ -27,6 +27,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+
+/// The longest search before an order. When an order can no longer land is counted from when making a number began: a longer
+/// search would shorten that time, and an order that is late would be taken for none.
+const SEARCH: SignedDuration = SignedDuration::from_secs(5);
 
 /// Things on a page: the most that is allowed.
 const PAGE: usize = 250;
@@ -167,13 +171,16 @@ impl Search<'_> {
                 let by_price = one.0.total_cmp(&other.0);
                 by_price.then_with(|| preference(one.1).cmp(&preference(other.1)))
             });
-        let (price, number) = cheapest.ok_or_else(|| Fault::Exhausted {
-            message: format!("Telnyx has no number to offer in {}", self.place()),
+        let (price, number) = cheapest.ok_or_else(|| Fault::Rejected {
+            message: format!(
+                "Telnyx has no number to offer in {}: another countryCode or areaCode may have some",
+                self.place()
+            ),
         })?;
         if price > self.cap {
-            return Err(Fault::Exhausted {
+            return Err(Fault::Rejected {
                 message: format!(
-                    "Telnyx: the cheapest number in {} costs {price:.2} USD a month; at most {:.2} is allowed",
+                    "Telnyx: the cheapest number in {} costs {price:.2} USD a month, and maxMonthlyCostUSD of the tool or of its account allows {:.2}",
                     self.place(),
                     self.cap
                 ),
@@ -351,10 +358,16 @@ impl Telnyx {
         let profile = profile.ok_or_else(|| Fault::Missing {
             message: "Telnyx: there is no messaging profile for the number".to_owned(),
         })?;
+        let begun = self.line.now();
         let offers: Data<Vec<Available>> = self
             .line
             .ask(Ask::get("numbers.search", search.path()))
             .await?;
+        if self.line.now().duration_since(begun) > SEARCH {
+            return Err(Fault::Transient {
+                message: "Telnyx: the search took so long that nothing was ordered".to_owned(),
+            });
+        }
         let (chosen, price) = search.choose(&offers.data, &order.key)?;
         let body = json!({
             "phone_numbers": [{ "phone_number": chosen }],
@@ -579,11 +592,11 @@ impl Provider for Telnyx {
         })
     }
 
-    fn find<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+    fn find<'a>(&'a self, sought: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>> {
         Box::pin(async move {
-            match order.part {
-                Part::Main => self.find_numbers(&order.key).await,
-                Part::Profile => self.find_profiles(&order.key).await,
+            match sought.part {
+                Part::Main => self.find_numbers(&sought.key).await,
+                Part::Profile => self.find_profiles(&sought.key).await,
                 Part::Key => other_part(),
             }
         })

@@ -6,7 +6,7 @@
 
 use super::Provider;
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use k256::SecretKey;
@@ -105,7 +105,7 @@ impl Provider for Wallet {
     }
 
     /// Found in the Secret, or not made: a key that nobody kept opens nothing.
-    fn find<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+    fn find<'a>(&'a self, _: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
@@ -185,7 +185,11 @@ mod tests {
         assert_eq!(broken.make(&order()).await.unwrap_err().class(), "Bug");
         let maximum = Wallet::new(Arc::new(|| [0xff; 32]));
         assert_eq!(maximum.make(&order()).await.unwrap_err().class(), "Bug");
-        assert!(maximum.find(&order()).await.unwrap().is_empty());
+        let Order {
+            part, key, parts, ..
+        } = order();
+        let sought = Sought { part, key, parts };
+        assert!(maximum.find(&sought).await.unwrap().is_empty());
         assert!(maximum.list().await.unwrap().is_none());
     }
 }

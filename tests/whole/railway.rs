@@ -12,9 +12,9 @@ use std::time::Duration;
 use yardmaster::agent::Agents;
 use yardmaster::model::{
     Configuration, DeploymentState, Fault, Health, Home, InstallationId, Marker,
-    RegistryCredentials, RestartPolicy, Sight, Slot, Turn, Variable,
+    RegistryCredentials, RestartPolicy, Sight, Slot, Standing, Turn, Variable,
 };
-use yardmaster::railway::{AccountSettings, Class, Gate, Gateway, Standing};
+use yardmaster::railway::{AccountSettings, Class, Gate, Gateway};
 use yardmaster::registry::{Registry, Route};
 
 const IMAGE: &str = "ghcr.io/acme/agent:1.4";
@@ -364,12 +364,6 @@ async fn an_agent_comes_up_changes_and_goes_away() {
     );
     assert_eq!(world.living_projects().await, 0);
     assert_eq!(gateway.standing(), Standing::Fine);
-    assert!(
-        gateway
-            .counts()
-            .iter()
-            .any(|count| count.operation == "projectCreate" && count.count == 1)
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -474,13 +468,7 @@ async fn nothing_listens_nothing_was_sent() {
             .await;
         assert_eq!(class(made), "Transient");
     }
-    assert!(matches!(
-        gateway.standing(),
-        Standing::Trouble {
-            class: "Transient",
-            ..
-        }
-    ));
+    assert!(matches!(gateway.standing(), Standing::Trouble { .. }));
     drop(world.directory);
 }
 

@@ -1,6 +1,8 @@
 //! The orphan sweep: what is nobody's is told and, where the account wants it, taken back; what is another's, claimed, or
 //! left behind on purpose is never touched, whatever the provider's listing says.
 
+use kube::ResourceExt;
+use kube::api::ListParams;
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{Object, Options, SYSTEM_NAMESPACE, World, eventually, railway_token, test_directory};
@@ -203,7 +205,16 @@ async fn what_was_left_behind_on_purpose_stays_until_its_record_is_deleted() {
     tells(&account, 0, 0, 2).await;
     scene.listings(4).await;
     assert_eq!(projects(&scene).await.len(), 2);
+    let maps = scene
+        .world
+        .cluster()
+        .api("ConfigMap", Some(SYSTEM_NAMESPACE))
+        .await
+        .unwrap();
+    let maps = maps.list(&ListParams::default()).await.unwrap().items;
+    let maps: Vec<String> = maps.iter().map(ResourceExt::name_any).collect();
     for (record, project) in &records {
+        let record = maps.iter().find(|name| name.starts_with(record)).unwrap();
         let record = scene
             .world
             .object("ConfigMap", Some(SYSTEM_NAMESPACE), record);

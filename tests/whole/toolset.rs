@@ -202,6 +202,75 @@ async fn a_limit_is_raised_and_lowered_in_place_up_to_the_templates() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tool_under_a_new_name_keeps_what_it_was_given() {
+    let scene = equipped("renamed", |tools| {
+        tools.retain(|tool| tool["name"] == "llm")
+    })
+    .await;
+    let instance = scene.instance("a", "t", json!({})).await;
+    let old = id(&is_ready(&instance).await, "tool/llm");
+    let mut tools = list(&scene.tenant.six_tools());
+    tools.retain(|tool| tool["name"] == "llm");
+    tools[0]["name"] = json!("brain");
+    let template = scene.tenant.template("t");
+    template
+        .patch(json!({"spec": {"tools": tools}}))
+        .await
+        .unwrap();
+    instance
+        .wait_until("the old key is gone", SOON, |object| {
+            let slots = list(&object.data["status"]["external"]);
+            let has = |name: &str| slots.iter().any(|slot| slot["slot"] == name);
+            has("tool/brain") && !has("tool/llm")
+        })
+        .await
+        .unwrap();
+    let ready = is_ready(&instance).await;
+    let new = id(&ready, "tool/brain");
+    assert_ne!(new, old);
+    let inventory = scene.tenant.inventory().await.unwrap();
+    let keys: Vec<&str> = inventory.kind("key").map(|key| key.id.as_str()).collect();
+    assert_eq!(keys, [new.as_str()]);
+    let own = secret(&scene, "a-agent").await;
+    let agent = scene.agent(&instance).await;
+    assert_eq!(
+        agent["variableHashes"]["OPENROUTER_API_KEY"],
+        hash(&own["OPENROUTER_API_KEY"])
+    );
+    // What the Secret lacked would be noticed now, and another key made.
+    poke(&instance).await;
+    scene.listings(2).await;
+    assert_eq!(id(&is_ready(&instance).await, "tool/brain"), new);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_at_another_provider_is_told() {
+    let scene = equipped("elsewhere", |tools| {
+        tools.retain(|tool| tool["name"] == "llm")
+    })
+    .await;
+    let account = |provider: &str| format!("{}-{provider}", scene.tenant.name());
+    let wrong = json!({"accountRef": {"name": account("exa")}});
+    let instance = scene.instance("a", "t", wrong).await;
+    let why = says(&instance, "Stalled", "True", "AccountNotAvailable").await;
+    assert!(
+        why.contains("is an account at exa, and one at railway is needed here"),
+        "{why}"
+    );
+    let tools = json!([{"name": "llm", "type": "openrouter", "limitUSD": 5,
+        "accountRef": {"name": account("telnyx")}}]);
+    scene
+        .template("wrong", json!({}), json!({"tools": tools}))
+        .await;
+    let instance = scene.instance("b", "wrong", json!({})).await;
+    let why = says(&instance, "Stalled", "True", "AccountNotAvailable").await;
+    assert!(
+        why.contains("is an account at telnyx, and one at openrouter is needed here"),
+        "{why}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tool_on_demand_comes_when_it_is_asked_for_and_goes_when_it_is_not() {
     let scene = equipped("demand", |tools| {
         for tool in tools.iter_mut() {

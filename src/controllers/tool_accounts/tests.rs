@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::Part;
-use crate::model::tool::{Made, Order, Stage, Usage, Wish};
+use crate::model::tool::{Made, Order, Sought, Stage, Usage, Wish};
 
 /// Plays a provider: what exists, and which resources were asked for by themselves.
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Provider for Played {
         unreachable!("an observer makes nothing")
     }
 
-    fn find<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Vec<Resource>>> {
+    fn find<'a>(&'a self, _: &'a Sought) -> BoxFuture<'a, Done<Vec<Resource>>> {
         unreachable!("an observer looks for nothing")
     }
 

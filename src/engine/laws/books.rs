@@ -12,10 +12,9 @@ use std::fmt::Write;
 
 /// Whether a variable is one that a tool gives.
 pub fn given(name: &str) -> bool {
-    SLOTS.iter().any(|row| {
-        let gives = row.gives;
-        [gives.secret, gives.address, gives.id].contains(&Some(name))
-    })
+    SLOTS
+        .iter()
+        .any(|row| row.gives.names().any(|given| given == name))
 }
 
 impl Scene {

@@ -12,6 +12,7 @@ mod scene;
 mod shops;
 mod story;
 
+mod adopted_tools;
 mod adoption;
 mod answers;
 mod crashes;

@@ -98,6 +98,8 @@ pub struct Scene {
     pub trail: Vec<String>,
     /// Who else has what is to be adopted.
     pub adopted_by: Option<String>,
+    /// Tools of which somebody else has what is to be adopted.
+    pub rivals: BTreeSet<String>,
     pub provider: Provider,
     pub account: AccountView,
     pub template: TemplateView,
@@ -173,6 +175,7 @@ impl Scene {
             hot: 0,
             trail: Vec::new(),
             adopted_by: None,
+            rivals: BTreeSet::new(),
             provider: Provider::new(now),
             account: AccountView::Ready(room()),
             template: TemplateView::Ready(TemplateReady {
@@ -645,6 +648,7 @@ impl Scene {
         Tools {
             wanted: known.then_some(wanted),
             refused: if known { refused } else { Vec::new() },
+            rivals: self.rivals.clone(),
             accounts: self.accounts.clone(),
             kept: self
                 .drawer

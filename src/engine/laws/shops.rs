@@ -6,7 +6,7 @@
 //! one, so that none gets into a status unnoticed.
 
 use crate::api::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -305,10 +305,10 @@ impl Shops {
             .map_or(&[], |(_, things)| things.as_slice())
     }
 
-    /// Everything that bears the order's name.
-    pub fn find(&self, shop: &str, order: &Order, begun: Timestamp) -> Vec<Resource> {
+    /// Everything that bears the name.
+    pub fn find(&self, shop: &str, sought: &Sought, begun: Timestamp) -> Vec<Resource> {
         let bears = |one: &&Thing| {
-            let of = one.shop == shop && one.part == order.part && one.name == order.key;
+            let of = one.shop == shop && one.part == sought.part && one.name == sought.key;
             of && one.lives(begun)
         };
         let things = self.then(begun).iter().filter(bears);

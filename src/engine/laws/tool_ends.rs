@@ -5,7 +5,7 @@ use super::scene::{Scene, Trouble, second};
 use super::shops::Thing;
 use super::tooled::{limit, without};
 use crate::api::condition::kind;
-use crate::api::instance::{DeletionPolicy, OnExternalDeletion};
+use crate::api::instance::{DeletionPolicy, OnExternalDeletion, UpdatePolicy};
 use crate::api::template::{ReclaimPolicy, ToolTime};
 use crate::api::{Part, Slot, SlotState};
 use crate::engine::world::ToolAccount;
@@ -16,7 +16,7 @@ fn tooled() -> Scene {
     Scene::new().with_tools()
 }
 
-fn told(scene: &Scene) -> String {
+pub fn told(scene: &Scene) -> String {
     format!(
         "{:?}\n{:?}\n{:?}\n{}",
         scene.log,
@@ -30,7 +30,7 @@ fn in_order(scene: &Scene) {
     assert_eq!(scene.difference(), Vec::<String>::new(), "{}", told(scene));
 }
 
-fn vanish(scene: &mut Scene, which: fn(&Thing) -> bool) {
+pub fn vanish(scene: &mut Scene, which: fn(&Thing) -> bool) {
     let now = scene.now;
     scene.shops.meddle(now, |things| {
         for one in things.iter_mut().filter(|one| which(one)) {
@@ -40,16 +40,16 @@ fn vanish(scene: &mut Scene, which: fn(&Thing) -> bool) {
     assert_eq!(scene.log.len(), 0);
 }
 
-fn slot(name: &str) -> Slot {
+pub fn slot(name: &str) -> Slot {
     Slot::named(name).unwrap()
 }
 
-fn state(scene: &Scene, name: &str) -> Option<SlotState> {
+pub fn state(scene: &Scene, name: &str) -> Option<SlotState> {
     let status = scene.object.as_ref()?.status.as_ref()?;
     crate::engine::ledger::entry(status, slot(name)).map(|entry| entry.state)
 }
 
-fn tool(scene: &Scene, name: &str) -> (bool, String) {
+pub fn tool(scene: &Scene, name: &str) -> (bool, String) {
     let status = scene.object.as_ref().unwrap().status.as_ref().unwrap();
     let one = status.tools.iter().find(|one| one.name == name);
     one.map_or_else(
@@ -148,6 +148,230 @@ fn a_wallet_whose_secret_was_deleted_is_told_and_never_made_again() {
         told(&scene)
     );
     assert_eq!(scene.count("deployment"), 0, "{}", told(&scene));
+}
+
+#[test]
+fn a_wallet_that_is_given_up_and_wanted_again_is_the_same_one() {
+    for slow in [false, true] {
+        let scene = tooled();
+        let mut scene = if slow { scene.slow() } else { scene };
+        for one in &mut scene.tools {
+            if one.name.as_str() == "purse" {
+                one.when = ToolTime::OnDemand;
+            }
+        }
+        asks_for(&mut scene, &["purse"]);
+        let mut scene = scene.rested();
+        let purse = scene.drawer[&slot("tool/purse")].clone();
+        for _ in 0..2 {
+            asks_for(&mut scene, &[]);
+            scene.settle();
+            assert_eq!(state(&scene, "tool/purse"), None, "{}", told(&scene));
+            asks_for(&mut scene, &["purse"]);
+            scene.settle();
+            in_order(&scene);
+            let now = &scene.drawer[&slot("tool/purse")];
+            assert_eq!((&now.0.id, &now.1), (&purse.0.id, &purse.1));
+            assert_eq!(tool(&scene, "purse"), (true, "Ready".into()));
+            assert!(scene.is(kind::READY), "{}", told(&scene));
+        }
+    }
+}
+
+#[test]
+fn another_kind_of_tool_under_a_wallets_name_leaves_the_wallet() {
+    // One update takes the tool out of a template, the next one puts another in, and an instance sees the last.
+    let mut scene = tooled().rested();
+    let purse = scene.drawer[&slot("tool/purse")].clone();
+    without(&mut scene, "bank");
+    for one in &mut scene.tools {
+        if one.name.as_str() == "purse" {
+            *one = serde_json::from_value(serde_json::json!(
+                {"name": "purse", "type": "bankr", "accountRef": {"name": "bankr"}}
+            ))
+            .unwrap();
+        }
+    }
+    scene.revise("2");
+    scene.settle();
+    in_order(&scene);
+    assert!(scene.is(kind::READY), "{}", told(&scene));
+    let now = &scene.drawer[&slot("tool/purse")];
+    assert_eq!((&now.0.id, &now.1), (&purse.0.id, &purse.1));
+    let says = |one: &&crate::model::Announcement| {
+        one.reason == "Retained" && one.note.contains(&purse.0.id)
+    };
+    assert_eq!(
+        scene.told.iter().filter(says).count(),
+        1,
+        "{}",
+        told(&scene)
+    );
+}
+
+#[test]
+fn a_tool_that_is_stuck_on_its_way_back_can_be_given_up_by_an_agent_that_lives_on() {
+    let mut scene = tooled().rested();
+    scene
+        .accounts
+        .insert("exa".into(), ToolAccount::Unreachable);
+    without(&mut scene, "search");
+    scene.revise("2");
+    scene.settle();
+    let before = (scene.at("exa"), scene.living().len());
+    assert!(state(&scene, "tool/search").is_some(), "{}", told(&scene));
+    // What is wanted is not given up by naming it.
+    scene.annotate("tool/llm");
+    scene.settle();
+    assert!(state(&scene, "tool/llm").is_some(), "{}", told(&scene));
+    scene.annotate("tool/search");
+    scene.settle();
+    assert_eq!(state(&scene, "tool/search"), None, "{}", told(&scene));
+    assert_eq!((scene.at("exa"), scene.living().len()), before);
+    let told_of = |one: &&crate::model::Announcement| {
+        one.reason == "Abandoned" && one.note.contains("tool/search")
+    };
+    assert_eq!(scene.told.iter().filter(told_of).count(), 1);
+    assert!(scene.is(kind::READY), "{}", told(&scene));
+}
+
+#[test]
+fn an_inbox_that_is_made_again_gets_a_key_of_its_own() {
+    for slow in [false, true] {
+        let scene = tooled();
+        let mut scene = if slow { scene.slow() } else { scene };
+        scene.edit(|object| {
+            object.spec.on_external_deletion = Some(OnExternalDeletion::Recreate);
+        });
+        let mut scene = scene.rested();
+        vanish(&mut scene, |one| {
+            one.shop == "agentmail" && one.part == Part::Main
+        });
+        scene.settle();
+        in_order(&scene);
+        let made = ["make agentmail Main", "make agentmail Key"].map(|what| scene.done(what));
+        assert_eq!(made, [1, 1], "{}", told(&scene));
+        let living = scene.living();
+        let of = |part: Part| {
+            living
+                .iter()
+                .find(|one| one.shop == "agentmail" && one.part == part)
+                .unwrap()
+        };
+        assert_eq!(of(Part::Key).parent.as_ref(), Some(&of(Part::Main).id));
+        assert_eq!(scene.count("deployment"), 1, "{}", told(&scene));
+    }
+}
+
+#[test]
+fn a_number_in_whose_place_another_is_ordered_is_deployed_when_it_is_known() {
+    for slow in [false, true] {
+        for trouble in [Trouble::Lost, Trouble::CrashAfter, Trouble::Late(second(5))] {
+            let scene = tooled();
+            let mut scene = if slow { scene.slow() } else { scene };
+            scene.edit(|object| {
+                object.spec.on_external_deletion = Some(OnExternalDeletion::Recreate);
+            });
+            let mut scene = scene.rested();
+            vanish(&mut scene, |one| {
+                one.shop == "telnyx" && one.part == Part::Main
+            });
+            let ordered = {
+                let mut whole = scene.clone();
+                whole.settle();
+                whole.log.iter().position(|word| *word == "MakeTool")
+            };
+            scene.trouble.insert(ordered.unwrap(), trouble);
+            scene.settle();
+            in_order(&scene);
+            assert_eq!(scene.done("make telnyx Main"), 1, "{}", told(&scene));
+            assert_eq!(scene.count("deployment"), 1, "{}", told(&scene));
+            assert!(scene.is(kind::READY), "{}", told(&scene));
+        }
+    }
+}
+
+#[test]
+fn another_account_under_a_tools_name_waits_for_the_agents_turn() {
+    for name in ["llm", "phone"] {
+        let mut scene = tooled();
+        scene.edit(|object| object.spec.update_policy = UpdatePolicy::Manual);
+        let mut scene = scene.rested();
+        // The template was deleted, and made again with another account.
+        scene.accounts.insert("other".into(), ToolAccount::Ready);
+        for one in &mut scene.tools {
+            if one.name.as_str() == name {
+                let other = serde_json::json!({"name": "other"});
+                one.account_ref = serde_json::from_value(other).ok();
+            }
+        }
+        scene.revise("2");
+        scene.settle();
+        assert!(scene.trail.is_empty(), "{}", told(&scene));
+        assert_eq!(scene.living().len(), 8, "{}", told(&scene));
+        assert!(scene.is(kind::READY), "{}", told(&scene));
+    }
+}
+
+#[test]
+fn what_was_made_under_a_lost_answer_is_found_again_though_the_repeat_was_refused() {
+    let mut whole = tooled();
+    whole.settle();
+    let makes = |scene: &Scene| -> Vec<usize> {
+        let log = scene.log.iter().enumerate();
+        log.filter(|(_, word)| **word == "MakeTool")
+            .map(|(at, _)| at)
+            .collect()
+    };
+    let mut cases = 0;
+    for lost in makes(&whole) {
+        let mut once = tooled();
+        once.trouble.insert(lost, Trouble::Lost);
+        once.settle();
+        for repeat in makes(&once).into_iter().filter(|at| *at > lost) {
+            let mut scene = tooled();
+            scene.trouble.insert(lost, Trouble::Lost);
+            let message = "slow down".to_owned();
+            let refused = Trouble::Refused(Fault::Rejected { message });
+            scene.trouble.insert(repeat, refused);
+            scene.events.insert(repeat + 1, Scene::delete);
+            scene.settle();
+            assert!(scene.object.is_none(), "{lost} {repeat}: {}", told(&scene));
+            let left = scene.living();
+            let left = left.iter().filter(|one| !one.resting).count();
+            assert_eq!(left, 0, "{lost} {repeat}: {}", told(&scene));
+            cases += 1;
+        }
+    }
+    println!("{cases} lost answers before a refusal and a deletion");
+}
+
+#[test]
+fn what_cannot_be_looked_for_is_not_looked_for_again_and_again_in_one_pass() {
+    let mut scene = tooled();
+    let keys = {
+        let mut whole = scene.clone();
+        whole.settle();
+        let made = |(at, word): (usize, &&str)| (*word == "MakeTool").then_some(at);
+        let makes: Vec<usize> = whole.log.iter().enumerate().filter_map(made).collect();
+        makes
+    };
+    for at in &keys {
+        scene.trouble.insert(*at, Trouble::Lost);
+    }
+    scene.events.insert(keys.len() + 4, Scene::delete);
+    for at in 0..400 {
+        let message = "busy".to_owned();
+        let refused = Trouble::Refused(Fault::Transient { message });
+        scene.trouble.entry(keys.len() + 8 + at).or_insert(refused);
+    }
+    for _ in 0..60 {
+        let before = scene.log.len();
+        scene.advance(scene.wake.unwrap_or_else(|| scene.now + second(1)));
+        scene.visit();
+        let steps = scene.log.len() - before;
+        assert!(steps < 30, "{steps} effects of one pass: {}", told(&scene));
+    }
 }
 
 #[test]
@@ -344,10 +568,8 @@ fn a_tool_on_demand_comes_goes_and_comes_under_a_new_name() {
                 let variables = scene.object.as_ref().unwrap().status.as_ref().unwrap();
                 let variables = &variables.variables;
                 let given = crate::model::slot::parts(shop).any(|(_, row)| {
-                    let gives = [row.gives.secret, row.gives.address, row.gives.id];
-                    gives
-                        .into_iter()
-                        .flatten()
+                    row.gives
+                        .names()
                         .any(|one| variables.iter().any(|known| known == one))
                 });
                 assert!(!given, "{}", told(&scene));

@@ -3,7 +3,7 @@
 //! What holds: what attempts of unknown outcome may have left is looked for until it can no longer land; what may hold money
 //! goes for good only where the spec or a person says so, and what stays is told once.
 
-use super::make::{named, order, siblings};
+use super::make::{find, named, siblings};
 use super::{FOR_GOOD, Held, closed, fault_of, kept, seen, subjects};
 use crate::api::condition::reason;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
@@ -13,7 +13,7 @@ use crate::engine::world::World;
 use crate::engine::{adopt, ledger, retry, teardown};
 use crate::model::Announcement;
 use crate::model::slot::{self, FoundBy, Undo};
-use crate::model::tool::{Resource, Stage, Wish};
+use crate::model::tool::{Resource, Stage};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
@@ -103,7 +103,7 @@ pub(in crate::engine) fn not_there(entry: &LedgerEntry) -> bool {
 }
 
 /// Whether it goes for good also where it may hold money: the spec said so, and the ledger remembers.
-pub(super) fn goes_for_good(entry: &LedgerEntry) -> bool {
+fn goes_for_good(entry: &LedgerEntry) -> bool {
     entry.row().undo != Undo::Rest || entry.settings == FOR_GOOD
 }
 
@@ -147,7 +147,7 @@ pub(in crate::engine) enum Back {
 }
 
 /// Takes one resource back: deletes, then observes that it is gone, then forgets it.
-pub(super) fn take_back(
+fn take_back(
     w: &World,
     d: &mut Draft,
     entry: &LedgerEntry,
@@ -171,7 +171,7 @@ pub(super) fn take_back(
         forget(d, slot);
         return Continue(());
     }
-    if let Some(held) = closed(w, &entry.account).or_else(|| fault_of(w, slot)) {
+    if let Some(held) = closed(w, &entry.account, &entry.provider).or_else(|| fault_of(w, slot)) {
         return Break(Back::Wait(held));
     }
     match (entry.state, entry.id.clone()) {
@@ -194,7 +194,7 @@ pub(super) fn take_back(
     }
 }
 
-pub(super) fn forget(d: &mut Draft, slot: Slot) {
+fn forget(d: &mut Draft, slot: Slot) {
     d.status.external.retain(|entry| entry.slot != slot);
 }
 
@@ -277,7 +277,6 @@ fn watch_it_go(
 fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::ControlFlow<Back> {
     let slot = entry.slot;
     let Some((begun, found)) = w.tools.found.get(&slot) else {
-        let part = slot.as_tool().map_or(Part::Main, |own| own.part);
         if row_needs_parent(entry) && siblings(&d.status, slot).is_empty() {
             // Nobody can look for it but at what it belongs to.
             find_parent(w, d, slot)?;
@@ -287,11 +286,7 @@ fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::Co
                 return Continue(());
             }
         }
-        return Break(Back::Step(Step::FindTool {
-            slot,
-            account: entry.account.clone(),
-            order: Box::new(order(w, &d.status, slot, part, &any_wish(entry))),
-        }));
+        return Break(Back::Step(find(&d.status, entry)));
     };
     // What is recorded was seen to be gone, where it was there.
     let recorded = |resource: &&Resource| Some(&resource.id) == entry.id.as_ref();
@@ -340,17 +335,10 @@ fn find_parent(w: &World, d: &mut Draft, child: Slot) -> std::ops::ControlFlow<B
         return Continue(());
     };
     let Some((begun, found)) = w.tools.found.get(&parent.slot) else {
-        return Break(Back::Step(Step::FindTool {
-            slot: parent.slot,
-            account: parent.account.clone(),
-            order: Box::new(order(
-                w,
-                &d.status,
-                parent.slot,
-                Part::Main,
-                &any_wish(&parent),
-            )),
-        }));
+        if let Some(held) = fault_of(w, parent.slot) {
+            return Break(Back::Wait(held));
+        }
+        return Break(Back::Step(find(&d.status, &parent)));
     };
     let lives = |one: &&Resource| !matches!(one.stage, Stage::Failed { .. });
     if let Some(there) = found.iter().find(lives) {
@@ -366,26 +354,4 @@ fn find_parent(w: &World, d: &mut Draft, child: Slot) -> std::ops::ControlFlow<B
         "what it belongs to may still land; it is looked for until it no longer can",
         landed_by.max(w.now + SignedDuration::from_millis(200)),
     )))
-}
-
-/// A search needs no wish; an order does. The ledger alone does not know it.
-fn any_wish(entry: &LedgerEntry) -> Wish {
-    match entry.provider.as_str() {
-        "openrouter" => Wish::Openrouter { limit_usd: 0.0 },
-        "exa" => Wish::Exa {
-            rate_limit: None,
-            budget_usd: None,
-        },
-        "agentmail" => Wish::Agentmail {
-            username: None,
-            key: true,
-        },
-        "telnyx" => Wish::Telnyx {
-            country: String::new(),
-            area: None,
-            max_monthly_usd: None,
-        },
-        "bankr" => Wish::Bankr,
-        _ => Wish::Wallet,
-    }
 }

@@ -3,7 +3,7 @@
 //! What holds: absence is believed from the provider's own late enough word; what cannot be had again is told and not made
 //! again by itself; a lost credential is revoked before another is made, and a wallet's never made again.
 
-use super::back::{Back, goes_for_good, take_back};
+use super::back::{Back, one_back};
 use super::make::{MOST_ORDERS, begin, fresh_start, make, named, recover};
 use super::tell::address;
 use super::{FOR_GOOD, Held, Slotted, Subject, kept, obstacle, seen};
@@ -12,7 +12,7 @@ use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{LedgerEntry, Part, Slot, SlotState};
 use crate::engine::ledger;
-use crate::engine::plan::{Draft, RECHECK};
+use crate::engine::plan::{Draft, RECHECK, follows};
 use crate::engine::retry;
 use crate::engine::step::Step;
 use crate::engine::world::World;
@@ -30,7 +30,6 @@ pub(super) fn keep(
     entry: &LedgerEntry,
 ) -> Slotted {
     let slot = subject.slot;
-    let id = entry.id.clone().unwrap_or_default();
     let adopted = entry.key.is_empty();
     if subject.row.gives.secret.is_some() && !adopted && kept(w, entry).is_none() {
         return secret_lost(w, d, subject, entry);
@@ -56,18 +55,16 @@ pub(super) fn keep(
     let resource = seen(w, slot);
     let unset = !told_ready && waits_for_provider(subject);
     // Nothing is deployed without an address, and only the provider's word tells it.
-    let nowhere = subject.row.gives.address.is_some() && address(w, subject.tool).is_none();
+    let nowhere =
+        subject.row.gives.address.is_some() && address(w, &d.status, subject.tool).is_none();
     if looked.is_none() && (unset || nowhere) {
-        if let Some(held) = obstacle(w, subject) {
-            return Continue(Err(held));
-        }
-        return Break(look(d, entry, &id));
+        return look_if_open(w, d, subject, entry);
     }
     match resource.map(|resource| &resource.stage) {
         Some(Stage::Pending { why }) => {
             let next = retry::next_look(entry.started_at.0, w.now);
             if looked.is_none() {
-                return Break(look(d, entry, &id));
+                return look_if_open(w, d, subject, entry);
             }
             return Continue(Err(Held::waits(
                 reason::PENDING,
@@ -77,7 +74,7 @@ pub(super) fn keep(
         }
         Some(Stage::Failed { why }) => {
             if looked.is_none() {
-                return Break(look(d, entry, &id));
+                return look_if_open(w, d, subject, entry);
             }
             // It is nothing: the next attempt is one more of those that are counted.
             let why = why.clone();
@@ -112,7 +109,7 @@ pub(super) fn keep(
         if looked.is_none() {
             return match obstacle(w, subject) {
                 Some(held) => Continue(Err(held.but_complete())),
-                None => Break(look(d, entry, &id)),
+                None => Break(look(d, entry)),
             };
         }
         if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
@@ -124,22 +121,25 @@ pub(super) fn keep(
 
 /// When what it belongs to was made, where that was after it.
 fn later_parent(d: &Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Option<MicroTime> {
-    subject.row.needs.iter().find_map(|need| {
-        let slot::Kind::Tool(part) = need else {
-            return None;
-        };
-        let slot = Slot::tool(&subject.tool.name, *part)?;
+    subject.parents().find_map(|slot| {
         let parent = ledger::entry(&d.status, slot)?;
         let after = parent.state == SlotState::Exists && parent.started_at.0 > entry.started_at.0;
         after.then(|| parent.started_at.clone())
     })
 }
 
-fn look(d: &Draft, entry: &LedgerEntry, id: &str) -> Step {
+fn look(d: &Draft, entry: &LedgerEntry) -> Step {
     Step::LookTool {
         slot: entry.slot,
         account: entry.account.clone(),
-        named: named(&d.status, entry, id),
+        named: named(&d.status, entry, entry.id.as_deref().unwrap_or_default()),
+    }
+}
+
+fn look_if_open(w: &World, d: &Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Slotted {
+    match obstacle(w, subject) {
+        Some(held) => Continue(Err(held)),
+        None => Break(look(d, entry)),
     }
 }
 
@@ -157,7 +157,9 @@ fn adjust(
     d: &mut Draft,
 ) -> Slotted {
     let wish = subject.tool.wish.settings();
-    if wish.is_empty() || subject.part != Part::Main {
+    // What was taken over stays as it was found until a revision is taken.
+    let as_found = entry.key.is_empty() && !follows(w);
+    if wish.is_empty() || subject.part != Part::Main || as_found {
         return Continue(Ok(()));
     }
     // What was seen may be older than what was set.
@@ -218,7 +220,7 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
             if let Some(held) = obstacle(w, subject) {
                 return Continue(Err(held.but_complete()));
             }
-            return Break(look(d, entry, entry.id.as_deref().unwrap_or_default()));
+            return Break(look(d, entry));
         }
         Some((begun, _)) if *begun < w.limits.landed_by(entry.started_at.0) => {
             // The provider may not show yet what it has just made.
@@ -231,10 +233,17 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
         Some(_) => {}
     }
     let again = w.instance.spec.on_external_deletion == Some(OnExternalDeletion::Recreate);
-    if (subject.row.precious && !again) || entry.key.is_empty() {
+    let adopted = entry.key.is_empty();
+    if (subject.row.precious && !again) || adopted {
+        let id = entry.id.as_deref().unwrap_or("it");
+        let what_to_do = if adopted {
+            "what was adopted is not made again: take the tool out of requestedTools, or make another AgentInstance without it in adopt.tools"
+        } else {
+            "set onExternalDeletion to Recreate to get another one, or take the tool out of requestedTools or of the template"
+        };
         return Continue(Err(Held::person(
             reason::DELETED_EXTERNALLY,
-            format!("{} was deleted at the provider; set onExternalDeletion to Recreate to get another one, or take the tool away", entry.id.as_deref().unwrap_or("it")),
+            format!("{id} was deleted at the provider; {what_to_do}"),
         )
         .but_complete()));
     }
@@ -309,16 +318,20 @@ fn secret_lost(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEn
     }
 }
 
-/// Wanted again while it was being taken back: the old one goes first.
+/// Wanted again while it was being taken back, or in place of something else: the old one goes first, or stays where it may
+/// not be taken.
 pub(super) fn remake(
     w: &World,
     d: &mut Draft,
     subject: &Subject<'_>,
     entry: &LedgerEntry,
 ) -> Slotted {
-    match take_back(w, d, entry, goes_for_good(entry)) {
+    match one_back(w, d, entry) {
         Break(Back::Step(step)) => Break(step),
         Break(Back::Wait(held)) => Continue(Err(held)),
-        Continue(()) => fresh_start(w, d, subject),
+        Continue(()) => {
+            forget_address(d, subject);
+            fresh_start(w, d, subject)
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! What holds: the intent is written before anything is asked for; an attempt of unknown outcome is looked up before another;
 //! what earlier attempts left goes before something new is kept; what costs money by the piece is ordered only so often.
 
+use super::keep::keep;
 use super::{Held, Slotted, Subject, kept, obstacle};
 use crate::api::condition::reason;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
@@ -11,8 +12,8 @@ use crate::engine::step::Step;
 use crate::engine::world::World;
 use crate::engine::{adopt, ledger};
 use crate::model::marker;
-use crate::model::slot::{self, FoundBy};
-use crate::model::tool::{Named, Order, Resource, Stage, Wish};
+use crate::model::slot::FoundBy;
+use crate::model::tool::{Named, Order, Resource, Sought, Stage};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::BTreeMap;
@@ -31,17 +32,10 @@ pub(super) fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
             continue;
         }
         // What would wait for another is not begun and taken off again in each pass: that is a write each time.
-        let waits = subject.row.needs.iter().any(|need| {
-            let slot::Kind::Tool(part) = need else {
-                return false;
-            };
-            let parent = Slot::tool(&subject.tool.name, *part);
-            let ready = |slot: &Slot| {
-                let there = ledger::entry(&d.status, *slot)
-                    .is_some_and(|entry| entry.state == SlotState::Exists);
-                there || d.untried.contains(slot)
-            };
-            subject.tool.parts.contains(part) && !parent.as_ref().is_some_and(ready)
+        let waits = subject.parents().any(|slot| {
+            let there = ledger::entry(&d.status, slot)
+                .is_some_and(|entry| entry.state == SlotState::Exists);
+            !there && !d.untried.contains(&slot)
         });
         let may = subject.tool.adopt.is_none() && !waits && !ordered_out(d, subject);
         if due && may && obstacle(w, subject).is_none() {
@@ -88,7 +82,7 @@ pub(super) fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Sl
         return Continue(Err(Held::person(
             reason::LIMIT_REACHED,
             format!(
-                "was ordered {MOST_ORDERS} times and never came to be; look at the account, then delete the instance or take the tool out of the template and put it back"
+                "was ordered {MOST_ORDERS} times and never came to be; look at the account, then begin anew: take the tool out of requestedTools until status.external has it no more and name it again, or make another AgentInstance"
             ),
         )));
     }
@@ -104,7 +98,7 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
         Continue(Err(Held::person(
             reason::ADOPTION_FAILED,
             format!(
-                "what adopt.tools names for {} is not to be had: ProviderAccount {} has nothing of that id, or it is another agent's; make another AgentInstance with the right id",
+                "what adopt.tools names for {} is not to be had: ProviderAccount {} has nothing of that id, or it is another agent's; set deletionPolicy to Retain, delete this AgentInstance, and make another with the right id",
                 subject.tool.name, subject.tool.account
             ),
         )))
@@ -167,30 +161,32 @@ pub(super) fn make(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Step {
     Step::MakeTool {
         slot: subject.slot,
         account: subject.tool.account.clone(),
-        order: Box::new(order(
-            w,
-            &d.status,
-            subject.slot,
-            subject.part,
-            &subject.tool.wish,
-        )),
+        order: Box::new(Order {
+            part: subject.part,
+            key: ledger::entry(&d.status, subject.slot)
+                .map_or_else(String::new, |entry| entry.key.clone()),
+            note: w.marker(subject.slot).to_string(),
+            wish: subject.tool.wish.clone(),
+            parts: siblings(&d.status, subject.slot),
+        }),
     }
 }
 
-pub(super) fn order(
-    w: &World,
-    status: &AgentInstanceStatus,
-    slot: Slot,
-    part: Part,
-    wish: &Wish,
-) -> Order {
-    Order {
-        part,
-        key: ledger::entry(status, slot).map_or_else(String::new, |entry| entry.key.clone()),
-        note: w.marker(slot).to_string(),
-        wish: wish.clone(),
-        parts: siblings(status, slot),
+/// Looks for everything that bears a resource's name.
+pub(super) fn find(status: &AgentInstanceStatus, entry: &LedgerEntry) -> Step {
+    Step::FindTool {
+        slot: entry.slot,
+        account: entry.account.clone(),
+        sought: Box::new(Sought {
+            part: part_of(entry),
+            key: entry.key.clone(),
+            parts: siblings(status, entry.slot),
+        }),
     }
+}
+
+fn part_of(entry: &LedgerEntry) -> Part {
+    entry.slot.as_tool().map_or(Part::Main, |own| own.part)
 }
 
 /// Ids of a tool's other resources that exist.
@@ -212,7 +208,7 @@ pub(super) fn siblings(status: &AgentInstanceStatus, slot: Slot) -> BTreeMap<Par
 
 pub(super) fn named(status: &AgentInstanceStatus, entry: &LedgerEntry, id: &str) -> Named {
     Named {
-        part: entry.slot.as_tool().map_or(Part::Main, |own| own.part),
+        part: part_of(entry),
         id: id.to_owned(),
         key: entry.key.clone(),
         seen: status.tools.iter().any(|told| {
@@ -241,8 +237,12 @@ pub(super) fn recover(
             }
             return Break(make(w, d, subject));
         }
-        // Asking again is looking it up.
-        FoundBy::SameAgain => return Break(make(w, d, subject)),
+        // Asking again is looking it up. It is another attempt all the same: whatever is said to this one, the first may
+        // have left something.
+        FoundBy::SameAgain => {
+            begin(w, d, subject);
+            return Break(make(w, d, subject));
+        }
         _ => {}
     }
     if subject.row.found_by == FoundBy::NameWithoutSecret
@@ -254,11 +254,7 @@ pub(super) fn recover(
         return Continue(Ok(()));
     }
     let Some((begun, found)) = w.tools.found.get(&slot) else {
-        return Break(Step::FindTool {
-            slot,
-            account: entry.account.clone(),
-            order: Box::new(order(w, &d.status, slot, subject.part, &subject.tool.wish)),
-        });
+        return Break(find(&d.status, entry));
     };
     let adopts = |resource: &&Resource| {
         subject.row.found_by == FoundBy::Name && !matches!(resource.stage, Stage::Failed { .. })
@@ -282,7 +278,11 @@ pub(super) fn recover(
     }
     if let Some(id) = own {
         settle(d, subject, id);
-        return Continue(Ok(()));
+        // It is there; whether it is of use yet is another question.
+        return match ledger::entry(&d.status, slot).cloned() {
+            Some(entry) => keep(w, d, subject, &entry),
+            None => Continue(Ok(())),
+        };
     }
     let landed_by = w.limits.landed_by(entry.started_at.0);
     if *begun >= landed_by {

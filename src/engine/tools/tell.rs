@@ -3,12 +3,12 @@
 //! What holds: of several troubles the one that a person must end, or that holds up the agent, is the one that is told; what
 //! has been spent is written no more often than it helps anybody.
 
-use super::{Held, Subject, seen};
+use super::{Held, Subject, kept, seen};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{ToolStatus, ToolUsage};
 use crate::api::template::NameRef;
 use crate::api::text::ObjectName;
-use crate::api::{Part, Slot, SlotState};
+use crate::api::{AgentInstanceStatus, Part, Slot, SlotState};
 use crate::engine::ledger;
 use crate::engine::plan::Draft;
 use crate::engine::world::World;
@@ -54,7 +54,7 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
             trouble = Some((tool.required, reason, format!("{}: {message}", tool.name)));
         }
         let old = before.iter().find(|old| old.name == tool.name);
-        let address = address(w, tool).filter(|_| there);
+        let address = address(w, &d.status, tool).filter(|_| there);
         told.push(ToolStatus {
             name: tool.name.clone(),
             kind: tool.kind,
@@ -62,7 +62,7 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
             reason: reason.to_owned(),
             message: message.chars().take(1024).collect(),
             address,
-            secret_ref: secret_ref(w, tool),
+            secret_ref: secret_ref(w, &d.status, tool),
             usage: usage(w, tool, old.and_then(|old| old.usage.as_ref())),
         });
     }
@@ -82,33 +82,24 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
 }
 
 /// Where a tool is reached, by what was seen of it.
-pub(super) fn address(w: &World, tool: &Wanted) -> Option<String> {
+pub(super) fn address(w: &World, status: &AgentInstanceStatus, tool: &Wanted) -> Option<String> {
     let slot = Slot::tool(&tool.name, Part::Main)?;
-    let kept = w
-        .tools
-        .kept
-        .get(&slot)
-        .and_then(|kept| kept.address.clone());
+    let entry = ledger::entry(status, slot)?;
     let told = || {
-        let status = w.instance.status.as_ref()?;
         let told = status.tools.iter().find(|told| told.name == tool.name)?;
-        w.entry(slot)?;
         told.address.clone()
     };
-    kept.or_else(|| seen(w, slot)?.address.clone())
+    kept(w, entry)
+        .and_then(|kept| kept.address.clone())
+        .or_else(|| seen(w, slot)?.address.clone())
         .or_else(told)
 }
 
-fn secret_ref(w: &World, tool: &Wanted) -> Option<NameRef> {
-    let name = w
-        .tools
-        .kept
-        .iter()
-        .filter(|(slot, _)| {
-            slot.as_tool()
-                .is_some_and(|own| own.tool.as_str() == tool.name)
-        })
-        .find_map(|(_, kept)| kept.secret.clone())?;
+fn secret_ref(w: &World, status: &AgentInstanceStatus, tool: &Wanted) -> Option<NameRef> {
+    let name = tool.parts.iter().find_map(|part| {
+        let entry = ledger::entry(status, Slot::tool(&tool.name, *part)?)?;
+        kept(w, entry)?.secret.clone()
+    })?;
     Some(NameRef {
         name: ObjectName(name),
     })

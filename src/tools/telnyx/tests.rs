@@ -48,10 +48,10 @@ fn the_cheapest_within_both_limits_is_ordered() {
         .unwrap_err();
     assert_eq!(
         fault.message(),
-        "Telnyx: the cheapest number in US with area code 415 costs 1.00 USD a month; at most 0.50 is allowed"
+        "Telnyx: the cheapest number in US with area code 415 costs 1.00 USD a month, and maxMonthlyCostUSD of the tool or of its account allows 0.50"
     );
-    assert_eq!(fault.class(), "Exhausted");
-    assert_eq!(search.choose(&[], "a").unwrap_err().class(), "Exhausted");
+    assert_eq!(fault.class(), "Rejected");
+    assert_eq!(search.choose(&[], "a").unwrap_err().class(), "Rejected");
     assert_eq!(
         search.path(),
         "/available_phone_numbers?filter[country_code]=US&filter[features][]=sms&filter[limit]=100&filter[national_destination_code]=415"
@@ -71,19 +71,13 @@ fn what_has_no_price_in_dollars_or_lies_elsewhere_is_not_ordered() {
     ] {
         let offer = json!([{ "phone_number": "+14155550001", "cost_information": cost }]);
         let offers: Vec<Available> = serde_json::from_value(offer).unwrap();
-        assert_eq!(
-            search.choose(&offers, "a").unwrap_err().class(),
-            "Exhausted"
-        );
+        assert_eq!(search.choose(&offers, "a").unwrap_err().class(), "Rejected");
     }
     let cost = json!({ "monthly_cost": "1.00", "currency": "USD" });
     let offer =
         json!([{ "phone_number": "+12125550001", "cost_information": cost, "best_effort": true }]);
     let offers: Vec<Available> = serde_json::from_value(offer).unwrap();
-    assert_eq!(
-        search.choose(&offers, "a").unwrap_err().class(),
-        "Exhausted"
-    );
+    assert_eq!(search.choose(&offers, "a").unwrap_err().class(), "Rejected");
 }
 
 #[test]

@@ -150,8 +150,13 @@ impl Campaign<'_> {
         let told = told.with_context(|| what.clone())?;
         if !told.fired {
             kill.missed += 1;
-            ensure!(kill.missed < TRIES, "never happened: {what}");
-            return Ok(Some(kill));
+            if kill.missed < TRIES {
+                return Ok(Some(kill));
+            }
+            // How often something is looked at until it shows is luck; that it is looked at is not.
+            ensure!(*nth > 1, "never happened: {what}");
+            println!("not in these lives: {what}");
+            return Ok(None);
         }
         // A kill at the very end of a phase may not have been noticed yet.
         let reborn = async || Ok(controller.pid().filter(|now| *now != pid));

@@ -3,6 +3,7 @@
 use super::super::provider::{Change, Project, Settings};
 use super::super::shops::{Ask, SECRET};
 use super::{Interrupt, Scene, Trouble, second};
+use crate::api::instance::AdoptTool;
 use crate::api::template::ToolTime;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Part, Slot, SlotState};
 use crate::controllers::pass::Hands;
@@ -11,7 +12,7 @@ use crate::engine::ledger::entry;
 use crate::engine::step::{Outcome, Step};
 use crate::engine::world::{AccountView, ToolAccount, World};
 use crate::model::slot::{FoundBy, parts};
-use crate::model::tool::Kept;
+use crate::model::tool::{Kept, Order, Wish};
 use crate::model::{Announcement, DeploymentState, Domain, Done, Fault, Health, Marker, Sight};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -220,12 +221,20 @@ impl Scene {
                     Err(fault) => Outcome::Faulted(fault),
                 }
             }
-            Step::FindTool { account, order, .. } if account == "bankr" => {
+            Step::FindTool {
+                account, sought, ..
+            } if account == "bankr" => {
                 // Nothing can be listed there: finding keys is revoking all, finding a wallet is asking for it again.
                 let begun = self.now;
                 let found = Outcome::ToolsFound(begun, Vec::new());
-                if order.part == Part::Main {
-                    let ask = Ask::Make((**order).clone());
+                if sought.part == Part::Main {
+                    let ask = Ask::Make(Order {
+                        part: sought.part,
+                        key: sought.key.clone(),
+                        note: String::new(),
+                        wish: Wish::Bankr,
+                        parts: sought.parts.clone(),
+                    });
                     return Ok(match self.shop(world, step, account, ask)? {
                         Ok(made) => Outcome::ToolsFound(
                             begun,
@@ -234,21 +243,23 @@ impl Scene {
                         Err(fault) => Outcome::Faulted(fault),
                     });
                 }
-                let ask = Ask::Revoke(order.parts.clone());
+                let ask = Ask::Revoke(sought.parts.clone());
                 match self.shop(world, step, account, ask)? {
                     Ok(_) => {
                         self.shops
                             .keyless
-                            .extend(order.parts.get(&Part::Main).cloned());
+                            .extend(sought.parts.get(&Part::Main).cloned());
                         found
                     }
                     Err(Fault::Missing { .. }) => found,
                     Err(fault) => Outcome::Faulted(fault),
                 }
             }
-            Step::FindTool { account, order, .. } => {
+            Step::FindTool {
+                account, sought, ..
+            } => {
                 let read = self.read(word, |scene, begun| {
-                    Outcome::ToolsFound(begun, scene.shops.find(account, order, begun))
+                    Outcome::ToolsFound(begun, scene.shops.find(account, sought, begun))
                 })?;
                 read.unwrap_or_else(Outcome::Faulted)
             }
@@ -444,19 +455,22 @@ impl Scene {
     /// No agent is deployed before the tools that it needs are there.
     fn lawful_configuration(&self, composed: &Composed, said: &impl Fn() -> String) {
         let names = composed.names();
-        for tool in self
-            .tools
-            .iter()
-            .filter(|tool| tool.required && tool.when == ToolTime::Create)
-        {
+        let adopt = self.object.as_ref().and_then(|one| one.spec.adopt.as_ref());
+        let required = self.tools.iter().filter(|tool| tool.required);
+        for tool in required.filter(|tool| tool.when == ToolTime::Create) {
+            let adopted = adopt.is_some_and(|adopt| {
+                let own = |one: &AdoptTool| one.name.as_str() == tool.name.as_str();
+                adopt.tools.iter().any(own)
+            });
             for (part, row) in parts(tool.kind.provider()) {
-                let gives = row.gives;
-                let slot = Slot::tool(tool.name.as_str(), part).unwrap();
-                let mut gives: Vec<&str> = [gives.secret, gives.address, gives.id]
-                    .into_iter()
-                    .flatten()
-                    .collect();
+                // What was taken over is taken over without its credential, and alone.
+                let mut gives: Vec<&str> = match (adopted, part) {
+                    (false, _) => row.gives.names().collect(),
+                    (true, Part::Main) => row.gives.address.into_iter().collect(),
+                    (true, _) => Vec::new(),
+                };
                 gives.retain(|name| !names.iter().any(|known| known == name));
+                let slot = Slot::tool(tool.name.as_str(), part).unwrap();
                 assert!(
                     gives.is_empty(),
                     "deployed without {gives:?} of {slot}: {}",
