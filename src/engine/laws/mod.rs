@@ -22,6 +22,8 @@ mod random;
 mod rollouts;
 mod telling;
 mod tool_ends;
+mod tool_lives;
+mod tool_losses;
 mod tooled;
 mod undisturbed;
 
