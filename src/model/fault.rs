@@ -92,6 +92,20 @@ impl Fault {
         }
     }
 
+    /// The same in other words.
+    pub fn reworded(mut self, with: impl FnOnce(&str) -> String) -> Fault {
+        let (Fault::Throttled { message, .. }
+        | Fault::Transient { message }
+        | Fault::Denied { message }
+        | Fault::Missing { message }
+        | Fault::Rejected { message }
+        | Fault::Exhausted { message }
+        | Fault::Uncertain { message }
+        | Fault::Bug { message }) = &mut self;
+        *message = with(message);
+        self
+    }
+
     /// Whether the request may have taken effect although it failed.
     ///
     /// A `Bug` counts: an answer that we cannot read may be the answer to a change that was made.

@@ -13,6 +13,7 @@ pub mod slot;
 pub mod standing;
 pub mod tool;
 pub mod values;
+pub mod words;
 
 pub use announcement::Announcement;
 pub use configuration::{Configuration, RegistryCredentials, RestartPolicy, Variable};

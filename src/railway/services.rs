@@ -11,7 +11,9 @@ use super::gateway::Gateway;
 use super::projects::confirmed;
 use super::turns::Gate;
 use super::{drift, held, patch};
+use crate::model::words::{quotes, sayable};
 use crate::model::{Configuration, Domain, Done, Fault};
+use secrecy::ExposeSecret;
 
 /// Shown beside each change in Railway's own pages.
 const COMMIT_MESSAGE: &str = "Yardmaster";
@@ -124,7 +126,10 @@ impl Gateway {
             Ok(_) => Ok(()),
             // It is what we want already (`facts/railway.md` 1.5).
             Err(Fault::Rejected { message }) if message.starts_with("No patch to apply") => Ok(()),
-            Err(fault) => Err(self.soften(fault, &[environment, service])),
+            Err(fault) => {
+                let fault = self.soften(fault, &[environment, service]);
+                Err(fault.reworded(|words| unquoted(words, wanted)))
+            }
         }
     }
 
@@ -205,4 +210,15 @@ impl Gateway {
     fn soften(&self, fault: Fault, ids: &[&str]) -> Fault {
         held(&self.inner.fresh).soften(fault, ids, self.inner.now())
     }
+}
+/// Railway's words about a configuration, without what is in it: variables and the registry's password are secrets.
+fn unquoted(words: &str, wanted: &Configuration) -> String {
+    let variables = wanted.variables.iter().map(|one| &one.value);
+    let password = wanted.registry.iter().map(|one| &one.password);
+    let mut values = variables.chain(password);
+    if values.any(|value| quotes(words, value.expose_secret())) {
+        return "Railway does not take the configuration, and says so in words that quote a value of it; they are not repeated"
+            .to_owned();
+    }
+    sayable(words)
 }

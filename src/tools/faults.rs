@@ -6,6 +6,7 @@
 //! characters, without anything that looks like a credential or a URL. Deliberately absent: what to do about a fault.
 
 use crate::model::Fault;
+use crate::model::words::sayable;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -87,9 +88,6 @@ const EDGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// No refusal is respected longer than this: a header can not stop an account for ever.
 const LONGEST_REFUSAL: SignedDuration = SignedDuration::from_mins(75);
-
-/// The longest sentence of a provider that goes into a fault, in characters.
-const SENTENCE: usize = 300;
 
 pub(super) fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
@@ -200,73 +198,6 @@ pub(super) fn again(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
         .or_else(|| text("x-ratelimit-reset").and_then(seconds))
         .or_else(|| text("ratelimit-reset").and_then(seconds))?;
     Some(until.clamp(now, later(now, LONGEST_REFUSAL)))
-}
-
-const HIDDEN: &str = "(hidden)";
-
-/// A text as a fault may carry it: on one line, nothing in it that could be a credential or a URL, cut short.
-pub(super) fn sayable(text: &str) -> String {
-    let words: Vec<String> = text.split_whitespace().map(harmless).collect();
-    words.join(" ").chars().take(SENTENCE).collect()
-}
-
-/// One word of a sentence. It may be wrapped in quotes or brackets.
-fn harmless(word: &str) -> String {
-    if word.contains("://") {
-        return HIDDEN.to_owned();
-    }
-    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':' | '.' | '@');
-    let mut told = String::new();
-    let mut rest = word;
-    while let Some(first) = rest.chars().next() {
-        let end = rest
-            .find(|c| inside(c) != inside(first))
-            .unwrap_or(rest.len());
-        let (piece, after) = rest.split_at(end);
-        told.push_str(if inside(first) && secret(piece) {
-            HIDDEN
-        } else {
-            piece
-        });
-        rest = after;
-    }
-    told.chars().filter(|c| !c.is_control()).collect()
-}
-
-/// Beginnings of the credentials of the providers that we use and of those that people paste beside them
-/// (`facts/tool-providers.md` 9.7).
-const BEGINNINGS: [&str; 9] = [
-    "sk-",
-    "am_",
-    "KEY0",
-    "bk_",
-    "ghs_",
-    "ghp_",
-    "whsec_",
-    "v1_secret",
-    "xoxb-",
-];
-
-/// Whether it may be a credential. Rather one harmless word too many than one secret.
-fn secret(piece: &str) -> bool {
-    let piece = piece.trim_matches(['.', ':', '-']);
-    if BEGINNINGS.iter().any(|known| piece.contains(known)) {
-        return true;
-    }
-    // An Exa key is a UUID.
-    let groups: Vec<usize> = piece.split('-').map(str::len).collect();
-    let hex = |text: &str| text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    if groups == [8, 4, 4, 4, 12] && hex(piece) {
-        return true;
-    }
-    // Long words in which letters and digits are mixed: private keys, tokens of other makers (Telegram's too).
-    piece
-        .split(['-', '.', ':', '@'])
-        .any(|run| run.len() >= 20 && mixed(run))
-}
-
-fn mixed(run: &str) -> bool {
-    run.chars().any(|c| c.is_ascii_digit()) && run.chars().any(|c| c.is_ascii_alphabetic())
 }
 
 #[cfg(test)]

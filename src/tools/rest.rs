@@ -5,10 +5,12 @@
 //! after all waiting. Credential, URL, request and answer are never logged and never in a fault. The credential can be
 //! replaced while it works. Deliberately absent: repeating anything; what a provider calls its things.
 
-use super::faults::{Answer, Dialect, Kind, Reply, again, classify, later};
-use super::faults::{sayable, tells_against_the_account};
+use super::faults::{
+    Answer, Dialect, Kind, Reply, again, classify, later, tells_against_the_account,
+};
 use super::held;
 use crate::model::standing::Run;
+use crate::model::words::sayable;
 use crate::model::{Done, Fault, Standing};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;

@@ -64,7 +64,8 @@ anonymous:
 
 // Left out is what this program itself causes all the time: the API server's
 // own leases, the reads of the two controllers, health checks. What the
-// controllers write stays in: it tells who deleted an object.
+// controllers write stays in: it tells who deleted an object. With their
+// bodies are writes that a test may want to search; never those of Secrets.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -78,6 +79,12 @@ rules:
   verbs: [get, list, watch]
 - level: None
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*"]
+- level: Metadata
+  resources: [{group: "", resources: [secrets, serviceaccounts/token]}]
+- level: Request
+  verbs: [create, update, patch]
+  resources: [{group: "", resources: [configmaps, events]}, {group: events.k8s.io}, {group: yardmaster.dev}]
+  omitManagedFields: true
 - level: Metadata
 `
 

@@ -1,11 +1,11 @@
 //! No secret is seen: not in what objects say, not in events, logs or metrics, in no form.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use world::canary::{forms, hex, own_writes};
 use world::{Options, SYSTEM_NAMESPACE, World, eventually, test_directory};
 
 use crate::support::{SOON, Scene, id, is_ready, list, refusal, says};
@@ -13,40 +13,6 @@ use crate::support::{SOON, Scene, id, is_ready, list, refusal, says};
 /// A value that every encoding changes.
 fn canary(name: &str) -> String {
     format!("canary-{name} \"quoted\" & slashed/and+plus")
-}
-
-/// The forms in which a value could be seen.
-fn forms(value: &str) -> Vec<String> {
-    let quoted = json!(value).to_string();
-    let escaped = quoted.trim_matches('"').to_owned();
-    let url: String = value
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect();
-    // The middle of its base64, whatever stands before and after it, at each of the three offsets.
-    let shifted = [STANDARD, URL_SAFE].into_iter().flat_map(|alphabet| {
-        (0..3).filter_map(move |offset| {
-            let text = alphabet.encode(format!("{}{value}", "x".repeat(offset)));
-            text.get(4..text.len() - 4).map(str::to_owned)
-        })
-    });
-    let mut forms = vec![value.to_owned(), escaped, url, format!("{value:?}")];
-    forms.extend(shifted);
-    let digits = hex(value);
-    forms.extend([digits.to_uppercase(), digits]);
-    forms
-}
-
-fn hex(value: &str) -> String {
-    value.bytes().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// All that people, scrapers and Kubernetes get to see: log, metrics, probes, objects, and of Secrets what is not their
@@ -72,6 +38,11 @@ async fn all_that_is_seen(world: &World) -> Vec<(&'static str, String)> {
         secret.as_object_mut().unwrap().remove("data");
     }
     seen.push(("metadata of Secrets", secrets.to_string()));
+    // What stood in an object for a moment only stands there.
+    let audit = std::fs::read(world.dir().join("audit.jsonl")).unwrap();
+    let written = String::from_utf8(own_writes(&audit)).unwrap();
+    assert!(written.contains("lastTransitionTime"), "bodies are there");
+    seen.push(("objects and events as they were written", written));
     assert!(
         seen[0].1.contains("TRACE"),
         "the log is at its most talkative"
@@ -100,9 +71,8 @@ fn unseen(seen: &[(&str, String)], secrets: &[String]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_seen_anywhere_but_in_secrets() {
-    let options = Options::new(test_directory("secrets"))
-        .controller(env!("CARGO_BIN_EXE_yardmaster"))
-        .controller_arg("--log=trace");
+    let options =
+        Options::new(test_directory("secrets")).controller(env!("CARGO_BIN_EXE_yardmaster"));
     let world = World::start(options).await.unwrap();
     let scene = Scene::within(&world, "secrets", json!({})).await;
     let (api, password) = (canary("api"), canary("password"));
@@ -188,8 +158,7 @@ async fn no_credential_of_a_tool_is_seen_anywhere_but_in_secrets() {
     let options = Options::new(test_directory("tool-secrets"))
         .controller(env!("CARGO_BIN_EXE_yardmaster"))
         .controller_arg("--request-timeout=2s")
-        .controller_arg("--settle=500ms")
-        .controller_arg("--log=trace");
+        .controller_arg("--settle=500ms");
     let world = World::start(options).await.unwrap();
     let scene = Scene::within(&world, "tool-secrets", json!({})).await;
     scene.tenant.tool_accounts().await.unwrap();

@@ -13,8 +13,10 @@ use rand::RngExt as _;
 use crate::directory::{self, Directory};
 use crate::install::SYSTEM_NAMESPACE;
 
-/// The controller's timings in a world, by environment so that a flag wins: seconds instead of minutes.
-const CONTROLLER_PACE: [(&str, &str); 7] = [
+/// How the controller runs in a world, by environment so that a flag wins: in seconds instead of minutes.
+const CONTROLLER_PACE: [(&str, &str); 8] = [
+    // The log is searched for credentials (`canary`): it shall say all that it can.
+    ("YARDMASTER_LOG", "trace"),
     ("YARDMASTER_OBSERVE_INTERVAL", "1s"),
     ("YARDMASTER_REQUEST_TIMEOUT", "2s"),
     ("YARDMASTER_SETTLE", "1s"),

@@ -9,6 +9,7 @@
 
 mod arguments;
 mod binaries;
+pub mod canary;
 mod checkout;
 mod commands;
 mod control_plane;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Options, World};
+use world::{Options, World, canary};
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
 #[derive(Parser)]
@@ -20,6 +20,12 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Search what the worlds of tests left behind for every credential that took part in them.
+    Canary {
+        /// The folder of the worlds.
+        #[arg(default_value = "target/worlds")]
+        worlds: PathBuf,
+    },
     /// Measure the numbers of the README's table.
     #[command(subcommand)]
     Measure(measure::Measure),
@@ -50,6 +56,9 @@ fn setting(text: &str) -> Result<(String, String), String> {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match CommandLine::parse_from(world::arguments()).command {
+        Command::Canary { worlds } => {
+            canary::search(&worlds).map(|searched| println!("{searched}"))
+        }
         Command::Measure(measure) => measure.run().await,
         Command::Up(up) => up.run().await,
     };
