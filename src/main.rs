@@ -44,11 +44,7 @@ fn sweep(flags: SweepFlags) -> ExitCode {
 
 fn adoptable(flags: ImportFlags) -> Result<(), String> {
     provide_tls()?;
-    let printed = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?
-        .block_on(import::run(flags, |name| std::env::var(name).ok()))?;
+    let printed = block_on(import::run(flags, |name| std::env::var(name).ok()))?;
     print!("{}", printed.manifests);
     eprintln!("{}", printed.summary);
     Ok(())
@@ -61,7 +57,7 @@ fn provide_tls() -> Result<(), String> {
         .map_err(|_| "another TLS provider is installed already".to_owned())
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T, run::RunError>>) -> Result<T, String> {
+fn block_on<T, E: ToString>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

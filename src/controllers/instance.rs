@@ -379,7 +379,7 @@ async fn tools(
         let Some((view, way)) = tool_account(ctx, instance, &name, &provider).await? else {
             return Ok(None);
         };
-        tools.accounts.insert(name.clone(), view);
+        tools.accounts.insert((name.clone(), provider), view);
         if let Some(way) = way {
             ways.insert(name, way);
         }

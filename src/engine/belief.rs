@@ -353,14 +353,14 @@ mod tests {
         assert_eq!(ids(&stock(vec![resource("k-9", "ym-1")])), ["k-1"]);
     }
 
+    fn one_key() -> Vec<Recorded> {
+        let instance = instance("Exists", Some("k-1"));
+        recorded(&instance, "llm", at("2026-01-02T00:00:00Z"), PATIENT)
+    }
+
     #[test]
     fn an_instance_is_concerned_by_presence_stage_and_settings_of_its_own() {
-        let all = &recorded(
-            &instance("Exists", Some("k-1")),
-            "llm",
-            at("2026-01-02T00:00:00Z"),
-            PATIENT,
-        )[..1];
+        let all = &one_key()[..1];
         let plain = || resource("k-1", "ym-1");
         let before = stock(vec![plain(), resource("x", "other")]);
         let spends = Resource {
@@ -399,12 +399,7 @@ mod tests {
 
     #[test]
     fn spending_is_told_every_few_minutes_and_only_where_it_differs() {
-        let all = &recorded(
-            &instance("Exists", Some("k-1")),
-            "llm",
-            at("2026-01-02T00:00:00Z"),
-            PATIENT,
-        )[..1];
+        let all = &one_key()[..1];
         let spent_so = |spent_usd, limit_usd, now: &str| {
             let one = Resource {
                 usage: Some(Usage {

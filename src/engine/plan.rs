@@ -145,9 +145,9 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         .external
         .iter()
         .any(|entry| entry.slot == Slot::Project);
+    let adopts = w.instance.spec.adopt.is_some();
     // What is to be adopted runs already: it is taken over, and then suspended.
-    let makes = w.instance.spec.adopt.is_none();
-    if !begun && makes && w.instance.spec.operating_mode == OperatingMode::Suspended {
+    if !begun && !adopts && w.instance.spec.operating_mode == OperatingMode::Suspended {
         d.say(Statement::yes(
             kind::SUSPENDED,
             reason::SUSPENDED,
@@ -163,7 +163,6 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     if !w.token {
         return act(Step::MintToken);
     }
-    let adopts = w.instance.spec.adopt.is_some();
     if adopts {
         // A wrong project can be corrected in another object only, and deleting this one must not take tools with it.
         parts::project(w, d)?;

@@ -226,7 +226,8 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
         let message = format!("{}: {}", subject.slot, why.message);
         if why.person {
             d.stalled(why.reason, message);
-        } else {
+        } else if follows(w) || !why.complete {
+            // What waits for the agent's turn is no work that is under way.
             d.working(why.reason, message);
         }
     }
@@ -293,7 +294,8 @@ fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
 /// Why nothing can be asked of an account now.
 fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
     let soon = w.now + RECHECK;
-    match w.tools.accounts.get(account) {
+    let place = (account.to_owned(), needed.to_owned());
+    match w.tools.accounts.get(&place) {
         Some(ToolAccount::Ready) => None,
         None | Some(ToolAccount::NotAvailable) => Some(Held {
             person: !w.deleting(),

@@ -205,8 +205,8 @@ pub struct Tools {
     pub refused: Vec<Refusal>,
     /// Tools of which it would adopt something that another agent has, or was first to ask for.
     pub rivals: BTreeSet<String>,
-    /// The accounts of its tools, by name.
-    pub accounts: BTreeMap<String, ToolAccount>,
+    /// The accounts of its tools, by name and by the provider at which each should be.
+    pub accounts: BTreeMap<(String, String), ToolAccount>,
     /// What Secrets keep for it.
     pub kept: BTreeMap<Slot, Kept>,
     /// What the last believed listing of an account showed of a recorded resource.

@@ -6,6 +6,7 @@
 //! file or the environment, never from the command line, where every process of the machine could read it. Deliberately
 //! absent: which names are the predecessor's (`engine::import`), and Kubernetes.
 
+use super::https;
 use crate::api::instance::Ownership;
 use crate::engine::import::{Import, Wish, import};
 use crate::railway::{AccountSettings, Gateway};
@@ -82,11 +83,7 @@ pub async fn run(
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Printed, String> {
     let token = token(&flags, environment)?;
-    let http = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .https_only(true)
-        .build()
-        .map_err(|error| error.to_string())?;
+    let http = https::client().map_err(|error| error.to_string())?;
     let settings = AccountSettings {
         workspace: flags.workspace.clone(),
         requests_per_hour: 1_000,

@@ -1,12 +1,12 @@
 //! The process around the controllers: its command line, its seat as the leader, its end, and what it shows of itself.
 //!
 //! What holds here: settings are checked once, before anything runs, and every complaint says its remedy; leadership is
-//! proven right before it is used and its loss ends the process; nothing here but `import`
-//! knows an agent or a provider.
+//! proven right before it is used and its loss ends the process; nothing here but `import` knows an agent or a provider.
 //! Deliberately absent: what the controllers do (`controllers`), and traces to a collector.
 
 pub mod config;
 pub mod generate;
+mod https;
 pub mod import;
 pub mod lease;
 pub mod metrics;

@@ -5,6 +5,7 @@
 //! last. Deliberately absent: anything that a part could do itself.
 
 use super::config::Config;
+use super::https;
 use super::lease::{Permit, Seat};
 use super::metrics::Metrics;
 use super::probes::{Probes, listen};
@@ -121,11 +122,7 @@ async fn lead(
     let (instances, templates, provider_accounts) = controllers.stores();
     let (wake, woken) = channels();
     let (read, reading) = tokio::sync::watch::channel(false);
-    let http = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .https_only(true)
-        .build()
-        .map_err(because("HTTPS client"))?;
+    let http = https::client().map_err(because("HTTPS client"))?;
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Some(config.lease.identity.clone())),
         registry: Registry::new(config.request_timeout.min(Duration::from_secs(30)), None),

@@ -3,6 +3,7 @@
 //! What holds: it reads with the code of the operator's own sweep and changes nothing. As `kubectl diff` does, it ends
 //! with 0 where there is nothing to see to, with 1 where there are orphans, and with 2 where it could not tell.
 
+use super::https;
 use super::run::{RunError, because, channels, connect, now};
 use crate::agent::Agents;
 use crate::cluster::events::Events;
@@ -65,11 +66,7 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
     let installation = installation::look(&client, &flags.namespace)
         .await
         .map_err(because("installation"))?;
-    let http = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .https_only(true)
-        .build()
-        .map_err(because("HTTPS client"))?;
+    let http = https::client().map_err(because("HTTPS client"))?;
     let (wake, _woken) = channels();
     let (_read, reading) = tokio::sync::watch::channel(true);
     let limit = SignedDuration::from_secs(60);

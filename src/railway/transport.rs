@@ -7,7 +7,7 @@
 use super::Class;
 use super::allowance::Budget;
 use super::documents::Operation;
-use super::faults::{Answer, Complaint, Reply, classify, cut, later, stops_the_account};
+use super::faults::{Answer, Complaint, Kind, Reply, classify, cut, later, stops_the_account};
 use super::gateway::Inner;
 use super::{headers, held, lanes};
 use crate::model::{Done, Fault};
@@ -107,12 +107,20 @@ impl Inner {
         };
         let now = self.now();
         let fault = classify(&answer, Q::KIND, now, self.settings().project_interval);
+        // Who sent a configuration gets Railway's words about it, and takes care that they quote nothing. Whoever reads of
+        // the account's troubles gets none.
+        let for_all = match Q::KIND {
+            Kind::Change => fault
+                .clone()
+                .reworded(|_| format!("{} was not answered as it should be", Q::NAME)),
+            _ => fault.clone(),
+        };
         let stops = stops_the_account(&answer);
-        if let (true, Fault::Throttled { until, message }) = (stops, &fault) {
+        if let (true, Fault::Throttled { until, message }) = (stops, &for_all) {
             held(&self.allowance).stop(*until, message);
         }
         if stops || tells_against_the_account(&answer, &fault) {
-            held(&self.trouble).failed(&fault, now);
+            held(&self.trouble).failed(&for_all, now);
         }
         Err(fault)
     }

@@ -12,7 +12,7 @@ use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -41,12 +41,18 @@ pub struct Exa {
     became: Mutex<BTreeMap<String, Became>>,
     /// Since when the listing has been empty.
     empty: Mutex<Option<Timestamp>>,
-    /// Keys that were deleted here, or were not there to be deleted.
+    /// Keys whose deletion was asked for here.
     deleted: Mutex<BTreeSet<String>>,
 }
 
-/// How long an empty listing is no proof that a key is gone: a fingerprint can be looked up nowhere else.
-const EMPTY: SignedDuration = SignedDuration::from_mins(10);
+/// For so many request timeouts an empty listing is no proof that a key is gone: a fingerprint can be looked up nowhere else.
+const EMPTY: i32 = 10;
+
+fn doubt() -> Fault {
+    Fault::Transient {
+        message: "Exa lists no keys at all, which is believed when it has lasted".to_owned(),
+    }
+}
 
 /// What a wish became.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,7 +229,9 @@ impl Exa {
         if !is_fingerprint(&named.id) {
             let ask = Ask::get("key", format!("/api-keys/{}", piece(&named.id)));
             let one: Option<One> = super::unless_missing(self.line.ask(ask).await)?;
-            return Ok(one.map(|one| one.api_key));
+            // At the API as it was, a key answers to itself; an id that is a secret is no id here.
+            let is_it = |key: &Key| key.shown().is_ok_and(|shown| shown == named.id);
+            return Ok(one.map(|one| one.api_key).filter(is_it));
         }
         let mut namesake = None;
         for key in self.keys().await? {
@@ -238,18 +246,18 @@ impl Exa {
     }
 
     async fn existing(&self, named: &Named) -> Done<Key> {
-        let key = self.key(named).await?;
-        key.ok_or_else(|| {
-            held(&self.deleted).insert(named.id.clone());
-            Fault::Missing {
+        match self.key(named).await? {
+            Some(key) => Ok(key),
+            None if self.doubtful(named) => Err(doubt()),
+            None => Err(Fault::Missing {
                 message: format!("Exa lists no key {}", named.id),
-            }
-        })
+            }),
+        }
     }
 
     /// Whether an empty listing is to be doubted, which says that this key is gone.
     fn doubtful(&self, named: &Named) -> bool {
-        let young = |since: Timestamp| self.line.now().duration_since(since) < EMPTY;
+        let young = |since| self.line.now().duration_since(since) < EMPTY * self.line.timeout();
         is_fingerprint(&named.id)
             && !held(&self.deleted).contains(&named.id)
             && held(&self.empty).is_some_and(young)
@@ -295,13 +303,10 @@ impl Provider for Exa {
     fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
         Box::pin(async move {
             let Some(key) = self.key(named).await? else {
-                if self.doubtful(named) {
-                    return Err(Fault::Transient {
-                        message: "Exa lists no keys at all; that is believed after ten minutes"
-                            .to_owned(),
-                    });
-                }
-                return Ok(None);
+                return match self.doubtful(named) {
+                    true => Err(doubt()),
+                    false => Ok(None),
+                };
             };
             let told = self.told(key)?;
             Ok(Some(Resource {
@@ -328,9 +333,10 @@ impl Provider for Exa {
     fn delete<'a>(&'a self, named: &'a Named, _: bool) -> BoxFuture<'a, Done<()>> {
         Box::pin(async move {
             let path = self.existing(named).await?.path()?;
+            // From here on an empty listing is what is to be expected.
+            held(&self.deleted).insert(named.id.clone());
             self.line.tell(Ask::delete("key.delete", path)).await?;
             held(&self.became).remove(&named.id);
-            held(&self.deleted).insert(named.id.clone());
             Ok(())
         })
     }

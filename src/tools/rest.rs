@@ -219,6 +219,11 @@ impl Line {
         held(&self.inner.trouble).standing()
     }
 
+    /// Deadline of one request.
+    pub(super) fn timeout(&self) -> SignedDuration {
+        SignedDuration::try_from(self.inner.connection.timeout).unwrap_or(SignedDuration::MAX)
+    }
+
     /// The time of day.
     pub(super) fn now(&self) -> Timestamp {
         (self.inner.connection.clock)()

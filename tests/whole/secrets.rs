@@ -103,7 +103,20 @@ async fn no_secret_is_seen_anywhere_but_in_secrets() {
         .by_hand(reqwest::Method::PUT, &path, json!({"value": "other"}))
         .await;
     scene.listings(3).await;
-    scene.secret("keys", json!({"api": canary("second")})).await;
+    // A refusal that holds the whole account back is told to everybody who waits for it.
+    let second = canary("second");
+    let busy = json!({"provider": "railway", "operation": "environmentPatchCommit",
+        "effect": {"status": 429, "headers": {"retry-after": "2"},
+            "body": {"errors": [{"message": format!("too many requests for {second}")}]}}});
+    let busy = scene.tenant.post_fault(busy).await.unwrap();
+    scene.secret("keys", json!({"api": second})).await;
+    let refused = async || {
+        let fired = world.outside().fired(&busy).await?;
+        Ok((fired > 0).then_some(()))
+    };
+    eventually("the change was refused", SOON, refused)
+        .await
+        .unwrap();
     scene.listings(2).await;
     is_ready(&instance).await;
     let wrong = canary("token");
@@ -121,7 +134,7 @@ async fn no_secret_is_seen_anywhere_but_in_secrets() {
         .await
         .unwrap();
     let gateway = gateway["GATEWAY_TOKEN"].clone();
-    let mut secrets = vec![api, password, canary("second"), wrong, gateway];
+    let mut secrets = vec![api, password, second, wrong, gateway];
     secrets.push(scene.tenant.token().to_owned());
     unseen(&all_that_is_seen(&world).await, &secrets);
     let kept = world.secret(SYSTEM_NAMESPACE, scene.tenant.name()).await;

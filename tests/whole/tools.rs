@@ -330,6 +330,14 @@ async fn an_exa_key_is_known_by_what_is_no_secret() {
         );
         assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 1);
 
+        // What people take for an id may be the key itself, which answers to itself.
+        let taken = Named {
+            id: secret.expose_secret().to_owned(),
+            ..named.clone()
+        };
+        let seen = provider.look(&taken).await.unwrap();
+        assert!(seen.is_none(), "{api}");
+
         // An empty listing is no proof that a key is gone which can be looked up nowhere else.
         let listing = "GET /team-management/api-keys";
         world.fault("exa", listing, json!("empty_list")).await;

@@ -257,17 +257,28 @@ async fn an_account_at_another_provider_is_told() {
         why.contains("is an account at exa, and one at railway is needed here"),
         "{why}"
     );
-    let tools = json!([{"name": "llm", "type": "openrouter", "limitUSD": 5,
-        "accountRef": {"name": account("telnyx")}}]);
+    let tools = json!([
+        {"name": "llm", "type": "openrouter", "limitUSD": 5, "accountRef": {"name": account("openrouter")}},
+        {"name": "search", "type": "exa", "accountRef": {"name": account("openrouter")}},
+    ]);
     scene
         .template("wrong", json!({}), json!({"tools": tools}))
         .await;
     let instance = scene.instance("b", "wrong", json!({})).await;
     let why = says(&instance, "Stalled", "True", "AccountNotAvailable").await;
     assert!(
-        why.contains("is an account at telnyx, and one at openrouter is needed here"),
+        why.contains("is an account at openrouter, and one at exa is needed here"),
         "{why}"
     );
+    // The tool whose account it is has it all the same.
+    instance
+        .wait_until("the key is there", SOON, |object| {
+            list(&object.data["status"]["tools"])
+                .iter()
+                .any(|tool| tool["name"] == "llm" && tool["ready"] == true)
+        })
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

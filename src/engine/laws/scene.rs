@@ -649,7 +649,13 @@ impl Scene {
             wanted: known.then_some(wanted),
             refused: if known { refused } else { Vec::new() },
             rivals: self.rivals.clone(),
-            accounts: self.accounts.clone(),
+            accounts: self
+                .accounts
+                .iter()
+                .flat_map(|(name, view)| {
+                    SHOPS.map(|shop| ((name.clone(), shop.to_owned()), view.clone()))
+                })
+                .collect(),
             kept: self
                 .drawer
                 .iter()

@@ -7,15 +7,9 @@ use super::client::{World, text};
 const ORG: &str = "am_org_team-a_1";
 
 async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let key = ("authorization", format!("Bearer {token}"));
     let url = format!("https://api.agentmail.to/v0{path}");
-    let request = world.client.request(method.parse().unwrap(), url);
-    let mut request = request.bearer_auth(token);
-    if !body.is_null() {
-        request = request.json(&body);
-    }
-    let response = request.send().await.unwrap();
-    let status = response.status().as_u16();
-    (status, response.json().await.unwrap_or_default())
+    world.rest(key, method, &url, body).await
 }
 
 async fn ask(world: &World, method: &str, path: &str, body: Value) -> (u16, Value) {

@@ -7,15 +7,9 @@ use super::client::{World, text};
 const WALLETS: &str = "/partner/wallets";
 
 async fn call(world: &World, partner: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let key = ("x-partner-key", partner.to_owned());
     let url = format!("https://api.bankr.bot{path}");
-    let mut request = world.client.request(method.parse().unwrap(), url);
-    request = request.header("X-Partner-Key", partner);
-    if !body.is_null() {
-        request = request.json(&body);
-    }
-    let response = request.send().await.unwrap();
-    let status = response.status().as_u16();
-    (status, response.json().await.unwrap_or_default())
+    world.rest(key, method, &url, body).await
 }
 
 async fn ask(world: &World, method: &str, path: &str, body: Value) -> (u16, Value) {

@@ -194,11 +194,21 @@ impl World {
         path: &str,
         body: Value,
     ) -> (u16, Value) {
+        let key = ("authorization", "Bearer gateway".to_owned());
         let url = format!("https://{}{path}", built.domain);
-        let mut request = self
-            .client
-            .request(method.parse().unwrap(), url)
-            .bearer_auth("gateway");
+        self.rest(key, method, &url, body).await
+    }
+
+    /// Status and body of a request with this header; a body of null is none.
+    pub(crate) async fn rest(
+        &self,
+        (header, key): (&str, String),
+        method: &str,
+        url: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        let request = self.client.request(method.parse().unwrap(), url);
+        let mut request = request.header(header, key);
         if !body.is_null() {
             request = request.json(&body);
         }
