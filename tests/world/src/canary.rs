@@ -38,10 +38,16 @@ pub fn forms(value: &str) -> BTreeSet<String> {
             text.get(4..text.len() - 4).map(str::to_owned)
         })
     });
+    // As Go writes JSON, and so the API server its audit log.
+    let by_go = escaped
+        .replace('&', "\\u0026")
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e");
     let digits = hex(value);
     let mut forms = BTreeSet::from([
         value.to_owned(),
         escaped,
+        by_go,
         url,
         format!("{value:?}"),
         digits.to_uppercase(),
