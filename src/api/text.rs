@@ -144,8 +144,8 @@ text!(
 text!(
     /// An id that a provider gave.
     OutsideId, max 256,
-    r"self.matches('^[A-Za-z0-9@+._~:-]+$')",
-    "must be the id as the provider shows it: letters, digits and @ + . _ ~ : - without spaces or slashes"
+    r"self.matches('^[A-Za-z0-9+][A-Za-z0-9@+._~:-]*$')",
+    "must be the id as the provider shows it: letters, digits and @ + . _ ~ : - without spaces or slashes, with a letter, a digit or + first"
 );
 
 impl Span {

@@ -8,7 +8,7 @@
 use super::call::{ClusterError, Written, call, find};
 use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Slot};
 use crate::model::slot::{self, FoundBy};
-use crate::model::tool::{Kept, Made};
+use crate::model::tool::{FINGERPRINT, Kept, Made, fingerprint, is_id};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -119,6 +119,11 @@ fn take_in(held: &mut Held, secret: &Secret) {
         let Some(credential) = gives.secret.and_then(|name| value(secret, name)) else {
             continue;
         };
+        // A Secret is its namespace's: what stands there may be anything.
+        let other = id.starts_with(FINGERPRINT) && id != fingerprint(&credential);
+        if other || !is_id(id) {
+            continue;
+        }
         let address = gives
             .address
             .and_then(|name| value(secret, name))

@@ -1,18 +1,28 @@
 //! Values that specs refer to: read by name, in the namespace of the one who refers.
 
 use super::call::{Written, find};
-use crate::model::values::{Source, Values};
+use crate::model::values::{MOST, References, Source, Values};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::{Client, ResourceExt};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 
-/// Reads every source that exists.
-pub async fn read(client: &Client, namespace: &str, sources: &[Source]) -> Written<Values> {
+/// Most bytes that are held for one object: more than all that can be used (`MOST` for a template and its instance each).
+const HELD: usize = 4 * MOST;
+
+/// Reads what is referred to, of every object that exists. What is beyond all that can be used is left out.
+pub async fn read(client: &Client, namespace: &str, references: &References) -> Written<Values> {
     let mut values = Values::new();
-    for source in sources {
-        if let Some((_, data)) = read_one(client, namespace, source).await? {
+    let mut room = HELD;
+    for (source, keys) in references {
+        if let Some((_, mut data)) = read_one(client, namespace, source).await? {
+            data.retain(|key, value| {
+                let size = value.expose_secret().len();
+                let fits = keys.contains(key) && size <= room;
+                room -= if fits { size } else { 0 };
+                fits
+            });
             values.insert(source.clone(), data);
         }
     }

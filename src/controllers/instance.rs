@@ -17,7 +17,7 @@ use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
 use crate::engine::account as account_rules;
 use crate::engine::adopt;
-use crate::engine::compose::{compose, revision, sources};
+use crate::engine::compose::{compose, references, revision};
 use crate::engine::rollout;
 use crate::engine::tools::{Refusal, wanted};
 use crate::engine::world::{
@@ -363,12 +363,16 @@ async fn tools(
             .filter(|tool| !tool.account.is_empty())
             .map(|tool| (tool.account.clone(), tool.kind.provider().to_owned())),
     );
+    let adopts = instance.spec.adopt.is_some();
     let mut tools = Tools {
-        rivals: adopt::rivals(
-            instance,
-            wanted.as_deref().unwrap_or_default(),
-            ctx.instances.state().iter().map(AsRef::as_ref),
-        ),
+        rivals: match adopts {
+            true => adopt::rivals(
+                instance,
+                wanted.as_deref().unwrap_or_default(),
+                ctx.instances.state().iter().map(AsRef::as_ref),
+            ),
+            false => BTreeSet::new(),
+        },
         wanted,
         refused,
         kept,
@@ -586,9 +590,11 @@ async fn template(
             Desired::Unknown,
         ));
     };
-    let mut wanted = sources(Some(&template.spec.runtime), &template.spec.env);
-    wanted.extend(sources(None, &instance.spec.env));
-    let values = values::read(&ctx.client, &namespace, &wanted).await?;
+    let mut referred = references(Some(&template.spec.runtime), &template.spec.env);
+    for (source, keys) in references(None, &instance.spec.env) {
+        referred.entry(source).or_default().extend(keys);
+    }
+    let values = values::read(&ctx.client, &namespace, &referred).await?;
     // The template's own controller must have seen the same values: a change rolls out in its turn.
     match same_revision(
         &ctx.installation.seal,

@@ -7,7 +7,7 @@
 use super::context::Context;
 use crate::api::SlotState;
 use crate::cluster::values::read_one;
-use crate::engine::compose::sources;
+use crate::engine::compose::references;
 use crate::model::slot::SLOTS;
 use crate::model::values::Source;
 use kube::ResourceExt;
@@ -85,7 +85,7 @@ fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
             template.namespace().unwrap_or_default(),
             template.name_any(),
         );
-        for source in sources(Some(&template.spec.runtime), &template.spec.env) {
+        for source in references(Some(&template.spec.runtime), &template.spec.env).into_keys() {
             let dependent = Dependent::Template(namespace.clone(), name.clone());
             wanted
                 .entry((namespace.clone(), source))
@@ -98,7 +98,7 @@ fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
             instance.namespace().unwrap_or_default(),
             instance.name_any(),
         );
-        for source in sources(None, &instance.spec.env) {
+        for source in references(None, &instance.spec.env).into_keys() {
             let dependent = Dependent::Instance(namespace.clone(), name.clone());
             wanted
                 .entry((namespace.clone(), source))

@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, AgentTemplateStatus};
 use crate::cluster::{ClusterError, status, values};
-use crate::engine::compose::{by_digest, registry, revision, sources};
+use crate::engine::compose::{by_digest, references, registry, revision};
 use crate::engine::template::{Resolution, status as conclude};
 use crate::engine::{report, rollout};
 use crate::model::values::Values;
@@ -53,7 +53,7 @@ async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterEr
     let values = values::read(
         &ctx.client,
         &namespace,
-        &sources(Some(&template.spec.runtime), &template.spec.env),
+        &references(Some(&template.spec.runtime), &template.spec.env),
     )
     .await?;
     let old = template.status.clone().unwrap_or_default();

@@ -85,7 +85,7 @@ pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
             looking(d);
             return wait(Some(w.now + SignedDuration::from_secs(1)));
         }
-        Some(Sight::Seen(home)) if !home.deleted => home,
+        Some(Sight::Seen(home)) if !home.deleted && home.id == wanted.project_id.0 => home,
         Some(_) => {
             let message = format!(
                 "project {} is not in the workspace of ProviderAccount {}; delete this instance, and make one with the right adopt.projectId and accountRef",

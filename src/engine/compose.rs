@@ -7,7 +7,7 @@
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
 use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime, ToolTime};
-use crate::model::values::{Seal, Source, Values};
+use crate::model::values::{MOST, References, Seal, Source, Values};
 use crate::model::{Configuration, RegistryCredentials, RestartPolicy, Variable};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
@@ -62,27 +62,25 @@ impl Composed {
     }
 }
 
-/// Every object that these variables and this runtime refer to.
-pub fn sources(runtime: Option<&Runtime>, env: &[EnvVar]) -> Vec<Source> {
-    let pull = runtime.and_then(|runtime| runtime.image_pull_secret_ref.as_ref());
-    let mut found: Vec<Source> = pull
-        .map(|reference| Source::Secret(reference.name.0.clone()))
-        .into_iter()
-        .collect();
-    for from in env.iter().filter_map(|var| var.value_from.as_ref()) {
-        found.extend(
-            from.secret_key_ref
-                .as_ref()
-                .map(|r| Source::Secret(r.name.0.clone())),
-        );
-        found.extend(
-            from.config_map_key_ref
-                .as_ref()
-                .map(|r| Source::ConfigMap(r.name.0.clone())),
-        );
+/// Everything that these variables and this runtime refer to.
+pub fn references(runtime: Option<&Runtime>, env: &[EnvVar]) -> References {
+    let mut found = References::new();
+    if let Some(pull) = runtime.and_then(|runtime| runtime.image_pull_secret_ref.as_ref()) {
+        let keys = ["username", "password", ".dockerconfigjson"].map(str::to_owned);
+        let source = Source::Secret(pull.name.0.clone());
+        found.entry(source).or_default().extend(keys);
     }
-    found.sort();
-    found.dedup();
+    let mut refer = |source: Source, key: &KeyRef| {
+        found.entry(source).or_default().insert(key.key.to_string());
+    };
+    for from in env.iter().filter_map(|var| var.value_from.as_ref()) {
+        if let Some(key) = &from.secret_key_ref {
+            refer(Source::Secret(key.name.0.clone()), key);
+        }
+        if let Some(key) = &from.config_map_key_ref {
+            refer(Source::ConfigMap(key.name.0.clone()), key);
+        }
+    }
     found
 }
 
@@ -193,6 +191,7 @@ fn whole(units: f64) -> u64 {
 
 fn resolve(env: &[EnvVar], values: &Values) -> Result<BTreeMap<String, SecretString>, Broken> {
     let mut resolved = BTreeMap::new();
+    let mut room = MOST;
     for var in env {
         let value = match (&var.value, &var.value_from) {
             (Some(value), _) => SecretString::from(value.clone()),
@@ -210,6 +209,15 @@ fn resolve(env: &[EnvVar], values: &Values) -> Result<BTreeMap<String, SecretStr
             },
             (None, None) => continue,
         };
+        // One large value may be referred to many times: the sum is what has to be held.
+        let size = value.expose_secret().len();
+        room = room.checked_sub(size).ok_or_else(|| Broken {
+            reason: reason::VALUE_NOT_USABLE,
+            message: format!(
+                "the values of env must have at most {MOST} bytes together, and with variable {} they have more; put a large text into the image or let the agent fetch it",
+                var.name.0
+            ),
+        })?;
         resolved.insert(var.name.0.clone(), value);
     }
     Ok(resolved)
@@ -378,6 +386,20 @@ mod tests {
 
     fn seal() -> Seal {
         Seal(SecretString::from("seal"))
+    }
+
+    #[test]
+    fn one_large_value_is_not_held_once_for_each_variable() {
+        let from = |name: &str| serde_json::json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
+        let env = |count: usize| -> Vec<EnvVar> {
+            let all = (0..count).map(|n| from(&format!("V{n}"))).collect();
+            serde_json::from_value(serde_json::Value::Array(all)).unwrap()
+        };
+        let values = values(&"x".repeat(100_000));
+        assert_eq!(resolve(&env(2), &values).unwrap().len(), 2);
+        let broken = resolve(&env(3), &values).unwrap_err();
+        assert_eq!(broken.reason, reason::VALUE_NOT_USABLE);
+        assert!(broken.message.contains("V2") && broken.message.contains("262144"));
     }
 
     #[test]

@@ -23,8 +23,17 @@ pub enum FoundBy {
     /// By its name, of which there may be several; what is found is taken back and made anew, unless its secret was
     /// kept: the provider shows the secret once.
     NameWithoutSecret,
+    /// Nowhere: nothing shows it. Looking for it is taking back all of its kind, unless its secret was kept.
+    Unlisted,
     /// In the Secret itself: nothing outside is made.
     Kept,
+}
+
+impl FoundBy {
+    /// Whether the provider shows the secret once, so that what was made and not kept is made anew.
+    pub fn shown_once(self) -> bool {
+        matches!(self, FoundBy::NameWithoutSecret | FoundBy::Unlisted)
+    }
 }
 
 /// How a slot goes away at teardown.
@@ -163,7 +172,7 @@ pub const SLOTS: &[SlotRow] = &[
             Part::Key,
             15,
             MAIN,
-            FoundBy::NameWithoutSecret,
+            FoundBy::Unlisted,
             Undo::Delete,
         )
     },

@@ -7,8 +7,10 @@
 use super::slot::Part;
 use crate::api::template::{ReclaimPolicy, ToolKind};
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 /// What one tool of one instance shall be like, in the words of the spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +101,31 @@ pub struct Order {
     pub wish: Wish,
     /// Ids of the tool's other parts that exist.
     pub parts: BTreeMap<Part, String>,
+}
+
+/// What every fingerprint begins with.
+pub const FINGERPRINT: &str = "sha256-";
+
+/// Says which secret it is, and nothing of it: the id of what has no id, or none that may be shown.
+pub fn fingerprint(secret: &SecretString) -> String {
+    let hash = Sha256::digest(secret.expose_secret().as_bytes());
+    let mut text = FINGERPRINT.to_owned();
+    for byte in &hash[..8] {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Whether a text that people may have written can be a resource's id: nothing in it leads elsewhere in a URL, or breaks a
+/// line.
+pub fn is_id(text: &str) -> bool {
+    let first = text.bytes().next();
+    first.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'+')
+        && text.len() <= 256
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"@+._~:-".contains(&byte))
 }
 
 /// What is looked for: everything that bears a name.

@@ -18,6 +18,9 @@ const GRACE: SignedDuration = SignedDuration::from_secs(5);
 /// Nobody is sent away for longer than so many windows, so that those who never return are soon out of the way.
 const HORIZON: i32 = 10;
 
+/// How far apart those in line come back at least: where the interval is next to nothing, a creation still takes its time.
+const LEAST: SignedDuration = SignedDuration::from_millis(20);
+
 /// What is throttled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
@@ -343,14 +346,14 @@ impl Turns {
         }
         Expected {
             opens,
-            interval: self.interval,
+            interval: self.interval.max(LEAST),
         }
     }
 
     /// When the one at this place should ask again: when a window is expected to be free for it, or a little after one
     /// should have been free for the one before, who may have gone.
     fn come_back(&self, place: usize, usable: &[usize], now: Timestamp) -> Timestamp {
-        let horizon = later(now, self.interval * HORIZON);
+        let horizon = later(now, (self.interval * HORIZON).max(GRACE));
         let mut expected = self.expected(usable, now);
         let mut before = None;
         let mut own = expected.next();

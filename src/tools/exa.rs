@@ -7,9 +7,11 @@
 
 use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
-use super::{FINGERPRINT, Provider, fingerprint, held};
+use super::{Provider, held};
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
+use crate::model::tool::{
+    FINGERPRINT, Made, Named, Order, Resource, Sought, Stage, Stock, Wish, fingerprint,
+};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use jiff::Timestamp;

@@ -26,9 +26,7 @@ pub use wallet::{Randomness, Wallet};
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
+use secrecy::SecretString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Which account to open: what its spec says, in the words of the provider's file.
@@ -92,20 +90,6 @@ fn unless_missing<T>(result: Done<T>) -> Done<Option<T>> {
         Err(Fault::Missing { .. }) => Ok(None),
         Err(fault) => Err(fault),
     }
-}
-
-/// What every fingerprint begins with.
-const FINGERPRINT: &str = "sha256-";
-
-/// Says which secret it is, and nothing of it: the id of what has no id, or none that may be shown.
-fn fingerprint(secret: &SecretString) -> String {
-    let hash = Sha256::digest(secret.expose_secret().as_bytes());
-    let mut text = FINGERPRINT.to_owned();
-    for byte in &hash[..8] {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// A wish or a part that is another provider's.

@@ -166,15 +166,19 @@ impl Search<'_> {
         let cheapest = offers
             .iter()
             .filter(|offer| !elsewhere(offer))
-            .filter_map(|offer| Some((offer.monthly_usd()?, offer.phone_number.as_str())))
+            .filter_map(|offer| {
+                let (monthly, once) = offer.usd()?;
+                (once <= self.cap).then_some((monthly, offer.phone_number.as_str()))
+            })
             .min_by(|one, other| {
                 let by_price = one.0.total_cmp(&other.0);
                 by_price.then_with(|| preference(one.1).cmp(&preference(other.1)))
             });
         let (price, number) = cheapest.ok_or_else(|| Fault::Rejected {
             message: format!(
-                "Telnyx has no number to offer in {}: another countryCode or areaCode may have some",
-                self.place()
+                "Telnyx has no number to offer in {} whose prices are told, with one of at most {:.2} USD for its setup: another countryCode or areaCode may have some",
+                self.place(),
+                self.cap
             ),
         })?;
         if price > self.cap {

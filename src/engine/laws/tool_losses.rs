@@ -358,3 +358,31 @@ fn what_cannot_be_looked_for_is_not_looked_for_again_and_again_in_one_pass() {
     }
     assert!(scene.effects("FindTool") > 3, "{}", told(&scene));
 }
+
+#[test]
+fn a_secret_that_names_another_resource_than_its_own_is_not_believed() {
+    for (name, shop, part) in [
+        ("tool/llm", "openrouter", Part::Main),
+        ("tool/search", "exa", Part::Main),
+        ("tool/mail/key", "agentmail", Part::Key),
+    ] {
+        for slow in [false, true] {
+            let scene = tooled();
+            let mut scene = if slow { scene.slow() } else { scene }.rested();
+            // A tenant writes another's id beside the key that it has.
+            if let Some((kept, _)) = scene.drawer.get_mut(&slot(name)) {
+                kept.id = "somebody-elses".into();
+            }
+            scene.happened();
+            scene.settle();
+            in_order(&scene);
+            let own = |one: &&&Thing| one.shop == shop && one.part == part;
+            let living = scene.living();
+            let keys: Vec<_> = living.iter().filter(own).collect();
+            assert_eq!(keys.len(), 1, "{name}: {}", told(&scene));
+            assert!(scene.is(kind::READY), "{name}: {}", told(&scene));
+            let on_record = scene.portrait().contains("somebody-elses");
+            assert!(!on_record, "{name}: {}", told(&scene));
+        }
+    }
+}

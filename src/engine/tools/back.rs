@@ -320,7 +320,7 @@ fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::Co
 fn row_needs_parent(entry: &LedgerEntry) -> bool {
     let row = entry.row();
     let main = |need: &slot::Kind| matches!(need, slot::Kind::Tool(Part::Main));
-    row.found_by == FoundBy::NameWithoutSecret && row.needs.iter().any(main)
+    row.found_by.shown_once() && row.needs.iter().any(main)
 }
 
 /// What a tool's part belongs to may be there without being on record: its outcome may be as unknown as that of what was

@@ -257,7 +257,7 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
     d.status.external.retain(|other| other.slot != slot);
     // A credential goes with what it opened, and an address is another one's from here on.
     for (part, row) in slot::parts(subject.row.provider) {
-        if row.found_by == FoundBy::NameWithoutSecret && row.needs.contains(&subject.row.slot) {
+        if row.found_by.shown_once() && row.needs.contains(&subject.row.slot) {
             let own = Slot::tool(&subject.tool.name, part);
             d.status.external.retain(|other| Some(other.slot) != own);
         }

@@ -130,6 +130,8 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
         }),
         Some((_, None)) => no(),
         Some((_, Some(resource))) if resource.name.starts_with(marker::STEM) => no(),
+        // Under another name it could be what another agent has on record, and what rests is what an agent left.
+        Some((_, Some(resource))) if resource.id != id || resource.stage == Stage::Resting => no(),
         Some((_, Some(resource))) => {
             ledger::put(
                 &mut d.status,
@@ -245,11 +247,13 @@ pub(super) fn recover(
         }
         _ => {}
     }
-    if subject.row.found_by == FoundBy::NameWithoutSecret
-        && let Some(kept) = kept(w, entry)
+    // The Secret is written right after the answer. It is its namespace's, though: what it says is believed of what the
+    // provider shows under the name that we gave, or, where it shows nothing, of the fingerprint that was read with it.
+    let kept = kept(w, entry).filter(|_| subject.row.found_by.shown_once());
+    if let Some(kept) = kept
+        && subject.row.found_by == FoundBy::Unlisted
     {
-        // The Secret was written right after the answer, and what earlier attempts left had gone before that request.
-        // Nothing is looked for here: at a provider that lists no keys, looking for lost ones is revoking all.
+        // Nothing is looked for here: that would be revoking all.
         settle(d, subject, kept.id.clone());
         return Continue(Ok(()));
     }
@@ -259,10 +263,11 @@ pub(super) fn recover(
     let adopts = |resource: &&Resource| {
         subject.row.found_by == FoundBy::Name && !matches!(resource.stage, Stage::Failed { .. })
     };
-    let own = found
-        .iter()
-        .find(adopts)
-        .map(|resource| resource.id.clone());
+    let own = match kept {
+        Some(kept) => found.iter().find(|resource| resource.id == kept.id),
+        None => found.iter().find(adopts),
+    };
+    let own = own.map(|resource| resource.id.clone());
     if let Some(surplus) = found
         .iter()
         .filter(|resource| !matches!(resource.stage, Stage::Failed { .. }))

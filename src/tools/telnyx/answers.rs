@@ -38,20 +38,25 @@ pub(super) struct Available {
 
 #[derive(Deserialize)]
 struct Cost {
+    upfront_cost: Option<String>,
     monthly_cost: Option<String>,
     currency: Option<String>,
 }
 
 impl Available {
-    /// `None` where the price is not told, or not in US dollars: then nobody can say that it is within the limit.
-    pub(super) fn monthly_usd(&self) -> Option<f64> {
+    /// What it costs a month, and once. `None` where a price is not told, or not in US dollars: then nobody can say that it
+    /// is within the limit.
+    pub(super) fn usd(&self) -> Option<(f64, f64)> {
         let cost = self.cost_information.as_ref()?;
         let dollars = cost
             .currency
             .as_deref()
             .is_none_or(|currency| currency == "USD");
-        let price: f64 = cost.monthly_cost.as_deref()?.parse().ok()?;
-        (dollars && price.is_finite() && price >= 0.0).then_some(price)
+        let price = |told: &Option<String>| {
+            let price: f64 = told.as_deref()?.parse().ok()?;
+            (dollars && price.is_finite() && price >= 0.0).then_some(price)
+        };
+        Some((price(&cost.monthly_cost)?, price(&cost.upfront_cost)?))
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 fn offers(prices: &[(&str, &str)]) -> Vec<Available> {
     let offer = |(number, price): &(&str, &str)| {
-        let cost = json!({ "monthly_cost": price, "upfront_cost": "1.00", "currency": "USD" });
+        let cost = json!({ "monthly_cost": price, "upfront_cost": "0.10", "currency": "USD" });
         json!({ "phone_number": number, "cost_information": cost, "best_effort": false })
     };
     let all: Vec<Value> = prices.iter().map(offer).collect();
@@ -24,6 +24,24 @@ fn wish(max_monthly_usd: Option<f64>) -> Wish {
         country: "US".into(),
         area: Some("415".into()),
         max_monthly_usd,
+    }
+}
+
+#[test]
+fn what_is_dear_to_set_up_is_not_ordered() {
+    let offer = |once: Value| {
+        let cost = json!({ "monthly_cost": "1.00", "upfront_cost": once, "currency": "USD" });
+        let all = json!([{ "phone_number": "+14155550001", "cost_information": cost }]);
+        serde_json::from_value::<Vec<Available>>(all).unwrap()
+    };
+    let wish = wish(None);
+    let search = Search::of(&wish, &settings(2.0)).unwrap();
+    assert!(search.choose(&offer(json!("2.00")), "a").is_ok());
+    for once in [json!("2.01"), json!(null), json!("much")] {
+        assert_eq!(
+            search.choose(&offer(once), "a").unwrap_err().class(),
+            "Rejected"
+        );
     }
 }
 
@@ -64,16 +82,16 @@ fn what_has_no_price_in_dollars_or_lies_elsewhere_is_not_ordered() {
     let search = Search::of(&wish, &settings(100.0)).unwrap();
     for cost in [
         json!(null),
-        json!({ "monthly_cost": null, "currency": "USD" }),
-        json!({ "monthly_cost": "1.00", "currency": "EUR" }),
-        json!({ "monthly_cost": "NaN", "currency": "USD" }),
-        json!({ "monthly_cost": "-1", "currency": "USD" }),
+        json!({ "upfront_cost": "0.00", "monthly_cost": null, "currency": "USD" }),
+        json!({ "upfront_cost": "0.00", "monthly_cost": "1.00", "currency": "EUR" }),
+        json!({ "upfront_cost": "0.00", "monthly_cost": "NaN", "currency": "USD" }),
+        json!({ "upfront_cost": "0.00", "monthly_cost": "-1", "currency": "USD" }),
     ] {
         let offer = json!([{ "phone_number": "+14155550001", "cost_information": cost }]);
         let offers: Vec<Available> = serde_json::from_value(offer).unwrap();
         assert_eq!(search.choose(&offers, "a").unwrap_err().class(), "Rejected");
     }
-    let cost = json!({ "monthly_cost": "1.00", "currency": "USD" });
+    let cost = json!({ "upfront_cost": "0.00", "monthly_cost": "1.00", "currency": "USD" });
     let offer =
         json!([{ "phone_number": "+12125550001", "cost_information": cost, "best_effort": true }]);
     let offers: Vec<Available> = serde_json::from_value(offer).unwrap();
