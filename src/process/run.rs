@@ -125,7 +125,10 @@ async fn lead(
     let http = https::client().map_err(because("HTTPS client"))?;
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Some(config.lease.identity.clone())),
-        registry: Registry::new(config.request_timeout.min(Duration::from_secs(30)), None),
+        registry: Registry::new(
+            config.request_timeout.min(Duration::from_secs(30)),
+            https::route(),
+        ),
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,
         gauge: Arc::new(Instruments {

@@ -5,10 +5,11 @@
 //! sees for a registry); one deadline covers all requests of a call; what a registry says besides a status goes into no
 //! message, since a registry may be hostile. Deliberately absent: pulling, caching, repeating.
 //!
-//! oci-client 0.18 is used as it is: it builds its own reqwest client, which takes its proxy from the environment
-//! (`HTTPS_PROXY`, `NO_PROXY`; reqwest's feature `system-proxy` is on through our own dependency), its authorities from
-//! the system or `SSL_CERT_FILE` (rustls-platform-verifier), and aws-lc-rs as its only crypto provider. It follows the
-//! token service that the registry names, wherever that is, with the credentials given for that registry.
+//! oci-client 0.18 is used as it is: it builds its own reqwest client, which takes its authorities from the system or
+//! `SSL_CERT_FILE` (rustls-platform-verifier), and aws-lc-rs as its only crypto provider. It follows the token service that
+//! the registry names, wherever that is, with the credentials given for that registry, and reads its answer to the end. So
+//! that a registry cannot send us to services inside the cluster, plain HTTP leads nowhere; over HTTPS such a service would
+//! need a certificate that the system trusts.
 
 use crate::model::{Done, Fault, RegistryCredentials};
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig};
@@ -22,21 +23,24 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Registry {
     timeout: Duration,
-    route: Option<Route>,
+    route: Route,
 }
 
-/// Another way to the outside than the environment's.
-#[derive(Clone, Debug)]
+/// Where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// The way to the outside.
+#[derive(Clone, Debug, Default)]
 pub struct Route {
     /// URL of an HTTP proxy.
-    pub proxy: String,
+    pub proxy: Option<String>,
     /// Authority to trust besides the system's, as PEM.
-    pub authority: Vec<u8>,
+    pub authority: Option<Vec<u8>>,
 }
 
 impl Registry {
-    /// `timeout` is for a whole answer, which takes up to four requests. Without a route the environment's is taken.
-    pub fn new(timeout: Duration, route: Option<Route>) -> Registry {
+    /// `timeout` is for a whole answer, which takes up to four requests. The environment is not looked at.
+    pub fn new(timeout: Duration, route: Route) -> Registry {
         Registry { timeout, route }
     }
 
@@ -99,20 +103,19 @@ impl Registry {
     }
 
     fn config(&self) -> ClientConfig {
-        let mut config = ClientConfig {
+        let authority = self.route.authority.iter().map(|data| Certificate {
+            encoding: CertificateEncoding::Pem,
+            data: data.clone(),
+        });
+        ClientConfig {
             connect_timeout: Some(self.timeout),
             read_timeout: Some(self.timeout),
             user_agent: concat!("yardmaster/", env!("CARGO_PKG_VERSION")),
+            https_proxy: self.route.proxy.clone(),
+            http_proxy: Some(NOWHERE.to_owned()),
+            extra_root_certificates: authority.collect(),
             ..ClientConfig::default()
-        };
-        if let Some(route) = &self.route {
-            config.https_proxy = Some(route.proxy.clone());
-            config.extra_root_certificates = vec![Certificate {
-                encoding: CertificateEncoding::Pem,
-                data: route.authority.clone(),
-            }];
         }
-        config
     }
 }
 
@@ -243,7 +246,7 @@ mod tests {
     const HEX: &str = "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd";
 
     fn registry() -> Registry {
-        Registry::new(Duration::from_secs(5), None)
+        Registry::new(Duration::from_secs(5), Route::default())
     }
 
     #[tokio::test]

@@ -209,10 +209,10 @@ async fn an_agent_comes_up_changes_and_goes_away() {
     );
 
     let route = Route {
-        proxy: world.simulator.proxy_url(),
-        authority: world.authority(),
+        proxy: Some(world.simulator.proxy_url()),
+        authority: Some(world.authority()),
     };
-    let registry = Registry::new(Duration::from_secs(5), Some(route));
+    let registry = Registry::new(Duration::from_secs(5), route);
     let digest = registry.digest(IMAGE, None).await.unwrap();
 
     let before = world.requests();
@@ -749,10 +749,10 @@ async fn what_was_just_made_is_not_missing() {
 async fn a_registry_says_which_digest_and_why_not() {
     let world = World::new(&[]).await;
     let route = Route {
-        proxy: world.simulator.proxy_url(),
-        authority: world.authority(),
+        proxy: Some(world.simulator.proxy_url()),
+        authority: Some(world.authority()),
     };
-    let registry = Registry::new(Duration::from_secs(5), Some(route));
+    let registry = Registry::new(Duration::from_secs(5), route);
     let digest = registry.digest(IMAGE, None).await.unwrap();
     assert!(digest.starts_with("sha256:"));
     assert_eq!(registry.digest(IMAGE, None).await.unwrap(), digest);
@@ -782,4 +782,19 @@ async fn a_registry_says_which_digest_and_why_not() {
         .unwrap();
     let elsewhere = registry.digest("registry.example/a/b:1", None).await;
     assert_eq!(class(elsewhere), "Transient");
+
+    // A registry that sends us to something inside: nobody goes there.
+    let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let realm = format!(
+        "Bearer realm=\"http://{}/token\",service=\"ghcr.io\"",
+        inside.local_addr().unwrap()
+    );
+    let effect = json!({"status": 401, "headers": {"www-authenticate": realm}});
+    let fault =
+        json!({"provider": "ghcr", "operation": "GET /v2/**", "times": 0, "effect": effect});
+    world.post("/faults", fault).await;
+    assert!(registry.digest(IMAGE, None).await.is_err());
+    let asked = inside.accept().map(|_| ()).unwrap_err();
+    assert_eq!(asked.kind(), std::io::ErrorKind::WouldBlock);
 }
