@@ -227,8 +227,10 @@ impl Claims {
 pub struct Memory {
     /// Since which reading each id was there in every believed one.
     pub first_seen: BTreeMap<String, Timestamp>,
-    /// How much the last believed reading showed.
+    /// How much the last believed reading showed, without what was taken back lately.
     pub size: Option<usize>,
+    /// What was taken back lately, and when: a reading that began before may show it still, and so may one that lags.
+    pub taken: BTreeMap<String, Timestamp>,
     /// Since when readings show far less than that.
     pub shrunk: Option<Timestamp>,
     /// When deletions were tried.
@@ -241,7 +243,9 @@ impl Memory {
     pub fn taken_back(&mut self, id: &str, now: Timestamp) {
         self.deletions.push(now);
         self.first_seen.remove(id);
-        self.size = self.size.map(|size| size.saturating_sub(1));
+        if self.taken.insert(id.to_owned(), now).is_none() {
+            self.size = self.size.map(|size| size.saturating_sub(1));
+        }
     }
 }
 
@@ -395,7 +399,12 @@ fn take_in(begun: Timestamp, items: &[Item], memory: &mut Memory) {
             (item.id.clone(), first)
         })
         .collect();
-    memory.size = Some(items.len());
+    memory
+        .taken
+        .retain(|_, at| begun.duration_since(*at) < SETTLED);
+    let taken = &memory.taken;
+    let counted = items.iter().filter(|item| !taken.contains_key(&item.id));
+    memory.size = Some(counted.count());
 }
 
 /// The oldest orphan that may go now, and why none may where one would.

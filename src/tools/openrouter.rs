@@ -114,13 +114,17 @@ impl Openrouter {
     async fn keys(&self) -> Done<Vec<Key>> {
         let mut keys = BTreeMap::new();
         let (mut offset, mut steps_back) = (0_usize, 0);
+        // Whether the last page showed nothing new.
+        let mut still = true;
         for _ in 0..MOST_PAGES {
             let page = self.page(offset).await?;
-            let Some(first) = page.first() else {
+            let overlaps = page.first().map(|first| keys.contains_key(&first.hash));
+            // A short page is no proof of the end; only an empty one is, and only after one that showed nothing new: where
+            // keys go meanwhile, the others move up.
+            if overlaps.is_none() && still {
                 return Ok(keys.into_values().collect());
-            };
-            let overlaps = keys.contains_key(&first.hash);
-            if offset > 0 && !keys.is_empty() && !overlaps {
+            }
+            if offset > 0 && overlaps != Some(true) {
                 steps_back += 1;
                 if steps_back > MOST_STEPS_BACK {
                     break;
@@ -128,9 +132,11 @@ impl Openrouter {
                 offset = offset.saturating_sub(STEP_BACK);
                 continue;
             }
-            // A short page is no proof of the end; only an empty one is, so the last key alone is not enough.
-            offset += (page.len() - 1).max(1);
+            let (shown, known) = (page.len(), keys.len());
             keys.extend(page.into_iter().map(|key| (key.hash.clone(), key)));
+            still = keys.len() == known;
+            // The next page begins with the last key of this one.
+            offset += shown.saturating_sub(1).max(usize::from(still));
         }
         Err(Fault::Transient {
             message: "OpenRouter: the listing of keys does not come to rest".to_owned(),

@@ -529,6 +529,24 @@ fn a_listing_that_stays_small_becomes_the_truth_and_all_waiting_begins_anew() {
 }
 
 #[test]
+fn what_was_taken_back_and_is_shown_a_while_longer_is_no_shrinking() {
+    let (all, claims) = (orphans(2), Claims::default());
+    let mut memory = Memory::default();
+    decide(&all, &claims, 0, false, &mut memory);
+    for (gone, now) in [(0, 100), (1, 200)] {
+        memory.taken_back(&all[gone].id, at(now));
+        // Begun before, or by a provider whose listing lags.
+        let stale = decide(&all[gone..], &claims, now + 1, false, &mut memory);
+        assert!(stale.report.is_some());
+        let told = decide(&all[gone + 1..], &claims, now + 2, false, &mut memory);
+        assert_eq!(
+            told.report.map(|report| report.orphans),
+            Some(1 - i32::try_from(gone).unwrap())
+        );
+    }
+}
+
+#[test]
 fn claims_are_every_id_name_and_uid_in_any_ledger() {
     let mut instance = AgentInstance::new(
         "ada",
