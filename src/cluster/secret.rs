@@ -115,13 +115,14 @@ fn take_in(held: &mut Held, secret: &Secret) {
         else {
             continue;
         };
-        let gives = slot::row(provider, slot).gives;
+        let row = slot::row(provider, slot);
+        let gives = row.gives;
         let Some(credential) = gives.secret.and_then(|name| value(secret, name)) else {
             continue;
         };
         // A Secret is its namespace's: what stands there may be anything.
-        let other = id.starts_with(FINGERPRINT) && id != fingerprint(&credential);
-        if other || !is_id(id) {
+        let by_print = row.found_by == FoundBy::Unlisted || id.starts_with(FINGERPRINT);
+        if by_print && id != fingerprint(&credential) || !is_id(id) {
             continue;
         }
         let address = gives

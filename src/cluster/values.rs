@@ -8,7 +8,7 @@ use kube::{Client, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 
-/// Most bytes that are held for one object: more than all that can be used (`MOST` for a template and its instance each).
+/// Most bytes that are held at once: more than all that can be used (`MOST` for a template and its instance each).
 const HELD: usize = 4 * MOST;
 
 /// Reads what is referred to, of every object that exists. What is beyond all that can be used is left out.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kube::api::DynamicObject;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use world::{Audited, Exchange, Mark, Object, Tenant, World, condition, eventually};
 
 /// Nothing here takes so long, unless it does not come at all.
@@ -210,6 +211,13 @@ impl<'w> Scene<'w> {
         assert!(fired > 0, "the fault did not fire");
         self.world.outside().remove_fault(id).await.unwrap();
     }
+}
+
+/// The first digits of a value's hash, as ledgers and the simulator show them.
+pub fn hash(value: &str) -> String {
+    let digest = Sha256::digest(value.as_bytes());
+    let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 pub fn manifest(kind: &str, name: &str, spec: Value) -> Value {

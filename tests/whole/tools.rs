@@ -194,6 +194,44 @@ async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_that_go_while_they_are_listed_hide_no_other() {
+    let world = World::new(&[("openrouter.pageSize", "3")]).await;
+    let provider = organisation(&world).provider;
+    // The oldest key is on the last page.
+    let order = order(Part::Main, dollars(20.0), &[]);
+    let made = provider.make(&order).await.unwrap().resource;
+    let mut others = Vec::new();
+    for name in ["b", "c", "d"] {
+        let body = json!({ "account": "acme", "name": name, "limit": 1 });
+        others.push(world.post("/openrouter/keys", body).await);
+    }
+    // The first page was read when two keys go, and is shown afterwards.
+    world
+        .fault("openrouter", "GET /api/v1/keys", json!({"delay": 1.0}))
+        .await;
+    let go = async {
+        let read = async || {
+            let faults = world.get("/faults").await;
+            Ok((faults[0]["fired"].as_u64() > Some(0)).then_some(()))
+        };
+        let soon = Duration::from_secs(10);
+        world::eventually("the first page was read", soon, read)
+            .await
+            .unwrap();
+        for other in &others[1..] {
+            let path = format!(
+                "/openrouter/keys/{}/delete",
+                other["hash"].as_str().unwrap()
+            );
+            world.post(&path, Value::Null).await;
+        }
+    };
+    let order = sought(&order);
+    let (found, ()) = tokio::join!(provider.find(&order), go);
+    assert_eq!(ids(&found.unwrap()), [made.id.as_str()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_of_a_workspace_live_there_alone() {
     let world = World::new(&[]).await;
     let body = json!({ "account": "acme", "name": "agents" });

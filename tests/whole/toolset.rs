@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use world::{Object, eventually};
 
-use crate::support::{SOON, Scene, id, is_ready, list, says};
+use crate::support::{SOON, Scene, hash, id, is_ready, list, says};
 
 /// A scene whose tenant has an account at every provider, and a template `t` with every tool.
 async fn equipped(name: &str, change: impl Fn(&mut Vec<Value>)) -> Scene<'static> {
@@ -31,16 +30,6 @@ async fn secret(scene: &Scene<'_>, name: &str) -> BTreeMap<String, String> {
         serde_json::from_value(secret.data["data"].clone()).unwrap();
     data.into_iter()
         .map(|(key, value)| (key, String::from_utf8(value.0).unwrap()))
-        .collect()
-}
-
-/// The first digits of a value's hash, as the simulator shows a variable.
-fn hash(value: &str) -> String {
-    let digest = Sha256::digest(value.as_bytes());
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
         .collect()
 }
 

@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result, ensure};
 use kube::api::DynamicObject;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use world::{Exchange, Mark, Tenant, World, condition};
 use yardmaster::model::slot::Part;
 use yardmaster::model::tool::{Order, Wish};
@@ -20,7 +19,7 @@ use yardmaster::tools::Provider as _;
 use yardmaster::tools::wallet::Wallet;
 
 use super::life::{Fault, Phase, Point, at_rest, landed, lines};
-use crate::support::{is_mutation, list};
+use crate::support::{hash, is_mutation, list};
 
 /// The phases of such a life: what an update does to an agent is the same with tools and without.
 pub const PHASES: [Phase; 2] = [Phase::Create, Phase::Delete];
@@ -539,16 +538,6 @@ fn is_equipped(object: &DynamicObject) -> bool {
 
 fn ledger(object: &DynamicObject, slot: &str) -> String {
     crate::support::id(object, slot)
-}
-
-/// The first digits of a value's hash, as ledger and simulator show them.
-fn hash(value: &str) -> String {
-    let digest = Sha256::digest(value.as_bytes());
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// The address that belongs to a private key: that of the wallet which is made of these bytes.
