@@ -5,6 +5,7 @@
 //! is wrong and what to write instead. Deliberately absent: fields whose behaviour is not built, and any effect.
 
 pub mod account;
+pub mod acknowledge;
 pub mod condition;
 pub mod instance;
 pub mod ledger;
@@ -33,6 +34,10 @@ pub const IN_USE_FINALIZER: &str = "yardmaster.dev/in-use";
 
 /// Annotation with the name of a slot that teardown shall give up.
 pub const ABANDON_ANNOTATION: &str = "yardmaster.dev/abandon";
+
+/// Annotation with the UID under which an object's outside resources were made, written with the finalizer: an object restored
+/// from a backup has another UID, and names, markers and Secrets follow this one.
+pub const IDENTITY_ANNOTATION: &str = "yardmaster.dev/identity";
 
 /// Field manager of the controller's writes.
 pub const FIELD_MANAGER: &str = "yardmaster";
