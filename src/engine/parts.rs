@@ -221,7 +221,10 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
         action: "Recreate",
         note: "the project was deleted at the provider; making it anew".into(),
     });
-    d.status.external.clear();
+    // The agent's tools are elsewhere, and are its tools still.
+    d.status
+        .external
+        .retain(|entry| entry.slot.as_tool().is_some());
     d.status.url = None;
     d.status.deployment = None;
     d.status.template_revision = None;
