@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/spf13/pflag"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
@@ -25,7 +27,7 @@ type apiServer struct {
 
 // startAPIServer starts the kube-apiserver from the same options, by flag name,
 // that a real one gets on its command line.
-func startAPIServer(files *files, etcd string) (*apiServer, error) {
+func startAPIServer(files *files, etcd string, faults *faults) (*apiServer, error) {
 	listener, err := listen(files.lastPort())
 	if err != nil {
 		return nil, err
@@ -91,7 +93,7 @@ func startAPIServer(files *files, etcd string) (*apiServer, error) {
 	ended, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(done)
-		err := app.Run(ctx, completed)
+		err := serveAPI(ctx, completed, faults)
 		if err == nil {
 			err = errors.New("without an error")
 		}
@@ -102,6 +104,33 @@ func startAPIServer(files *files, etcd string) (*apiServer, error) {
 		ended: ended,
 		stop:  func() { cancel(); <-done },
 	}, nil
+}
+
+// serveAPI is app.Run, with the faults before the outermost of the three
+// servers that a kube-apiserver consists of.
+func serveAPI(ctx context.Context, opts options.CompletedOptions, faults *faults) error {
+	config, err := app.NewConfig(opts)
+	if err != nil {
+		return err
+	}
+	outermost := config.Aggregator.GenericConfig
+	chain := outermost.BuildHandlerChainFunc
+	outermost.BuildHandlerChainFunc = func(handler http.Handler, config *server.Config) http.Handler {
+		return chain(faults.wrap(handler), config)
+	}
+	completed, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	servers, err := app.CreateServerChain(completed)
+	if err != nil {
+		return err
+	}
+	prepared, err := servers.PrepareRun()
+	if err != nil {
+		return err
+	}
+	return prepared.Run(ctx)
 }
 
 // listen takes the port of an earlier run in the same directory, so that its

@@ -100,6 +100,7 @@ type files struct {
 // description is what control-plane.json says.
 type description struct {
 	Server     string `json:"server"`
+	Control    string `json:"control"`
 	PID        int    `json:"pid"`
 	CAFile     string `json:"caFile"`
 	AdminToken string `json:"adminToken"`
@@ -198,7 +199,7 @@ func (f *files) config(server, user string) *rest.Config {
 }
 
 // publish writes what users of the control plane need to reach it.
-func (f *files) publish(server string) error {
+func (f *files) publish(server, control string) error {
 	const name = "yardmaster"
 	kubeconfig := clientcmdapi.NewConfig()
 	kubeconfig.Clusters[name] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: f.ca}
@@ -213,7 +214,7 @@ func (f *files) publish(server string) error {
 		return err
 	}
 	content, err = json.MarshalIndent(description{
-		Server: server, PID: os.Getpid(), CAFile: f.path(caCert), AdminToken: f.tokens[adminUser],
+		Server: server, Control: control, PID: os.Getpid(), CAFile: f.path(caCert), AdminToken: f.tokens[adminUser],
 	}, "", "  ")
 	if err != nil {
 		return err

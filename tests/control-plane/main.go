@@ -121,12 +121,19 @@ func serve(ctx context.Context, files *files, started *parts) error {
 	}
 	*started = append(*started, store.Close)
 
-	server, err := startAPIServer(files, store.Clients[0].Addr().String())
+	faults := new(faults)
+	control, stopControl, err := faults.serve()
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	*started = append(*started, stopControl)
+
+	server, err := startAPIServer(files, store.Clients[0].Addr().String(), faults)
 	if err != nil {
 		return fmt.Errorf("kube-apiserver: %w", err)
 	}
 	*started = append(*started, server.stop)
-	if err := files.publish(server.url); err != nil {
+	if err := files.publish(server.url, control); err != nil {
 		return err
 	}
 

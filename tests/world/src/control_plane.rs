@@ -25,6 +25,8 @@ pub(crate) struct ControlPlane {
     child: Child,
     pub(crate) pid: u32,
     pub(crate) server: String,
+    /// The URL of its control API.
+    pub(crate) control: String,
     /// Kept open: a process whose output nobody holds dies of its next line.
     _output: Lines<BufReader<ChildStdout>>,
 }
@@ -33,6 +35,7 @@ pub(crate) struct ControlPlane {
 #[derive(Deserialize)]
 struct Published {
     server: String,
+    control: String,
 }
 
 impl ControlPlane {
@@ -68,11 +71,12 @@ impl ControlPlane {
             ),
         }
         let published = tokio::fs::read(directory.path().join("control-plane.json")).await?;
-        let Published { server } = serde_json::from_slice(&published)?;
+        let Published { server, control } = serde_json::from_slice(&published)?;
         Ok(Self {
             child,
             pid,
             server,
+            control,
             _output: output,
         })
     }

@@ -180,7 +180,7 @@ impl Controller {
     /// It does not by then, or it died without having been ready.
     pub async fn wait_ready(&self, deadline: Duration) -> Result<()> {
         let url = format!("{}/readyz", self.launch.address);
-        let http = crate::outside::http()?;
+        let http = crate::control::http()?;
         let started = Instant::now();
         let ends = self.state.borrow().ends;
         let mut last = String::new();

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ use crate::binaries::ClusterBinaries;
 pub struct Description {
     /// URL of the Kubernetes API server.
     pub api_server: String,
+    /// URL of the API server's control API: faults.
+    pub control_plane: String,
     /// URL of the HTTPS proxy behind which the outside is.
     pub proxy: String,
     /// URL of the simulator's control API.
@@ -75,6 +77,7 @@ fn is_ours(name: &str) -> bool {
         "audit-policy.yaml",
         "lock",
         "etcd",
+        "copies",
         "pki",
     ];
     let numbered = [("audit", ".jsonl"), ("controller", ".log")];
@@ -120,6 +123,7 @@ pub struct Directory {
     path: PathBuf,
     /// Locked as long as the world lives.
     _claim: Arc<File>,
+    amending: Arc<Mutex<()>>,
 }
 
 impl Directory {
@@ -154,6 +158,7 @@ impl Directory {
         Ok(Self {
             path,
             _claim: Arc::new(claim),
+            amending: Arc::default(),
         })
     }
 
@@ -223,6 +228,16 @@ impl Directory {
         self.file("control-plane.log")
     }
 
+    /// Where the API server's data is.
+    pub(crate) fn etcd(&self) -> PathBuf {
+        self.file("etcd")
+    }
+
+    /// A copy of it.
+    pub(crate) fn copy(&self, name: &str) -> PathBuf {
+        self.file("copies").join(name)
+    }
+
     #[must_use]
     pub fn kubectl(&self) -> PathBuf {
         self.file("bin/kubectl")
@@ -249,6 +264,21 @@ impl Directory {
                 .with_context(|| format!("cannot link {}", link.display()))?;
         }
         Ok(())
+    }
+
+    /// What `world.json` says.
+    pub(crate) fn description(&self) -> Result<Description> {
+        let path = self.world_json();
+        let text = fs::read(&path).with_context(|| path.display().to_string())?;
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Changes what `world.json` says; one writer after another.
+    pub(crate) fn amend(&self, change: impl FnOnce(&mut Description)) -> Result<()> {
+        let _one = self.amending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut description = self.description()?;
+        change(&mut description);
+        self.describe(&description)
     }
 
     /// Writes `world.json`.

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use simulator::Simulator;
 use tokio::sync::Mutex;
@@ -20,6 +23,7 @@ use tokio::task;
 
 use crate::binaries::ClusterBinaries;
 use crate::commands::client_environment;
+use crate::control::Control;
 use crate::control_plane::ControlPlane;
 use crate::controller::Controller;
 use crate::directory::{Description, Directory, Pids, Probes};
@@ -29,9 +33,11 @@ use crate::object::Object;
 use crate::objects::Cluster;
 use crate::options::{Options, PACE};
 use crate::outside::{Inventory, Outside};
+use crate::process;
 use crate::records::{Audited, Exchange, Record};
 use crate::tenant::Tenant;
 
+const STOPPED: &str = "the control plane is stopped";
 const CONTROLLER_READY: Duration = Duration::from_secs(30);
 
 /// A running world.
@@ -43,7 +49,9 @@ pub struct World {
     controller: Option<Controller>,
     launch: Option<Launch>,
     simulator: Mutex<Option<Simulator>>,
-    control_plane: Mutex<ControlPlane>,
+    binaries: ClusterBinaries,
+    /// None while it is stopped.
+    control_plane: Mutex<Option<ControlPlane>>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -111,7 +119,8 @@ impl World {
             controller: None,
             launch: None,
             simulator: Mutex::new(simulator),
-            control_plane: Mutex::new(control_plane),
+            binaries,
+            control_plane: Mutex::new(Some(control_plane)),
             runtime: tokio::runtime::Handle::current(),
         };
         if let Some(binary) = options.controller {
@@ -133,8 +142,10 @@ impl World {
     async fn describe(&self) -> Result<()> {
         let address = self.controller.as_ref().map(Controller::address);
         let control_plane = self.control_plane.lock().await;
-        let mut description = Description {
+        let control_plane = control_plane.as_ref().context(STOPPED)?;
+        let description = Description {
             api_server: control_plane.server.clone(),
+            control_plane: control_plane.control.clone(),
             proxy: self.proxy.clone(),
             simulator: self.outside.url().to_owned(),
             metrics: address.map(|address| format!("{address}/metrics")),
@@ -148,7 +159,6 @@ impl World {
                 controller: None,
             },
         };
-        drop(control_plane);
         self.directory.describe(&description)?;
         let Some(controller) = &self.controller else {
             return Ok(());
@@ -156,9 +166,9 @@ impl World {
         let (mut state, directory) = (controller.state(), self.directory.clone());
         task::spawn(async move {
             while state.changed().await.is_ok() {
-                description.pids.controller = state.borrow_and_update().pid;
+                let pid = state.borrow_and_update().pid;
                 // The directory may be gone at the very end; then nobody reads it.
-                let _ = directory.describe(&description);
+                drop(directory.amend(|description| description.pids.controller = pid));
             }
         });
         Ok(())
@@ -255,7 +265,7 @@ impl World {
     /// It does not answer.
     pub async fn metrics(&self) -> Result<String> {
         let url = format!("{}/metrics", self.controller()?.address());
-        let answer = crate::outside::http()?
+        let answer = crate::control::http()?
             .get(&url)
             .send()
             .await?
@@ -338,9 +348,91 @@ impl World {
         report
     }
 
+    /// The API server's faults.
+    ///
+    /// # Errors
+    /// The control plane is stopped.
+    pub async fn cluster_control(&self) -> Result<Control> {
+        let control_plane = self.control_plane.lock().await;
+        Control::new(&control_plane.as_ref().context(STOPPED)?.control)
+    }
+
+    /// Signals the control plane: SIGSTOP and SIGCONT are an API server that sleeps.
+    ///
+    /// # Errors
+    /// It is stopped, or cannot be signalled.
+    pub async fn signal_cluster(&self, signal: Signal) -> Result<()> {
+        let control_plane = self.control_plane.lock().await;
+        let pid = control_plane.as_ref().context(STOPPED)?.pid;
+        Ok(process::send(pid, signal)?)
+    }
+
+    /// Stops the control plane; one that is stopped already is no error.
+    ///
+    /// # Errors
+    /// It did not end as it should; it was killed.
+    pub async fn stop_cluster(&self) -> Result<()> {
+        match self.control_plane.lock().await.take() {
+            Some(mut control_plane) => control_plane.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the control plane again, with the data that it has and at the address that it had.
+    ///
+    /// # Errors
+    /// It runs, does not start, or its address is taken.
+    pub async fn start_cluster(&self) -> Result<()> {
+        let mut place = self.control_plane.lock().await;
+        if place.is_some() {
+            bail!("the control plane runs already");
+        }
+        let before = self.directory.description()?.api_server;
+        let started = ControlPlane::start(&self.binaries, &self.directory).await?;
+        if started.server != before {
+            bail!(
+                "the control plane was at {before} and is at {} now",
+                started.server
+            );
+        }
+        self.directory.amend(|description| {
+            description.control_plane.clone_from(&started.control);
+            description.pids.control_plane = started.pid;
+        })?;
+        *place = Some(started);
+        Ok(())
+    }
+
+    /// Keeps a copy of all that the API server knows now. It is stopped for that, and started again.
+    ///
+    /// # Errors
+    /// Files cannot be copied, or the control plane does not start again.
+    pub async fn copy_cluster(&self, name: &str) -> Result<()> {
+        self.stop_cluster().await?;
+        replace_tree(&self.directory.etcd(), &self.directory.copy(name))?;
+        self.start_cluster().await
+    }
+
+    /// Sets the API server back to a copy, as restoring etcd's snapshot does. It is stopped for that, and started again.
+    ///
+    /// # Errors
+    /// There is no such copy, files cannot be copied, or the control plane does not start again.
+    pub async fn restore_cluster(&self, name: &str) -> Result<()> {
+        let copy = self.directory.copy(name);
+        if !copy.is_dir() {
+            bail!("there is no copy {name:?}");
+        }
+        self.stop_cluster().await?;
+        replace_tree(&copy, &self.directory.etcd())?;
+        self.start_cluster().await
+    }
+
     /// Waits until the control plane ends without having been asked to.
     pub async fn control_plane_died(&self) -> anyhow::Error {
-        self.control_plane.lock().await.died(&self.directory).await
+        match self.control_plane.lock().await.as_mut() {
+            Some(control_plane) => control_plane.died(&self.directory).await,
+            None => anyhow::anyhow!(STOPPED),
+        }
     }
 
     /// Ends everything, in the order that leaves nobody without what he needs: controller, control plane, simulator.
@@ -352,10 +444,31 @@ impl World {
             Some(controller) => controller.stop().await.map(drop),
             None => Ok(()),
         };
-        let control_plane = self.control_plane.lock().await.stop().await;
+        let control_plane = self.stop_cluster().await;
         if let Some(simulator) = self.simulator.lock().await.take() {
             simulator.stop().await;
         }
         controller.and(control_plane)
     }
+}
+
+/// Makes `to` what `from` is.
+fn replace_tree(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
+    }
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    // Nobody but its owner may look into what holds Secrets.
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            replace_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)
+                .with_context(|| format!("cannot copy {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
