@@ -31,6 +31,8 @@ pub mod kind {
     pub const SUSPENDED: &str = "Suspended";
     /// A rollout of the template is under way, or stopped.
     pub const PROGRESSING: &str = "Progressing";
+    /// Every instance that follows the template is ready at its current revision.
+    pub const ROLLED_OUT: &str = "RolledOut";
 }
 
 /// Reasons of conditions and events.
@@ -115,6 +117,12 @@ pub mod reason {
     pub const OUTDATED_MANUAL: &str = "OutdatedManual";
     /// The rollout stopped because updated instances do not get ready.
     pub const ROLLOUT_STOPPED: &str = "RolloutStopped";
+    /// Runs an older revision; the rollout came to it, and it could not take the new one.
+    pub const PASSED_OVER: &str = "PassedOver";
+    /// Every instance that follows the template is ready at its current revision.
+    pub const ROLLED_OUT: &str = "RolledOut";
+    /// Instances are not ready for reasons of their own.
+    pub const INSTANCES_NOT_READY: &str = "InstancesNotReady";
     /// The rollout goes on.
     pub const ROLLING_OUT: &str = "RollingOut";
     /// A slot was given up by annotation.

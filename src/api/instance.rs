@@ -200,6 +200,9 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub template_revision: Option<String>,
+    /// How it took that revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
     /// The newest deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentStatus>,
@@ -222,6 +225,22 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
+}
+
+/// How an instance took its template's revision: written when its configuration takes another one, and not by a change of
+/// its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The revision.
+    #[schemars(length(max = 128))]
+    pub revision: String,
+    /// When it was begun to be updated to it. Left out where it was its first revision, and once it has been ready at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_at: Option<MicroTime>,
+    /// Whether it served before, or an earlier update took it down: only then its not getting ready stops the rollout.
+    #[serde(default)]
+    pub served: bool,
 }
 
 /// What is known of one tool.

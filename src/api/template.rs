@@ -5,7 +5,7 @@ use super::text::{
     Amount, AreaCode, CountryCode, HttpPath, ImageReference, MountPath, ObjectName, Region, Span,
     ToolName, VariableName,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 
 use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
@@ -30,7 +30,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Instances", type_ = "integer", json_path = ".status.instances"),
     printcolumn(name = "Updated", type_ = "integer", json_path = ".status.updatedInstances"),
-    printcolumn(name = "Rollout", type_ = "string", json_path = ".status.conditions[?(@.type=='Progressing')].reason"),
+    printcolumn(name = "Rolled-Out", type_ = "string", json_path = ".status.conditions[?(@.type=='RolledOut')].status"),
+    printcolumn(name = "Rollout", type_ = "string", json_path = ".status.conditions[?(@.type=='RolledOut')].reason"),
     printcolumn(name = "Image", type_ = "string", json_path = ".spec.runtime.image", priority = 1),
     printcolumn(name = "Revision", type_ = "string", json_path = ".status.revision", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -478,10 +479,28 @@ pub struct AgentTemplateStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub updated_instances: Option<i32>,
-    /// Ready, Progressing, Reconciling, Stalled.
+    /// The newest rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<TemplateRollout>,
+    /// Ready (instances can be made from it), Progressing (a rollout is under way, and has not stopped), RolledOut (every instance
+    /// that follows is ready at the current revision), Reconciling, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,
+}
+
+/// A rollout: of which revision, and when it began and ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateRollout {
+    /// The revision.
+    #[schemars(length(max = 128))]
+    pub revision: String,
+    /// When instances were first seen to be behind it.
+    pub begun_at: MicroTime,
+    /// When every instance that follows was first ready at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<MicroTime>,
 }
 
 /// An image and what it was resolved to.

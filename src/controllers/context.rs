@@ -9,7 +9,7 @@ use crate::agent::Agents;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::cluster::events::Events;
 use crate::cluster::installation::Installation;
-use crate::engine::account::uses;
+use crate::engine::account::{usable, uses};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
 use crate::tools::Provider;
@@ -162,6 +162,13 @@ impl Context {
             uses(one, template.as_deref()).contains(account)
         });
         users
+    }
+
+    /// Whether an account is there and can be used now, as its own status says.
+    pub fn usable(&self, account: &str) -> bool {
+        self.provider_accounts
+            .get(&ObjectRef::new(account))
+            .is_some_and(|account| usable(&account))
     }
 
     /// Wakes every instance that uses an account.

@@ -688,8 +688,15 @@ fn rollout_turn(
 ) -> RolloutTurn {
     let all = ctx.instances.state();
     let members = rollout::members(template, all.iter().map(AsRef::as_ref));
-    let standing = rollout::standing(&template.spec.rollout, revision, &members, ctx.now());
-    rollout::turn(&standing, &instance.name_any())
+    let usable = |account: &str| ctx.usable(account);
+    let standing = rollout::standing(
+        &template.spec.rollout,
+        revision,
+        &members,
+        &usable,
+        ctx.now(),
+    );
+    rollout::turn(&standing, instance)
 }
 
 /// What goes wrong here is logged by `reconcile`; what is left is asked for again soon.

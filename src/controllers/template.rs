@@ -5,8 +5,8 @@ use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, AgentTemplateStatus};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{by_digest, references, registry, revision};
-use crate::engine::template::{Resolution, status as conclude};
-use crate::engine::{report, rollout};
+use crate::engine::rollout;
+use crate::engine::template::{Resolution, news, status as conclude, without_counts};
 use crate::model::values::Values;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::Api;
@@ -94,16 +94,13 @@ async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterEr
         }
     };
     let now = ctx.now();
-    let standing = rollout::standing(&template.spec.rollout, &named, &members, now);
+    let usable = |account: &str| ctx.usable(account);
+    let standing = rollout::standing(&template.spec.rollout, &named, &members, &usable, now);
     let new = conclude(&template, &resolution, &standing, now);
-    let only_counts = template.status.as_ref().is_some_and(|old| {
-        let counted = AgentTemplateStatus {
-            instances: new.instances,
-            updated_instances: new.updated_instances,
-            ..old.clone()
-        };
-        counted == new && *old != new
-    });
+    let only_counts = template
+        .status
+        .as_ref()
+        .is_some_and(|old| *old != new && without_counts(old) == without_counts(&new));
     let uid = template.uid().unwrap_or_default();
     let held_back = if only_counts {
         ctx.counted
@@ -113,7 +110,7 @@ async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterEr
     };
     if template.status.as_ref() != Some(&new) && held_back.is_none() {
         status::write_template(&ctx.client, &template, &new).await?;
-        let heard = report::transitions(&old.conditions, &new.conditions);
+        let heard = news(&old, &new);
         ctx.events.publish(&template.object_ref(&()), &heard).await;
         ctx.counted.written(&uid, now);
     }

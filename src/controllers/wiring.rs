@@ -7,6 +7,7 @@ use super::context::Context;
 use super::{account, instance, sources, sweep, template};
 use crate::api::condition;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use crate::engine::account::usable;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{Stream, StreamExt};
 use kube::api::Api;
@@ -14,6 +15,7 @@ use kube::runtime::controller::{self, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
 use kube::{Client, ResourceExt};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -67,6 +69,7 @@ impl Controllers {
     {
         let config = || controller::Config::default().concurrency(ctx.settings.concurrency);
         let (of_template, of_account) = (Arc::clone(&ctx), Arc::clone(&ctx));
+        let of_rollouts = Arc::clone(&ctx);
         let every = watcher::Config::default;
         let instances = self
             .instances
@@ -98,6 +101,9 @@ impl Controllers {
                         .map(|namespace| ObjectRef::new(name).within(&namespace))
                 },
             )
+            .watches_stream(turns_of_accounts(&ctx.client), move |account| {
+                rolled_out_over(&of_rollouts, &account.name_any())
+            })
             .reconcile_on(woken.templates)
             .graceful_shutdown_on(stop.clone())
             .run(template::reconcile, template::on_error, Arc::clone(&ctx));
@@ -175,6 +181,26 @@ fn news_of_accounts(
     .predicate_filter(as_people_left_it, Default::default())
 }
 
+/// Accounts that have become usable, or stopped being so: a rollout passes the instances of those that are not.
+fn turns_of_accounts(
+    client: &Client,
+) -> impl Stream<Item = watcher::Result<ProviderAccount>> + Send + use<> {
+    watcher(
+        Api::<ProviderAccount>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .touched_objects()
+    .predicate_filter(
+        |account: &ProviderAccount| {
+            let mut hash = DefaultHasher::new();
+            (account.uid(), usable(account)).hash(&mut hash);
+            Some(hash.finish())
+        },
+        Default::default(),
+    )
+}
+
 fn as_people_left_it(account: &ProviderAccount) -> Option<u64> {
     let mut hash = DefaultHasher::new();
     (account.uid(), account.metadata.generation).hash(&mut hash);
@@ -216,6 +242,23 @@ fn followers(ctx: &Context, template: &AgentTemplate) -> Vec<ObjectRef<AgentInst
         .iter()
         .filter(|one| one.namespace() == namespace && one.spec.template_ref.name.as_str() == name)
         .map(|one| ObjectRef::from_obj(one.as_ref()))
+        .collect()
+}
+
+/// The templates of the instances that live in an account.
+fn rolled_out_over(ctx: &Context, account: &str) -> Vec<ObjectRef<AgentTemplate>> {
+    let homes = ctx.instances.state();
+    let templates: BTreeSet<(String, String)> = homes
+        .iter()
+        .filter(|one| one.spec.account_ref.name.as_str() == account)
+        .map(|one| {
+            let template = one.spec.template_ref.name.to_string();
+            (one.namespace().unwrap_or_default(), template)
+        })
+        .collect();
+    templates
+        .into_iter()
+        .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace))
         .collect()
 }
 

@@ -160,6 +160,15 @@ fn tenths(left: u32, of: u32) -> String {
     format!("at least {} of {of}", left.min(of) / step * step)
 }
 
+/// Whether the account can be used now, as its own conditions say it.
+pub fn usable(account: &ProviderAccount) -> bool {
+    account.status.as_ref().is_some_and(|status| {
+        let ill = condition::find(&status.conditions, kind::HEALTHY)
+            .is_some_and(|healthy| healthy.status == "False");
+        condition::is_true(&status.conditions, kind::READY) && !ill
+    })
+}
+
 /// The accounts that an instance uses: where it lives, those of its template's tools, and those that its ledger names,
 /// whatever the template says by now.
 pub fn uses(instance: &AgentInstance, template: Option<&AgentTemplate>) -> BTreeSet<String> {

@@ -6,7 +6,7 @@
 use super::plan::{Draft, Phase, act, at_rest, wait};
 use super::step::Step;
 use super::world::{TemplateReady, World};
-use super::{adopt as adoption, ledger, parts, retry};
+use super::{adopt as adoption, ledger, parts, retry, rollout};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::instance::{DeploymentStatus, OperatingMode};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
@@ -289,6 +289,7 @@ fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
             if let Some(known) = &mut d.status.deployment {
                 known.ready = true;
             }
+            rollout::over(&mut d.status);
             let now = MicroTime(ledger::micros(w.now));
             d.status
                 .timings
@@ -442,6 +443,7 @@ fn not_begun(
 
 /// Ends what costs money, keeps what holds data.
 fn suspend(w: &World, d: &mut Draft, newest: Option<&Deployment>, project: String) -> Phase {
+    rollout::over(&mut d.status);
     let running = newest.filter(|newest| newest.state != DeploymentState::Removed);
     if let Some(newest) = newest {
         d.status.deployment = Some(DeploymentStatus {

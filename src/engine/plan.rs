@@ -10,8 +10,8 @@ use super::parts::Doubt;
 use super::step::{Plan, Step};
 use super::teardown;
 use super::world::{AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, World};
-use super::{ledger, parts, report, tools};
-use crate::api::condition::{Statement, kind, reason};
+use super::{ledger, parts, report, rollout, tools};
+use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::text::Span;
 use crate::api::{AgentInstanceStatus, FINALIZER, Slot, SlotState};
@@ -99,7 +99,11 @@ pub fn plan(w: &World) -> Plan {
         ControlFlow::Break(verdict) => verdict,
         ControlFlow::Continue(()) => Verdict::Wait(None),
     };
-    let (step, wake) = match patience(w, verdict, &mut d) {
+    let verdict = patience(w, verdict, &mut d);
+    if let Verdict::Wait(until) = &verdict {
+        not_taken(w, &mut d, *until);
+    }
+    let (step, wake) = match verdict {
         Verdict::Do(step) => (Some(*step), None),
         Verdict::Wait(until) => {
             // One that has passed wakes nobody: what it asked for is done, or held back by `deletionProtection`.
@@ -383,14 +387,81 @@ pub(super) fn follows(w: &World) -> bool {
         && template.turn == RolloutTurn::Yes
 }
 
+/// Whether the instance is made ready for what its template says now: it follows, or it would if it could.
+pub(super) fn prepares(w: &World) -> bool {
+    let passed =
+        matches!(&w.template, TemplateView::Ready(ready) if ready.turn == RolloutTurn::Passed);
+    follows(w) || passed && automatic(w)
+}
+
+/// Whether the instance takes part in rollouts.
+fn automatic(w: &World) -> bool {
+    let spec = &w.instance.spec;
+    spec.operating_mode == OperatingMode::Running && spec.update_policy == UpdatePolicy::Automatic
+}
+
+/// So long a rollout waits for an instance whose turn it is and that is still trying.
+const TRYING: SignedDuration = SignedDuration::from_mins(1);
+
+/// What the end of a plan means for the template's revision, where no phase came far enough to take it: the rollout
+/// passes an instance that would have its turn and cannot use it, so that nobody waits for it.
+fn not_taken(w: &World, d: &mut Draft, until: Option<Timestamp>) {
+    let TemplateView::Ready(template) = &w.template else {
+        return;
+    };
+    let said = |d: &Draft, kind: &str| d.said.iter().find(|said| said.kind == kind).cloned();
+    let elsewhere = d.unchanged || w.deleting() || said(d, kind::TEMPLATE_SYNCED).is_some();
+    // What comes again at once is only half a plan.
+    let again_at_once = until.is_some_and(|at| at <= w.now);
+    if elsewhere
+        || again_at_once
+        || !automatic(w)
+        || !rollout::behind(&d.status, &template.revision)
+    {
+        return;
+    }
+    let stalled = said(d, kind::STALLED);
+    let why = stalled.clone().or_else(|| said(d, kind::RECONCILING));
+    let before = w.status().conditions;
+    let trying_since = find(&before, kind::RECONCILING)
+        .filter(|_| is_true(&before, kind::RECONCILING))
+        .map_or(w.now, |trying| trying.last_transition_time.0);
+    match (&template.turn, why) {
+        (RolloutTurn::Yes, Some(_)) if stalled.is_none() && w.now < trying_since + TRYING => {
+            d.again(trying_since + TRYING);
+            waits_for_its_turn(d);
+        }
+        (RolloutTurn::Yes | RolloutTurn::Passed, Some(why)) => {
+            let message = format!(
+                "runs an older revision of its template, and the rollout passes it over because it cannot take the new one now: {}",
+                why.message
+            );
+            d.say(Statement::no(
+                kind::TEMPLATE_SYNCED,
+                reason::PASSED_OVER,
+                message,
+            ));
+        }
+        _ => waits_for_its_turn(d),
+    }
+}
+
+fn waits_for_its_turn(d: &mut Draft) {
+    say_template(
+        d,
+        true,
+        reason::OUTDATED,
+        "runs an older revision of its template and waits for its turn",
+    );
+}
+
 /// Whether the wanted configuration has been applied, and if not, whether it may be now.
 fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
     let suspended = w.instance.spec.operating_mode == OperatingMode::Suspended;
     let applied = ledger::entry(&d.status, Slot::Configuration)
         .filter(|entry| entry.state != SlotState::Planned)
         .cloned();
-    let outdated =
-        applied.is_some() && d.status.template_revision.as_ref() != Some(&template.revision);
+    let outdated = applied.is_some() && rollout::behind(&d.status, &template.revision);
     if suspended {
         say_template(
             d,
@@ -417,17 +488,18 @@ fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         match &template.turn {
             RolloutTurn::Yes => {}
             RolloutTurn::Wait => {
-                say_template(
-                    d,
-                    true,
-                    reason::OUTDATED,
-                    "runs an older revision of its template and waits for its turn",
-                );
+                waits_for_its_turn(d);
+                return ControlFlow::Continue(());
+            }
+            RolloutTurn::Passed => {
+                // Nothing keeps it any more, unless its own configuration does.
+                desired(w, d)?;
+                waits_for_its_turn(d);
                 return ControlFlow::Continue(());
             }
             RolloutTurn::Stopped { because } => {
                 let message = format!(
-                    "runs an older revision of its template; the rollout has stopped because {because} did not get ready: correct the template"
+                    "runs an older revision of its template; the rollout has stopped because {because} did not get ready: correct the template or {because}, or set its updatePolicy to Manual"
                 );
                 say_template(d, true, reason::ROLLOUT_STOPPED, message);
                 return ControlFlow::Continue(());
@@ -446,7 +518,7 @@ fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         return drift(w, d, composed, template);
     }
     if !(same && state == Some(SlotState::Creating)) {
-        begin_configuration(w, d, composed);
+        begin_configuration(w, d, composed, template);
     }
     apply(d, composed, template)
 }
@@ -459,12 +531,13 @@ pub(super) fn intend_configuration(w: &World, d: &mut Draft, template: &Template
     };
     let running = w.instance.spec.operating_mode == OperatingMode::Running;
     if running && ledger::entry(&d.status, Slot::Configuration).is_none() {
-        begin_configuration(w, d, composed);
+        begin_configuration(w, d, composed, template);
         record_applied(d, composed, template);
     }
 }
 
-fn begin_configuration(w: &World, d: &mut Draft, composed: &Composed) {
+fn begin_configuration(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady) {
+    d.status.rollout = Some(rollout::taking(&d.status, &template.revision, w.now));
     let account = w.instance.spec.account_ref.name.0.clone();
     let key = composed.key.clone();
     ledger::begin(
@@ -609,7 +682,7 @@ fn drift(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady
                 note: note.clone(),
             });
             d.say(Statement::no(kind::SYNCED, reason::DRIFTED, note));
-            begin_configuration(w, d, composed);
+            begin_configuration(w, d, composed, template);
             apply(d, composed, template)
         }
     }

@@ -1,43 +1,86 @@
 //! Whose turn it is to take a template's new revision.
 //!
 //! What holds: the answer follows from the objects and the time alone, so that every observer gives the same one, also
-//! two with different memories; at most `maxUnavailable` instances are under way; when one of those does not get ready
-//! within `progressDeadline` no further one begins.
+//! two with different memories. At most `maxUnavailable` instances that served somebody are down for it at once, and
+//! at most as many that served nobody are begun beside them: those come first, take no place of the others, and say
+//! nothing about the revision when they do not get ready. One that cannot move is passed, not waited for. One that
+//! served, was begun and does not get ready within `progressDeadline` stops the rollout: no further one begins.
+//!
+//! Deliberately absent: what an instance changed by itself. `status.rollout` is written when the configuration takes
+//! another revision and by nothing else, so an agent that its own variable broke later fails no rollout.
 
+use super::ledger;
 use super::world::RolloutTurn;
-use crate::api::condition::{find, is_true, kind};
-use crate::api::instance::{OperatingMode, UpdatePolicy};
+use crate::api::condition::{find, is_true, kind, reason};
+use crate::api::instance::{AgentInstanceStatus, OperatingMode, RolloutStatus, UpdatePolicy};
 use crate::api::template::Rollout;
 use crate::api::{AgentInstance, AgentTemplate, Slot};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 
-/// Where a rollout stands.
+/// Where a rollout stands. Instances that are being deleted are left out of everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Instances of the template, those being deleted left out.
+    /// Instances of the template.
     pub instances: usize,
     /// Ready at the current revision.
     pub updated: usize,
-    /// Not at the current revision, waiting for their turn.
+    /// At the current revision for the first time, or not even deployed, and not ready yet.
+    pub coming: usize,
+    /// Not at the current revision, and able to move: now, or when their turn comes.
     pub waiting: usize,
-    /// Not at the current revision, and not to be moved: Manual or Suspended.
-    pub held: usize,
-    /// Updated and not ready yet.
+    /// Begun by the rollout and not ready yet.
     pub under_way: usize,
-    /// One that did not get ready in time.
-    pub failed: Option<String>,
+    /// Not ready, and to take no part: Manual or Suspended. Of those that are behind also the ready ones.
+    pub held: usize,
+    /// Names of those that are behind and cannot move now, sorted.
+    pub passed: Vec<String>,
+    /// Names of those that have the revision and are not ready for reasons of their own, sorted.
+    pub down: Vec<String>,
+    /// The one that stops the rollout.
+    pub failed: Option<Failure>,
     /// Names of those that may begin, in order.
     pub turn: Vec<String>,
     /// When this changes by time alone.
     pub deadline: Option<Timestamp>,
 }
 
-/// Computes where the rollout of `template` to `revision` stands.
+impl Standing {
+    /// Instances that take part.
+    pub fn following(&self) -> usize {
+        self.instances - self.held
+    }
+
+    /// Whether every instance that takes part is ready at the current revision.
+    pub fn rolled_out(&self) -> bool {
+        self.updated == self.following()
+    }
+}
+
+/// An instance that served, took the revision, and did not get ready.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Failure {
+    begun: Timestamp,
+    /// Its name.
+    pub name: String,
+    /// Why, as its own condition has it.
+    pub reason: String,
+}
+
+/// How many are begun and not ready.
+#[derive(Default)]
+struct UnderWay {
+    served: usize,
+    served_nobody: usize,
+}
+
+/// Computes where the rollout of `template` to `revision` stands. `usable`: whether an account can be used now.
 pub fn standing(
     rollout: &Rollout,
     revision: &str,
     members: &[&AgentInstance],
+    usable: &dyn Fn(&str) -> bool,
     now: Timestamp,
 ) -> Standing {
     let deadline = rollout
@@ -46,72 +89,135 @@ pub fn standing(
         .and_then(|span| SignedDuration::try_from(span).ok())
         .unwrap_or(SignedDuration::from_mins(20));
     let mut standing = Standing::default();
+    let mut under_way = UnderWay::default();
     let mut waiting: Vec<&AgentInstance> = Vec::new();
     for member in members
         .iter()
         .filter(|member| member.metadata.deletion_timestamp.is_none())
     {
         standing.instances += 1;
-        let Some(status) = &member.status else {
-            continue;
-        };
         // One that was never deployed has nothing to be rolled from.
-        let Some(runs) = &status.template_revision else {
+        let Some((status, runs)) = member
+            .status
+            .as_ref()
+            .and_then(|status| Some((status, status.template_revision.as_ref()?)))
+        else {
+            standing.coming += 1;
             continue;
         };
-        let ready = is_true(&status.conditions, kind::READY);
-        if runs == revision {
-            if ready {
-                standing.updated += 1;
-            } else if member.spec.operating_mode == OperatingMode::Suspended {
-                standing.held += 1;
-            } else if let Some(begun) = update_begun(member) {
-                standing.under_way += 1;
-                let until = begun + deadline;
-                if until <= now {
-                    standing.failed.get_or_insert_with(|| member.name_any());
-                } else {
-                    standing.deadline =
-                        Some(standing.deadline.map_or(until, |other| other.min(until)));
-                }
-            }
-        } else if member.spec.update_policy == UpdatePolicy::Manual
-            || member.spec.operating_mode == OperatingMode::Suspended
-        {
+        let takes_no_part = member.spec.update_policy == UpdatePolicy::Manual
+            || member.spec.operating_mode == OperatingMode::Suspended;
+        if runs == revision && is_true(&status.conditions, kind::READY) {
+            standing.updated += 1;
+        } else if takes_no_part {
             standing.held += 1;
+        } else if runs == revision {
+            at_revision(
+                &mut standing,
+                &mut under_way,
+                (member, status),
+                deadline,
+                now,
+            );
+        } else if passed_over(status) || !usable(member.spec.account_ref.name.as_str()) {
+            standing.passed.push(member.name_any());
         } else {
             waiting.push(member);
         }
     }
+    standing.passed.sort();
+    standing.down.sort();
     standing.waiting = waiting.len();
-    // Those that serve nobody come first: to update them costs nothing, and may mend them.
-    waiting.sort_by_key(|member| {
+    standing.under_way = under_way.served + under_way.served_nobody;
+    if standing.failed.is_none() {
+        let most = usize::try_from(rollout.max_unavailable).unwrap_or(1);
+        standing.turn = in_turn(waiting, &under_way, most);
+    }
+    standing
+}
+
+/// Counts one that has the revision and is not ready.
+fn at_revision(
+    standing: &mut Standing,
+    under_way: &mut UnderWay,
+    (member, status): (&AgentInstance, &AgentInstanceStatus),
+    deadline: SignedDuration,
+    now: Timestamp,
+) {
+    let Some((begun, served)) = update(status) else {
+        match status
+            .timings
+            .as_ref()
+            .and_then(|timings| timings.ready.as_ref())
+        {
+            Some(_) => standing.down.push(member.name_any()),
+            None => standing.coming += 1,
+        }
+        return;
+    };
+    let until = begun + deadline;
+    let given_up = !served && is_true(&status.conditions, kind::STALLED);
+    if until > now && !given_up {
+        match served {
+            true => under_way.served += 1,
+            false => under_way.served_nobody += 1,
+        }
+        standing.deadline = Some(standing.deadline.map_or(until, |other| other.min(until)));
+    } else if served {
+        let failure = Failure {
+            begun,
+            name: member.name_any(),
+            reason: find(&status.conditions, kind::READY)
+                .map(|ready| ready.reason.clone())
+                .unwrap_or_default(),
+        };
+        // The first one stays the one that is named, whichever others follow.
+        standing.failed = Some(match standing.failed.take() {
+            Some(other) => other.min(failure),
+            None => failure,
+        });
+    } else {
+        standing.down.push(member.name_any());
+    }
+}
+
+/// Who begins next: first those that serve nobody, because to update them costs nothing and may mend them. Of the others
+/// first those that an earlier revision took down.
+fn in_turn(waiting: Vec<&AgentInstance>, under_way: &UnderWay, most: usize) -> Vec<String> {
+    let (mut served, mut served_nobody): (Vec<_>, Vec<_>) = waiting
+        .into_iter()
+        .partition(|member| member.status.as_ref().is_some_and(served));
+    served_nobody.sort_by_key(|member| member.uid());
+    served.sort_by_key(|member| {
         let ready = member
             .status
             .as_ref()
             .is_some_and(|status| is_true(&status.conditions, kind::READY));
         (ready, member.uid())
     });
-    if standing.failed.is_none() {
-        let most = usize::try_from(rollout.max_unavailable).unwrap_or(1);
-        let room = most.saturating_sub(standing.under_way);
-        standing.turn = waiting
-            .iter()
-            .take(room)
-            .map(|member| member.name_any())
-            .collect();
-    }
-    standing
+    served_nobody.truncate(most.saturating_sub(under_way.served_nobody));
+    served.truncate(most.saturating_sub(under_way.served));
+    served_nobody
+        .iter()
+        .chain(&served)
+        .map(|member| member.name_any())
+        .collect()
 }
 
-/// When the update that an instance is under began; `None` where it is its first deployment, or where it has been ready
-/// since: what goes down days later says nothing about the rollout.
-fn update_begun(member: &AgentInstance) -> Option<Timestamp> {
-    let status = member.status.as_ref()?;
-    let entry = status
-        .external
-        .iter()
-        .find(|entry| entry.slot == Slot::Configuration)?;
+/// When the update that an instance is under began, and whether it served before; `None` where it is its first
+/// deployment, or where it has been ready since: what goes down days later says nothing about the rollout.
+fn update(status: &AgentInstanceStatus) -> Option<(Timestamp, bool)> {
+    match &status.rollout {
+        Some(update) if Some(&update.revision) == status.template_revision.as_ref() => {
+            Some((update.begun_at.as_ref()?.0, update.served))
+        }
+        _ => unrecorded(status).map(|begun| (begun, true)),
+    }
+}
+
+/// The same, as far as statuses of 0.1.0 tell it.
+fn unrecorded(status: &AgentInstanceStatus) -> Option<Timestamp> {
+    let entry = ledger::entry(status, Slot::Configuration)?;
     let unready_since =
         find(&status.conditions, kind::READY).map(|ready| ready.last_transition_time.0);
     // Conditions count whole seconds, and turn with the intent of the update.
@@ -120,14 +226,62 @@ fn update_begun(member: &AgentInstance) -> Option<Timestamp> {
     (entry.attempt > 1 && since_then).then_some(entry.started_at.0)
 }
 
+/// Whether an instance serves, or did until a rollout took it down: what comes of its next update speaks of the template.
+fn served(status: &AgentInstanceStatus) -> bool {
+    is_true(&status.conditions, kind::READY) || update(status).is_some_and(|(_, served)| served)
+}
+
+/// What is on record while the configuration takes `revision`: another try of the same revision, and a change of the
+/// instance's own at it, leave that as it is.
+pub(super) fn taking(
+    status: &AgentInstanceStatus,
+    revision: &str,
+    now: Timestamp,
+) -> RolloutStatus {
+    if let Some(update) = &status.rollout
+        && update.revision == revision
+    {
+        return update.clone();
+    }
+    let moves = behind(status, revision);
+    RolloutStatus {
+        revision: revision.to_owned(),
+        begun_at: moves.then(|| MicroTime(ledger::micros(now))),
+        served: moves && served(status),
+    }
+}
+
+/// The update has come to its end: the agent is ready, or takes no part any more.
+pub(super) fn over(status: &mut AgentInstanceStatus) {
+    if let Some(update) = &mut status.rollout {
+        update.begun_at = None;
+    }
+}
+
+/// Whether an instance runs another revision than this.
+pub(super) fn behind(status: &AgentInstanceStatus, revision: &str) -> bool {
+    let runs = status.template_revision.as_ref();
+    runs.is_some_and(|runs| runs != revision)
+}
+
+/// Whether an instance had its turn and could not take it.
+fn passed_over(status: &AgentInstanceStatus) -> bool {
+    find(&status.conditions, kind::TEMPLATE_SYNCED)
+        .is_some_and(|said| said.status == "False" && said.reason == reason::PASSED_OVER)
+}
+
 /// Whether it is this instance's turn.
-pub fn turn(standing: &Standing, name: &str) -> RolloutTurn {
-    if let Some(because) = &standing.failed {
+pub fn turn(standing: &Standing, member: &AgentInstance) -> RolloutTurn {
+    if let Some(failure) = &standing.failed {
         return RolloutTurn::Stopped {
-            because: because.clone(),
+            because: failure.name.clone(),
         };
     }
-    if standing.turn.iter().any(|other| other == name) {
+    if member.status.as_ref().is_some_and(passed_over) {
+        return RolloutTurn::Passed;
+    }
+    let name = member.name_any();
+    if standing.turn.contains(&name) {
         RolloutTurn::Yes
     } else {
         RolloutTurn::Wait

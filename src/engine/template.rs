@@ -1,12 +1,18 @@
 //! What is true of a template: its image, its revision, where its rollout stands.
+//!
+//! What holds: Ready says whether instances can be made from it, and stays True while a rollout has stopped, which is
+//! told in its reason; RolledOut is True exactly while every instance that follows is ready at the current revision. A
+//! rollout's beginning and end are told once for each revision.
 
 use super::compose::Broken;
-use super::rollout::Standing;
+use super::rollout::{Failure, Standing};
+use super::{ledger, report};
 use crate::api::AgentTemplate;
 use crate::api::condition::{self, Statement, kind, reason};
-use crate::api::template::{AgentTemplateStatus, ResolvedImage};
-use crate::model::Fault;
+use crate::api::template::{AgentTemplateStatus, ResolvedImage, TemplateRollout};
+use crate::model::{Announcement, Fault};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// What was learned about a template's image and values.
 #[derive(Clone, Debug)]
@@ -43,6 +49,7 @@ pub fn status(
         Resolution::Known { image, revision } => {
             new.image = Some(image.clone());
             new.revision = Some(revision.clone());
+            new.rollout = rollout(old.rollout, revision, standing, now);
             known(image, standing)
         }
         Resolution::Broken(broken) => unusable(broken.reason, &broken.message, true),
@@ -79,16 +86,96 @@ pub fn status(
     new
 }
 
+/// The newest rollout: begun when somebody is behind, done when nobody is left.
+fn rollout(
+    old: Option<TemplateRollout>,
+    revision: &str,
+    standing: &Standing,
+    now: Timestamp,
+) -> Option<TemplateRollout> {
+    let now = MicroTime(ledger::micros(now));
+    let behind = standing.waiting + standing.under_way + standing.passed.len() > 0;
+    match old {
+        Some(mut this) if this.revision == revision => {
+            if this.done_at.is_none() && standing.rolled_out() {
+                this.done_at = Some(now);
+            }
+            Some(this)
+        }
+        _ if behind => Some(TemplateRollout {
+            revision: revision.to_owned(),
+            begun_at: now,
+            done_at: None,
+        }),
+        other => other,
+    }
+}
+
+/// What people should hear of when the status goes from `old` to `new`.
+pub fn news(old: &AgentTemplateStatus, new: &AgentTemplateStatus) -> Vec<Announcement> {
+    let was_ready = condition::is_true(&old.conditions, kind::READY);
+    let mut news = report::transitions(&old.conditions, &new.conditions);
+    // While it stays ready, its reason follows the rollout, which has news of its own.
+    news.retain(|one| !(was_ready && one.reason == reason::READY));
+    let said = condition::find(&new.conditions, kind::ROLLED_OUT);
+    let (Some(now), Some(said)) = (&new.rollout, said) else {
+        return news;
+    };
+    let same = old
+        .rollout
+        .as_ref()
+        .filter(|before| before.revision == now.revision);
+    if same.is_none() {
+        news.push(Announcement {
+            warning: false,
+            reason: reason::ROLLING_OUT,
+            action: "RollOut",
+            note: format!(
+                "revision {} is being rolled out: {}",
+                now.revision, said.message
+            ),
+        });
+    }
+    if now.done_at.is_some() && same.is_some_and(|before| before.done_at.is_none()) {
+        news.push(Announcement {
+            warning: false,
+            reason: reason::ROLLED_OUT,
+            action: "RollOut",
+            note: format!("revision {} is rolled out: {}", now.revision, said.message),
+        });
+    }
+    news
+}
+
+/// A status without what changes with every instance that comes, goes or gets ready.
+pub fn without_counts(status: &AgentTemplateStatus) -> AgentTemplateStatus {
+    let mut status = AgentTemplateStatus {
+        instances: None,
+        updated_instances: None,
+        ..status.clone()
+    };
+    for one in &mut status.conditions {
+        if one.type_ == kind::ROLLED_OUT {
+            one.message.clear();
+        }
+    }
+    status
+}
+
 fn known(image: &ResolvedImage, standing: &Standing) -> Vec<Statement> {
-    let mut statements = vec![Statement::yes(
-        kind::READY,
-        reason::READY,
-        format!("{} is {}", image.requested, image.digest),
-    )];
-    if let Some(failed) = &standing.failed {
-        let message = format!(
-            "the rollout has stopped: {failed} did not get ready within rollout.progressDeadline; correct the template, and the next revision goes to it first"
-        );
+    let is = format!("{} is {}", image.requested, image.digest);
+    let mut statements = vec![match &standing.failed {
+        None => Statement::yes(kind::READY, reason::READY, is),
+        Some(_) => Statement::yes(
+            kind::READY,
+            reason::ROLLOUT_STOPPED,
+            format!(
+                "{is}; new instances are made from it, and its rollout has stopped: see Progressing"
+            ),
+        ),
+    }];
+    if let Some(failure) = &standing.failed {
+        let message = stopped(failure);
         statements.push(Statement::no(
             kind::PROGRESSING,
             reason::ROLLOUT_STOPPED,
@@ -112,15 +199,86 @@ fn known(image: &ResolvedImage, standing: &Standing) -> Vec<Statement> {
             message,
         ));
     } else {
-        let message = match standing.held {
-            0 => "every instance has the current revision".to_owned(),
-            held => {
-                format!("{held} instances are held back by their updatePolicy or operatingMode")
-            }
-        };
-        statements.push(Statement::yes(kind::PROGRESSING, reason::CURRENT, message));
+        statements.push(Statement::yes(
+            kind::PROGRESSING,
+            reason::CURRENT,
+            "no instance is being updated; RolledOut says whether all are",
+        ));
     }
+    statements.push(rolled_out(standing));
     statements
+}
+
+fn stopped(failure: &Failure) -> String {
+    let Failure { name, reason, .. } = failure;
+    format!(
+        "the rollout has stopped: {name} was ready, took the current revision, and did not get ready within rollout.progressDeadline ({reason}; its own conditions say more); correct the template, and the next revision goes to {name} first; where the trouble is its own, correct {name}, or set its updatePolicy to Manual or its operatingMode to Suspended, and the rollout goes on"
+    )
+}
+
+/// How far the current revision has come, in numbers.
+fn rolled_out(standing: &Standing) -> Statement {
+    let mut message = format!(
+        "{} of {} instances that follow are ready at the current revision",
+        standing.updated,
+        standing.following()
+    );
+    let mut add = |text: String| {
+        message.push_str("; ");
+        message.push_str(&text);
+    };
+    let counts = [
+        (standing.under_way, "are being updated"),
+        (standing.waiting, "wait for their turn"),
+        (standing.coming, "are coming up"),
+    ];
+    for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
+        add(format!("{count} {what}"));
+    }
+    if let Some(failure) = &standing.failed {
+        add(format!("stopped by {}", failure.name));
+    }
+    if !standing.passed.is_empty() {
+        add(format!(
+            "passed over until they can take it: {} (TemplateSynced of each, or its account, says why)",
+            some(&standing.passed)
+        ));
+    }
+    if !standing.down.is_empty() {
+        add(format!(
+            "not ready for reasons of their own: {}",
+            some(&standing.down)
+        ));
+    }
+    if standing.held > 0 {
+        add(format!(
+            "{} take no part (updatePolicy Manual, or Suspended)",
+            standing.held
+        ));
+    }
+    if standing.rolled_out() {
+        return Statement::yes(kind::ROLLED_OUT, reason::ROLLED_OUT, message);
+    }
+    let why = if standing.failed.is_some() {
+        reason::ROLLOUT_STOPPED
+    } else if standing.waiting + standing.under_way > 0 {
+        reason::ROLLING_OUT
+    } else if standing.passed.is_empty() {
+        reason::INSTANCES_NOT_READY
+    } else {
+        reason::PASSED_OVER
+    };
+    Statement::no(kind::ROLLED_OUT, why, message)
+}
+
+/// The first names of a list, and how many more there are.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 fn unusable(reason: &'static str, message: &str, person: bool) -> Vec<Statement> {
@@ -131,6 +289,11 @@ fn unusable(reason: &'static str, message: &str, person: bool) -> Vec<Statement>
     };
     vec![
         Statement::no(kind::READY, reason, message),
+        Statement::no(
+            kind::ROLLED_OUT,
+            reason,
+            "the template cannot be used: see Ready",
+        ),
         Statement::yes(flag, reason, message),
     ]
 }

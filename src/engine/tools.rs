@@ -20,7 +20,7 @@ pub(super) use back::{
 pub use wish::{Refusal, wanted};
 
 use super::ledger;
-use super::plan::{Draft, Phase, RECHECK, act, follows, wait};
+use super::plan::{Draft, Phase, RECHECK, act, follows, prepares, wait};
 use super::report;
 use super::step::Step;
 use super::world::{Desired, ToolAccount, World};
@@ -140,14 +140,14 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
         return Continue(());
     };
     let subjects = subjects(wanted);
-    let follows = follows(w);
-    if follows {
+    let prepares = prepares(w);
+    if prepares {
         make::intend(w, d, &subjects);
     }
     let mut held: Vec<(&Subject<'_>, Held)> = Vec::new();
     for subject in &subjects {
         let known = ledger::entry(&d.status, subject.slot).is_some();
-        if !follows && !known && subject.tool.adopt.is_none() {
+        if !prepares && !known && subject.tool.adopt.is_none() {
             continue;
         }
         match one(w, d, subject) {
@@ -226,7 +226,7 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
         let message = format!("{}: {}", subject.slot, why.message);
         if why.person {
             d.stalled(why.reason, message);
-        } else if follows(w) || !why.complete {
+        } else if prepares(w) || !why.complete {
             // What waits for the agent's turn is no work that is under way.
             d.working(why.reason, message);
         }

@@ -156,6 +156,8 @@ pub enum RolloutTurn {
     Yes,
     /// Others come first.
     Wait,
+    /// It was, and the instance could not take it: it prepares what it can, and waits again as soon as it could.
+    Passed,
     /// The rollout has stopped.
     Stopped {
         /// The instance that did not get ready.

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Config, watcher};
+use reqwest::Method;
 use serde_json::{Value, json};
+use world::Object;
 
 use crate::support::{SOON, Scene, holds, is_ready, list, says};
 
@@ -117,4 +119,99 @@ async fn a_bad_image_stops_the_rollout_and_the_next_good_one_recovers_all() {
         recovered.await.unwrap();
         is_ready(instance).await;
     }
+}
+
+/// Breaks an agent by a change of its own: its process ends from the next deployment on.
+async fn breaks_itself(scene: &Scene<'_>, instance: &Object<'_>, env: Value) {
+    let domain = scene.agent(instance).await["domain"].clone();
+    let path = format!("/agents/{}", domain.as_str().unwrap());
+    let nature = json!({"nature": "crash-on-boot"});
+    scene.by_hand(Method::PUT, &path, nature).await;
+    instance.patch(json!({"spec": {"env": env}})).await.unwrap();
+    says(instance, "Ready", "False", "Crashed").await;
+}
+
+async fn mended(scene: &Scene<'_>, instance: &Object<'_>) {
+    let domain = scene.agent(instance).await["domain"].clone();
+    let path = format!("/agents/{}", domain.as_str().unwrap());
+    let good = json!({"nature": "good"});
+    scene.by_hand(Method::PUT, &path, good).await;
+    let env = json!([{"name": "A", "value": "mended"}]);
+    instance.patch(json!({"spec": {"env": env}})).await.unwrap();
+    is_ready(instance).await;
+}
+
+async fn is_updated(instance: &Object<'_>, tag: &str) {
+    let what = format!("it runs {tag} and is ready");
+    let updated = instance.wait_until(&what, SOON, |object| {
+        runs(object, tag) && holds(object, "Ready")
+    });
+    updated.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_breaks_itself_stops_no_other_at_this_revision_nor_at_the_next() {
+    let scene = Scene::new("itself").await;
+    let instances = scene.ready(json!({}), &["a", "b", "c"]).await;
+    let template = scene.tenant.template("t");
+    let b = &instances[1];
+    breaks_itself(&scene, b, json!([{"name": "A", "value": "broken"}])).await;
+    // Its deadline of 20 minutes is waited for by nobody.
+    for tag in ["1.5", "1.6"] {
+        template.patch(image(tag)).await.unwrap();
+        for instance in [&instances[0], &instances[2]] {
+            is_updated(instance, tag).await;
+        }
+    }
+    let message = says(&template, "RolledOut", "False", "InstancesNotReady").await;
+    assert!(
+        message.starts_with("2 of 3 instances") && message.ends_with("reasons of their own: b"),
+        "{message}"
+    );
+    let now = template.get().await.unwrap();
+    assert!(holds(&now, "Ready") && !holds(&now, "Stalled"), "{now:?}");
+
+    mended(&scene, b).await;
+    template
+        .wait_condition("RolledOut", "True", SOON)
+        .await
+        .unwrap();
+    let now = template.get().await.unwrap();
+    assert_eq!(now.data["status"]["updatedInstances"], 3);
+    let events = template.events().await.unwrap();
+    let told = |reason: &str| events.iter().filter(|line| line.contains(reason)).count();
+    assert!(
+        told("RollingOut") >= 1 && told("RolloutStopped") == 0,
+        "{events:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_cannot_take_the_revision_is_passed_and_takes_it_when_it_can() {
+    let scene = Scene::new("passed").await;
+    let instances = scene.ready(json!({}), &["a", "b", "c"]).await;
+    let (template, b) = (scene.tenant.template("t"), &instances[1]);
+    // It serves nobody, so its turn is the first one; and what it refers to is not there.
+    breaks_itself(&scene, b, json!([{"name": "A", "value": "broken"}])).await;
+    let own = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "own", "key": "k"}}}]);
+    b.patch(json!({"spec": {"env": own}})).await.unwrap();
+    says(b, "Stalled", "True", "ReferenceNotFound").await;
+
+    template.patch(image("1.5")).await.unwrap();
+    for instance in [&instances[0], &instances[2]] {
+        is_updated(instance, "1.5").await;
+    }
+    let message = says(b, "TemplateSynced", "False", "PassedOver").await;
+    assert!(message.contains("Secret own does not exist"), "{message}");
+    let message = says(&template, "RolledOut", "False", "PassedOver").await;
+    assert!(message.contains("until they can take it: b "), "{message}");
+
+    scene.secret("own", json!({"k": "v"})).await;
+    let taken = b.wait_until("it takes the revision", SOON, |object| runs(object, "1.5"));
+    taken.await.unwrap();
+    mended(&scene, b).await;
+    template
+        .wait_condition("RolledOut", "True", SOON)
+        .await
+        .unwrap();
 }
