@@ -144,18 +144,19 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         .queued
         .get_or_insert_with(|| MicroTime(ledger::micros(w.now)));
     account(w, d)?;
+    let adopts = w.instance.spec.adopt.is_some();
+    // An empty project is nothing that could run or cost yet.
     let begun = d
         .status
         .external
         .iter()
-        .any(|entry| entry.slot == Slot::Project);
-    let adopts = w.instance.spec.adopt.is_some();
+        .any(|entry| entry.slot == Slot::Service);
     // What is to be adopted runs already: it is taken over, and then suspended.
     if !begun && !adopts && w.instance.spec.operating_mode == OperatingMode::Suspended {
         d.say(Statement::yes(
             kind::SUSPENDED,
             reason::SUSPENDED,
-            "nothing has been made yet",
+            "nothing runs yet, and nothing more is made",
         ));
         return wait(None);
     }
@@ -167,19 +168,15 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     if !w.token {
         return act(Step::MintToken);
     }
-    if adopts {
-        // A wrong project can be corrected in another object only, and deleting this one must not take tools with it.
-        parts::project(w, d)?;
-    }
+    // Nothing that costs is made before there is a project for it, and a wrong one that was to be adopted can be
+    // corrected in another object only: deleting this one must not take tools with it.
+    parts::project(w, d)?;
     if let ControlFlow::Break(end) = tools::provide(w, d) {
         return match end {
             Verdict::Do(_) => ControlFlow::Break(end),
             // What runs already is still watched over.
             Verdict::Wait(_) => watch_over(w, d, ControlFlow::Break(end)),
         };
-    }
-    if !adopts {
-        parts::project(w, d)?;
     }
     // A template that has gone leaves the agent as it is: it is told, and nothing is mended.
     let template = template(w, d)?;

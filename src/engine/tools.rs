@@ -164,6 +164,7 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
     tell::tell(w, d, wanted, &held);
     if w.tools.regather || lacks(w, d, &subjects) {
         // What was just made reaches the agent as values, and those are gathered when a pass begins.
+        d.working(reason::CREATING, "giving the agent what was made for it");
         return wait(Some(w.now));
     }
     conclude(w, d, &held)

@@ -1,8 +1,10 @@
 //! The slot table: every outside resource of an instance, once, in the order in which it is made.
 //!
-//! Creation reads the table upwards, teardown takes the tools downwards and the project last. What holds: ranks are unique and ascending, and a slot needs
-//! only slots of lower rank (tested below). A further resource is one more row here and one file in the room of its
-//! provider; the engine does not change for it.
+//! Creation reads the table upwards: the project first, because an empty one costs a place and no money; then the tools, which
+//! cost; then what runs. Teardown reads it downwards: what runs goes with the project, so the tools come first, OpenRouter
+//! to wallet, and the project last. What holds: ranks are unique and ascending, and a slot needs only slots of lower rank
+//! (tested below). A further resource is one more row here and one file in the room of its provider; the engine does
+//! not change for it.
 
 use crate::api::LedgerEntry;
 pub use crate::api::ledger::{Part, Slot};
@@ -72,7 +74,7 @@ pub struct SlotRow {
     pub slot: Kind,
     /// Who provides it: the provider's name in the ledger.
     pub provider: &'static str,
-    /// Order of creation. Teardown takes the tools back in the opposite order, and what they serve last (design 3.3).
+    /// Order of creation. Teardown takes back in the opposite order what does not go with the project (design 3.3).
     pub rank: u8,
     /// Slots that must exist first; of a tool, its own other parts.
     pub needs: &'static [Kind],
@@ -145,6 +147,13 @@ const MAIN: &[Kind] = &[Kind::Tool(Part::Main)];
 
 /// The table.
 pub const SLOTS: &[SlotRow] = &[
+    home(Slot::Project, 10, &[], FoundBy::Marker),
+    home(
+        Slot::Environment,
+        11,
+        &[Kind::One(Slot::Project)],
+        FoundBy::KindInParent,
+    ),
     SlotRow {
         gives: Gives {
             secret: Some("WALLET_PRIVATE_KEY"),
@@ -152,7 +161,7 @@ pub const SLOTS: &[SlotRow] = &[
             id: None,
         },
         precious: true,
-        ..tool("wallet", Part::Main, 10, &[], FoundBy::Kept, Undo::Rest)
+        ..tool("wallet", Part::Main, 20, &[], FoundBy::Kept, Undo::Rest)
     },
     SlotRow {
         gives: Gives {
@@ -160,7 +169,7 @@ pub const SLOTS: &[SlotRow] = &[
             ..NOTHING
         },
         precious: true,
-        ..tool("bankr", Part::Main, 14, &[], FoundBy::SameAgain, Undo::Rest)
+        ..tool("bankr", Part::Main, 24, &[], FoundBy::SameAgain, Undo::Rest)
     },
     SlotRow {
         gives: Gives {
@@ -170,7 +179,7 @@ pub const SLOTS: &[SlotRow] = &[
         ..tool(
             "bankr",
             Part::Key,
-            15,
+            25,
             MAIN,
             FoundBy::Unlisted,
             Undo::Delete,
@@ -184,7 +193,7 @@ pub const SLOTS: &[SlotRow] = &[
         ..tool(
             "telnyx",
             Part::Profile,
-            20,
+            30,
             &[],
             FoundBy::Name,
             Undo::Delete,
@@ -199,7 +208,7 @@ pub const SLOTS: &[SlotRow] = &[
         ..tool(
             "telnyx",
             Part::Main,
-            21,
+            31,
             &[Kind::Tool(Part::Profile)],
             FoundBy::Name,
             Undo::Delete,
@@ -214,7 +223,7 @@ pub const SLOTS: &[SlotRow] = &[
         ..tool(
             "agentmail",
             Part::Main,
-            30,
+            40,
             &[],
             FoundBy::SameAgain,
             Undo::Delete,
@@ -228,7 +237,7 @@ pub const SLOTS: &[SlotRow] = &[
         ..tool(
             "agentmail",
             Part::Key,
-            31,
+            41,
             MAIN,
             FoundBy::NameWithoutSecret,
             Undo::Delete,
@@ -242,7 +251,7 @@ pub const SLOTS: &[SlotRow] = &[
         ..tool(
             "exa",
             Part::Main,
-            40,
+            50,
             &[],
             FoundBy::NameWithoutSecret,
             Undo::Delete,
@@ -256,40 +265,33 @@ pub const SLOTS: &[SlotRow] = &[
         ..tool(
             "openrouter",
             Part::Main,
-            50,
+            60,
             &[],
             FoundBy::NameWithoutSecret,
             Undo::Delete,
         )
     },
-    home(Slot::Project, 60, &[], FoundBy::Marker),
-    home(
-        Slot::Environment,
-        61,
-        &[Kind::One(Slot::Project)],
-        FoundBy::KindInParent,
-    ),
     home(
         Slot::Service,
-        62,
+        70,
         &[Kind::One(Slot::Environment)],
         FoundBy::NameInParent,
     ),
     home(
         Slot::Volume,
-        63,
+        71,
         &[Kind::One(Slot::Service)],
         FoundBy::KindInParent,
     ),
     home(
         Slot::Domain,
-        64,
+        72,
         &[Kind::One(Slot::Service)],
         FoundBy::KindInParent,
     ),
     home(
         Slot::Configuration,
-        65,
+        73,
         &[Kind::One(Slot::Service), Kind::One(Slot::Domain)],
         FoundBy::SameAgain,
     ),
@@ -325,7 +327,7 @@ pub fn row(provider: &str, slot: Slot) -> &'static SlotRow {
     known.unwrap_or(&UNKNOWN)
 }
 
-const UNKNOWN: SlotRow = home(Slot::Project, 60, &[], FoundBy::Marker);
+const UNKNOWN: SlotRow = home(Slot::Project, 10, &[], FoundBy::Marker);
 
 /// The rows of a tool at a provider, in the order in which they are made.
 pub fn parts(provider: &str) -> impl Iterator<Item = (Part, &'static SlotRow)> {
@@ -368,11 +370,11 @@ mod tests {
     }
 
     #[test]
-    fn tools_are_taken_back_in_the_order_of_the_design_and_before_what_they_serve() {
+    fn the_table_read_downwards_takes_the_tools_back_and_the_project_last() {
         let mut back: Vec<&str> = SLOTS
             .iter()
             .rev()
-            .filter(|row| matches!(row.slot, Kind::Tool(_)))
+            .filter(|row| row.undo != Undo::WithProject)
             .map(|row| row.provider)
             .collect();
         back.dedup();
@@ -384,13 +386,19 @@ mod tests {
                 "agentmail",
                 "telnyx",
                 "bankr",
-                "wallet"
+                "wallet",
+                "railway"
             ]
         );
-        let project = row("railway", Slot::Project).rank;
+    }
+
+    #[test]
+    fn what_costs_comes_after_the_project_and_before_what_runs() {
+        let rank = |slot| row(RAILWAY, slot).rank;
         for tool in SLOTS.iter().filter(|row| matches!(row.slot, Kind::Tool(_))) {
-            assert!(tool.rank < project);
+            assert!(rank(Slot::Environment) < tool.rank && tool.rank < rank(Slot::Service));
         }
+        assert!(rank(Slot::Project) < rank(Slot::Environment));
     }
 
     #[test]

@@ -8,11 +8,20 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use world::{Object, eventually};
 
-use crate::support::{SOON, Scene, hash, id, is_ready, list, says};
+use crate::support::{SOON, Scene, hash, holds, id, is_ready, list, says};
 
 /// A scene whose tenant has an account at every provider, and a template `t` with every tool.
 async fn equipped(name: &str, change: impl Fn(&mut Vec<Value>)) -> Scene<'static> {
-    let scene = Scene::new(name).await;
+    equipped_with(name, Value::Null, change).await
+}
+
+/// The same, with these fields in the Railway account's `spec.railway`.
+async fn equipped_with(
+    name: &str,
+    account: Value,
+    change: impl Fn(&mut Vec<Value>),
+) -> Scene<'static> {
+    let scene = Scene::with(name, account).await;
     scene.tenant.tool_accounts().await.unwrap();
     let mut tools = list(&scene.tenant.six_tools());
     change(&mut tools);
@@ -117,6 +126,31 @@ async fn an_agent_comes_up_with_its_tools_and_they_go_in_order() {
     let profile = id(&ready, "tool/phone/profile");
     assert_eq!(given["TELNYX_MESSAGING_PROFILE_ID"], hash(&profile));
 
+    // The project stands before anything that costs is ordered, and what runs in it comes after all of that.
+    let made: Vec<String> = scene
+        .tenant
+        .exchanges(scene.start().journal())
+        .unwrap()
+        .into_iter()
+        .filter(|one| one.method == "POST" && one.provider != "railway" || is_creation(one))
+        .map(|one| match one.provider.as_str() {
+            "railway" => one.operation,
+            _ => "a tool".to_owned(),
+        })
+        .collect();
+    let mut order = made.clone();
+    order.dedup();
+    assert_eq!(
+        order,
+        [
+            "projectCreate",
+            "a tool",
+            "serviceCreate",
+            "serviceDomainCreate"
+        ],
+        "{made:?}"
+    );
+
     let mark = scene.mark();
     instance.delete().await.unwrap();
     instance.wait_gone(SOON).await.unwrap();
@@ -160,6 +194,41 @@ async fn an_agent_comes_up_with_its_tools_and_they_go_in_order() {
     eventually("an event says which wallet stays", SOON, told)
         .await
         .unwrap();
+}
+
+/// Whether something was made at Railway.
+fn is_creation(exchange: &world::Exchange) -> bool {
+    exchange.provider == "railway" && exchange.operation.ends_with("Create")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_for_which_there_is_no_project_are_bought_nothing() {
+    let scene = equipped_with("no-room", json!({"maxProjects": 1}), |_| {}).await;
+    let first = scene.instance("a", "t", json!({})).await;
+    is_ready(&first).await;
+    scene.listings(1).await;
+    let mut others = Vec::new();
+    for name in ["b", "c"] {
+        others.push(scene.instance(name, "t", json!({})).await);
+    }
+    for other in &others {
+        let message = says(other, "Stalled", "True", "LimitReached").await;
+        assert!(message.contains("maxProjects"), "{message}");
+    }
+    assert_eq!(counts(&scene).await, expected(EVERYTHING));
+    // Their turn comes when there is room, and no sooner are they bought anything.
+    first.delete().await.unwrap();
+    first.wait_gone(SOON).await.unwrap();
+    let second = async || {
+        let mut ready = 0;
+        for other in &others {
+            ready += usize::from(holds(&other.get().await?, "Ready"));
+        }
+        Ok((ready == 1).then_some(()))
+    };
+    eventually("one of them is ready", SOON, second).await.unwrap();
+    let one_more = [&[("bankr/wallet", 2)], &EVERYTHING[..3], &EVERYTHING[4..]].concat();
+    assert_eq!(counts(&scene).await, expected(&one_more));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -419,6 +419,9 @@ impl Scene {
             Step::MakeTool { slot, order, .. } => {
                 let intent = entry(status, *slot).unwrap();
                 assert_eq!(intent.key, order.key, "{}", said());
+                let stands = entry(status, Slot::Project)
+                    .is_some_and(|project| project.state == SlotState::Exists);
+                assert!(stands, "bought before there is a project: {}", said());
                 let own = crate::model::marker::is_tool_name(
                     &crate::model::values::Seal("seal".to_owned().into()),
                     &crate::model::InstallationId("i-1".into()),
