@@ -10,13 +10,13 @@ use super::held;
 use super::observer::{Directory, Observed, unanswered};
 use crate::api::account::AccountIdentity;
 use crate::api::{Slot, SlotState};
-use crate::model::{Done, Fault, Home, InstallationId, Listing, Standing};
+use crate::model::{Done, Fault, Gate, Home, InstallationId, Listing, Standing};
 use crate::railway::Gateway;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct Account {
     /// What is known of its tokens.
     pub credential: Checked,
     seen: Mutex<Seen>,
+    /// Who has a turn in this moment: it takes a place that no ledger knows of yet.
+    about_to: Mutex<HashSet<String>>,
 }
 
 #[derive(Default)]
@@ -57,6 +59,7 @@ impl Account {
             max_projects,
             credential: Checked::default(),
             seen: Mutex::default(),
+            about_to: Mutex::default(),
         }
     }
 
@@ -116,6 +119,60 @@ impl Account {
                 .filter(|home| owner(home, installation))
                 .count(),
         )
+    }
+
+    /// Places that others than this instance take: what the last believed reading shows of ours, what ledgers say that it
+    /// could not show yet, and who has a turn. `None` before the first reading. With `takes`, it has a turn from now on.
+    pub fn taken(&self, ctx: &Context, uid: &str, takes: bool) -> Option<usize> {
+        // One after another: of two who take the last place at the same moment the second must see the first.
+        let mut about_to = held(&self.about_to);
+        let seen = held(&self.seen);
+        let begun = seen.begun?;
+        let mut listed = 0;
+        let mut known: HashSet<&str> = HashSet::from([uid]);
+        for marker in seen.homes.values().filter_map(|home| home.marker.as_ref()) {
+            if marker.installation == ctx.installation.id && marker.uid != uid {
+                listed += 1;
+                known.insert(&marker.uid);
+            }
+        }
+        let limits = ctx.settings.limits;
+        let instances = ctx.instances.state();
+        let recorded = instances.iter().filter(|one| {
+            let entry = one.status.iter().flat_map(|status| &status.external);
+            entry
+                .filter(|entry| entry.slot == Slot::Project && entry.account == self.name)
+                .any(|entry| {
+                    entry.state != SlotState::Planned
+                        && limits.landed_by(entry.started_at.0) > begun
+                })
+        });
+        let uids = recorded.filter_map(|one| one.metadata.uid.as_deref());
+        let others: HashSet<&str> = uids
+            .chain(about_to.iter().map(String::as_str))
+            .filter(|other| !known.contains(other))
+            .collect();
+        let taken = listed + others.len();
+        if takes {
+            about_to.insert(uid.to_owned());
+        }
+        Some(taken)
+    }
+
+    /// Takes an instance out of every line but this one, and gives back the turn and the place that it did not use.
+    pub fn give_back(&self, ctx: &Context, uid: &str, line: Option<Gate>) {
+        held(&self.about_to).remove(uid);
+        for gate in Gate::ALL.into_iter().filter(|gate| Some(*gate) != line) {
+            if self.gateway.leave(gate, uid) {
+                self.tell_line(ctx, gate);
+            }
+        }
+    }
+
+    /// Counts a line for the metrics.
+    pub fn tell_line(&self, ctx: &Context, gate: Gate) {
+        let waiting = self.gateway.waiting(gate);
+        ctx.gauge.waiting(&self.name, gate.word(), waiting);
     }
 
     /// Reads the whole account now, and believes nothing that the provider's own count contradicts: for one who has to
@@ -178,6 +235,10 @@ impl Observed for Account {
         async move {
             let read = read(ctx, self).await;
             held(&self.seen).failed = read.is_err();
+            // Who did not come back has left the line without a word.
+            for gate in Gate::ALL {
+                self.tell_line(ctx, gate);
+            }
             read
         }
         .boxed()

@@ -56,6 +56,8 @@ pub trait Gauge: Send + Sync {
     );
     /// An account stands so: whether it is healthy, requests left where that is known.
     fn account(&self, name: &str, healthy: bool, left: Option<u64>);
+    /// So many instances wait for a turn at an account.
+    fn waiting(&self, account: &str, gate: &'static str, count: usize);
     /// So many ledger entries of a slot are in a state.
     fn slots(&self, slot: &str, state: &'static str, count: usize);
     /// An account has so many orphans of each kind, for so much a month.

@@ -11,8 +11,8 @@ use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Slot};
 use crate::cluster::{ClusterError, finalizer, secret, status};
 use crate::engine::World;
 use crate::engine::step::{Outcome, Step};
-use crate::model::{Announcement, Done, Fault, Sight};
-use crate::railway::Class;
+use crate::model::{Announcement, Done, Fault, Gate, Sight, Turn};
+use crate::railway::{Applicant, Class};
 use crate::tools::Provider;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Preconditions};
@@ -122,6 +122,33 @@ impl Hands for Workshop<'_> {
 }
 
 impl Workshop<'_> {
+    /// At the end of a pass: who waits in no line holds no turn, and no place in the account that no ledger knows of.
+    pub fn give_back(&self, uid: &str, line: Option<Gate>) {
+        if let Some(account) = &self.account {
+            account.give_back(self.ctx, uid, line);
+        }
+    }
+
+    /// Asks for a turn; with one, a place in the account is held until the pass ends.
+    fn take_turn(&self, account: &Account, world: &World, gate: Gate) -> Outcome {
+        let instance = &world.instance;
+        let uid = instance.uid().unwrap_or_default();
+        let created = instance.creation_timestamp();
+        let turn = account.gateway.turn(
+            gate,
+            Applicant {
+                who: &uid,
+                team: &instance.namespace().unwrap_or_default(),
+                priority: Class::User as u8,
+                since: created.map_or(world.now, |time| time.0),
+            },
+        );
+        let takes = gate == Gate::Projects && turn == Turn::Now;
+        let projects = account.taken(self.ctx, &uid, takes);
+        account.tell_line(self.ctx, gate);
+        Outcome::Turned { turn, projects }
+    }
+
     fn instances(&self, world: &World) -> Api<AgentInstance> {
         Api::namespaced(
             self.ctx.client.clone(),
@@ -243,6 +270,7 @@ impl Workshop<'_> {
         match step {
             Step::Search => Ok(Outcome::Searched(account.search().await?)),
             Step::Look { project } => Ok(Outcome::Looked(look(account, project).await?)),
+            Step::TakeTurn { gate } => Ok(self.take_turn(account, world, *gate)),
             Step::CreateProject { name, marker } => {
                 let made = railway.create_project(name, marker).await?;
                 Ok(Outcome::ProjectMade {

@@ -6,7 +6,6 @@ use super::enact::Workshop;
 use super::pass::{End, pass};
 use super::sweep;
 use super::tool_accounts::ToolAccount;
-use crate::api::instance::OperatingMode;
 use crate::api::template::AgentTemplateSpec;
 use crate::api::text::Span;
 use crate::api::{
@@ -24,11 +23,10 @@ use crate::engine::world::{
     AccountRoom, AccountView, Desired, Glance, Outside, RolloutTurn, TemplateReady, TemplateView,
     ToolAccount as ToolAccountView, Tools, World,
 };
-use crate::model::Turn;
+use crate::model::Home;
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Kept, Wanted};
 use crate::model::values::Seal;
-use crate::railway::{Class, Gate};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
@@ -124,7 +122,11 @@ async fn run(
         Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
     let Some(instance) = find("reading the instance", api.get_opt(&watched.name_any())).await?
     else {
-        ctx.retries.forget(&watched.uid().unwrap_or_default());
+        let uid = watched.uid().unwrap_or_default();
+        ctx.retries.forget(&uid);
+        if let Some(account) = ctx.accounts.get(watched.spec.account_ref.name.as_str()) {
+            account.give_back(ctx, &uid, None);
+        }
         return Ok(None);
     };
     sweep::remember(&instance, ctx).await?;
@@ -132,8 +134,11 @@ async fn run(
         return Ok(None);
     };
     let about = about(&world);
+    let uid = world.instance.uid().unwrap_or_default();
     let mut hands = hands;
-    Ok(Some((pass(&mut hands, world).await?, about)))
+    let ended = pass(&mut hands, world).await;
+    hands.give_back(&uid, ended.as_ref().ok().and_then(|end| end.line));
+    Ok(Some((ended?, about)))
 }
 
 /// Names what a pass tries: a fault of one try says nothing about another.
@@ -170,7 +175,7 @@ async fn gather<'a>(
         instance.uid().unwrap_or_default(),
         instance.namespace().unwrap_or_default(),
     );
-    let Some((view, account)) = account(ctx, &instance, now).await? else {
+    let Some((view, account)) = account(ctx, &instance).await? else {
         return Ok(None);
     };
     let deleting = instance.metadata.deletion_timestamp.is_some();
@@ -204,14 +209,7 @@ async fn gather<'a>(
     } else {
         template(ctx, stamp, &instance, &token, &given).await?
     };
-    let project = instance.status.as_ref().and_then(|status| {
-        status
-            .external
-            .iter()
-            .find(|entry| entry.slot == Slot::Project)?
-            .id
-            .clone()
-    });
+    let project = project_of(&instance);
     let (listing, homes) = account
         .as_ref()
         .map(|account| account.seen(&uid, project.as_deref()))
@@ -265,6 +263,16 @@ async fn gather<'a>(
             token,
         },
     )))
+}
+
+/// The id of the recorded project.
+fn project_of(instance: &AgentInstance) -> Option<String> {
+    let status = instance.status.as_ref()?;
+    let mut entries = status.external.iter();
+    entries
+        .find(|entry| entry.slot == Slot::Project)?
+        .id
+        .clone()
 }
 
 /// Slots of tools that the instance has, or shall have.
@@ -445,7 +453,6 @@ type AccountSeen = (AccountView, Option<Arc<Account>>);
 async fn account(
     ctx: &Arc<Context>,
     instance: &AgentInstance,
-    now: Timestamp,
 ) -> Result<Option<AccountSeen>, ClusterError> {
     let name = instance.spec.account_ref.name.as_str();
     let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
@@ -467,50 +474,21 @@ async fn account(
     if account.outage().is_some() {
         return Ok(Some((AccountView::Unreachable, None)));
     }
-    let project_turn = turn(&account, instance, Slot::Project, Gate::Projects, now);
-    let volume_turn = match project_turn {
-        Turn::Now => turn(&account, instance, Slot::Volume, Gate::Volumes, now),
-        Turn::At { .. } => Turn::Now,
-    };
+    let uid = instance.uid().unwrap_or_default();
+    let project = project_of(instance);
+    let stands = |home: &Home| Some(&home.id) == project.as_ref() && !home.deleted;
     let room = AccountRoom {
-        projects: account.ours(&ctx.installation.id).unwrap_or(0),
+        // Counting looks at every instance: done for those that may have to make a project.
+        projects: match account.seen(&uid, project.as_deref()).1.iter().any(stands) {
+            true => None,
+            false => account.taken(ctx, &uid, false),
+        },
         max_projects: account.max_projects,
-        project_turn,
-        volume_turn,
+        interval: SignedDuration::try_from(account.gateway.project_interval())
+            .unwrap_or(SignedDuration::MAX),
+        turns: BTreeMap::new(),
     };
     Ok(Some((AccountView::Ready(room), Some(account))))
-}
-
-/// The instance's turn at a gate, asked for only where the instance would go through it.
-fn turn(
-    account: &Account,
-    instance: &AgentInstance,
-    slot: Slot,
-    gate: Gate,
-    now: Timestamp,
-) -> Turn {
-    let status = instance.status.as_ref();
-    let entry = status.and_then(|status| status.external.iter().find(|entry| entry.slot == slot));
-    let exists = entry.is_some_and(|entry| entry.state != SlotState::Planned);
-    let wants = match slot {
-        // Whether there is a volume at all only the template knows; an entry says that there is.
-        Slot::Volume => entry.is_some(),
-        _ => {
-            instance.spec.operating_mode == OperatingMode::Running && instance.spec.adopt.is_none()
-        }
-    };
-    if exists || !wants || instance.metadata.deletion_timestamp.is_some() {
-        return Turn::Now;
-    }
-    let waiting_since = instance
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(now, |time| time.0);
-    let order = (Class::User as u8, waiting_since);
-    account
-        .gateway
-        .turn(gate, &instance.uid().unwrap_or_default(), order)
 }
 
 /// Whether a namespace may use an account. Its labels are read only where a selector asks for them.

@@ -8,7 +8,7 @@
 use crate::api::{AgentInstance, AgentInstanceStatus, Slot};
 use crate::engine::step::{Outcome, Plan, Step};
 use crate::engine::{World, absorb, ledger, plan, report};
-use crate::model::{Announcement, Fault};
+use crate::model::{Announcement, Fault, Gate};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -59,19 +59,24 @@ pub struct End {
     pub faults: BTreeMap<Slot, Fault>,
     /// Tools of which something succeeded.
     pub answered: BTreeSet<Slot>,
+    /// The line that it waits in.
+    pub line: Option<Gate>,
 }
 
 /// Runs one pass.
 pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::Interrupt> {
     // What the API server has, against what the pass knows by now.
     let mut written = world.instance.clone();
-    for steps in 0..MOST_STEPS {
+    // Asking for a turn does nothing yet.
+    let mut steps = 0;
+    for _ in 0..MOST_STEPS {
         let Plan {
             status,
             step,
             wake,
             untried,
             announcements,
+            line,
         } = plan(&world);
         let on_record = written.status.clone().unwrap_or_default();
         let due = match &step {
@@ -109,13 +114,15 @@ pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::I
                 steps,
                 faults: world.tools.faults,
                 answered: world.tools.answered,
+                line,
             });
         };
         let last = matches!(step, Step::LetGo | Step::Expire);
+        steps += usize::from(!matches!(step, Step::TakeTurn { .. }));
         let outcome = hands.enact(&world, &step).await?;
         if last {
             return Ok(End {
-                steps: steps + 1,
+                steps,
                 ..End::default()
             });
         }

@@ -5,7 +5,7 @@
 use super::deployment::SUPERSEDED;
 use super::ledger;
 use super::step::{Outcome, Step};
-use super::world::World;
+use super::world::{AccountView, World};
 use crate::api::instance::DeploymentStatus;
 use crate::api::{LedgerEntry, Slot, SlotState};
 use crate::model::{Fault, Sight};
@@ -95,6 +95,12 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             w.outside.listing = Some(listing.begun);
             w.outside.homes = listing.homes;
             w.outside.searched = true;
+        }
+        (Step::TakeTurn { gate }, Outcome::Turned { turn, projects }) => {
+            if let AccountView::Ready(room) = &mut w.account {
+                room.turns.insert(*gate, turn);
+                room.projects = projects;
+            }
         }
         (Step::Compare { .. }, Outcome::Compared(differences)) => w.drift = Some(differences),
         (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.agent = Some(health),

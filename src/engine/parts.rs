@@ -6,7 +6,7 @@
 
 use super::adopt;
 use super::ledger;
-use super::plan::{self, Draft, Phase, act, wait};
+use super::plan::{self, Draft, Phase, Verdict, act, wait};
 use super::step::Step;
 use super::world::{AccountView, TemplateReady, World};
 use crate::api::condition::{Statement, kind, reason};
@@ -14,10 +14,10 @@ use crate::api::instance::OnExternalDeletion;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
-use crate::model::{Home, Sight, Turn};
+use crate::model::{Gate, Home, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use std::ops::ControlFlow::Continue;
+use std::ops::ControlFlow::{Break, Continue};
 
 /// The id of a slot that exists.
 pub(super) fn id(status: &AgentInstanceStatus, slot: Slot) -> Option<String> {
@@ -45,7 +45,11 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
     let AccountView::Ready(room) = &w.account else {
         return wait(None);
     };
-    if room.projects >= room.max_projects {
+    let Some(projects) = room.projects else {
+        creating(d, "looking at what is in the account already");
+        return wait(Some(w.now + SignedDuration::from_secs(1)));
+    };
+    if projects >= room.max_projects {
         let message = format!(
             "ProviderAccount {} has its {} projects; raise railway.maxProjects or delete instances",
             w.instance.spec.account_ref.name, room.max_projects
@@ -58,7 +62,7 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
         d.stalled(reason::LIMIT_REACHED, message);
         return wait(Some(w.now + SignedDuration::from_mins(1)));
     }
-    throttled(d, &room.project_turn, "projects")?;
+    turn(w, d, Gate::Projects)?;
     let account = w.instance.spec.account_ref.name.0.clone();
     ledger::begin(
         &mut d.status,
@@ -81,19 +85,43 @@ fn create_project(w: &World, d: &mut Draft) -> Phase {
     })
 }
 
-fn throttled(d: &mut Draft, turn: &Turn, what: &str) -> Phase {
-    let Turn::At { when, .. } = turn else {
-        return Continue(());
+/// A turn to make what the provider allows only once in a while. It is asked for where making it is the next step, and
+/// nowhere else: who cannot use a turn must not stand before those who can.
+fn turn(w: &World, d: &mut Draft, gate: Gate) -> Phase {
+    let AccountView::Ready(room) = &w.account else {
+        return wait(None);
     };
-    // Without a number: it would be written anew for everyone who waits each time that one is served.
-    let message = format!("the provider lets {what} be made one after another; waiting for a turn");
+    let (when, ahead) = match room.turns.get(&gate) {
+        None => return act(Step::TakeTurn { gate }),
+        Some(Turn::Now) => return Continue(()),
+        Some(Turn::At { when, ahead }) => (*when, *ahead),
+    };
+    let message = format!(
+        "the provider lets {} be made {:#} apart (railway.projectInterval of ProviderAccount {}); waiting for a turn: {}",
+        gate.word(),
+        room.interval,
+        w.instance.spec.account_ref.name,
+        place(ahead)
+    );
     d.say(Statement::no(
         kind::PROJECT_READY,
         reason::THROTTLED,
         message.clone(),
     ));
     d.working(reason::THROTTLED, message);
-    wait(Some(*when))
+    d.line = Some(gate);
+    wait(Some(when))
+}
+
+/// A place in the line, in steps: exactly, it would be written anew for everyone who waits each time that one is served.
+fn place(ahead: usize) -> &'static str {
+    match ahead {
+        0 => "this one is next",
+        1..=10 => "up to 10 come before it",
+        11..=100 => "up to 100 come before it",
+        101..=1000 => "up to 1,000 come before it",
+        _ => "more than 1,000 come before it",
+    }
 }
 
 fn creating(d: &mut Draft, what: &str) {
@@ -229,7 +257,8 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
     d.status.deployment = None;
     d.status.template_revision = None;
     d.status.variables.clear();
-    make_project(w, d)
+    // Its life begins anew, and so does the question whether it shall run, and what.
+    plan::life(w, d)
 }
 
 /// Makes sure of environment, service, volume and domain.
@@ -266,7 +295,12 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
     let account = w.instance.spec.account_ref.name.0.clone();
     for slot in wanted.into_iter().flatten() {
         let state = ledger::entry(&d.status, slot).map(|entry| entry.state);
-        if matches!(state, None | Some(SlotState::Planned)) {
+        let due = match state {
+            None => true,
+            Some(SlotState::Planned) => slot != Slot::Volume,
+            Some(_) => false,
+        };
+        if due {
             ledger::begin(
                 &mut d.status,
                 slot,
@@ -365,28 +399,34 @@ fn volume(
             surplus: true,
         });
     }
-    let Some(entry) = open(w, d, Slot::Volume) else {
-        return Continue(());
-    };
-    if !d.untried.contains(&Slot::Volume) {
-        let Some(home) = seen_now(w) else {
-            return look_again(w, d, project.to_owned());
-        };
-        let own = |volume: &&crate::model::Volume| {
-            w.instance.spec.adopt.is_none() || volume.service.as_deref() == Some(service)
-        };
-        if let Some(found) = home.volumes.iter().find(own) {
-            ledger::exists(&mut d.status, Slot::Volume, Some(found.id.clone()));
-            return Continue(());
+    // One that has waited for its turn is intended again when it comes: an intent in each pass would be a write in each.
+    let waited = ledger::entry(&d.status, Slot::Volume)
+        .is_some_and(|entry| entry.state == SlotState::Planned);
+    if let Some(entry) = open(w, d, Slot::Volume) {
+        if !d.untried.contains(&Slot::Volume) {
+            let Some(home) = seen_now(w) else {
+                return look_again(w, d, project.to_owned());
+            };
+            let own = |volume: &&crate::model::Volume| {
+                w.instance.spec.adopt.is_none() || volume.service.as_deref() == Some(service)
+            };
+            if let Some(found) = home.volumes.iter().find(own) {
+                ledger::exists(&mut d.status, Slot::Volume, Some(found.id.clone()));
+                return Continue(());
+            }
+            unseen(w, d, &entry, home)?;
         }
-        unseen(w, d, &entry, home)?;
+    } else if !waited {
+        return Continue(());
     }
-    let AccountView::Ready(room) = &w.account else {
-        return wait(None);
-    };
-    if let held @ std::ops::ControlFlow::Break(_) = throttled(d, &room.volume_turn, "volumes") {
-        ledger::planned(&mut d.status, Slot::Volume);
-        return held;
+    if let Break(held) = turn(w, d, Gate::Volumes) {
+        if matches!(held, Verdict::Wait(_)) {
+            ledger::planned(&mut d.status, Slot::Volume);
+        }
+        return Break(held);
+    }
+    if waited {
+        begin_again(w, d, Slot::Volume);
     }
     creating(d, "making the volume");
     act(Step::CreateVolume {

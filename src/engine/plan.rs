@@ -16,7 +16,7 @@ use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::text::Span;
 use crate::api::{AgentInstanceStatus, FINALIZER, Slot, SlotState};
 use crate::model::slot::RAILWAY;
-use crate::model::{Announcement, Sight};
+use crate::model::{Announcement, Gate, Sight};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
@@ -54,6 +54,8 @@ pub(super) struct Draft {
     pub(super) announcements: Vec<Announcement>,
     /// Nothing new is known: what was said before stands.
     pub(super) unchanged: bool,
+    /// The line that it waits in.
+    pub(super) line: Option<Gate>,
     again: Option<Timestamp>,
 }
 
@@ -65,6 +67,7 @@ impl Draft {
             untried: w.untried.clone(),
             announcements: Vec::new(),
             unchanged: false,
+            line: None,
             again: None,
         }
     }
@@ -118,10 +121,11 @@ pub fn plan(w: &World) -> Plan {
         wake,
         untried: d.untried,
         announcements: d.announcements,
+        line: d.line,
     }
 }
 
-fn life(w: &World, d: &mut Draft) -> Phase {
+pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
     if w.deleting() {
         return teardown::teardown(w, d);
     }
@@ -144,7 +148,6 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         .queued
         .get_or_insert_with(|| MicroTime(ledger::micros(w.now)));
     account(w, d)?;
-    let adopts = w.instance.spec.adopt.is_some();
     // An empty project is nothing that could run or cost yet.
     let begun = d
         .status
@@ -152,6 +155,7 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         .iter()
         .any(|entry| entry.slot == Slot::Service);
     // What is to be adopted runs already: it is taken over, and then suspended.
+    let adopts = w.instance.spec.adopt.is_some();
     if !begun && !adopts && w.instance.spec.operating_mode == OperatingMode::Suspended {
         d.say(Statement::yes(
             kind::SUSPENDED,

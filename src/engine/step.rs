@@ -3,7 +3,7 @@
 use super::compose::Composed;
 use crate::api::{AgentInstanceStatus, Slot};
 use crate::model::tool::{Kept, Made, Named, Order, Resource, Sought, Wish};
-use crate::model::{Announcement, Domain, Fault, Health, Home, Listing, Marker, Sight};
+use crate::model::{Announcement, Domain, Fault, Gate, Health, Home, Listing, Marker, Sight, Turn};
 use jiff::Timestamp;
 
 /// What a pass shall do.
@@ -19,6 +19,8 @@ pub struct Plan {
     pub untried: std::collections::BTreeSet<Slot>,
     /// What people should hear of, once.
     pub announcements: Vec<Announcement>,
+    /// The line that it waits in. One that waits in none holds no turn.
+    pub line: Option<Gate>,
 }
 
 /// One effect.
@@ -34,6 +36,11 @@ pub enum Step {
     Look {
         /// Project id.
         project: String,
+    },
+    /// Ask for a turn to make what the provider allows only once in a while: the very next step, if it is given.
+    TakeTurn {
+        /// To make what.
+        gate: Gate,
     },
     /// Make the project.
     CreateProject {
@@ -205,6 +212,13 @@ pub enum Outcome {
     Searched(Listing),
     /// The recorded project.
     Looked(Sight<Home>),
+    /// The answer about a turn, and the places that others take, counted after it.
+    Turned {
+        /// The answer.
+        turn: Turn,
+        /// As [`super::world::AccountRoom::projects`].
+        projects: Option<usize>,
+    },
     /// A new project.
     ProjectMade {
         /// Its id.
@@ -288,6 +302,7 @@ impl Step {
             Step::MintToken => "MintToken",
             Step::Search => "Search",
             Step::Look { .. } => "Look",
+            Step::TakeTurn { .. } => "TakeTurn",
             Step::CreateProject { .. } => "CreateProject",
             Step::CreateService { .. } => "CreateService",
             Step::CreateVolume { .. } => "CreateVolume",

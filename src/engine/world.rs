@@ -7,7 +7,7 @@ use crate::api::template::ResolvedImage;
 use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot};
 use crate::model::tool::{Kept, Made, Resource, Wanted};
 use crate::model::values::Seal;
-use crate::model::{Fault, Health, Home, InstallationId, Marker, Sight, Turn};
+use crate::model::{Fault, Gate, Health, Home, InstallationId, Marker, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,14 +104,15 @@ pub enum AccountView {
 /// What there is room for in an account.
 #[derive(Clone, Debug)]
 pub struct AccountRoom {
-    /// Projects of this installation there.
-    pub projects: usize,
+    /// Places that others of this installation take there; `None` before the account was read, and where it shows the
+    /// instance's own.
+    pub projects: Option<usize>,
     /// Most that there may be.
     pub max_projects: usize,
-    /// When a project may be made.
-    pub project_turn: Turn,
-    /// When a volume may be made.
-    pub volume_turn: Turn,
+    /// How far apart the provider lets projects be made, and volumes.
+    pub interval: SignedDuration,
+    /// The turns that were asked for in this pass, and the answers.
+    pub turns: BTreeMap<Gate, Turn>,
 }
 
 /// What is known of the template.

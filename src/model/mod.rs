@@ -20,7 +20,7 @@ pub use configuration::{Configuration, RegistryCredentials, RestartPolicy, Varia
 pub use fault::{Done, Fault};
 pub use marker::{InstallationId, Marker};
 pub use outside::{
-    Deployment, DeploymentState, Domain, Health, Home, Listing, Service, Sight, Turn, Volume,
+    Deployment, DeploymentState, Domain, Gate, Health, Home, Listing, Service, Sight, Turn, Volume,
 };
 pub use slot::{Slot, SlotRow};
 pub use standing::Standing;

@@ -160,6 +160,28 @@ pub enum Health {
     },
 }
 
+/// What a provider allows only once in a while, one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gate {
+    /// New projects.
+    Projects,
+    /// New volumes.
+    Volumes,
+}
+
+impl Gate {
+    /// All of them.
+    pub const ALL: [Gate; 2] = [Gate::Projects, Gate::Volumes];
+
+    /// A stable word for people and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Gate::Projects => "projects",
+            Gate::Volumes => "volumes",
+        }
+    }
+}
+
 /// When a throttled kind of request may be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {

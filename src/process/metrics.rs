@@ -5,6 +5,7 @@
 //! cheap to clone, and recording never fails. Deliberately absent: what the objects say of themselves (conditions are
 //! for that), and anything a person could be named by.
 
+use crate::railway::Gate;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -64,6 +65,12 @@ struct SlotLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LineLabels {
+    account: String,
+    gate: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct OrphanLabels {
     account: String,
@@ -98,6 +105,7 @@ struct Inner {
     request_seconds: Timings<OperationLabels>,
     budget: Family<AccountLabels, Gauge>,
     healthy: Family<AccountLabels, Gauge>,
+    waiting: Family<LineLabels, Gauge>,
     slots: Family<SlotLabels, Gauge>,
     orphans: Family<OrphanLabels, Gauge>,
     /// Kinds of orphans that an account was ever shown to have: what is gone is shown as 0.
@@ -127,6 +135,7 @@ impl Metrics {
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             budget: Family::default(),
             healthy: Family::default(),
+            waiting: Family::default(),
             slots: Family::default(),
             orphans: Family::default(),
             orphan_kinds: Mutex::default(),
@@ -187,11 +196,23 @@ impl Metrics {
             .set(i64::from(healthy));
     }
 
+    /// So many instances wait in the line at this gate of `account`.
+    pub fn waiting(&self, account: &str, gate: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let account = account.to_owned();
+        let labels = LineLabels { account, gate };
+        self.inner.waiting.get_or_create(&labels).set(count);
+    }
+
     /// `account` is gone: it is shown no more.
     pub fn forget_account(&self, account: &str) {
         self.inner.budget.remove(&of(account));
         self.inner.healthy.remove(&of(account));
         self.inner.orphans_usd.remove(&of(account));
+        for gate in Gate::ALL.map(Gate::word) {
+            let account = account.to_owned();
+            self.inner.waiting.remove(&LineLabels { account, gate });
+        }
         let mut kinds = self.orphan_kinds();
         for labels in kinds.iter().filter(|labels| labels.account == account) {
             self.inner.orphans.remove(labels);
@@ -303,6 +324,11 @@ impl Inner {
             self.healthy.clone(),
         );
         registry.register(
+            "account_waiting_instances",
+            "Instances that wait for their turn to make what the account's provider allows only once in a while",
+            self.waiting.clone(),
+        );
+        registry.register(
             "slots",
             "Ledger entries of all instances, by slot and state",
             self.slots.clone(),
@@ -380,6 +406,7 @@ mod tests {
         );
         metrics.budget("main", 9_871);
         metrics.account_healthy("main", true);
+        metrics.waiting("main", "projects", 7);
         metrics.slots("project", "Exists", 3);
         metrics.orphans("main", &BTreeMap::from([("project".to_owned(), 2)]), 0.0);
         metrics.orphans(
@@ -403,6 +430,7 @@ mod tests {
             "yardmaster_outside_request_duration_seconds_count{provider=\"railway\",operation=\"projectCreate\"} 2",
             "yardmaster_account_budget_remaining_requests{account=\"main\"} 9871",
             "yardmaster_account_healthy{account=\"main\"} 1",
+            "yardmaster_account_waiting_instances{account=\"main\",gate=\"projects\"} 7",
             "yardmaster_slots{slot=\"project\",state=\"Exists\"} 3",
             "yardmaster_orphans{account=\"main\",kind=\"project\"} 0",
             "yardmaster_orphans{account=\"main\",kind=\"openrouter\"} 1",
@@ -430,7 +458,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(named("# TYPE "), named("# HELP "));
-        assert_eq!(named("# TYPE ").len(), 12);
+        assert_eq!(named("# TYPE ").len(), 13);
     }
 
     #[test]

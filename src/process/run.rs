@@ -224,6 +224,10 @@ impl Gauge for Instruments {
         }
     }
 
+    fn waiting(&self, account: &str, gate: &'static str, count: usize) {
+        self.metrics.waiting(account, gate, count);
+    }
+
     fn slots(&self, slot: &str, state: &'static str, count: usize) {
         self.metrics.slots(slot, state, count);
     }

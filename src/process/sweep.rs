@@ -220,6 +220,7 @@ impl Gauge for Onlooker {
     fn reconciled(&self, _: &'static str, _: &'static str, _: Duration) {}
     fn requested(&self, _: &'static str, _: &'static str, _: &'static str, _: Duration) {}
     fn account(&self, _: &str, _: bool, _: Option<u64>) {}
+    fn waiting(&self, _: &str, _: &'static str, _: usize) {}
     fn slots(&self, _: &str, _: &'static str, _: usize) {}
     fn orphans(&self, _: &str, _: &BTreeMap<String, usize>, _: f64) {}
     fn swept(&self, _: &str, _: &'static str) {}

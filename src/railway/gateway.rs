@@ -10,9 +10,9 @@ use super::faults::{Throttle, later};
 use super::fresh::Fresh;
 use super::held;
 use super::lanes::Lanes;
-use super::turns::{Gate, Landing, Turns};
+use super::turns::{Applicant, Landing, Turns};
 use crate::model::standing::Run;
-use crate::model::{Done, Fault, Standing, Turn};
+use crate::model::{Done, Fault, Gate, Standing, Turn};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Arc, Mutex};
@@ -139,18 +139,27 @@ impl Gateway {
         *held(&self.inner.settings) = settings;
     }
 
-    /// Whether it is the turn of `who` to create what the gate guards. Asking is waiting in line: ask again at the
-    /// moment that the answer names, and create within five seconds of `Now`, or be passed over.
-    ///
-    /// `order` is priority (lower goes first) and since when it waits (earlier goes first). Sends nothing.
-    pub fn turn(&self, gate: Gate, who: &str, order: (u8, Timestamp)) -> Turn {
+    /// Whether it is the applicant's turn to create what the gate guards. Asking is waiting in line: ask again at the
+    /// moment that the answer names, and create within five seconds of `Now`, or be passed over. Sends nothing.
+    pub fn turn(&self, gate: Gate, applicant: Applicant<'_>) -> Turn {
         let usable = self.inner.usable();
-        held(self.inner.gate(gate)).turn(who, order, &usable, self.inner.now())
+        held(self.inner.gate(gate)).turn(applicant, &usable, self.inner.now())
     }
 
-    /// Takes `who` out of the line, where it no longer wants a turn.
-    pub fn leave(&self, gate: Gate, who: &str) {
-        held(self.inner.gate(gate)).leave(who);
+    /// Takes `who` out of the line, where it no longer wants a turn, or has one that it did not use. Answers whether it
+    /// was in it.
+    pub fn leave(&self, gate: Gate, who: &str) -> bool {
+        held(self.inner.gate(gate)).leave(who)
+    }
+
+    /// How many wait at a gate.
+    pub fn waiting(&self, gate: Gate) -> usize {
+        held(self.inner.gate(gate)).waiting(self.inner.now())
+    }
+
+    /// How far apart projects, and volumes, are made with one token.
+    pub fn project_interval(&self) -> Duration {
+        self.inner.settings().project_interval
     }
 
     /// What is left of the account's requests, by our count and by Railway's last word, whichever is less.

@@ -22,10 +22,11 @@ mod services;
 mod transport;
 mod turns;
 
+pub use crate::model::Gate;
 pub use account::{AccountSettings, Class, Clock, Identity, NewProject, Newest};
 pub use allowance::Budget;
 pub use gateway::{Gateway, Meter, Permission};
-pub use turns::Gate;
+pub use turns::Applicant;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -6,9 +6,8 @@ use super::documents::{
     project_delete, projects, token, workspace,
 };
 use super::gateway::{Gateway, Inner};
-use super::turns::Gate;
 use super::{held, reading};
-use crate::model::{Done, Fault, Home, Listing, Marker, Sight};
+use crate::model::{Done, Fault, Gate, Home, Listing, Marker, Sight};
 use std::collections::BTreeSet;
 
 /// More pages than any account has: an end to a listing that never ends.

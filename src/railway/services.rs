@@ -9,10 +9,9 @@ use super::documents::{
 };
 use super::gateway::Gateway;
 use super::projects::confirmed;
-use super::turns::Gate;
 use super::{drift, held, patch};
 use crate::model::words::{quotes, sayable};
-use crate::model::{Configuration, Domain, Done, Fault};
+use crate::model::{Configuration, Domain, Done, Fault, Gate};
 use secrecy::ExposeSecret;
 
 /// Shown beside each change in Railway's own pages.

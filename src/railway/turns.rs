@@ -1,7 +1,8 @@
 //! Whose turn it is to create what Railway allows only once in a while (`facts/railway.md` 1.4).
 //!
-//! What holds: at most one holder of a turn for each open window; whoever comes first within a priority goes first;
-//! a holder that does not create, and a waiter that does not come back, is passed over after a few seconds. Windows
+//! What holds: at most one holder of a turn for each open window; within a priority teams are served one after another,
+//! and within a team whoever came first, so that many of one team put nobody's first one back; a holder that does not
+//! create, and a waiter that does not come back, is passed over after a few seconds. Windows
 //! close from the moment we send, and follow what Railway answers: it alone knows whose window it is, so several
 //! tokens have one each until it says that the workspace has one. Times are passed in. Deliberately absent: any
 //! memory beyond the process; a restart meets closed windows as throttles, which create nothing.
@@ -21,13 +22,17 @@ const HORIZON: i32 = 10;
 /// How far apart those in line come back at least: where the interval is next to nothing, a creation still takes its time.
 const LEAST: SignedDuration = SignedDuration::from_millis(20);
 
-/// What is throttled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// New projects.
-    Projects,
-    /// New volumes.
-    Volumes,
+/// Who asks for a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Applicant<'a> {
+    /// A name that nobody else in line has.
+    pub who: &'a str,
+    /// Whose it is: those of one team wait for each other, and not for all of another's.
+    pub team: &'a str,
+    /// Lower goes first, whatever its team.
+    pub priority: u8,
+    /// Since when it waits.
+    pub since: Timestamp,
 }
 
 /// A window in use by a request.
@@ -68,6 +73,10 @@ pub(super) struct Turns {
     grants: Vec<Grant>,
     /// Who has let a turn pass: they queue from then on.
     passed_over: HashMap<String, Timestamp>,
+    /// The round of the last turn given. In each round every team that waits is given one.
+    round: u64,
+    /// The round in which a team was last given one, as far as that still matters.
+    served: HashMap<String, u64>,
 }
 
 /// From when Railway counts a window: from somewhere between our request and its answer, and nobody says where.
@@ -108,13 +117,22 @@ struct Window {
 #[derive(Debug)]
 struct Waiter {
     who: String,
+    team: String,
     order: (u8, Timestamp),
     told: Timestamp,
+}
+
+impl Waiter {
+    fn key(&self) -> (u8, Timestamp, &str) {
+        (self.order.0, self.order.1, &self.who)
+    }
 }
 
 #[derive(Debug)]
 struct Grant {
     who: String,
+    team: String,
+    round: u64,
     window: usize,
     at: Timestamp,
 }
@@ -134,6 +152,8 @@ impl Turns {
             queue: Vec::new(),
             grants: Vec::new(),
             passed_over: HashMap::new(),
+            round: 0,
+            served: HashMap::new(),
         }
     }
 
@@ -150,48 +170,105 @@ impl Turns {
     /// Whether it is this one's turn; asking is waiting in line. `usable` are the tokens that Railway accepts.
     pub(super) fn turn(
         &mut self,
-        who: &str,
-        order: (u8, Timestamp),
+        applicant: Applicant<'_>,
         usable: &[usize],
         now: Timestamp,
     ) -> Turn {
+        let Applicant { who, team, .. } = applicant;
         self.tidy(now);
         if self.grants.iter().any(|grant| grant.who == who) {
             return Turn::Now;
         }
-        let since = self.passed_over.get(who).copied().unwrap_or(order.1);
-        let order = (order.0, order.1.max(since));
+        let since = applicant.since;
+        let since = self
+            .passed_over
+            .get(who)
+            .copied()
+            .unwrap_or(since)
+            .max(since);
         self.queue.retain(|waiter| waiter.who != who);
-        let place = self
+        let waiter = Waiter {
+            who: who.to_owned(),
+            team: team.to_owned(),
+            order: (applicant.priority, since),
+            told: now,
+        };
+        let own = self
             .queue
-            .partition_point(|waiter| (waiter.order, waiter.who.as_str()) < (order, who));
+            .partition_point(|other| other.key() < waiter.key());
+        self.queue.insert(own, waiter);
+        let rounds = self.rounds();
+        let (place, round) = (self.place(own, &rounds), rounds[own]);
         let open = self.open(usable, now);
         if let Some(&window) = open.get(place) {
+            let Waiter { who, team, .. } = self.queue.remove(own);
+            self.round = self.round.max(round);
+            self.served.insert(team.clone(), round);
             self.grants.push(Grant {
-                who: who.to_owned(),
+                who,
+                team,
+                round,
                 window,
                 at: now,
             });
             return Turn::Now;
         }
         let told = self.come_back(place, usable, now);
-        let waiter = Waiter {
-            who: who.to_owned(),
-            order,
-            told,
-        };
-        self.queue.insert(place, waiter);
+        self.queue[own].told = told;
         Turn::At {
             when: told,
             ahead: place,
         }
     }
 
-    /// Out of the line.
-    pub(super) fn leave(&mut self, who: &str) {
+    /// How many wait.
+    pub(super) fn waiting(&mut self, now: Timestamp) -> usize {
+        self.tidy(now);
+        self.queue.len()
+    }
+
+    /// In which round each waiter comes: a team's first in the next one that its team has not been served in, its second
+    /// in the one after, and so on.
+    fn rounds(&self) -> Vec<u64> {
+        let mut next: HashMap<&str, u64> = HashMap::new();
+        self.queue
+            .iter()
+            .map(|waiter| {
+                let next = next.entry(&waiter.team).or_insert_with(|| {
+                    let served = self.served.get(&waiter.team);
+                    served.map_or(self.round, |served| self.round.max(served + 1))
+                });
+                let round = *next;
+                *next += 1;
+                round
+            })
+            .collect()
+    }
+
+    /// How many come before the waiter at this position.
+    fn place(&self, own: usize, rounds: &[u64]) -> usize {
+        let key = |at: usize| {
+            let (priority, since, who) = self.queue[at].key();
+            (priority, rounds[at], since, who)
+        };
+        (0..self.queue.len())
+            .filter(|&at| key(at) < key(own))
+            .count()
+    }
+
+    /// Out of the line, if it was in it. A turn that was not used is given back.
+    pub(super) fn leave(&mut self, who: &str) -> bool {
+        let before = self.queue.len();
         self.queue.retain(|waiter| waiter.who != who);
-        self.grants.retain(|grant| grant.who != who);
         self.passed_over.remove(who);
+        let Some(held) = self.grants.iter().position(|grant| grant.who == who) else {
+            return self.queue.len() < before;
+        };
+        let grant = self.grants.remove(held);
+        if self.served.get(&grant.team) == Some(&grant.round) {
+            self.served.remove(&grant.team);
+        }
+        true
     }
 
     /// A window to create in; it is closed from now on, whatever becomes of the request.
@@ -371,6 +448,8 @@ impl Turns {
     }
 
     fn tidy(&mut self, now: Timestamp) {
+        let round = self.round;
+        self.served.retain(|_, served| *served >= round);
         self.queue.retain(|waiter| later(waiter.told, GRACE) > now);
         let horizon = self.interval * HORIZON;
         self.passed_over.retain(|_, at| later(*at, horizon) > now);

@@ -201,6 +201,40 @@ fn creations(scene: &Scene<'_>) -> Vec<Timestamp> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn agents_that_cannot_start_take_no_turn_from_those_that_can() {
+    let names: Vec<String> = (0..10).map(|number| format!("good{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let alone = Scene::with("alone", json!({"projectInterval": "1s"})).await;
+    let behind = Scene::with("behind", json!({"projectInterval": "1s"})).await;
+    for scene in [&alone, &behind] {
+        let throttle = [("railway.projectInterval", "1s")];
+        scene.tenant.set(&throttle).await.unwrap();
+    }
+    // Older than all that can start.
+    let mut bad = Vec::new();
+    for number in 0..25 {
+        let name = format!("bad{number}");
+        bad.push(behind.instance(&name, "nowhere", json!({})).await);
+    }
+    says(&bad[24], "Stalled", "True", "TemplateNotFound").await;
+    // At the same time, so that a busy machine slows both.
+    tokio::join!(
+        alone.ready(json!({}), &names),
+        behind.ready(json!({}), &names)
+    );
+    let [alone, behind] = [&alone, &behind].map(|scene| {
+        let at = creations(scene);
+        assert_eq!(at.len(), 10);
+        at[9].duration_since(at[0]).as_secs_f64()
+    });
+    println!("10 projects in {alone} s, and behind 25 that cannot start in {behind} s");
+    assert!(
+        behind < alone * 1.5 + 2.0,
+        "{behind} s, and {alone} s without them"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_project_throttle_spaces_creations_and_nobody_is_told_off() {
     let rows = [("one-token", "workspace", 1), ("two-tokens", "token", 2)];
     let spaced = rows.map(async |(name, scope, tokens)| {

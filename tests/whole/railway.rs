@@ -14,10 +14,20 @@ use yardmaster::model::{
     Configuration, DeploymentState, Fault, Health, Home, InstallationId, Marker,
     RegistryCredentials, RestartPolicy, Sight, Slot, Standing, Turn, Variable,
 };
-use yardmaster::railway::{AccountSettings, Class, Gate, Gateway};
+use yardmaster::railway::{AccountSettings, Applicant, Class, Gate, Gateway};
 use yardmaster::registry::{Registry, Route};
 
 const IMAGE: &str = "ghcr.io/acme/agent:1.4";
+
+/// Someone of the only team who asks for a turn.
+fn applicant(who: &str, priority: u8, since: Timestamp) -> Applicant<'_> {
+    Applicant {
+        who,
+        team: "team",
+        priority,
+        since,
+    }
+}
 
 struct World {
     simulator: Simulator,
@@ -204,7 +214,7 @@ async fn an_agent_comes_up_changes_and_goes_away() {
         (1, 0, 0)
     );
     assert_eq!(
-        gateway.turn(Gate::Projects, "ada", (2, Timestamp::now())),
+        gateway.turn(Gate::Projects, applicant("ada", 2, Timestamp::now())),
         Turn::Now
     );
 
@@ -487,7 +497,7 @@ async fn turns_keep_within_railways_window() {
         let mut next = Vec::new();
         for who in waiting {
             let since = Timestamp::from_second(i64::try_from(who).unwrap()).unwrap();
-            match gateway.turn(Gate::Projects, &format!("w{who}"), (2, since)) {
+            match gateway.turn(Gate::Projects, applicant(&format!("w{who}"), 2, since)) {
                 Turn::Now => {
                     let marker = marker(&format!("u{who}"));
                     match gateway
@@ -556,14 +566,14 @@ async fn railways_own_throttle_creates_nothing_and_sets_the_window() {
             .unwrap_err();
         assert_eq!(refused.class(), "Throttled", "{refused}");
         assert_eq!(world.living_projects().await, 1);
-        let turn = gateway.turn(Gate::Projects, "w", (0, Timestamp::now()));
+        let turn = gateway.turn(Gate::Projects, applicant("w", 0, Timestamp::now()));
         assert!(matches!(turn, Turn::At { ahead: 0, .. }), "{turn:?}");
         let volume = gateway
             .create_volume(&project, &environment, &service, "/more")
             .await;
         assert_eq!(class(volume), "Throttled");
         assert!(matches!(
-            gateway.turn(Gate::Volumes, "w", (0, Timestamp::now())),
+            gateway.turn(Gate::Volumes, applicant("w", 0, Timestamp::now())),
             Turn::At { .. }
         ));
     }

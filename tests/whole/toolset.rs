@@ -226,7 +226,9 @@ async fn agents_for_which_there_is_no_project_are_bought_nothing() {
         }
         Ok((ready == 1).then_some(()))
     };
-    eventually("one of them is ready", SOON, second).await.unwrap();
+    eventually("one of them is ready", SOON, second)
+        .await
+        .unwrap();
     let one_more = [&[("bankr/wallet", 2)], &EVERYTHING[..3], &EVERYTHING[4..]].concat();
     assert_eq!(counts(&scene).await, expected(&one_more));
 }

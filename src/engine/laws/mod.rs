@@ -26,6 +26,7 @@ mod tool_ends;
 mod tool_lives;
 mod tool_losses;
 mod tooled;
+mod turns;
 mod undisturbed;
 
 use proptest::test_runner::{Config, RngSeed};

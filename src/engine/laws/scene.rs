@@ -25,7 +25,8 @@ use crate::engine::world::{
 use crate::model::tool::{Kept, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{
-    Announcement, Configuration, Fault, Health, Home, InstallationId, RestartPolicy, Turn, Variable,
+    Announcement, Configuration, Fault, Gate, Health, Home, InstallationId, RestartPolicy, Turn,
+    Variable,
 };
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -102,6 +103,14 @@ pub struct Scene {
     pub rivals: BTreeSet<String>,
     pub provider: Provider,
     pub account: AccountView,
+    /// What is said to who asks for a turn; where nothing stands here, that it may.
+    pub turns: BTreeMap<Gate, Turn>,
+    /// How often that was.
+    pub asked: usize,
+    /// The turn that it holds.
+    pub holds: Option<Gate>,
+    /// The line that the last pass has left it in.
+    pub line: Option<Gate>,
     pub template: TemplateView,
     pub env: String,
     pub broken: Option<(&'static str, String)>,
@@ -178,6 +187,10 @@ impl Scene {
             rivals: BTreeSet::new(),
             provider: Provider::new(now),
             account: AccountView::Ready(room()),
+            turns: BTreeMap::new(),
+            asked: 0,
+            holds: None,
+            line: None,
             template: TemplateView::Ready(TemplateReady {
                 revision: "r1".into(),
                 image: ResolvedImage {
@@ -454,6 +467,8 @@ impl Scene {
             .expect("a pass waits for nothing");
         match ended {
             Ok(end) => {
+                self.line = end.line;
+                assert_eq!(self.holds, None, "an unused turn: {:?}", self.log);
                 for slot in end
                     .answered
                     .iter()
@@ -502,15 +517,20 @@ impl Scene {
                 None
             }
             Err(Interrupt::Stale) => {
+                self.holds = None;
                 self.wake = Some(self.now + SignedDuration::from_millis(50));
                 None
             }
-            Err(Interrupt::Gone) => None,
+            Err(Interrupt::Gone) => {
+                self.holds = None;
+                None
+            }
         }
     }
 
     /// Everything that a process knows by heart is lost.
     pub fn restart(&mut self) {
+        self.holds = None;
         self.memory = None;
         self.listing = None;
         self.fresh.clear();
@@ -729,10 +749,10 @@ fn brief(text: &str) -> String {
 
 pub fn room() -> AccountRoom {
     AccountRoom {
-        projects: 0,
+        projects: Some(0),
         max_projects: 500,
-        project_turn: Turn::Now,
-        volume_turn: Turn::Now,
+        interval: second(30),
+        turns: BTreeMap::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::api::instance::UpdatePolicy;
 use crate::api::text::Span;
 use crate::engine::report;
 use crate::engine::world::{AccountRoom, AccountView, RolloutTurn, TemplateView};
-use crate::model::{Health, Turn};
+use crate::model::{Gate, Health, Turn};
 use jiff::SignedDuration;
 
 /// The conditions named in `expected` are as told there: `Type=Status Reason`, or `Type` alone where it must be absent.
@@ -89,7 +89,7 @@ fn everything_is_said_from_the_first_visit_on() {
 #[test]
 fn each_situation_is_told_with_its_reason() {
     let full = AccountRoom {
-        projects: 500,
+        projects: Some(500),
         ..room()
     };
     let cases: Vec<(&str, Scene, &[&str])> = vec![
@@ -137,10 +137,7 @@ fn each_situation_is_told_with_its_reason() {
             "waiting for a turn",
             settled(|s| {
                 let when = s.now + SignedDuration::from_hours(1);
-                s.account = AccountView::Ready(AccountRoom {
-                    project_turn: Turn::At { when, ahead: 3 },
-                    ..room()
-                });
+                s.turns.insert(Gate::Projects, Turn::At { when, ahead: 3 });
             }),
             &[
                 "Ready=False Throttled",

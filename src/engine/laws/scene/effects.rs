@@ -13,7 +13,9 @@ use crate::engine::step::{Outcome, Step};
 use crate::engine::world::{AccountView, ToolAccount, World};
 use crate::model::slot::{FoundBy, parts};
 use crate::model::tool::{Kept, Order, Wish};
-use crate::model::{Announcement, DeploymentState, Domain, Done, Fault, Health, Marker, Sight};
+use crate::model::{
+    Announcement, DeploymentState, Domain, Done, Fault, Gate, Health, Marker, Sight, Turn,
+};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use secrecy::ExposeSecret;
@@ -119,6 +121,7 @@ impl Scene {
     ) -> Result<Done<T>, Interrupt> {
         let trouble = self.begin(step.word());
         self.lawful(world, step);
+        self.holds = None;
         let begun = self.now;
         let lost = || {
             Ok(Err(Fault::Uncertain {
@@ -333,6 +336,12 @@ impl Scene {
     /// What must hold at every change outside.
     fn lawful(&self, world: &World, step: &Step) {
         let said = || format!("{step:?} after {:?}", self.log);
+        let gate = match step {
+            Step::CreateProject { .. } => Some(Gate::Projects),
+            Step::CreateVolume { .. } => Some(Gate::Volumes),
+            _ => None,
+        };
+        assert_eq!(self.holds, gate, "a turn and its use: {}", said());
         let usable = match step {
             Step::MakeTool { account, .. }
             | Step::AdjustTool { account, .. }
@@ -589,6 +598,17 @@ impl Hands for Scene {
                 Outcome::AgentSaid(said.unwrap_or_else(|fault| Health::Silent {
                     why: fault.to_string(),
                 }))
+            }
+            // Nothing is changed by it, and nothing is known of it after a crash.
+            Step::TakeTurn { gate } => {
+                self.asked += 1;
+                let turn = self.turns.get(gate).cloned().unwrap_or(Turn::Now);
+                self.holds = (turn == Turn::Now).then_some(*gate);
+                let projects = match &self.account {
+                    AccountView::Ready(room) => room.projects,
+                    _ => None,
+                };
+                Outcome::Turned { turn, projects }
             }
             Step::Search => match self.read(word, |scene, begun| scene.provider.list(begun))? {
                 Ok(listing) => Outcome::Searched(listing),
