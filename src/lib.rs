@@ -10,6 +10,7 @@ pub mod process;
 pub mod railway;
 pub mod registry;
 pub mod tools;
+pub mod wire;
 
 #[cfg(test)]
 mod rooms;

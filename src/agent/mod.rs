@@ -6,6 +6,7 @@
 //! unready agent means, and the rest of the contract (provision, reset, update).
 
 use crate::model::{Done, Fault, Health};
+use crate::wire;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::time::Duration;
@@ -67,22 +68,15 @@ impl Agents {
             .get(url)
             .header(reqwest::header::ACCEPT, "application/json")
             .bearer_auth(token.expose_secret());
-        let mut response = match request.send().await {
+        let response = match request.send().await {
             Ok(response) => response,
             Err(_) => return silent("unreachable"),
         };
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST => {
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(None) => break,
-                Ok(Some(_)) | Err(_) => return silent("unreadable"),
-            }
+        match wire::body(response, LARGEST).await {
+            Ok(body) => understand(status, &body),
+            Err(_) => silent("unreadable"),
         }
-        understand(status, &body)
     }
 }
 

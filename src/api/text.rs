@@ -83,8 +83,8 @@ text!(
     /// A container image on ghcr.io or another registry that speaks the OCI protocol, by tag or digest. The registry is
     /// asked by the controller, so its name must be a public one.
     ImageReference, max 512,
-    r"self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])+[a-z]+(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$') && self.matches(':[^/]+$') && !self.matches('^[^/]+[.](local|internal|localhost|svc|lan|home)/')",
-    "must be a full image name with its registry and a tag or digest, such as ghcr.io/acme/agent:1.4 or ghcr.io/acme/agent@sha256:…; no scheme, port, spaces or capitals in the name, and a registry with a public host name"
+    r"self.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])+[a-z]([-a-z0-9]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$') && self.matches(':[^/]+$') && !self.matches('^[^/:]+[.](local|internal|localhost|svc|lan|home)[:/]')",
+    "must be a full image name with its registry and a tag or digest, such as ghcr.io/acme/agent:1.4 or ghcr.io/acme/agent@sha256:…; no scheme, spaces or capitals in the name, and a registry with a public host name, perhaps with a port"
 );
 text!(
     /// A span of time as people write it: `30s`, `15m`, `36h`.

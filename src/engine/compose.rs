@@ -297,13 +297,27 @@ pub fn registry(runtime: &Runtime, values: &Values) -> Result<Option<RegistryCre
         })
 }
 
+/// Whether an address in a Docker configuration file is of the registry that an image names.
+fn same_registry(address: &str, host: &str) -> bool {
+    const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+    let named = address.strip_prefix("https://").unwrap_or(address);
+    let (named, path) = named.split_once('/').unwrap_or((named, ""));
+    let whole = matches!(path.trim_end_matches('/'), "" | "v1" | "v2");
+    whole && (named == host || HUB.contains(&named) && HUB.contains(&host))
+}
+
 /// The entry for a registry in a Docker configuration file.
 fn docker_config(text: &str, host: &str) -> Option<RegistryCredentials> {
     let file: serde_json::Value = serde_json::from_str(text).ok()?;
     let auths = file.get("auths")?;
     let entry = auths
         .get(host)
-        .or_else(|| auths.get(format!("https://{host}")))?;
+        .or_else(|| auths.get(format!("https://{host}")))
+        .or_else(|| {
+            // `docker login` writes addresses: https://index.docker.io/v1/
+            let own = |(name, _): &(&String, &serde_json::Value)| same_registry(name, host);
+            auths.as_object()?.iter().find(own).map(|(_, entry)| entry)
+        })?;
     let field = |name: &str| {
         entry
             .get(name)
@@ -525,6 +539,26 @@ mod tests {
             (docker.username.as_str(), docker.password.expose_secret()),
             ("u", "p")
         );
+        // As `docker login` writes them, and for nobody else.
+        let at = |key: &str| format!(r#"{{"auths":{{"{key}":{{"auth":"dTpw"}}}}}}"#);
+        for (image, key, found) in [
+            (
+                "docker.io/acme/agent:1",
+                "https://index.docker.io/v1/",
+                true,
+            ),
+            ("docker.io/acme/agent:1", "https://ghcr.io/v1/", false),
+            ("ghcr.io/acme/agent:1", "https://ghcr.io/", true),
+            ("ghcr.io/acme/agent:1", "ghcr.io/other", false),
+            ("ghcr.io/acme/agent:1", "ghcr.io.evil.example", false),
+            ("r.example.com:5000/agent:1", "r.example.com:5000", true),
+            ("r.example.com:5000/agent:1", "r.example.com", false),
+        ] {
+            let mut runtime = spec.runtime.clone();
+            runtime.image.0 = image.to_owned();
+            let told = registry(&runtime, &with(&[(".dockerconfigjson", &at(key))]));
+            assert_eq!(told.is_ok(), found, "{image} {key}");
+        }
         assert!(registry(&spec.runtime, &with(&[("token", "x")])).is_err());
         assert!(registry(&spec.runtime, &Values::new()).is_err());
     }

@@ -69,7 +69,14 @@ fn settings_are_the_flags_with_their_defaults() {
     assert_eq!(format!("{installed:?}"), format!("{as_json:?}"));
 
     // What the chart decides for itself: where it lives, who it is, where it listens, and the Lease its Role names.
-    let own = ["--namespace", "--identity", "--listen", "--lease-name"];
+    // And a list, which is a value of its own.
+    let own = [
+        "--namespace",
+        "--identity",
+        "--listen",
+        "--lease-name",
+        "--registries",
+    ];
     let given: BTreeSet<String> = settings.keys().map(|name| flag(name)).collect();
     let command = CommandLine::command();
     let run = command.find_subcommand("run").unwrap();
@@ -83,6 +90,10 @@ fn settings_are_the_flags_with_their_defaults() {
         }
     }
     assert!(DEPLOYMENT.contains("--listen=0.0.0.0:8080"));
+    assert!(DEPLOYMENT.contains(r#"printf "--registries=%s" (join "," .)"#));
+    let listed =
+        super::chart_tests::run(&["--registries=ghcr.io,registry.example.com:5000".to_owned()]);
+    assert_eq!(listed.registries, ["ghcr.io", "registry.example.com:5000"]);
 }
 
 #[test]

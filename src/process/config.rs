@@ -6,6 +6,7 @@
 //! (they live in Secrets that ProviderAccounts name), and the list of watched namespaces (an account says whom it serves).
 
 use super::sweep::SweepFlags;
+use crate::registry::is_registry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -83,6 +84,16 @@ pub struct RunFlags {
     #[arg(long, env = "YARDMASTER_AGENT_TIMEOUT", value_name = "DURATION",
           value_parser = humantime::parse_duration, default_value = "5s")]
     agent_timeout: Duration,
+
+    /// The only registries whose images agents may run, as images name them (ghcr.io, registry.example.com:5000),
+    /// separated by commas [default: every registry with a public name].
+    #[arg(
+        long,
+        env = "YARDMASTER_REGISTRIES",
+        value_name = "REGISTRIES",
+        value_delimiter = ','
+    )]
+    registries: Vec<String>,
 
     /// How many objects of one kind are worked on at once.
     #[arg(
@@ -169,6 +180,8 @@ pub struct Config {
     pub settle: Duration,
     /// Longest wait for an agent's answer.
     pub agent_timeout: Duration,
+    /// The registries whose images agents may run; none for every public one.
+    pub registries: Vec<String>,
     /// Reconciles at once, per kind; never 0, which kube would take for "unbounded".
     pub concurrency: u16,
     /// Where probes and metrics are served.
@@ -235,6 +248,11 @@ impl RunFlags {
             request_timeout: self.request_timeout,
             settle: self.settle,
             agent_timeout: self.agent_timeout,
+            registries: self
+                .registries
+                .into_iter()
+                .filter(|name| !name.is_empty())
+                .collect(),
             concurrency: self.concurrency,
             listen: self.listen,
             lease: LeaseConfig {
@@ -272,6 +290,13 @@ impl Config {
                 self.namespace
             )
         });
+        for name in &self.registries {
+            require(is_registry(name), &|| {
+                format!(
+                    "--registries names {name:?}, which is no registry with a public name; write it as images do, such as ghcr.io or registry.example.com:5000"
+                )
+            });
+        }
         require(self.concurrency > 0, &|| {
             "--concurrency is 0, so nothing would run; give at least 1".to_owned()
         });

@@ -3,8 +3,6 @@
 //! What holds: nothing is sent in the clear, and no credential follows a redirect. Deliberately absent: timeouts, which are
 //! each request's own.
 
-use crate::registry::Route;
-
 /// Opens no connection yet.
 ///
 /// # Errors
@@ -14,14 +12,4 @@ pub fn client() -> Result<reqwest::Client, reqwest::Error> {
         .redirect(reqwest::redirect::Policy::none())
         .https_only(true)
         .build()
-}
-
-/// The way to image registries: the same proxy as for everything else, whatever `NO_PROXY` says, since all of them are public.
-pub fn route() -> Route {
-    let set = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
-    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    Route {
-        proxy: names.into_iter().find_map(set),
-        authority: None,
-    }
 }

@@ -126,8 +126,9 @@ async fn lead(
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Some(config.lease.identity.clone())),
         registry: Registry::new(
+            http.clone(),
             config.request_timeout.min(Duration::from_secs(30)),
-            https::route(),
+            config.registries.clone(),
         ),
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,

@@ -72,7 +72,7 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
     let limit = SignedDuration::from_secs(60);
     let ctx = Context {
         events: Events::new(client.clone(), None),
-        registry: Registry::new(timeout, https::route()),
+        registry: Registry::new(http.clone(), timeout, Vec::new()),
         agents: Agents::new(reqwest::Client::builder(), timeout)
             .map_err(because("HTTPS client"))?,
         gauge: Arc::new(Onlooker),

@@ -11,6 +11,7 @@ use super::faults::{Answer, Complaint, Kind, Reply, classify, cut, later, stops_
 use super::gateway::Inner;
 use super::{headers, held, lanes};
 use crate::model::{Done, Fault};
+use crate::wire::{self, Unread};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
@@ -174,15 +175,12 @@ fn causes(error: &reqwest::Error) -> String {
     cut(&what)
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Answer> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-        if body.len() + chunk.len() > LARGEST {
-            return Err(Answer::Lost("Railway's answer is too large".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+async fn read(response: reqwest::Response) -> Result<Vec<u8>, Answer> {
+    let body = wire::body(response, LARGEST).await;
+    body.map_err(|unread| match unread {
+        Unread::Lost(error) => failed(&error),
+        Unread::TooLarge => Answer::Lost("Railway's answer is too large".to_owned()),
+    })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

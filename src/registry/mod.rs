@@ -1,47 +1,82 @@
 //! Image registries: which digest a tag names now.
 //!
-//! What holds: only public DNS names over HTTPS are asked, since an image's name is what a user wrote; every call has a
-//! client of its own, so that the credentials of one never answer for another (the library keeps the first that it
-//! sees for a registry); one deadline covers all requests of a call; what a registry says besides a status goes into no
-//! message, since a registry may be hostile. Deliberately absent: pulling, caching, repeating.
-//!
-//! oci-client 0.18 is used as it is: it builds its own reqwest client, which takes its authorities from the system or
-//! `SSL_CERT_FILE` (rustls-platform-verifier), and aws-lc-rs as its only crypto provider. It follows the token service that
-//! the registry names, wherever that is, with the credentials given for that registry, and reads its answer to the end. So
-//! that a registry cannot send us to services inside the cluster, plain HTTP leads nowhere; over HTTPS such a service would
-//! need a certificate that the system trusts.
+//! What holds: an image's name is what a user wrote, and its registry may be hostile. So only public names over HTTPS are
+//! asked, or only those that the installation lists; nobody is followed to another domain, neither by a redirect nor to a
+//! token service; credentials go to the registry and its token service alone; one deadline covers a whole call, and every
+//! answer has a largest size; what a registry says besides a status goes into no message, and whether something listens
+//! where it points to is told in one sentence, so that nobody learns by it what is open inside. Deliberately absent: pulling,
+//! caching, repeating.
+
+mod challenge;
+mod reference;
 
 use crate::model::{Done, Fault, RegistryCredentials};
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference, RegistryOperation};
-use secrecy::ExposeSecret;
+use crate::wire::{self, Unread};
+use challenge::Challenge;
+use reference::Reference;
+pub use reference::is_registry;
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Method, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
 use std::time::Duration;
+
+const USER_AGENT: &str = concat!("yardmaster/", env!("CARGO_PKG_VERSION"));
+
+/// What a tag may name: an image or an index of several, in the words of both standards.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// The largest manifest that registries must take (OCI distribution specification).
+const LARGEST_MANIFEST: usize = 4 << 20;
+
+/// The largest answer of a token service: the token itself goes into a header.
+const LARGEST_TOKEN: usize = 64 << 10;
+
+/// How often one is sent elsewhere within a registry's own domain.
+const MOST_REDIRECTS: usize = 3;
 
 /// Asks registries. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Registry {
+    http: reqwest::Client,
     timeout: Duration,
-    route: Route,
+    /// The registries that may be asked; every public one, where none is named.
+    allowed: Vec<String>,
 }
 
-/// Where nobody listens.
-const NOWHERE: &str = "http://127.0.0.1:9";
+/// Why a registry has not told.
+enum Failed {
+    /// Refused for want of the right credentials.
+    Denied,
+    /// There is no such thing.
+    Unknown,
+    /// It says that it cannot now.
+    Status(StatusCode),
+    /// No connection, no answer, or none that can be used: told alike.
+    Silent,
+    /// It sends us to another domain.
+    Elsewhere,
+}
 
-/// The way to the outside.
-#[derive(Clone, Debug, Default)]
-pub struct Route {
-    /// URL of an HTTP proxy.
-    pub proxy: Option<String>,
-    /// Authority to trust besides the system's, as PEM.
-    pub authority: Option<Vec<u8>>,
+/// What is shown to a registry.
+enum Pass {
+    Nothing,
+    Basic(RegistryCredentials),
+    Bearer(SecretString),
 }
 
 impl Registry {
-    /// `timeout` is for a whole answer, which takes up to four requests. The environment is not looked at.
-    pub fn new(timeout: Duration, route: Route) -> Registry {
-        Registry { timeout, route }
+    /// `http` follows no redirects and sends nothing in the clear; proxy and authorities are its business. `timeout` is for
+    /// a whole call, which takes up to five requests. `allowed` are registries as images name them, with a port where
+    /// they have one; with none, every public name is asked.
+    pub fn new(http: reqwest::Client, timeout: Duration, allowed: Vec<String>) -> Registry {
+        Registry {
+            http,
+            timeout,
+            allowed,
+        }
     }
 
     /// The digest that an image names now: `sha256:…`. An image that names a digest is not asked for.
@@ -53,94 +88,258 @@ impl Registry {
         image: &str,
         credentials: Option<&RegistryCredentials>,
     ) -> Done<String> {
-        let reference = parse(image)?;
-        if let Some(digest) = reference.digest() {
-            return Ok(digest.to_owned());
+        let reference = Reference::parse(image).map_err(|why| Fault::Rejected {
+            message: format!("image {}: {why}", cut(image)),
+        })?;
+        if !self.allowed.is_empty() && !self.allowed.iter().any(|host| reference.is_at(host)) {
+            return Err(Fault::Rejected {
+                message: format!(
+                    "image {}: this installation uses images of {} only",
+                    cut(image),
+                    self.allowed.join(", ")
+                ),
+            });
         }
-        let ask = self.ask(&reference, credentials);
-        tokio::time::timeout(self.timeout, ask)
+        let tag = match &reference.pinned {
+            Some(digest) => return Ok(digest.clone()),
+            None => reference.tag.clone(),
+        };
+        let asked = tokio::time::timeout(self.timeout, self.ask(&reference, &tag, credentials));
+        asked
             .await
-            .unwrap_or_else(|_| {
-                Err(Fault::Transient {
-                    message: format!(
-                        "no answer from {} within {} s",
-                        reference.registry(),
-                        self.timeout.as_secs()
-                    ),
-                })
-            })
+            .unwrap_or(Err(Failed::Silent))
+            .map_err(|failed| fault(&failed, &reference, image, credentials.is_some()))
     }
 
     async fn ask(
         &self,
         reference: &Reference,
+        tag: &str,
         credentials: Option<&RegistryCredentials>,
-    ) -> Done<String> {
-        let fault = |error| classify(&error, reference, credentials.is_some());
-        let client = Client::try_from(self.config()).map_err(fault)?;
-        let auth = match credentials {
-            Some(credentials) => RegistryAuth::Basic(
-                credentials.username.clone(),
-                credentials.password.expose_secret().to_owned(),
-            ),
-            None => RegistryAuth::Anonymous,
-        };
-        // On its own first: the request for the manifest would hide why it got no token.
-        client
-            .auth(reference, &auth, RegistryOperation::Pull)
-            .await
-            .map_err(fault)?;
-        let digest = client
-            .fetch_manifest_digest(reference, &auth)
-            .await
-            .map_err(fault)?;
-        if is_digest(&digest) {
+    ) -> Result<String, Failed> {
+        let path = format!("/v2/{}/manifests/{tag}", reference.repository);
+        let url = reference.url(&path).ok_or(Failed::Silent)?;
+        let mut pass = Pass::Nothing;
+        let head = Method::HEAD;
+        let answer = self
+            .let_in(reference, head, &url, &mut pass, credentials)
+            .await?;
+        match answer.status() {
+            status if status.is_success() => {}
+            // Not every registry knows the shorter question.
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {}
+            status => return Err(refused(status)),
+        }
+        if answer.status().is_success()
+            && let Some(digest) = told(answer.headers())
+        {
             return Ok(digest);
         }
-        Err(Fault::Transient {
-            message: format!("{} answered with no digest", reference.registry()),
-        })
+        let answer = self
+            .let_in(reference, Method::GET, &url, &mut pass, credentials)
+            .await?;
+        if !answer.status().is_success() {
+            return Err(refused(answer.status()));
+        }
+        let said = told(answer.headers());
+        let body = wire::body(answer, LARGEST_MANIFEST).await?;
+        let mut computed = "sha256:".to_owned();
+        for byte in Sha256::digest(&body) {
+            // Writing to a String cannot fail.
+            let _ = write!(computed, "{byte:02x}");
+        }
+        match said {
+            Some(said) if said != computed => Err(Failed::Silent),
+            _ => Ok(computed),
+        }
     }
 
-    fn config(&self) -> ClientConfig {
-        let authority = self.route.authority.iter().map(|data| Certificate {
-            encoding: CertificateEncoding::Pem,
-            data: data.clone(),
-        });
-        ClientConfig {
-            connect_timeout: Some(self.timeout),
-            read_timeout: Some(self.timeout),
-            user_agent: concat!("yardmaster/", env!("CARGO_PKG_VERSION")),
-            https_proxy: self.route.proxy.clone(),
-            http_proxy: Some(NOWHERE.to_owned()),
-            extra_root_certificates: authority.collect(),
-            ..ClientConfig::default()
+    /// Sends, and shows what the registry wants to be shown, where it was not shown yet.
+    async fn let_in(
+        &self,
+        reference: &Reference,
+        method: Method,
+        url: &Url,
+        pass: &mut Pass,
+        credentials: Option<&RegistryCredentials>,
+    ) -> Result<Response, Failed> {
+        let answer = self.send(reference, method.clone(), url, pass).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED || !matches!(pass, Pass::Nothing) {
+            return Ok(answer);
         }
+        *pass = self.pass(reference, answer.headers(), credentials).await?;
+        self.send(reference, method, url, pass).await
+    }
+
+    /// Sends, and goes where the registry sends us, as long as that is within its own domain.
+    async fn send(
+        &self,
+        reference: &Reference,
+        method: Method,
+        url: &Url,
+        pass: &Pass,
+    ) -> Result<Response, Failed> {
+        let mut url = url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let mut request = self
+                .http
+                .request(method.clone(), url.clone())
+                .header(header::USER_AGENT, USER_AGENT)
+                .header(header::ACCEPT, MANIFESTS);
+            // What was given for the registry is shown to nobody else, whatever it says.
+            if reference.is_own(&url) {
+                request = match pass {
+                    Pass::Nothing => request,
+                    Pass::Basic(known) => {
+                        request.basic_auth(&known.username, Some(known.password.expose_secret()))
+                    }
+                    Pass::Bearer(token) => request.bearer_auth(token.expose_secret()),
+                };
+            }
+            let answer = request.send().await?;
+            if !answer.status().is_redirection() {
+                return Ok(answer);
+            }
+            let next = answer
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|to| to.to_str().ok())
+                .and_then(|to| url.join(to).ok())
+                .ok_or(Failed::Silent)?;
+            if !reference.is_within_its_domain(&next) {
+                return Err(Failed::Elsewhere);
+            }
+            url = next;
+        }
+        Err(Failed::Silent)
+    }
+
+    /// What the registry wants to be shown.
+    async fn pass(
+        &self,
+        reference: &Reference,
+        headers: &HeaderMap,
+        credentials: Option<&RegistryCredentials>,
+    ) -> Result<Pass, Failed> {
+        let challenges = headers
+            .get_all(header::WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| Challenge::parse(value.to_str().ok()?));
+        let mut basic = false;
+        for challenge in challenges {
+            match challenge {
+                Challenge::Bearer { realm, service } => {
+                    let url = token_url(reference, &realm, service.as_deref())?;
+                    return self.token(url, credentials).await.map(Pass::Bearer);
+                }
+                Challenge::Basic => basic = true,
+            }
+        }
+        match credentials {
+            Some(credentials) if basic => Ok(Pass::Basic(credentials.clone())),
+            _ => Err(Failed::Denied),
+        }
+    }
+
+    async fn token(
+        &self,
+        url: Url,
+        credentials: Option<&RegistryCredentials>,
+    ) -> Result<SecretString, Failed> {
+        let mut request = self.http.get(url).header(header::USER_AGENT, USER_AGENT);
+        if let Some(known) = credentials {
+            request = request.basic_auth(&known.username, Some(known.password.expose_secret()));
+        }
+        let answer = request.send().await?;
+        match answer.status() {
+            status if status.is_success() => {}
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failed::Denied),
+            status if status.is_redirection() => return Err(Failed::Elsewhere),
+            status => return Err(Failed::Status(status)),
+        }
+        let body = wire::body(answer, LARGEST_TOKEN).await?;
+        let body: serde_json::Value = serde_json::from_slice(&body).map_err(|_| Failed::Silent)?;
+        let token = ["token", "access_token"]
+            .iter()
+            .find_map(|name| body[name].as_str())
+            .filter(|token| !token.is_empty() && HeaderValue::from_str(token).is_ok());
+        token.map(SecretString::from).ok_or(Failed::Silent)
     }
 }
 
-/// An image whose registry we are willing to ask.
-fn parse(image: &str) -> Done<Reference> {
-    let rejected = |why: &str| Fault::Rejected {
-        message: format!("image {}: {why}", cut(image)),
-    };
-    let reference: Reference = image
-        .parse()
-        .map_err(|_| rejected("not the name of an image"))?;
-    if reference.digest().is_some_and(|digest| !is_digest(digest)) {
-        return Err(rejected("its digest is not a SHA-256 digest"));
+impl From<reqwest::Error> for Failed {
+    fn from(_: reqwest::Error) -> Failed {
+        Failed::Silent
     }
-    if reference
-        .repository()
-        .bytes()
-        .any(|byte| byte.is_ascii_uppercase())
-    {
-        return Err(rejected("its name has upper case letters"));
+}
+
+impl From<Unread> for Failed {
+    fn from(_: Unread) -> Failed {
+        Failed::Silent
     }
-    if !is_public_name(reference.resolve_registry()) {
-        return Err(rejected("its registry is not a public host name"));
+}
+
+/// Where a token is asked for: within the registry's own domain, for this repository, and to pull.
+fn token_url(reference: &Reference, realm: &str, service: Option<&str>) -> Result<Url, Failed> {
+    let mut url = Url::parse(realm).map_err(|_| Failed::Silent)?;
+    if !reference.is_within_its_domain(&url) {
+        return Err(Failed::Elsewhere);
     }
-    Ok(reference)
+    let scope = format!("repository:{}:pull", reference.repository);
+    let mut query = url.query_pairs_mut();
+    if let Some(service) = service {
+        query.append_pair("service", service);
+    }
+    query.append_pair("scope", &scope);
+    drop(query);
+    Ok(url)
+}
+
+/// The digest that an answer's head tells.
+fn told(headers: &HeaderMap) -> Option<String> {
+    let digest = headers.get("docker-content-digest")?.to_str().ok()?;
+    reference::is_digest(digest).then(|| digest.to_owned())
+}
+
+fn refused(status: StatusCode) -> Failed {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failed::Denied,
+        StatusCode::NOT_FOUND => Failed::Unknown,
+        status => Failed::Status(status),
+    }
+}
+
+/// What a failure means, in words of our own.
+fn fault(failed: &Failed, reference: &Reference, image: &str, credentials: bool) -> Fault {
+    let (registry, image) = (&reference.registry, cut(image));
+    match failed {
+        Failed::Denied if credentials => Fault::Denied {
+            message: format!("{registry} refuses the credentials for {image}"),
+        },
+        Failed::Denied => Fault::Denied {
+            message: format!("{registry} refuses {image} without credentials, or does not know it"),
+        },
+        Failed::Unknown => Fault::Rejected {
+            message: format!("{registry} knows no {image}"),
+        },
+        Failed::Elsewhere => Fault::Rejected {
+            message: format!(
+                "{registry} sends those who ask for {image} to another domain, where nobody goes; name the registry that has it"
+            ),
+        },
+        Failed::Status(StatusCode::TOO_MANY_REQUESTS) => Fault::Transient {
+            message: format!("{registry} cannot say what {image} is: too many requests"),
+        },
+        Failed::Status(status) => Fault::Transient {
+            message: format!(
+                "{registry} cannot say what {image} is: HTTP {}",
+                status.as_u16()
+            ),
+        },
+        Failed::Silent => Fault::Transient {
+            message: format!("{registry} gives no answer about {image} that can be used"),
+        },
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -150,184 +349,97 @@ fn cut(text: &str) -> String {
         .collect()
 }
 
-fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hex| {
-        hex.len() == 64
-            && hex
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    })
-}
-
-/// A DNS name without a port, of at least two labels, that is no address and no cluster's.
-fn is_public_name(host: &str) -> bool {
-    let mut labels = host.split('.').rev();
-    let last = labels.next().unwrap_or_default().to_ascii_lowercase();
-    let private = ["local", "internal", "localhost", "svc", "lan", "home"];
-    labels.next().is_some_and(|label| !label.is_empty())
-        && !private.contains(&last.as_str())
-        && !last.is_empty()
-        && last.bytes().all(|byte| byte.is_ascii_alphabetic())
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
-}
-
-/// What a failure means. Uses no text of the registry's but to tell a refusal from an outage.
-fn classify(error: &OciDistributionError, reference: &Reference, credentials: bool) -> Fault {
-    let registry = reference.registry();
-    let denied = || Fault::Denied {
-        message: if credentials {
-            format!("{registry} refuses the credentials for {reference}")
-        } else {
-            format!("{registry} refuses {reference} without credentials, or does not know it")
-        },
-    };
-    let rejected = || Fault::Rejected {
-        message: format!("{registry} knows no {reference}"),
-    };
-    let transient = |what: String| Fault::Transient {
-        message: format!("{registry} cannot say what {reference} is: {what}"),
-    };
-    match error {
-        OciDistributionError::UnauthorizedError { .. } => denied(),
-        // The library drops the status of the token service; only its words are left.
-        OciDistributionError::AuthenticationFailure(reason) if is_refusal(reason) => denied(),
-        OciDistributionError::AuthenticationFailure(_) => {
-            transient("its token service does not work".to_owned())
-        }
-        OciDistributionError::ImageManifestNotFoundError(_) => rejected(),
-        OciDistributionError::ServerError { code: 404, .. } => rejected(),
-        OciDistributionError::ServerError { code: 403, .. } => denied(),
-        OciDistributionError::ServerError { code, .. } => transient(format!("HTTP {code}")),
-        OciDistributionError::RegistryError { envelope, .. } => {
-            let code = envelope.errors.first().map(|error| &error.code);
-            match code {
-                Some(
-                    OciErrorCode::ManifestUnknown
-                    | OciErrorCode::NameUnknown
-                    | OciErrorCode::NameInvalid
-                    | OciErrorCode::NotFound,
-                ) => rejected(),
-                Some(OciErrorCode::Denied | OciErrorCode::Unauthorized) => denied(),
-                Some(OciErrorCode::Toomanyrequests) => transient("too many requests".to_owned()),
-                _ => transient("it answered with an error".to_owned()),
-            }
-        }
-        OciDistributionError::RequestError(error) if error.is_timeout() => {
-            transient("no answer in time".to_owned())
-        }
-        OciDistributionError::RequestError(error) if error.is_connect() => {
-            transient("it cannot be reached".to_owned())
-        }
-        _ => transient("its answer cannot be understood".to_owned()),
-    }
-}
-
-/// A token service says no; an empty answer counts as one, a page of a proxy does not.
-fn is_refusal(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    reason.trim().is_empty()
-        || [
-            "denied",
-            "unauthorized",
-            "forbidden",
-            "incorrect",
-            "credential",
-        ]
-        .iter()
-        .any(|word| reason.contains(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const HEX: &str = "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd";
 
-    fn registry() -> Registry {
-        Registry::new(Duration::from_secs(5), Route::default())
+    fn registry(allowed: &[&str]) -> Registry {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let allowed = allowed.iter().map(|host| (*host).to_owned()).collect();
+        Registry::new(http, Duration::from_secs(5), allowed)
     }
 
     #[tokio::test]
-    async fn a_digest_answers_itself() {
+    async fn a_digest_answers_itself_where_its_registry_is_allowed() {
         let digest = format!("sha256:{HEX}");
         for image in [
             format!("ghcr.io/acme/agent@{digest}"),
             format!("ghcr.io/acme/agent:1.4@{digest}"),
+            format!("registry.example.com:5000/acme/agent@{digest}"),
         ] {
-            assert_eq!(registry().digest(&image, None).await, Ok(digest.clone()));
+            let told = registry(&[]).digest(&image, None).await;
+            assert_eq!(told, Ok(digest.clone()));
+            let listed = registry(&["ghcr.io"]).digest(&image, None).await;
+            assert_eq!(listed.is_ok(), image.starts_with("ghcr.io/"), "{listed:?}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_no_image_or_no_public_registry_is_rejected_unasked() {
-        for image in [
-            "",
-            "UPPER/case",
-            "ghcr.io/acme/agent@sha256:short",
-            "ghcr.io/acme/agent:bad tag",
-            "localhost/agent:1",
-            "localhost:5000/agent:1",
-            "127.0.0.1/agent:1",
-            "10.0.0.1:5000/a/agent:1",
-            "registry.team.svc/agent:1",
-            "registry.team.svc.cluster.local/agent:1",
-            "metadata.google.internal/agent:1",
-            "ghcr.io:8443/acme/agent:1",
+    async fn a_registry_that_is_not_listed_is_rejected_unasked() {
+        for (image, listed) in [
+            ("quay.io/acme/agent:1", &["ghcr.io"][..]),
+            ("ghcr.io/acme/agent:1", &["docker.io", "quay.io"]),
+            (
+                "registry.example.com:5000/agent:1",
+                &["registry.example.com"],
+            ),
+            (
+                "registry.example.com/agent:1",
+                &["registry.example.com:5000"],
+            ),
         ] {
-            let refused = registry().digest(image, None).await.unwrap_err();
+            let refused = registry(listed).digest(image, None).await.unwrap_err();
             assert_eq!(refused.class(), "Rejected", "{image}: {refused}");
+            assert!(refused.message().contains(listed[0]), "{refused}");
         }
     }
 
     #[test]
-    fn failures_by_class() {
-        use OciDistributionError as E;
-        let reference: Reference = "ghcr.io/acme/agent:1.4".parse().unwrap();
-        let url = || "https://ghcr.io/v2/".to_owned();
-        let envelope = |code: &str| E::RegistryError {
-            envelope: serde_json::from_value(serde_json::json!({
-                "errors": [{ "code": code, "message": "m" }]
-            }))
-            .unwrap(),
-            url: url(),
-        };
-        let server = |code| E::ServerError {
-            code,
-            url: url(),
-            message: "<html>hidden</html>".into(),
-        };
-        for (error, class) in [
-            (E::UnauthorizedError { url: url() }, "Denied"),
-            (E::AuthenticationFailure(String::new()), "Denied"),
-            (
-                E::AuthenticationFailure(
-                    r#"{"errors":[{"code":"DENIED","message":"hidden"}]}"#.into(),
-                ),
-                "Denied",
-            ),
-            (
-                E::AuthenticationFailure("<html>hidden</html>".into()),
-                "Transient",
-            ),
-            (envelope("MANIFEST_UNKNOWN"), "Rejected"),
-            (envelope("NAME_UNKNOWN"), "Rejected"),
-            (envelope("DENIED"), "Denied"),
-            (envelope("TOOMANYREQUESTS"), "Transient"),
-            (server(404), "Rejected"),
-            (server(403), "Denied"),
-            (server(429), "Transient"),
-            (server(503), "Transient"),
-            (E::RegistryNoDigestError, "Transient"),
+    fn failures_by_class_and_in_one_sentence_for_all_silence() {
+        let reference = Reference::parse("ghcr.io/acme/agent:1.4").unwrap();
+        let status = |code| refused(StatusCode::from_u16(code).unwrap());
+        for (failed, class) in [
+            (status(401), "Denied"),
+            (status(403), "Denied"),
+            (status(404), "Rejected"),
+            (status(400), "Transient"),
+            (status(429), "Transient"),
+            (status(503), "Transient"),
+            (Failed::Elsewhere, "Rejected"),
+            (Failed::from(Unread::TooLarge), "Transient"),
         ] {
-            let fault = classify(&error, &reference, false);
-            assert_eq!(fault.class(), class, "{error}");
-            assert!(!fault.to_string().contains("hidden"), "{fault}");
+            let fault = fault(&failed, &reference, "ghcr.io/acme/agent:1.4", false);
+            assert_eq!(fault.class(), class, "{fault}");
             assert!(
-                fault.to_string().contains("ghcr.io/acme/agent:1.4"),
+                fault.message().contains("ghcr.io/acme/agent:1.4"),
                 "{fault}"
             );
+        }
+    }
+
+    #[test]
+    fn a_token_is_asked_for_within_the_registrys_domain_and_to_pull() {
+        let ghcr = Reference::parse("ghcr.io/acme/agent:1").unwrap();
+        let url = token_url(&ghcr, "https://ghcr.io/token", Some("ghcr.io"));
+        assert_eq!(
+            url.ok().unwrap().as_str(),
+            "https://ghcr.io/token?service=ghcr.io&scope=repository%3Aacme%2Fagent%3Apull"
+        );
+        for realm in [
+            "http://ghcr.io/token",
+            "https://evil.example/token",
+            "https://ghcr.io.evil.example/token",
+            "https://ghcr.io:6443/token",
+            "https://user@ghcr.io/token",
+            "https://10.0.0.1/token",
+            "https://kubernetes.default.svc/token",
+            "https://notghcr.io/token",
+            "ftp://ghcr.io/token",
+            "/token",
+        ] {
+            assert!(token_url(&ghcr, realm, None).is_err(), "{realm}");
         }
     }
 }

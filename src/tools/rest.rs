@@ -12,6 +12,7 @@ use super::held;
 use crate::model::standing::Run;
 use crate::model::words::sayable;
 use crate::model::{Done, Fault, Standing};
+use crate::wire::{self, Unread};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -449,15 +450,12 @@ fn failed(error: &reqwest::Error) -> Answer {
     }
 }
 
-async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, Answer> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-        if body.len() + chunk.len() > LARGEST {
-            return Err(Answer::Lost("its answer is too large".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+async fn whole(response: reqwest::Response) -> Result<Vec<u8>, Answer> {
+    let body = wire::body(response, LARGEST).await;
+    body.map_err(|unread| match unread {
+        Unread::Lost(error) => failed(&error),
+        Unread::TooLarge => Answer::Lost("its answer is too large".to_owned()),
+    })
 }
 
 /// So many requests a second, as many at once.
