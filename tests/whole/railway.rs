@@ -15,7 +15,7 @@ use yardmaster::model::{
     RegistryCredentials, RestartPolicy, Sight, Slot, Standing, Turn, Variable,
 };
 use yardmaster::railway::{AccountSettings, Applicant, Class, Gate, Gateway};
-use yardmaster::registry::{Registry, Route};
+use yardmaster::registry::Registry;
 
 const IMAGE: &str = "ghcr.io/acme/agent:1.4";
 
@@ -755,14 +755,37 @@ async fn what_was_just_made_is_not_missing() {
     }
 }
 
+impl World {
+    fn registry(&self, timeout: Duration) -> Registry {
+        let http = self
+            .client()
+            .redirect(reqwest::redirect::Policy::none())
+            .https_only(true)
+            .build()
+            .unwrap();
+        Registry::new(http, timeout, Vec::new())
+    }
+
+    async fn registry_fault(&self, operation: &str, effect: Value) {
+        let fault =
+            json!({"provider": "ghcr", "operation": operation, "times": 0, "effect": effect});
+        self.post("/faults", fault).await;
+    }
+
+    /// Hosts that were asked for anything, and whether with credentials.
+    fn registry_exchanges(&self) -> usize {
+        let journal = std::fs::read_to_string(self.simulator.journal_file()).unwrap();
+        journal
+            .lines()
+            .filter(|line| line.contains("\"ghcr\""))
+            .count()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_says_which_digest_and_why_not() {
     let world = World::new(&[]).await;
-    let route = Route {
-        proxy: Some(world.simulator.proxy_url()),
-        authority: Some(world.authority()),
-    };
-    let registry = Registry::new(Duration::from_secs(5), route);
+    let registry = world.registry(Duration::from_secs(5));
     let digest = registry.digest(IMAGE, None).await.unwrap();
     assert!(digest.starts_with("sha256:"));
     assert_eq!(registry.digest(IMAGE, None).await.unwrap(), digest);
@@ -790,21 +813,123 @@ async fn a_registry_says_which_digest_and_why_not() {
         .digest("ghcr.io/acme/private:1", Some(&right))
         .await
         .unwrap();
-    let elsewhere = registry.digest("registry.example/a/b:1", None).await;
-    assert_eq!(class(elsewhere), "Transient");
+}
 
-    // A registry that sends us to something inside: nobody goes there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_does_not_say_the_digest_is_asked_for_the_manifest() {
+    // Its head says nothing, nonsense, or that it knows no such question; then the digest is computed here.
+    for (status, headers) in [
+        (200, json!({})),
+        (200, json!({"docker-content-digest": "sha256:x"})),
+        (405, json!({})),
+    ] {
+        let world = World::new(&[]).await;
+        let registry = world.registry(Duration::from_secs(5));
+        let digest = registry.digest(IMAGE, None).await.unwrap();
+        let effect = json!({"status": status, "headers": headers});
+        world.registry_fault("HEAD /v2/**", effect).await;
+        let told = registry.digest(IMAGE, None).await;
+        assert_eq!(told.unwrap(), digest, "{status} {headers}");
+        world.all_faults_fired().await;
+    }
+    // One that says another digest than its manifest has is not believed.
+    let world = World::new(&[]).await;
+    let registry = world.registry(Duration::from_secs(5));
+    let other = format!("sha256:{}", "a".repeat(64));
+    world
+        .registry_fault("HEAD /v2/**", json!({"status": 200}))
+        .await;
+    let lie = json!({"status": 200, "body": {"schemaVersion": 2}, "headers": {"docker-content-digest": other}});
+    world.registry_fault("GET /v2/**", lie).await;
+    assert_eq!(class(registry.digest(IMAGE, None).await), "Transient");
+    world.all_faults_fired().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registrys_answer_without_end_is_not_read_to_its_end() {
+    for operation in ["GET /v2/**", "GET /token"] {
+        let world = World::new(&[]).await;
+        // So long that only the limit can end it.
+        let registry = world.registry(Duration::from_secs(600));
+        if operation.contains("/v2/") {
+            let silent = json!({"status": 200});
+            world.registry_fault("HEAD /v2/**", silent).await;
+        }
+        world.registry_fault(operation, json!("endless")).await;
+        let asked = registry.digest(IMAGE, None);
+        let told = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        assert_eq!(class(told.unwrap()), "Transient", "{operation}");
+        world.all_faults_fired().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_followed_out_of_a_registrys_domain_nor_told_what_listens_there() {
     let inside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     inside.set_nonblocking(true).unwrap();
-    let realm = format!(
-        "Bearer realm=\"http://{}/token\",service=\"ghcr.io\"",
-        inside.local_addr().unwrap()
-    );
-    let effect = json!({"status": 401, "headers": {"www-authenticate": realm}});
-    let fault =
-        json!({"provider": "ghcr", "operation": "GET /v2/**", "times": 0, "effect": effect});
-    world.post("/faults", fault).await;
-    assert!(registry.digest(IMAGE, None).await.is_err());
+    let address = inside.local_addr().unwrap();
+    let challenge = |realm: &str| {
+        let header = format!("Bearer realm=\"{realm}\",service=\"ghcr.io\"");
+        json!({"status": 401, "headers": {"www-authenticate": header}})
+    };
+    let to = |location: &str| json!({"status": 307, "headers": {"location": location}});
+    for effect in [
+        challenge(&format!("http://{address}/token")),
+        challenge(&format!("https://{address}/token")),
+        challenge("https://openrouter.ai/token"),
+        challenge("https://ghcr.io:6443/token"),
+        to(&format!("http://{address}/v2/")),
+        to(&format!("https://{address}/v2/")),
+        to("https://openrouter.ai/v2/acme/agent/manifests/1.4"),
+        to("http://ghcr.io/v2/acme/agent/manifests/1.4"),
+    ] {
+        let world = World::new(&[]).await;
+        let registry = world.registry(Duration::from_secs(5));
+        world.registry_fault("HEAD /v2/**", effect.clone()).await;
+        let credentials = RegistryCredentials {
+            username: "pull".into(),
+            password: "pull-secret".into(),
+        };
+        let told = registry.digest(IMAGE, Some(&credentials)).await;
+        let fault = told.unwrap_err();
+        assert_eq!(fault.class(), "Rejected", "{effect}: {fault}");
+        assert!(fault.message().contains("another domain"), "{fault}");
+        assert_eq!(world.registry_exchanges(), 1, "{effect}");
+        let journal = std::fs::read_to_string(world.simulator.journal_file()).unwrap();
+        assert!(!journal.contains("\"openrouter\""), "{effect}: {journal}");
+        world.all_faults_fired().await;
+    }
     let asked = inside.accept().map(|_| ()).unwrap_err();
     assert_eq!(asked.kind(), std::io::ErrorKind::WouldBlock);
+
+    // Within its own domain it may send us on.
+    let world = World::new(&[]).await;
+    let registry = world.registry(Duration::from_secs(5));
+    let digest = registry.digest(IMAGE, None).await.unwrap();
+    let on = to("/v2/acme/agent/manifests/1.4");
+    let fault = json!({"provider": "ghcr", "operation": "HEAD /v2/**", "times": 1, "effect": on});
+    world.post("/faults", fault).await;
+    assert_eq!(registry.digest(IMAGE, None).await.unwrap(), digest);
+    world.all_faults_fired().await;
+
+    // Nothing there, a connection that breaks, no answer in time, and an answer that is none: one sentence.
+    let mut sentences = std::collections::BTreeSet::new();
+    let closed = registry
+        .digest("registry.example/acme/agent:1.4", None)
+        .await;
+    let closed = closed.unwrap_err().message().to_owned();
+    sentences.insert(closed.replace("registry.example", "ghcr.io"));
+    for effect in [
+        json!("reset_before"),
+        json!({"delay": 2}),
+        json!({"status": 200, "body": "hello"}),
+    ] {
+        let world = World::new(&[]).await;
+        let registry = world.registry(Duration::from_secs(1));
+        world.registry_fault("GET /token", effect).await;
+        let fault = registry.digest(IMAGE, None).await.unwrap_err();
+        assert_eq!(fault.class(), "Transient", "{fault}");
+        sentences.insert(fault.message().to_owned());
+    }
+    assert_eq!(sentences.len(), 1, "{sentences:?}");
 }
