@@ -218,11 +218,7 @@ async fn an_agent_comes_up_changes_and_goes_away() {
         Turn::Now
     );
 
-    let route = Route {
-        proxy: Some(world.simulator.proxy_url()),
-        authority: Some(world.authority()),
-    };
-    let registry = Registry::new(Duration::from_secs(5), route);
+    let registry = world.registry(Duration::from_secs(5));
     let digest = registry.digest(IMAGE, None).await.unwrap();
 
     let before = world.requests();

@@ -29,6 +29,7 @@ pub(crate) enum Effect {
     GraphqlError(String),
     Throttled,
     Truncated,
+    Endless,
     ShortList(usize),
     Kill {
         pid: i32,
@@ -48,6 +49,7 @@ impl Effect {
             Self::GraphqlError(_) => "graphql_error",
             Self::Throttled => "throttled",
             Self::Truncated => "truncated",
+            Self::Endless => "endless",
             Self::ShortList(0) => "empty_list",
             Self::ShortList(_) => "short_list",
             Self::Kill { before: true, .. } => "kill before",
@@ -62,6 +64,7 @@ impl Effect {
                 "reset_after" => Ok(Self::ResetAfter),
                 "throttled" => Ok(Self::Throttled),
                 "truncated" => Ok(Self::Truncated),
+                "endless" => Ok(Self::Endless),
                 "empty_list" => Ok(Self::ShortList(0)),
                 _ => Err(format!("unknown effect {name:?}; {KNOWN_EFFECTS}")),
             };
@@ -103,7 +106,7 @@ impl Effect {
 }
 
 const KNOWN_EFFECTS: &str = "effects are reset_before, reset_after, {\"late\": seconds}, {\"delay\": seconds}, \
-    {\"status\": n, \"body\": …, \"headers\": {…}, \"applied\": bool}, {\"graphql_error\": {\"message\": …}}, throttled, truncated, \
+    {\"status\": n, \"body\": …, \"headers\": {…}, \"applied\": bool}, {\"graphql_error\": {\"message\": …}}, throttled, truncated, endless, \
     empty_list, {\"short_list\": n}, {\"kill\": {\"pid\": n, \"when\": \"before\" | \"after\"}}";
 
 fn seconds(seconds: f64) -> Result<Duration, String> {

@@ -17,6 +17,8 @@ pub(crate) enum Reply {
     Answer(Answer),
     /// All headers, this much of the body, and then nothing: (answer, bytes that are sent).
     Truncated(Answer, usize),
+    /// The head of an answer, and a body without end.
+    Endless(Answer),
     /// The connection closes without a byte.
     Close,
 }
@@ -137,6 +139,12 @@ impl Gate {
                 self.journal
                     .record(&about, &request, Outcome::Injected(&shown));
                 Reply::Truncated(answer, sent)
+            }
+            Effect::Endless => {
+                let answer = provider.answer(&request).await;
+                self.journal
+                    .record(&about, &request, Outcome::Injected(&answer));
+                Reply::Endless(answer)
             }
             Effect::ShortList(keep) => {
                 let mut answer = provider.answer(&request).await;

@@ -51,6 +51,7 @@ impl HttpHandler for Door {
         match Arc::clone(&self.gate).pass(provider, request).await {
             Reply::Answer(answer) => written(answer),
             Reply::Truncated(answer, sent) => broken_off(answer, sent),
+            Reply::Endless(answer) => endless(&answer),
             Reply::Close => closed(),
         }
         .into()
@@ -120,6 +121,14 @@ fn broken_off(answer: Answer, sent: usize) -> WireResponse {
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, HeaderValue::from(wire.len()));
+    response
+}
+
+/// A body that goes on until nobody listens any more.
+fn endless(answer: &Answer) -> WireResponse {
+    let filler = stream::repeat_with(|| Ok::<_, io::Error>(vec![b' '; 64 << 10]));
+    let mut response = response(answer, WireBody::from_stream(filler));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     response
 }
 
