@@ -143,6 +143,28 @@ async fn an_orphan_is_told_then_taken_back_and_nothing_else_is_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_deletion_is_told() {
+    let scene = Scene::new("sweep-told").await;
+    scene.ready(json!({}), &["a"]).await;
+    let account = scene.tenant.provider_account();
+    let mut lost = Vec::new();
+    for uid in ["one", "two", "three"] {
+        lost.push(orphan(&scene, uid).await);
+    }
+    wants(&account, "Delete").await;
+    for id in &lost {
+        goes(&scene, id).await;
+        eventually("an event names it", SOON, async || {
+            let events = account.events().await?;
+            let told = |event: &String| event.contains("OrphanDeleted (1)") && event.contains(id);
+            Ok(events.into_iter().find(told))
+        })
+        .await
+        .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_is_not_to_be_believed_deletes_nothing() {
     let scene = Scene::new("sweepless").await;
     let agents = scene.ready(json!({}), &["a", "b", "c", "d"]).await;
