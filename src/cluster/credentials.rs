@@ -18,6 +18,8 @@ pub struct Credentials {
     pub tokens: Vec<SecretString>,
     /// What is missing, and what to do.
     pub missing: Vec<String>,
+    /// Secrets that were deleted and are there still, `namespace/name`.
+    pub going: Vec<String>,
 }
 
 /// Reads every reference, and changes nothing.
@@ -40,6 +42,7 @@ async fn gather(
     let mut found = Credentials {
         tokens: Vec::new(),
         missing: Vec::new(),
+        going: Vec::new(),
     };
     for reference in references {
         let Some(secret) =
@@ -51,6 +54,10 @@ async fn gather(
             ));
             continue;
         };
+        let going = format!("{namespace}/{}", reference.name);
+        if secret.metadata.deletion_timestamp.is_some() && !found.going.contains(&going) {
+            found.going.push(going);
+        }
         let held = secret
             .finalizers()
             .iter()

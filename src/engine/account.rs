@@ -1,5 +1,9 @@
 //! What is true of a ProviderAccount, which namespaces may use it, and which instances do.
 
+mod beside;
+
+pub use beside::{Beside, heard, same_place};
+
 use crate::api::account::{
     AccountBudget, AccountIdentity, AllowedNamespaces, ProviderAccountStatus,
 };
@@ -21,6 +25,8 @@ pub struct Learned {
     pub budget: Option<(u32, u32)>,
     /// Outside resources of ours.
     pub resources: Option<usize>,
+    /// What is so of it beside its credential and its provider.
+    pub beside: Beside,
 }
 
 /// Whether the credential is good.
@@ -100,6 +106,9 @@ pub fn status(
             format!("{message}; nothing is made, changed or deleted until it answers again, and running agents are left alone"),
         ),
     });
+    statements.extend(learned.beside.conditions(account));
+    // What was told before a restart stands until something was compared again.
+    new.sweep = learned.beside.sweep.report.clone().or(new.sweep);
     new.budget = learned
         .budget
         .map(|(left, of)| AccountBudget {
@@ -350,6 +359,7 @@ mod tests {
                     outage: None,
                     budget: None,
                     resources: None,
+                    beside: Beside::default(),
                 };
                 let told = status(&account, &learned, Timestamp::UNIX_EPOCH);
                 assert_eq!(told.budget, None);
@@ -423,6 +433,7 @@ mod tests {
             outage: None,
             budget: None,
             resources: Some(3),
+            beside: Beside::default(),
         };
         main.status = Some(status(&main, &good, Timestamp::UNIX_EPOCH));
         let down = Learned {
@@ -430,6 +441,7 @@ mod tests {
             outage: Some("it does not answer".into()),
             budget: None,
             resources: None,
+            beside: Beside::default(),
         };
         let after = status(&main, &down, Timestamp::UNIX_EPOCH);
         assert!(condition::is_true(&after.conditions, kind::READY));

@@ -18,6 +18,8 @@ mod gitops;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod manifests;
 #[cfg(test)]
 mod outage;
