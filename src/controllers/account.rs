@@ -4,6 +4,7 @@
 use super::accounts::Account;
 use super::context::Context;
 use super::providers;
+use super::restored;
 use super::tool_accounts::ToolAccount;
 use crate::api::account::RailwayAccount;
 use crate::api::text::Span;
@@ -12,6 +13,7 @@ use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, status};
 use crate::engine::account::{Credential, Learned, status as conclude};
 use crate::engine::report;
+use crate::engine::restored::word;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
 use crate::tools;
@@ -75,7 +77,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
             .iter()
             .any(|one| one == IN_USE_FINALIZER)
     {
-        account = finalizer::hold(&api, &account, IN_USE_FINALIZER).await?;
+        account = finalizer::hold(&api, &account, IN_USE_FINALIZER, None).await?;
     }
     let found = credentials::read(
         &ctx.client,
@@ -87,6 +89,11 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         (Some(railway), _) => learn_home(ctx, &account, railway, &found).await,
         (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await,
         (None, None) => return Ok(Action::await_change()),
+    };
+    let waiting = restored::waiting(ctx, &account).await?;
+    let learned = Learned {
+        restored: !waiting.is_empty(),
+        ..learned
     };
     let failed = !matches!(learned.credential, Credential::Good(_));
     let mut new = conclude(&account, &learned, ctx.now());
@@ -107,6 +114,16 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
             .map_or(&[][..], |status| &status.conditions);
         let heard = report::transitions(before, &new.conditions);
         ctx.events.publish(&account.object_ref(&()), &heard).await;
+    }
+    let given = word(&account).given;
+    if given || word(&account).since.is_none() {
+        for (namespace, name) in &waiting {
+            ctx.wake.instance(namespace, name);
+        }
+    }
+    if !waiting.is_empty() && given {
+        // Until they have gone on it is told that they wait, and the next such is to be another occurrence.
+        return Ok(Action::requeue(Duration::from_secs(2)));
     }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.
@@ -215,6 +232,7 @@ async fn learn_home(
         outage: account.outage(),
         budget: Some((budget.remaining, budget.limit)),
         resources: account.ours(&ctx.installation.id),
+        restored: false,
     }
 }
 
@@ -257,6 +275,7 @@ async fn learn_tool(
         outage: account.outage(),
         budget: None,
         resources: account.ours(ctx),
+        restored: false,
     }
 }
 
