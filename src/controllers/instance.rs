@@ -485,7 +485,12 @@ async fn account(
     let stands = |home: &Home| Some(&home.id) == project.as_ref() && !home.deleted;
     let room = AccountRoom {
         // Counting looks at every instance: done for those that may have to make a project.
-        projects: match account.seen(&uid, project.as_deref()).1.iter().any(stands) {
+        projects: match account
+            .seen(instance, project.as_deref())
+            .1
+            .iter()
+            .any(stands)
+        {
             true => None,
             false => account.taken(ctx, &uid, false),
         },
