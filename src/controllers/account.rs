@@ -4,6 +4,7 @@
 use super::accounts::Account;
 use super::context::Context;
 use super::providers;
+use super::restored;
 use super::tool_accounts::ToolAccount;
 use crate::api::account::RailwayAccount;
 use crate::api::condition::{self, kind};
@@ -14,6 +15,7 @@ use crate::api::{
 use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, left_behind, status};
 use crate::engine::account::{Beside, Credential, Learned, heard, same_place, status as conclude};
+use crate::engine::restored::word;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
 use crate::tools;
@@ -81,7 +83,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
             .iter()
             .any(|one| one == IN_USE_FINALIZER)
     {
-        account = finalizer::hold(&api, &account, IN_USE_FINALIZER).await?;
+        account = finalizer::hold(&api, &account, IN_USE_FINALIZER, None).await?;
     }
     let found = credentials::read(
         &ctx.client,
@@ -94,6 +96,8 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await,
         (None, None) => return Ok(Action::await_change()),
     };
+    let waiting = restored::waiting(ctx, &account).await?;
+    learned.restored = !waiting.is_empty();
     let failed = !matches!(learned.credential, Credential::Good(_));
     learned.beside = Beside {
         users,
@@ -122,6 +126,16 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         if shared(before) != shared(&new.conditions) {
             wake_neighbours(ctx, &account);
         }
+    }
+    let given = word(&account).given;
+    if given || word(&account).since.is_none() {
+        for (namespace, name) in &waiting {
+            ctx.wake.instance(namespace, name);
+        }
+    }
+    if !waiting.is_empty() && given {
+        // Until they have gone on it is told that they wait, and the next such is to be another occurrence.
+        return Ok(Action::requeue(Duration::from_secs(2)));
     }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.
@@ -267,6 +281,7 @@ async fn learn_home(
         budget: Some((budget.remaining, budget.limit)),
         resources: account.ours(&ctx.installation.id),
         beside: Beside::default(),
+        restored: false,
     }
 }
 
@@ -310,6 +325,7 @@ async fn learn_tool(
         budget: None,
         resources: account.ours(ctx),
         beside: Beside::default(),
+        restored: false,
     }
 }
 

@@ -57,9 +57,10 @@ impl Hands for Workshop<'_> {
             return Ok(Outcome::AccountGoes);
         }
         match step {
-            Step::Hold => {
-                let held =
-                    finalizer::hold(&self.instances(world), &world.instance, FINALIZER).await?;
+            Step::Hold { identity } => {
+                let api = self.instances(world);
+                let identity = identity.as_deref();
+                let held = finalizer::hold(&api, &world.instance, FINALIZER, identity).await?;
                 return Ok(Outcome::Held(Box::new(held.metadata)));
             }
             Step::LetGo => {

@@ -9,9 +9,11 @@ use crate::api::account::{
 };
 use crate::api::condition::{self, Statement, kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use crate::engine::restored;
 use crate::model::Fault;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was learned about an account.
@@ -27,6 +29,8 @@ pub struct Learned {
     pub resources: Option<usize>,
     /// What is so of it beside its credential and its provider.
     pub beside: Beside,
+    /// Whether objects of the account were restored from a backup and wait for a word.
+    pub restored: bool,
 }
 
 /// Whether the credential is good.
@@ -109,6 +113,15 @@ pub fn status(
     statements.extend(learned.beside.conditions(account));
     // What was told before a restart stands until something was compared again.
     new.sweep = learned.beside.sweep.report.clone().or(new.sweep);
+    if learned.restored {
+        let before = restored::word(account).since;
+        let since = before.unwrap_or_else(|| condition::whole_seconds(now));
+        statements.push(Statement::yes(
+            kind::OBJECTS_RESTORED,
+            reason::RESTORED_ELSEWHERE,
+            restored::told(&account.name_any(), since),
+        ));
+    }
     new.budget = learned
         .budget
         .map(|(left, of)| AccountBudget {
@@ -360,6 +373,7 @@ mod tests {
                     budget: None,
                     resources: None,
                     beside: Beside::default(),
+                    restored: false,
                 };
                 let told = status(&account, &learned, Timestamp::UNIX_EPOCH);
                 assert_eq!(told.budget, None);
@@ -434,6 +448,7 @@ mod tests {
             budget: None,
             resources: Some(3),
             beside: Beside::default(),
+            restored: false,
         };
         main.status = Some(status(&main, &good, Timestamp::UNIX_EPOCH));
         let down = Learned {
@@ -442,6 +457,7 @@ mod tests {
             budget: None,
             resources: None,
             beside: Beside::default(),
+            restored: false,
         };
         let after = status(&main, &down, Timestamp::UNIX_EPOCH);
         assert!(condition::is_true(&after.conditions, kind::READY));
