@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MANNERS: Manners = Manners {
     base: "https://openrouter.ai/api/v1",
@@ -35,6 +36,9 @@ const MANNERS: Manners = Manners {
 /// So many requests for one listing are enough for every account that exists.
 const MOST_PAGES: usize = 2_000;
 
+/// Keys on a page, by the vendor's guide. A page has fewer where the guide is wrong: then what was read further shows it.
+const PAGE: usize = 100;
+
 /// How far back a page is read again after keys have gone away in front of it.
 const STEP_BACK: usize = 50;
 
@@ -52,6 +56,8 @@ pub struct Settings {
 pub struct Openrouter {
     settings: Settings,
     line: Line,
+    /// Keys on a page, as far as is known. 0: no listing has been read to its end yet.
+    page: AtomicUsize,
 }
 
 /// A key as it is told, without its secret.
@@ -90,6 +96,7 @@ impl Openrouter {
         Openrouter {
             settings,
             line: Line::new(MANNERS, credential, connection),
+            page: AtomicUsize::new(0),
         }
     }
 
@@ -109,11 +116,27 @@ impl Openrouter {
         Ok(page.data)
     }
 
+    /// Every key, in as many requests as there are pages. How long a page is was seen when the account was last read to its
+    /// end: by the first listing of this process, and by each search since. What a listing lacks in spite of that is held
+    /// against the ledgers (`engine::belief`); a search is not, so it does not rely on this.
+    async fn listed(&self) -> Done<Vec<Key>> {
+        let full = self.page.load(Ordering::Relaxed);
+        if full > 0 {
+            let first = self.page(0).await?;
+            if first.len() < full {
+                return Ok(first);
+            }
+        }
+        self.keys().await
+    }
+
     /// Every key. Pages are counted from the newest key, so they move while keys come and go: each page begins with the
     /// last key of the one before, and where it does not, keys have gone away and some would be missed.
     async fn keys(&self) -> Done<Vec<Key>> {
         let mut keys = BTreeMap::new();
         let (mut offset, mut steps_back) = (0_usize, 0);
+        // Keys on the last page, and on the shortest that another one with something new came after.
+        let (mut last, mut longest) = (0, PAGE);
         // Whether the last page showed nothing new.
         let mut still = true;
         for _ in 0..MOST_PAGES {
@@ -122,6 +145,7 @@ impl Openrouter {
             // A short page is no proof of the end; only an empty one is, and only after one that showed nothing new: where
             // keys go meanwhile, the others move up.
             if overlaps.is_none() && still {
+                self.page.store(longest, Ordering::Relaxed);
                 return Ok(keys.into_values().collect());
             }
             if offset > 0 && overlaps != Some(true) {
@@ -133,6 +157,10 @@ impl Openrouter {
                 continue;
             }
             let (shown, known) = (page.len(), keys.len());
+            if known > 0 && page.iter().any(|key| !keys.contains_key(&key.hash)) {
+                longest = longest.min(last);
+            }
+            last = shown;
             keys.extend(page.into_iter().map(|key| (key.hash.clone(), key)));
             still = keys.len() == known;
             // The next page begins with the last key of this one.
@@ -255,7 +283,7 @@ impl Provider for Openrouter {
     fn list(&self) -> BoxFuture<'_, Done<Option<Stock>>> {
         Box::pin(async move {
             let begun = self.line.now();
-            let keys = self.keys().await?.into_iter();
+            let keys = self.listed().await?.into_iter();
             let resources = keys.map(resource).collect();
             Ok(Some(Stock { begun, resources }))
         })

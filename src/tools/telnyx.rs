@@ -639,7 +639,11 @@ impl Provider for Telnyx {
                 .await?;
             let living = numbers.iter().filter(|record| !record.is_gone());
             let resources = living
-                .map(|record| record.resource(record.stage()))
+                // No listing tells a price, and none that costs more was ever ordered.
+                .map(|record| Resource {
+                    monthly_usd: self.settings.max_monthly_usd,
+                    ..record.resource(record.stage())
+                })
                 .chain(profiles.into_iter().map(Profile::resource))
                 .collect();
             Ok(Some(Stock { begun, resources }))

@@ -232,6 +232,38 @@ async fn keys_that_go_while_they_are_listed_hide_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_are_listed_in_as_many_requests_as_they_have_pages() {
+    let world = World::new(&[]).await;
+    let provider = organisation(&world).provider;
+    let made = |name: &str| json!({ "account": "acme", "name": name, "limit": 1 });
+    world.post("/openrouter/keys", made("a")).await;
+    // Counts, and changes nothing.
+    let count = json!({ "provider": "openrouter", "operation": "GET /api/v1/keys", "times": 0,
+        "effect": {"delay": 0.001} });
+    world.post("/faults", count).await;
+    let requests = async || world.get("/faults").await[0]["fired"].as_u64().unwrap();
+    // The first one makes sure of how long a page is.
+    provider.list().await.unwrap();
+    let first = requests().await;
+    assert!(first > 1, "{first}");
+    for name in ["b", "c"] {
+        world.post("/openrouter/keys", made(name)).await;
+        let before = requests().await;
+        let stock = provider.list().await.unwrap().unwrap();
+        assert_eq!(requests().await - before, 1);
+        assert!(stock.resources.iter().any(|one| one.name == name));
+    }
+    // Where pages are shorter than the guide says, a search finds out.
+    world
+        .put("/settings", json!({ "openrouter.pageSize": "2" }))
+        .await;
+    let order = order(Part::Main, dollars(1.0), &[]);
+    provider.find(&sought(&order)).await.unwrap();
+    let stock = provider.list().await.unwrap().unwrap();
+    assert_eq!(stock.resources.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_of_a_workspace_live_there_alone() {
     let world = World::new(&[]).await;
     let body = json!({ "account": "acme", "name": "agents" });
