@@ -11,6 +11,8 @@ const VALUES: &str = include_str!("../../charts/yardmaster/values.yaml");
 const SCHEMA: &str = include_str!("../../charts/yardmaster/values.schema.json");
 const RBAC: &str = include_str!("../../charts/yardmaster/templates/rbac.yaml");
 const SECRETS_POLICY: &str = include_str!("../../charts/yardmaster/templates/secrets-policy.yaml");
+const DELETION_POLICY: &str =
+    include_str!("../../charts/yardmaster/templates/deletion-protection.yaml");
 const DEPLOYMENT: &str = include_str!("../../charts/yardmaster/templates/deployment.yaml");
 
 fn yaml(text: &str) -> Value {
@@ -190,6 +192,21 @@ fn the_operator_may_do_little() {
         }
     }
     assert!(rules > 8, "the rules were read: {rules}");
+}
+
+/// What the API server fills in is written out: else it is nobody's field, and the next apply by another hand a conflict.
+#[test]
+fn policies_leave_nothing_to_be_filled_in() {
+    for policy in [SECRETS_POLICY, DELETION_POLICY] {
+        for default in [
+            "    matchPolicy: Equivalent\n",
+            "    namespaceSelector: {}\n",
+            "    objectSelector: {}\n",
+            "      scope: \"*\"\n",
+        ] {
+            assert!(policy.contains(default), "{default}");
+        }
+    }
 }
 
 /// RBAC cannot tell an instance's Secret from a tenant's: the policy does, whatever the values say. That the API server

@@ -21,6 +21,8 @@ use crate::{binaries, checkout};
 
 /// Where the operator, its Lease and the accounts' Secrets are.
 pub const SYSTEM_NAMESPACE: &str = "yardmaster-system";
+/// The one value that the chart requires: no image is ever run here.
+pub const IMAGE: &str = "image.repository=registry.example/yardmaster";
 /// The release's name, and the chart's ServiceAccount.
 pub const SERVICE_ACCOUNT: &str = "yardmaster";
 
@@ -43,6 +45,8 @@ pub(crate) async fn render(helm: &Path, environment: &[(String, String)]) -> Res
             "--include-crds",
             "--set",
             "crds.enabled=true",
+            "--set",
+            IMAGE,
         ])
         .args(["--kube-version", binaries::KUBERNETES_VERSION])
         .env_clear()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -123,19 +123,36 @@ impl World {
             control_plane: Mutex::new(Some(control_plane)),
             runtime: tokio::runtime::Handle::current(),
         };
-        if let Some(binary) = options.controller {
-            let log = world.directory.controller_log();
-            let (directory, flags) = (&world.directory, options.controller_args);
-            let launch = Launch::new(directory, &world.proxy, binary, flags, log)?;
-            world.controller = Some(Controller::new(launch.clone()));
-            world.launch = Some(launch);
-        }
-        world.describe().await?;
-        if let Some(controller) = &world.controller {
-            controller.start().await?;
-            controller.wait_ready(CONTROLLER_READY).await?;
+        match options.controller {
+            Some(binary) => {
+                world
+                    .run_controller(binary, options.controller_args)
+                    .await?
+            }
+            None => world.describe().await?,
         }
         Ok(world)
+    }
+
+    /// Runs the controller of a chart that was installed by others, as a kubelet would: with its ServiceAccount.
+    ///
+    /// # Errors
+    /// The chart is not installed, or the controller does not get ready.
+    pub async fn run_installed(&mut self, binary: PathBuf, flags: Vec<String>) -> Result<()> {
+        install::write_controller_kubeconfig(&self.cluster, &self.directory).await?;
+        self.run_controller(binary, flags).await
+    }
+
+    async fn run_controller(&mut self, binary: PathBuf, flags: Vec<String>) -> Result<()> {
+        let log = self.directory.controller_log();
+        let launch = Launch::new(&self.directory, &self.proxy, binary, flags, log)?;
+        self.controller = Some(Controller::new(launch.clone()));
+        self.launch = Some(launch);
+        // Before it starts: from here on its process id is followed.
+        self.describe().await?;
+        let controller = self.controller()?;
+        controller.start().await?;
+        controller.wait_ready(CONTROLLER_READY).await
     }
 
     /// Writes `world.json`, and keeps the controller's process id in it true.

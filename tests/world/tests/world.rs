@@ -120,11 +120,16 @@ async fn the_chart_can_be_installed_by_helm_itself() {
         "--create-namespace",
         "-n",
     ];
-    let installed = world
-        .helm(&[&install[..], &[SYSTEM_NAMESPACE]].concat())
-        .await
-        .unwrap();
-    installed.ok().unwrap();
+    let imageless = [&install[..], &[SYSTEM_NAMESPACE]].concat();
+    let refused = world.helm(&imageless).await.unwrap().ok().unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.contains("image.repository is not set"), "{refused}");
+    let whole = [&imageless[..], &["--set", world::IMAGE]].concat();
+    world.helm(&whole).await.unwrap().ok().unwrap();
+    // An apply by others finds nothing in the policies that the API server has filled in.
+    let over = ["upgrade", "yardmaster", "charts/yardmaster", "-n"];
+    let over = [&over[..], &[SYSTEM_NAMESPACE, "--set", world::IMAGE]].concat();
+    world.helm(&over).await.unwrap().ok().unwrap();
     eventually("the product's kinds are served", SOON, async || {
         let listed = world.kubectl(&["get", "yard", "-A"]).await?;
         listed.ok().map(Some)

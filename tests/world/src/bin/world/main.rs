@@ -4,11 +4,12 @@ mod measure;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Options, World, canary};
+use world::{Options, SYSTEM_NAMESPACE, World, canary};
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
 #[derive(Parser)]
@@ -41,6 +42,10 @@ struct Up {
     /// Start no controller.
     #[arg(long)]
     without_controller: bool,
+    /// Apply no chart: an empty cluster to install it into. The controller is started when it is installed, as a kubelet
+    /// would start the Deployment's Pod.
+    #[arg(long)]
+    without_chart: bool,
     /// Set a simulator setting (railway.readLag=3s), or a flag of the controller (controller.observeInterval=1s).
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -86,11 +91,19 @@ impl Up {
         tokio::pin!(told);
 
         let starting = self.start();
-        let world = tokio::select! {
-            world = starting => world?,
+        let (mut world, awaited) = tokio::select! {
+            started = starting => started?,
             () = &mut told => return Ok(()),
         };
         println!("ready");
+        if let Some((binary, flags)) = awaited {
+            tokio::select! {
+                installed = installed(&world) => installed?,
+                () = &mut told => return world.stop().await,
+            }
+            world.run_installed(binary, flags).await?;
+            println!("the chart is installed, and its controller runs");
+        }
         let died = tokio::select! {
             error = world.control_plane_died() => Err(error),
             () = &mut told => Ok(()),
@@ -99,7 +112,8 @@ impl Up {
         died.and(stopped)
     }
 
-    async fn start(self) -> Result<World> {
+    /// The world, and the controller that is to be run when the chart is there.
+    async fn start(self) -> Result<(World, Option<(PathBuf, Vec<String>)>)> {
         let mut options = Options::new(self.dir);
         for (key, value) in self.settings {
             match key.strip_prefix("controller.") {
@@ -113,7 +127,24 @@ impl Up {
             let build = tokio::task::spawn_blocking(world::build_controller);
             options.controller = Some(build.await.context("building the controller")??);
         }
-        World::start(options).await
+        let mut awaited = None;
+        if self.without_chart {
+            options.chart = false;
+            let flags = options.controller_args.clone();
+            awaited = options.controller.take().map(|binary| (binary, flags));
+        }
+        Ok((World::start(options).await?, awaited))
+    }
+}
+
+/// Waits until the chart's Deployment is there; all that it needs was made before it.
+async fn installed(world: &World) -> Result<()> {
+    let deployment = world.object("Deployment", Some(SYSTEM_NAMESPACE), "yardmaster");
+    loop {
+        if deployment.find().await?.is_some() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
