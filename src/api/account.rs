@@ -33,7 +33,8 @@ use serde_json::json;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("[has(self.railway), has(self.openrouter), has(self.exa), has(self.agentmail), has(self.telnyx), has(self.bankr)].filter(p, p).size() == 1").message("spec must have exactly one of railway, openrouter, exa, agentmail, telnyx and bankr: it is one account at one provider; make a ProviderAccount for each"),
-    validation = Rule::new("has(self.railway) == has(oldSelf.railway) && has(self.openrouter) == has(oldSelf.openrouter) && has(self.exa) == has(oldSelf.exa) && has(self.agentmail) == has(oldSelf.agentmail) && has(self.telnyx) == has(oldSelf.telnyx) && has(self.bankr) == has(oldSelf.bankr)").message("the provider of an account is immutable: what it pays for lives there; make another ProviderAccount")
+    validation = Rule::new("has(self.railway) == has(oldSelf.railway) && has(self.openrouter) == has(oldSelf.openrouter) && has(self.exa) == has(oldSelf.exa) && has(self.agentmail) == has(oldSelf.agentmail) && has(self.telnyx) == has(oldSelf.telnyx) && has(self.bankr) == has(oldSelf.bankr)").message("the provider of an account is immutable: what it pays for lives there; make another ProviderAccount"),
+    validation = Rule::new("!(has(self.expectedIdentity) && has(self.bankr))").message("expectedIdentity cannot be compared at bankr, which does not tell whose a key is; leave it out")
 )]
 pub struct ProviderAccountSpec {
     /// Namespaces whose instances may use this account. Left out, no namespace may.
@@ -57,6 +58,10 @@ pub struct ProviderAccountSpec {
     /// A Bankr partner organisation: each agent gets a wallet of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bankr: Option<BankrAccount>,
+    /// The organisation, team or workspace that the credential must be of, by the provider's id, as `status.identity.id` shows
+    /// it. Compared wherever the provider tells one. Left out, the account is held to the one with which it was first used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_identity: Option<OutsideId>,
     /// What happens to resources that bear our full marker and stand in no ledger.
     #[serde(default)]
     pub sweep: Sweep,
@@ -311,6 +316,13 @@ pub struct KeyRef {
     pub key: DataKey,
 }
 
+impl KeyRef {
+    /// How people are told of it.
+    pub fn told(&self, namespace: &str) -> String {
+        format!("key {} of Secret {namespace}/{}", self.key, self.name)
+    }
+}
+
 /// What is known of the account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -398,6 +410,10 @@ pub struct AccountOrphan {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountIdentity {
+    /// The provider's id of the workspace, organisation or team; left out where the provider does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub id: Option<String>,
     /// Name of the workspace, organisation or account.
     #[schemars(length(max = 1024))]
     pub name: String,

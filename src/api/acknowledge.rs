@@ -17,6 +17,14 @@ pub fn occurrence(reason: &str, since: Timestamp) -> String {
     format!("{reason}@{whole}")
 }
 
+/// What a person runs to acknowledge it.
+pub fn command(kind: &str, name: &str, reason: &str, since: Timestamp) -> String {
+    format!(
+        "kubectl annotate {kind} {name} {ACKNOWLEDGE_ANNOTATION}={} --overwrite",
+        occurrence(reason, since)
+    )
+}
+
 /// Whether the annotations acknowledge this occurrence.
 pub fn acknowledged(
     annotations: &BTreeMap<String, String>,

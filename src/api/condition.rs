@@ -1,6 +1,6 @@
 //! Conditions: their types, their reasons, and how a list of them changes.
 //!
-//! What holds: `lastTransitionTime` moves only when the status does; every condition carries the generation that it
+//! What holds: `lastTransitionTime` moves only when the status does, or a statement says that it is of another occurrence; every condition carries the generation that it
 //! speaks of; types and reasons are declared here and nowhere else, so that alerts can rely on them.
 
 use jiff::Timestamp;
@@ -95,6 +95,12 @@ pub mod reason {
     pub const VALUE_NOT_USABLE: &str = "ValueNotUsable";
     /// The provider refuses what the spec asks for.
     pub const REJECTED: &str = "Rejected";
+    /// The credential is of another organisation than the one that the account is held to.
+    pub const IDENTITY_CHANGED: &str = "IdentityChanged";
+    /// The credential is of another organisation than `spec.expectedIdentity` says.
+    pub const IDENTITY_MISMATCH: &str = "IdentityMismatch";
+    /// The provider does not tell whose the credential is, and it shows nothing that a ledger knows.
+    pub const IDENTITY_UNPROVEN: &str = "IdentityUnproven";
     /// The credential is missing or not good.
     pub const CREDENTIALS_DENIED: &str = "CredentialsDenied";
     /// An earlier request's outcome is being looked up.
@@ -194,9 +200,20 @@ pub struct Statement {
     pub reason: &'static str,
     /// What is so, which object, why, and what to do.
     pub message: String,
+    /// When it began, where that is not when the status changed: a second occurrence of what is no better.
+    pub since: Option<Timestamp>,
 }
 
 impl Statement {
+    /// The same, as an occurrence that began then.
+    #[must_use]
+    pub fn since(self, began: Timestamp) -> Statement {
+        Statement {
+            since: Some(began),
+            ..self
+        }
+    }
+
     /// It is so.
     pub fn yes(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
         Statement {
@@ -204,6 +221,7 @@ impl Statement {
             status: "True",
             reason,
             message: message.into(),
+            since: None,
         }
     }
 
@@ -214,6 +232,7 @@ impl Statement {
             status: "False",
             reason,
             message: message.into(),
+            since: None,
         }
     }
 
@@ -228,6 +247,7 @@ impl Statement {
             status: "Unknown",
             reason,
             message: message.into(),
+            since: None,
         }
     }
 }
@@ -249,12 +269,10 @@ pub fn conclude(
         .iter()
         .map(|said| {
             let before = old.iter().find(|condition| condition.type_ == said.kind);
-            let since = before
+            let unchanged = before
                 .filter(|condition| condition.status == said.status)
-                .map_or_else(
-                    || Time(whole_seconds(now)),
-                    |condition| condition.last_transition_time.clone(),
-                );
+                .map(|condition| condition.last_transition_time.0);
+            let since = Time(whole_seconds(said.since.or(unchanged).unwrap_or(now)));
             Condition {
                 type_: said.kind.to_owned(),
                 status: said.status.to_owned(),

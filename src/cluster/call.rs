@@ -21,6 +21,12 @@ pub enum ClusterError {
         /// What was being done.
         what: &'static str,
     },
+    /// Something that the operator cannot do without is not there.
+    #[error("{what}: it is missing; restore it from a backup")]
+    Absent {
+        /// What was being done.
+        what: &'static str,
+    },
     /// No answer in time.
     #[error("{what}: the API server did not answer in time")]
     Slow {

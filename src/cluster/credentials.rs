@@ -16,10 +16,19 @@ use secrecy::SecretString;
 pub struct Credentials {
     /// Those that exist, in the order of the references.
     pub tokens: Vec<SecretString>,
+    /// Where each of them is kept.
+    pub kept_in: Vec<KeyRef>,
     /// What is missing, and what to do.
     pub missing: Vec<String>,
     /// Secrets that were deleted and are there still, `namespace/name`.
     pub going: Vec<String>,
+}
+
+impl Credentials {
+    /// What is missing, where nothing is there at all.
+    pub fn none(&self) -> Option<String> {
+        self.tokens.is_empty().then(|| self.missing.join("; "))
+    }
 }
 
 /// Reads every reference, and changes nothing.
@@ -41,6 +50,7 @@ async fn gather(
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut found = Credentials {
         tokens: Vec::new(),
+        kept_in: Vec::new(),
         missing: Vec::new(),
         going: Vec::new(),
     };
@@ -76,7 +86,10 @@ async fn gather(
             .and_then(|bytes| String::from_utf8(bytes.0).ok())
             .filter(|text| !text.trim().is_empty())
         {
-            Some(text) => found.tokens.push(SecretString::from(text)),
+            Some(text) => {
+                found.tokens.push(SecretString::from(text));
+                found.kept_in.push(reference.clone());
+            }
             None => found.missing.push(format!(
                 "Secret {namespace}/{} has no usable key {}; add it",
                 reference.name, reference.key

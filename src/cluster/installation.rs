@@ -1,4 +1,5 @@
-//! The installation: a random id and a hash key, made once and kept in a Secret of the operator's namespace.
+//! The installation: a random id and a hash key, made once and kept in a Secret of the operator's namespace; and beside them
+//! what each account is held to (its pin), because a status can be lost by the very restore that mixes credentials up.
 //!
 //! What holds: the id is part of every marker outside, so it is never made anew while anything bears the old one: where
 //! the Secret is missing and instances have ledgers, the process refuses to start and says what to restore.
@@ -6,17 +7,22 @@
 use super::call::{ClusterError, Written, call, find};
 use crate::api::AgentInstance;
 use crate::model::InstallationId;
+use crate::model::identity::Pin;
 use crate::model::values::Seal;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, ObjectMeta, PostParams};
+use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use secrecy::SecretString;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Name of the Secret.
 pub const SECRET: &str = "yardmaster-installation";
+
+/// So often a pin is written again after other accounts' pins came between.
+const PIN_TRIES: usize = 10;
 
 /// Who we are.
 #[derive(Clone, Debug)]
@@ -137,6 +143,67 @@ fn read(secret: &Secret) -> Option<Installation> {
         id: InstallationId(text("id")?),
         seal: Seal(SecretString::from(text("seal")?)),
     })
+}
+
+/// The key under which an account's pin is kept.
+fn pin_key(account: &str) -> String {
+    format!("pin.{account}")
+}
+
+fn pinned(secret: &Secret, account: &str) -> Option<Pin> {
+    // One that cannot be read is none: then a credential has to prove itself.
+    serde_json::from_slice(&secret.data.as_ref()?.get(&pin_key(account))?.0).ok()
+}
+
+async fn own(api: &Api<Secret>) -> Written<Secret> {
+    let what = "reading the Secret yardmaster-installation";
+    find(what, api.get_opt(SECRET))
+        .await?
+        .ok_or(ClusterError::Absent { what })
+}
+
+/// What the account of that UID is held to, where it was ever found good.
+pub async fn pin(client: &Client, namespace: &str, account: &str) -> Written<Option<Pin>> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    Ok(pinned(&own(&api).await?, account))
+}
+
+/// Holds the account to something else, or with `None` to nothing. Fails where it is no longer held to what `before` says.
+pub async fn repin(
+    client: &Client,
+    namespace: &str,
+    account: &str,
+    before: Option<&Pin>,
+    pin: Option<&Pin>,
+) -> Written<()> {
+    let what = "pinning an account's identity";
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    // Accounts share the Secret: another one's pin is no reason to decide anew.
+    for _ in 0..PIN_TRIES {
+        let secret = own(&api).await?;
+        if pinned(&secret, account).as_ref() != before {
+            break;
+        }
+        let value = pin.and_then(|pin| serde_json::to_vec(pin).ok().map(ByteString));
+        let patch = json!({
+            "metadata": {"resourceVersion": secret.resource_version()},
+            "data": {pin_key(account): value},
+        });
+        let params = PatchParams::default();
+        match call(what, api.patch(SECRET, &params, &Patch::Merge(patch))).await {
+            Err(ClusterError::Stale { .. }) => {}
+            done => return done.map(drop),
+        }
+    }
+    Err(ClusterError::Stale { what })
+}
+
+/// Holds the account to nothing any more: it is gone.
+pub async fn unpin(client: &Client, namespace: &str, account: &str) -> Written<()> {
+    match pin(client, namespace, account).await? {
+        None => Ok(()),
+        before => repin(client, namespace, account, before.as_ref(), None).await,
+    }
 }
 
 async fn someone_with_a_ledger(client: &Client) -> Written<Option<String>> {

@@ -3,19 +3,23 @@
 
 use super::accounts::Account;
 use super::context::Context;
+use super::credential;
+use super::observer::Observed;
 use super::providers;
 use super::restored;
-use super::tool_accounts::ToolAccount;
-use crate::api::account::RailwayAccount;
+use super::tool_accounts::{ToolAccount, proof};
+use crate::api::account::{KeyRef, RailwayAccount};
 use crate::api::condition::{self, kind};
 use crate::api::text::Span;
 use crate::api::{
     AgentInstance, FINALIZER, IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec,
 };
+use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
-use crate::cluster::{ClusterError, credentials, finalizer, left_behind, status};
+use crate::cluster::{ClusterError, credentials, finalizer, installation, left_behind, status};
 use crate::engine::account::{Beside, Credential, Learned, heard, same_place, status as conclude};
 use crate::engine::restored::word;
+use crate::model::identity::known_again;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
 use crate::tools;
@@ -61,6 +65,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     let Some(provider) = account.spec.provider() else {
         return Ok(Action::await_change());
     };
+    let uid = account.uid().unwrap_or_default();
     let mut users = Vec::new();
     if account.metadata.deletion_timestamp.is_some() {
         users = waits_for(ctx, &name).await?;
@@ -68,6 +73,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     if account.metadata.deletion_timestamp.is_some() && users.is_empty() {
         forget(ctx, &name);
         wake_neighbours(ctx, &account);
+        installation::unpin(&ctx.client, &ctx.settings.namespace, &uid).await?;
         credentials::let_go(
             &ctx.client,
             &ctx.settings.namespace,
@@ -92,8 +98,8 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     )
     .await?;
     let mut learned = match (&account.spec.railway, providers::settings(&account.spec)) {
-        (Some(railway), _) => learn_home(ctx, &account, railway, &found).await,
-        (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await,
+        (Some(railway), _) => learn_home(ctx, &account, railway, &found).await?,
+        (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await?,
         (None, None) => return Ok(Action::await_change()),
     };
     let waiting = restored::waiting(ctx, &account).await?;
@@ -241,14 +247,18 @@ async fn learn_home(
     object: &ProviderAccount,
     railway: &RailwayAccount,
     found: &Credentials,
-) -> Learned {
+) -> Written<Learned> {
     let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
-    let known = ctx.accounts.get(name);
+    let uid = object.uid().unwrap_or_default();
+    let known = ctx.accounts.get(name).filter(|known| known.uid == uid);
     let new_here = known.is_none();
-    let max_projects = usize::try_from(railway.max_projects).unwrap_or(usize::MAX);
     let account = match known {
-        Some(account) if account.max_projects == max_projects => {
+        Some(account) => {
             account.gateway.adjust(settings(ctx, railway));
+            if account.allow(most_projects(railway)) {
+                // Somebody may have been waiting for room.
+                ctx.wake_users(name);
+            }
             // A Secret that is gone takes nothing away: the tokens in memory serve until others come.
             if !found.tokens.is_empty() && account.gateway.replace_tokens(found.tokens.clone()) {
                 account.credential.check_again();
@@ -257,82 +267,141 @@ async fn learn_home(
             }
             account
         }
-        Some(account) => {
-            let gateway = account.gateway.clone();
-            ctx.accounts
-                .add(ctx, Account::new(name, gateway, max_projects))
-        }
         None => {
-            let opened = open_railway(ctx, name, railway, found.tokens.clone());
+            let opened = open_railway(ctx, (name, &uid), railway, found.tokens.clone());
             ctx.accounts.add(ctx, opened)
         }
     };
+    let kept_in = told(ctx, object.spec.credentials());
+    let who = async {
+        match account.identity().await {
+            Err(fault) => Ok(Err(fault)),
+            // Railway tells the workspace of every token, and others are set aside.
+            Ok(whose) => {
+                let place = kept_in.join(" and ");
+                let proof = account.proof(ctx);
+                credential::judge(ctx, object, (&place, ""), whose, proof, |_| {}).await
+            }
+        }
+    };
+    let missing = found.none();
     let (credential, news) = account
         .credential
-        .ask(generation, &found.missing, now, account.identity())
-        .await;
+        .ask(generation, missing, now, who)
+        .await?;
     if news || new_here {
         ctx.wake_users(name);
     }
     let budget = account.gateway.budget();
-    Learned {
+    let refused = account.gateway.refused();
+    let refused = refused.iter().filter_map(|&token| found.kept_in.get(token));
+    let refused = refused.map(|place| {
+        let place = place.told(&ctx.settings.namespace);
+        format!("the provider refuses the token in {place}: put another one there")
+    });
+    Ok(Learned {
         credential,
+        lacking: found.missing.iter().cloned().chain(refused).collect(),
+        kept_in,
         outage: account.outage(),
         budget: Some((budget.remaining, budget.limit)),
         resources: account.ours(&ctx.installation.id),
         beside: Beside::default(),
         restored: false,
-    }
+    })
 }
 
 /// Brings the way to a tool's provider up to the spec and its Secret, and asks who we are where that may have changed.
+/// Another credential serves only once it was judged, and the one before it until then.
 async fn learn_tool(
     ctx: &Arc<Context>,
     object: &ProviderAccount,
     provider: &'static str,
     settings: tools::Account,
     found: &Credentials,
-) -> Learned {
+) -> Written<Learned> {
     let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
-    let known = ctx.tool_accounts.get(name);
+    let uid = object.uid().unwrap_or_default();
+    let open = |credential: Option<&SecretString>| {
+        providers::open(ctx, provider, settings.clone(), credential)
+    };
+    let known = ctx
+        .tool_accounts
+        .get(name)
+        .filter(|known| known.is_of(&uid));
     let new_here = known.is_none();
+    // A Secret that is gone takes nothing away: the credential in memory serves until another comes.
     let fresh = found.tokens.first();
     let account = match known {
-        // A Secret that is gone takes nothing away: the credential in memory serves until another comes.
-        Some(account) if account.opened_with(&settings) || fresh.is_none() => {
-            if fresh.is_some_and(|fresh| account.replace(fresh)) {
-                // Whatever the old credential was refused is tried anew.
-                forgive(ctx, name);
-            }
-            account
-        }
+        Some(account) if account.opened_with(&settings) => account,
         former => {
-            let opened = providers::open(ctx, provider, settings.clone(), fresh);
-            let account = ToolAccount::new(name, provider, settings, opened, former.as_deref());
+            let serving = former.as_ref().map(|former| former.in_service());
+            let opened = open(serving.as_ref().or(fresh));
+            let former = former.as_deref();
+            let account =
+                ToolAccount::new((name, &uid), provider, settings.clone(), opened, former);
             account.check_again();
             let account = ctx.tool_accounts.add(ctx, account);
             forgive(ctx, name);
             account
         }
     };
-    let (credential, news) = account.checked(generation, &found.missing, now).await;
+    let fresh_one = fresh.filter(|fresh| !account.serves(fresh));
+    let candidate = fresh_one.map(|fresh| (fresh, open(Some(fresh))));
+    if candidate.is_some() {
+        account.check_again();
+    }
+    let kept_in = told(ctx, object.spec.credentials());
+    let who = async {
+        let asked = candidate
+            .as_ref()
+            .map_or(&account.provider, |(_, opened)| &opened.provider);
+        let whose = match asked.identity().await {
+            Err(fault) => return Ok(Err(fault)),
+            Ok(whose) => whose,
+        };
+        let serving = account.in_service();
+        let known_by = known_again(&ctx.installation.seal, fresh_one.unwrap_or(&serving));
+        let place = kept_in.join(" and ");
+        let proof = proof(ctx, name, asked.as_ref());
+        let serve = |moved| match &candidate {
+            Some((_, opened)) if moved => {
+                ctx.tool_accounts.add(ctx, account.moved(opened.clone()));
+            }
+            Some((fresh, _)) => account.replace(fresh),
+            None => {}
+        };
+        credential::judge(ctx, object, (&place, &known_by), whose, proof, serve).await
+    };
+    let missing = found.none();
+    let (credential, news) = account
+        .credential()
+        .ask(generation, missing, now, who)
+        .await?;
+    let account = ctx.tool_accounts.get(name).unwrap_or(account);
+    if fresh_one.is_some_and(|fresh| account.serves(fresh)) {
+        // Whatever the old credential was refused is tried anew.
+        forgive(ctx, name);
+    }
     if news || new_here {
         ctx.wake_users(name);
     }
-    Learned {
+    Ok(Learned {
         credential,
+        lacking: found.missing.clone(),
+        kept_in,
         outage: account.outage(),
         budget: None,
         resources: account.ours(ctx),
         beside: Beside::default(),
         restored: false,
-    }
+    })
 }
 
 /// Opens a Railway account. Nothing is sent.
 pub(super) fn open_railway(
     ctx: &Context,
-    name: &str,
+    names: (&str, &str),
     railway: &RailwayAccount,
     tokens: Vec<SecretString>,
 ) -> Account {
@@ -344,8 +413,17 @@ pub(super) fn open_railway(
     }));
     let gauge = Arc::clone(&ctx.gauge);
     gateway.only_while(Arc::new(move || gauge.may_act()));
-    let max_projects = usize::try_from(railway.max_projects).unwrap_or(usize::MAX);
-    Account::new(name, gateway, max_projects)
+    Account::new(names, gateway, most_projects(railway))
+}
+
+fn most_projects(railway: &RailwayAccount) -> usize {
+    usize::try_from(railway.max_projects).unwrap_or(usize::MAX)
+}
+
+/// Where credentials are kept, for people.
+fn told(ctx: &Context, references: &[KeyRef]) -> Vec<String> {
+    let namespace = &ctx.settings.namespace;
+    references.iter().map(|one| one.told(namespace)).collect()
 }
 
 fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {

@@ -8,9 +8,10 @@ use super::context::Context;
 use super::credential::Checked;
 use super::held;
 use super::observer::{Directory, Observed, unanswered};
-use crate::api::account::AccountIdentity;
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, Slot, SlotState};
+use crate::engine::identity::Evidence;
 use crate::engine::restored;
+use crate::model::identity::Whose;
 use crate::model::{Done, Fault, Gate, Home, InstallationId, Listing, Standing};
 use crate::railway::Gateway;
 use futures::FutureExt;
@@ -19,16 +20,18 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// One account in use.
 pub struct Account {
     /// Its name.
     pub name: String,
+    /// The UID of its object: another one of its name is another account.
+    pub uid: String,
     /// The way to its provider.
     pub gateway: Gateway,
-    /// Most projects of ours.
-    pub max_projects: usize,
+    max_projects: AtomicUsize,
     /// What is known of its tokens.
     pub credential: Checked,
     seen: Mutex<Seen>,
@@ -53,15 +56,27 @@ type Who = (String, String);
 
 impl Account {
     /// An account of which nothing was read yet.
-    pub fn new(name: &str, gateway: Gateway, max_projects: usize) -> Account {
+    pub fn new((name, uid): (&str, &str), gateway: Gateway, max_projects: usize) -> Account {
         Account {
             name: name.to_owned(),
+            uid: uid.to_owned(),
             gateway,
-            max_projects,
+            max_projects: AtomicUsize::new(max_projects),
             credential: Checked::default(),
             seen: Mutex::default(),
             about_to: Mutex::default(),
         }
+    }
+
+    /// Most projects of ours.
+    pub fn max_projects(&self) -> usize {
+        self.max_projects.load(Ordering::SeqCst)
+    }
+
+    /// Another number of projects, after the account was edited: what is known of the account stays. Answers whether there
+    /// may be more than before.
+    pub fn allow(&self, max_projects: usize) -> bool {
+        self.max_projects.swap(max_projects, Ordering::SeqCst) < max_projects
     }
 
     /// Whether the account can be used, and if not, why.
@@ -69,13 +84,37 @@ impl Account {
         self.credential.usable()
     }
 
-    /// Who the credential says we are, by the provider.
-    pub async fn identity(&self) -> Done<AccountIdentity> {
+    /// Whose the tokens are, by the provider.
+    pub async fn identity(&self) -> Done<Whose> {
         let identity = self.gateway.identity().await?;
-        Ok(AccountIdentity {
+        Ok(Whose {
+            id: Some(identity.workspace),
             name: identity.name,
             plan: identity.plan,
         })
+    }
+
+    /// Whether the workspace shows a project that a ledger knows in the account, by one listing.
+    pub async fn proof(&self, ctx: &Context) -> Done<Evidence> {
+        let all = ctx.instances.state();
+        let entries = all
+            .iter()
+            .flat_map(|one| &one.status)
+            .flat_map(|status| &status.external);
+        let known: HashSet<&String> = entries
+            .filter(|entry| entry.slot == Slot::Project && entry.account == self.name)
+            .filter_map(|entry| entry.id.as_ref())
+            .collect();
+        if known.is_empty() {
+            return Ok(Evidence::Nothing);
+        }
+        let listing = self.gateway.list().await?;
+        Ok(
+            match listing.homes.iter().any(|home| known.contains(&home.id)) {
+                true => Evidence::Shown,
+                false => Evidence::Hidden,
+            },
+        )
     }
 
     /// Why the provider counts as unreachable, if it does.
@@ -330,7 +369,7 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
             .values()
             .filter(|home| owner(home, &ctx.installation.id))
             .count();
-        let full = before >= account.max_projects;
+        let full = before >= account.max_projects();
         (first, first || before != after, full && after < before)
     };
     if resources {

@@ -1,14 +1,23 @@
 //! Whether an account's credential is good: the same for every kind of account.
 //!
 //! What holds: a credential that was found good stays so until it is refused, goes unchecked for long, or changes; an
-//! outage takes nothing away. Deliberately absent: the credential itself.
+//! outage takes nothing away; one that is not known to be of the account's organisation is not good (`engine::identity`), and
+//! what the account is held to is on record before a credential is used. Deliberately absent: the credential itself.
 
+use super::context::Context;
 use super::held;
+use crate::api::ProviderAccount;
 use crate::api::account::AccountIdentity;
-use crate::engine::account::Credential;
+use crate::cluster::call::Written;
+use crate::cluster::installation;
+use crate::engine::account::{Credential, told};
+use crate::engine::identity::{Evidence, Hold, Trial, Verdict};
+use crate::model::identity::Whose;
 use crate::model::{Done, Fault};
 use jiff::Timestamp;
+use kube::ResourceExt;
 use std::sync::Mutex;
+use tokio::sync::Notify;
 
 /// A credential that was found good is good for so long, as far as we ask.
 const CHECKED_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
@@ -17,6 +26,7 @@ const CHECKED_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
 #[derive(Default)]
 pub struct Checked {
     known: Mutex<Known>,
+    usable: Notify,
 }
 
 #[derive(Default)]
@@ -24,6 +34,15 @@ struct Known {
     check: Option<(Option<i64>, Timestamp)>,
     identity: Option<AccountIdentity>,
     refused: Option<String>,
+}
+
+/// What a check came to.
+#[derive(Debug)]
+pub enum Judged {
+    /// It may be used.
+    Good(Whose),
+    /// It may not.
+    Held(Hold),
 }
 
 impl Checked {
@@ -37,42 +56,52 @@ impl Checked {
         }
     }
 
+    /// Whether nobody could be asked yet.
+    pub fn unasked(&self) -> bool {
+        let known = held(&self.known);
+        known.identity.is_none() && known.refused.is_none()
+    }
+
+    /// Comes back when the account has become usable, for the one who reads it.
+    pub async fn became_usable(&self) {
+        self.usable.notified().await;
+    }
+
     /// Asks that the credential be checked again: it has changed.
     pub fn check_again(&self) {
         held(&self.known).check = None;
     }
 
     /// What the credential is worth. Who we are is asked (`who`) only where that is due: never asked for this generation
-    /// of the account, not good, or long ago. `missing`: sentences about what is not there. Answers also whether it is
-    /// news.
+    /// of the account, not good, not told by the provider, or long ago. `missing`: why nobody can be asked, where there is
+    /// no credential at all. Answers also whether it is news.
     pub async fn ask<F>(
         &self,
         generation: Option<i64>,
-        missing: &[String],
+        missing: Option<String>,
         now: Timestamp,
         who: F,
-    ) -> (Credential, bool)
+    ) -> Written<(Credential, bool)>
     where
-        F: Future<Output = Done<AccountIdentity>>,
+        F: Future<Output = Written<Done<Judged>>>,
     {
         let (identity, due) = {
             let known = held(&self.known);
             let recent = known.check.is_some_and(|(checked, at)| {
                 checked == generation && now.duration_since(at) < CHECKED_FOR
             });
+            let told = known.identity.as_ref().is_some_and(|one| one.id.is_some());
             (
                 known.identity.clone(),
-                !recent || known.identity.is_none() || known.refused.is_some(),
+                !recent || !told || known.refused.is_some(),
             )
         };
-        let credential = match identity {
-            None if !missing.is_empty() => Credential::Missing(missing.join("; ")),
-            Some(identity) if !due => Credential::Good(identity),
-            _ => match who.await {
-                Ok(identity) => Credential::Good(AccountIdentity {
-                    name: identity.name.chars().take(1024).collect(),
-                    plan: identity.plan.chars().take(256).collect(),
-                }),
+        let credential = match (identity, missing) {
+            (None, Some(missing)) => Credential::Missing(missing),
+            (Some(identity), _) if !due => Credential::Good(identity),
+            _ => match who.await? {
+                Ok(Judged::Good(whose)) => Credential::Good(told(&whose)),
+                Ok(Judged::Held(hold)) => Credential::Held(hold),
                 Err(
                     fault @ (Fault::Denied { .. } | Fault::Missing { .. } | Fault::Rejected { .. }),
                 ) => Credential::Refused(fault),
@@ -80,14 +109,22 @@ impl Checked {
             },
         };
         let news = self.learn(generation, now, &credential);
-        (credential, news)
+        Ok((credential, news))
     }
 
     fn learn(&self, generation: Option<i64>, now: Timestamp, credential: &Credential) -> bool {
         let (identity, refused) = match credential {
             Credential::Good(identity) => (Some(identity.clone()), None),
             Credential::Missing(message) => (None, Some(message.clone())),
-            Credential::Refused(fault) => (None, Some(fault.message().to_owned())),
+            // Told to the account's users, who cannot mend it; its own condition says how.
+            Credential::Refused(fault) => (
+                None,
+                Some(format!(
+                    "its provider refuses its credential ({}); ask whoever runs Yardmaster here",
+                    fault.message()
+                )),
+            ),
+            Credential::Held(hold) => (None, Some(hold.told_to_users())),
             Credential::NotAsked => return false,
         };
         let mut known = held(&self.known);
@@ -97,7 +134,55 @@ impl Checked {
             known.identity = identity;
         }
         known.refused = refused;
+        if news && known.refused.is_none() {
+            self.usable.notify_one();
+        }
         news
+    }
+}
+
+/// Judges a credential that its provider accepts, and puts on record what the account is held to from now on. `proof` is
+/// asked for only where nothing else can tell; `serve` puts the credential in service, after a move in place of everything
+/// that was seen before.
+pub async fn judge<P, S>(
+    ctx: &Context,
+    account: &ProviderAccount,
+    (kept_in, credential): (&str, &str),
+    whose: Whose,
+    proof: P,
+    serve: S,
+) -> Written<Done<Judged>>
+where
+    P: Future<Output = Done<Evidence>>,
+    S: FnOnce(bool),
+{
+    let (namespace, uid) = (&ctx.settings.namespace, account.uid().unwrap_or_default());
+    let pin = installation::pin(&ctx.client, namespace, &uid).await?;
+    let whose = whose.bounded();
+    let trial = Trial {
+        account,
+        kept_in,
+        pin: pin.as_ref(),
+        whose: &whose,
+        credential,
+    };
+    let evidence = match trial.evidence() {
+        Some(evidence) => evidence,
+        None => match proof.await {
+            Ok(evidence) => evidence,
+            Err(fault) => return Ok(Err(fault)),
+        },
+    };
+    match trial.verdict(evidence) {
+        Verdict::Held(hold) => Ok(Ok(Judged::Held(hold))),
+        Verdict::Good { pin: next, moved } => {
+            if pin.as_ref() != Some(&next) {
+                let (before, next) = (pin.as_ref(), Some(&next));
+                installation::repin(&ctx.client, namespace, &uid, before, next).await?;
+            }
+            serve(moved);
+            Ok(Ok(Judged::Good(whose)))
+        }
     }
 }
 
@@ -110,18 +195,32 @@ mod tests {
     }
 
     async fn ask(checked: &Checked, now: Timestamp, answer: Option<Done<&str>>) -> (String, bool) {
+        asked(checked, now, answer, Some("o")).await
+    }
+
+    async fn asked(
+        checked: &Checked,
+        now: Timestamp,
+        answer: Option<Done<&str>>,
+        id: Option<&str>,
+    ) -> (String, bool) {
         let who = async {
             // A check that is not due asks nobody.
-            answer.unwrap().map(|name| AccountIdentity {
-                name: name.to_owned(),
-                plan: String::new(),
-            })
+            let judged = answer.unwrap().map(|name| {
+                Judged::Good(Whose {
+                    id: id.map(str::to_owned),
+                    name: name.to_owned(),
+                    plan: String::new(),
+                })
+            });
+            Ok(judged)
         };
-        let (credential, news) = checked.ask(Some(1), &[], now, who).await;
+        let (credential, news) = checked.ask(Some(1), None, now, who).await.unwrap();
         let word = match credential {
             Credential::Good(identity) => identity.name,
             Credential::Missing(_) => "missing".into(),
             Credential::Refused(_) => "refused".into(),
+            Credential::Held(_) => "held".into(),
             Credential::NotAsked => "not asked".into(),
         };
         (word, news)
@@ -142,7 +241,7 @@ mod tests {
         let checked = Checked::default();
         let told = |word: &str, news| (word.to_owned(), news);
         assert_eq!(ask(&checked, at(0), down()).await, told("not asked", false));
-        assert!(checked.usable().is_err());
+        assert!(checked.usable().is_err() && checked.unasked());
         assert_eq!(
             ask(&checked, at(1), Some(Ok("acme"))).await,
             told("acme", true)
@@ -159,7 +258,8 @@ mod tests {
             ask(&checked, at(41), refused()).await,
             told("refused", true)
         );
-        assert_eq!(checked.usable(), Err("no".to_owned()));
+        let why = checked.usable().unwrap_err();
+        assert!(why.contains("refuses its credential (no)"), "{why}");
         assert_eq!(
             ask(&checked, at(42), refused()).await,
             told("refused", false)
@@ -168,5 +268,15 @@ mod tests {
             ask(&checked, at(43), Some(Ok("acme"))).await,
             told("acme", true)
         );
+    }
+
+    #[tokio::test]
+    async fn whose_it_is_is_asked_until_the_provider_tells() {
+        let checked = Checked::default();
+        for minute in [0, 1] {
+            asked(&checked, at(minute), Some(Ok("acme")), None).await;
+        }
+        ask(&checked, at(2), Some(Ok("acme"))).await;
+        ask(&checked, at(3), None).await;
     }
 }

@@ -497,7 +497,7 @@ async fn account(
             true => None,
             false => account.taken(ctx, &uid, false),
         },
-        max_projects: account.max_projects,
+        max_projects: account.max_projects(),
         interval: SignedDuration::try_from(account.gateway.project_interval())
             .unwrap_or(SignedDuration::MAX),
         turns: BTreeMap::new(),

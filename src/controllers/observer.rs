@@ -1,6 +1,6 @@
 //! The accounts in use, of whatever kind, each with the task that reads it once an interval.
 //!
-//! What holds: an account has one observer; it reads only while this process may act; the beginning and the end of an
+//! What holds: an account has one observer; it reads only while this process may act and the credential is good; the beginning and the end of an
 //! outage are told to the account and to every instance that uses it. Nothing here writes to Kubernetes.
 
 use super::context::Context;
@@ -90,7 +90,9 @@ async fn observe<A: Observed>(ctx: Arc<Context>, account: Arc<A>) {
     let name = account.name();
     loop {
         let outage = account.outage();
-        let read = if ctx.gauge.may_act() {
+        let usable = account.credential().usable().is_ok();
+        // What a credential shows that is not known to be the account's own says nothing.
+        let read = if usable && ctx.gauge.may_act() {
             account.read(&ctx).await
         } else {
             Ok(())
@@ -118,6 +120,13 @@ async fn observe<A: Observed>(ctx: Arc<Context>, account: Arc<A>) {
             ctx.wake.account(name);
             ctx.wake_users(name);
         }
-        tokio::time::sleep(account.pause(&ctx)).await;
+        if now_out.is_some() && account.credential().unasked() {
+            // Nobody reads: whoever checks the credential finds out that the provider answers again.
+            ctx.wake.account(name);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(account.pause(&ctx)) => {}
+            () = account.credential().became_usable() => {}
+        }
     }
 }

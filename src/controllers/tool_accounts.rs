@@ -10,10 +10,10 @@ use super::context::Context;
 use super::credential::Checked;
 use super::held;
 use super::observer::{Directory, Observed, unanswered};
-use crate::api::account::AccountIdentity;
-use crate::engine::account::Credential;
 use crate::engine::belief::{self, Extent, Recorded};
+use crate::engine::identity::Evidence;
 use crate::model::marker::is_tool_name;
+use crate::model::slot::Part;
 use crate::model::tool::{Named, Resource, Stock};
 use crate::model::{Done, Fault, Standing};
 use crate::tools::{self, Line, Opened, Provider};
@@ -43,15 +43,17 @@ pub struct ToolAccount {
     pub provider_name: &'static str,
     /// The way to it.
     pub provider: Arc<dyn Provider>,
+    /// The UID of its object: another one of its name is another account.
+    uid: String,
     settings: tools::Account,
     line: Line,
+    credential: Arc<Checked>,
     /// Outlives the settings with which the account was opened.
     memory: Arc<Memory>,
 }
 
 #[derive(Default)]
 struct Memory {
-    credential: Checked,
     seen: Mutex<Seen>,
 }
 
@@ -73,7 +75,7 @@ struct Seen {
 impl ToolAccount {
     /// An account; with what is known of `former`, the same account as it was opened before.
     pub fn new(
-        name: &str,
+        (name, uid): (&str, &str),
         provider_name: &'static str,
         settings: tools::Account,
         opened: Opened,
@@ -81,12 +83,39 @@ impl ToolAccount {
     ) -> ToolAccount {
         ToolAccount {
             name: name.to_owned(),
+            uid: uid.to_owned(),
             provider_name,
             provider: opened.provider,
             settings,
             line: opened.line,
+            credential: former.map_or_else(Arc::default, |former| Arc::clone(&former.credential)),
             memory: former.map_or_else(Arc::default, |former| Arc::clone(&former.memory)),
         }
+    }
+
+    /// The same account at another organisation: what was seen at the one before says nothing there.
+    pub fn moved(&self, opened: Opened) -> ToolAccount {
+        let names = (self.name.as_str(), self.uid.as_str());
+        let settings = self.settings.clone();
+        ToolAccount {
+            memory: Arc::default(),
+            ..ToolAccount::new(names, self.provider_name, settings, opened, Some(self))
+        }
+    }
+
+    /// Whether it is the account of this object.
+    pub fn is_of(&self, uid: &str) -> bool {
+        self.uid == uid
+    }
+
+    /// Whether requests are sent with this credential.
+    pub fn serves(&self, credential: &SecretString) -> bool {
+        self.line.serves(credential)
+    }
+
+    /// The credential that requests are sent with.
+    pub fn in_service(&self) -> SecretString {
+        self.line.in_service()
     }
 
     /// Whether the account was opened with these settings.
@@ -94,40 +123,19 @@ impl ToolAccount {
         &self.settings == settings
     }
 
-    /// Another credential, after its Secret has changed. Answers whether it is another; then it is to be checked.
-    pub fn replace(&self, credential: &SecretString) -> bool {
-        let other = self.line.replace(credential);
-        if other {
-            self.check_again();
-        }
-        other
+    /// Another credential of the same organisation, once it was judged.
+    pub fn replace(&self, credential: &SecretString) {
+        self.line.replace(credential);
     }
 
     /// Whether the account can be used, and if not, why.
     pub fn usable(&self) -> Result<(), String> {
-        self.memory.credential.usable()
+        self.credential.usable()
     }
 
     /// Asks that the credential be checked again: it has changed.
     pub fn check_again(&self) {
-        self.memory.credential.check_again();
-    }
-
-    /// What the credential is worth, and whether that is news.
-    pub async fn checked(
-        &self,
-        generation: Option<i64>,
-        missing: &[String],
-        now: Timestamp,
-    ) -> (Credential, bool) {
-        let who = async {
-            Ok(AccountIdentity {
-                name: self.provider.identity().await?,
-                plan: String::new(),
-            })
-        };
-        let credential = &self.memory.credential;
-        credential.ask(generation, missing, now, who).await
+        self.credential.check_again();
     }
 
     /// Why the provider counts as unreachable, if it does.
@@ -310,6 +318,28 @@ fn ours(ctx: &Context, stock: &Stock) -> usize {
         .count()
 }
 
+/// Whether a provider shows with a credential what ledgers know in the account: by one listing, or where it has none by a
+/// few looks.
+pub(super) async fn proof(ctx: &Context, account: &str, provider: &dyn Provider) -> Done<Evidence> {
+    let mut known = recorded(ctx, account, ctx.now());
+    known.retain(|one| !one.named.id.is_empty() && one.named.part != Part::Key);
+    if known.is_empty() {
+        return Ok(Evidence::Nothing);
+    }
+    if let Some(stock) = provider.list().await? {
+        return Ok(match belief::shows(&stock, &known) {
+            true => Evidence::Shown,
+            false => Evidence::Hidden,
+        });
+    }
+    for one in known.iter().take(LOOKS) {
+        if provider.look(&one.named).await?.is_some() {
+            return Ok(Evidence::Shown);
+        }
+    }
+    Ok(Evidence::Hidden)
+}
+
 /// What all ledgers know in an account.
 fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> Vec<Recorded> {
     ctx.instances
@@ -325,7 +355,7 @@ impl Observed for ToolAccount {
     }
 
     fn credential(&self) -> &Checked {
-        &self.memory.credential
+        &self.credential
     }
 
     fn outage(&self) -> Option<String> {
@@ -339,7 +369,7 @@ impl Observed for ToolAccount {
     fn pause(&self, ctx: &Context) -> Duration {
         let interval = ctx.settings.observe_interval;
         let seen = held(&self.memory.seen);
-        if seen.failing {
+        if seen.failing || self.line.standing() != Standing::Fine {
             interval.min(EAGER)
         } else if seen.listless {
             interval * SLOW

@@ -4,6 +4,7 @@ mod beside;
 
 pub use beside::{Beside, heard, same_place};
 
+use super::identity::Hold;
 use crate::api::account::{
     AccountBudget, AccountIdentity, AllowedNamespaces, ProviderAccountStatus,
 };
@@ -11,6 +12,7 @@ use crate::api::condition::{self, Statement, kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::engine::restored;
 use crate::model::Fault;
+use crate::model::identity::Whose;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::ResourceExt;
@@ -21,6 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Learned {
     /// Whether the credential is good, and for whom.
     pub credential: Credential,
+    /// Where the credentials are kept, as people are told of it.
+    pub kept_in: Vec<String>,
+    /// What is lacking though the account can be used, a sentence each: one token of several.
+    pub lacking: Vec<String>,
     /// Since when the provider has not answered, and how that showed.
     pub outage: Option<String>,
     /// Requests left of how many.
@@ -42,6 +48,8 @@ pub enum Credential {
     Missing(String),
     /// It was not accepted.
     Refused(Fault),
+    /// It is not known to be of the organisation that the account belongs to.
+    Held(Hold),
     /// Nobody could be asked.
     NotAsked,
 }
@@ -62,11 +70,15 @@ pub fn status(
     let words = words(account);
     match &learned.credential {
         Credential::Good(identity) => {
-            statements.push(Statement::yes(
-                kind::READY,
-                reason::READY,
-                format!("the credential is good{}{}", words.identity, identity.name),
-            ));
+            let mut message = format!("the credential is good{}{}", words.identity, identity.name);
+            for lacking in &learned.lacking {
+                message.push_str("; ");
+                message.push_str(lacking);
+            }
+            if account.spec.allowed_namespaces.is_none() {
+                message.push_str("; no namespace may use the account: name those that may in spec.allowedNamespaces");
+            }
+            statements.push(Statement::yes(kind::READY, reason::READY, message));
             new.identity = Some(identity.clone());
         }
         Credential::Missing(message) => {
@@ -76,11 +88,19 @@ pub fn status(
             &mut statements,
             reason::CREDENTIALS_DENIED,
             &format!(
-                "{}; put {} into the Secret",
+                "{}; put {} into {}",
                 fault.message(),
-                words.credential
+                words.credential,
+                learned.kept_in.join(", or into ")
             ),
         ),
+        Credential::Held(hold) => {
+            let since = hold.since(account).unwrap_or(now);
+            let message = hold.told(&account.name_any(), since);
+            statements.push(Statement::no(kind::READY, hold.reason, message.clone()).since(since));
+            statements.push(Statement::yes(kind::STALLED, hold.reason, message));
+            new.identity = Some(told(&hold.whose));
+        }
         // An outage takes nothing away that was known before.
         Credential::NotAsked if was_ready => {
             statements.push(Statement::yes(
@@ -139,6 +159,15 @@ pub fn status(
         now,
     );
     new
+}
+
+/// What a status says of whose a credential is.
+pub fn told(whose: &Whose) -> AccountIdentity {
+    AccountIdentity {
+        id: whose.id.clone(),
+        name: whose.name.clone(),
+        plan: whose.plan.clone(),
+    }
 }
 
 /// How people call what opens an account, and what it opens.
@@ -325,7 +354,7 @@ mod tests {
             "telnyx" => own["maxMonthlyCostUSD"] = 5.into(),
             _ => {}
         }
-        let spec = serde_json::json!({provider: own});
+        let spec = serde_json::json!({provider: own, "allowedNamespaces": {"selector": {}}});
         ProviderAccount::new("main", serde_json::from_value(spec).unwrap())
     }
 
@@ -335,32 +364,32 @@ mod tests {
             (
                 "railway",
                 "the credential is good for workspace acme",
-                "no; put a token that may administer the workspace into the Secret",
+                "no; put a token that may administer the workspace into key k of Secret y/s",
             ),
             (
                 "openrouter",
                 "the credential is good: acme",
-                "no; put a management key of the organisation into the Secret",
+                "no; put a management key of the organisation into key k of Secret y/s",
             ),
             (
                 "exa",
                 "the credential is good: acme",
-                "no; put a service key of the team into the Secret",
+                "no; put a service key of the team into key k of Secret y/s",
             ),
             (
                 "agentmail",
                 "the credential is good: acme",
-                "no; put a key of the organisation, or the pod's own, into the Secret",
+                "no; put a key of the organisation, or the pod's own, into key k of Secret y/s",
             ),
             (
                 "telnyx",
                 "the credential is good: acme",
-                "no; put an API key of the account into the Secret",
+                "no; put an API key of the account into key k of Secret y/s",
             ),
             (
                 "bankr",
                 "the credential is good: acme",
-                "no; put a partner key of the organisation into the Secret",
+                "no; put a partner key of the organisation into key k of Secret y/s",
             ),
         ] {
             let account = at_provider(provider);
@@ -369,6 +398,8 @@ mod tests {
             let said = |credential| {
                 let learned = Learned {
                     credential,
+                    kept_in: vec!["key k of Secret y/s".into()],
+                    lacking: Vec::new(),
                     outage: None,
                     budget: None,
                     resources: None,
@@ -381,6 +412,7 @@ mod tests {
             };
             assert_eq!(
                 said(Credential::Good(AccountIdentity {
+                    id: None,
                     name: "acme".into(),
                     plan: String::new(),
                 })),
@@ -393,6 +425,39 @@ mod tests {
                 refused
             );
         }
+    }
+
+    #[test]
+    fn what_an_account_lacks_is_told_on_it_while_it_can_be_used() {
+        let mut learned = Learned {
+            credential: Credential::Good(AccountIdentity {
+                name: "acme".into(),
+                ..AccountIdentity::default()
+            }),
+            kept_in: Vec::new(),
+            lacking: vec!["Secret y/second does not exist; create it".into()],
+            outage: None,
+            budget: None,
+            resources: None,
+        };
+        let said = |main: &ProviderAccount, learned: &Learned| {
+            let told = status(main, learned, Timestamp::UNIX_EPOCH);
+            assert!(condition::is_true(&told.conditions, kind::READY));
+            find_message(&told)
+        };
+        let main = account(serde_json::json!({"selector": {}}));
+        assert_eq!(
+            said(&main, &learned),
+            "the credential is good for workspace acme; Secret y/second does not exist; create it"
+        );
+        learned.lacking.clear();
+        let closed = account(serde_json::json!(null));
+        let message = said(&closed, &learned);
+        assert!(
+            message.contains("no namespace may use the account"),
+            "{message}"
+        );
+        assert!(message.contains("spec.allowedNamespaces"), "{message}");
     }
 
     #[test]
@@ -441,9 +506,12 @@ mod tests {
         let mut main = account(serde_json::json!({"selector": {}}));
         let good = Learned {
             credential: Credential::Good(AccountIdentity {
+                id: None,
                 name: "acme".into(),
                 plan: "PRO".into(),
             }),
+            kept_in: Vec::new(),
+            lacking: Vec::new(),
             outage: None,
             budget: None,
             resources: Some(3),
@@ -453,6 +521,8 @@ mod tests {
         main.status = Some(status(&main, &good, Timestamp::UNIX_EPOCH));
         let down = Learned {
             credential: Credential::NotAsked,
+            kept_in: Vec::new(),
+            lacking: Vec::new(),
             outage: Some("it does not answer".into()),
             budget: None,
             resources: None,

@@ -97,6 +97,14 @@ pub fn missing<'a>(stock: &Stock, recorded: &'a [Recorded]) -> Vec<&'a Named> {
         .collect()
 }
 
+/// Whether the listing shows anything that a ledger knows, by its id or by the name that proves whose it is.
+pub fn shows(stock: &Stock, recorded: &[Recorded]) -> bool {
+    let index = Index::new(&stock.resources);
+    recorded
+        .iter()
+        .any(|one| !index.portrait(&one.named).is_empty())
+}
+
 /// How large a listing is beside what was known before.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {

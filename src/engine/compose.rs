@@ -10,9 +10,7 @@ use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime, Tool
 use crate::model::values::{MOST, References, Seal, Source, Values};
 use crate::model::{Configuration, RegistryCredentials, RestartPolicy, Variable};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -361,20 +359,7 @@ fn name(seal: &Seal, c: &Configuration) -> String {
         part(&variable.name);
         part(variable.value.expose_secret());
     }
-    let mut mac = match Hmac::<Sha256>::new_from_slice(seal.0.expose_secret().as_bytes()) {
-        Ok(mac) => mac,
-        // HMAC takes keys of every length.
-        Err(_) => return String::new(),
-    };
-    mac.update(text.as_bytes());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .take(16)
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    seal.hex(&text)
 }
 
 #[cfg(test)]

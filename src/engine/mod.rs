@@ -4,7 +4,7 @@
 //! the order in which they are gone through), [`tools`] (what the agent is given at other providers), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
 //! deployment is made from), [`belief`] (what a listing of tools is worth), [`account`] and [`template`] (the other two
-//! kinds), [`sweep`] (what nobody claims).
+//! kinds), [`identity`] (whose account a credential opens), [`sweep`] (what nobody claims).
 //!
 //! Deliberately absent: any knowledge of how a step is carried out, and any state between two calls.
 
@@ -15,6 +15,7 @@ pub mod belief;
 pub mod compose;
 pub mod deployment;
 mod expiry;
+pub mod identity;
 pub mod import;
 #[cfg(test)]
 mod laws;

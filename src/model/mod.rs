@@ -7,6 +7,7 @@
 pub mod announcement;
 pub mod configuration;
 pub mod fault;
+pub mod identity;
 pub mod marker;
 pub mod outside;
 pub mod slot;

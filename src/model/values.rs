@@ -2,12 +2,37 @@
 //!
 //! What holds: every value is secret until something exposes it on purpose.
 
-use secrecy::SecretString;
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 /// The installation's own hash key.
 #[derive(Clone, Debug)]
 pub struct Seal(pub SecretString);
+
+impl Seal {
+    /// The keyed hash of a text.
+    pub fn hash(&self, text: &str) -> Vec<u8> {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) else {
+            // A key of any length is one.
+            return Vec::new();
+        };
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    /// Its first 16 bytes in hexadecimal digits.
+    pub fn hex(&self, text: &str) -> String {
+        let bytes = self.hash(text);
+        bytes.iter().take(16).fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
 
 /// Where a referenced value comes from, in the namespace of the one who refers to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

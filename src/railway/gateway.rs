@@ -130,6 +130,14 @@ impl Gateway {
         true
     }
 
+    /// The tokens that Railway refuses, as places in the list that was given last.
+    pub fn refused(&self) -> Vec<usize> {
+        let tokens = held(&self.inner.tokens);
+        (0..tokens.len())
+            .filter(|&token| tokens[token].refused)
+            .collect()
+    }
+
     /// Other settings, after the account was edited.
     pub fn adjust(&self, settings: AccountSettings) {
         self.inner.lanes.adjust(settings.requests_per_second);

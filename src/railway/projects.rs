@@ -192,10 +192,12 @@ impl Inner {
             return Ok(());
         }
         Err(Fault::Denied {
-            message: format!(
-                "the token is good for {} workspaces, and the account's is not among them",
-                workspaces.len()
-            ),
+            message: match workspaces.len() {
+                1 => format!("the token is good for another workspace, not for {workspace}"),
+                others => format!(
+                    "the token is good for {others} workspaces, and {workspace} is not among them"
+                ),
+            },
         })
     }
 

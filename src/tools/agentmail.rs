@@ -8,6 +8,7 @@
 use super::faults::{Complaint, Dialect, Meaning};
 use super::rest::{Ask, Connection, Line, Manners, piece};
 use super::{Provider, held};
+use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
@@ -348,11 +349,14 @@ impl Agentmail {
 }
 
 impl Provider for Agentmail {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
         Box::pin(async move {
             let me = self.me().await?;
             match me.sees_all(self.settings.pod.as_deref()) {
-                Ok(()) => Ok(me.told()),
+                Ok(()) => {
+                    let name = me.told();
+                    Ok(super::whose(Some(me.organization_id), name))
+                }
                 Err(why) => Err(Fault::Denied {
                     message: format!(
                         "AgentMail: {why}; use an organization's key, or the pod's own"

@@ -10,6 +10,7 @@
 use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
 use super::{Provider, held};
+use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish, fingerprint};
 use crate::model::{Done, Fault};
@@ -225,11 +226,12 @@ fn other_part<T>() -> Done<T> {
 }
 
 impl Provider for Bankr {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+    /// Bankr tells of no key whose it is.
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
         Box::pin(async move {
             let seen = self.line.tell(Ask::get("identity", wallet(NOBODY))).await;
             super::unless_missing(seen)?;
-            Ok("partner organisation".to_owned())
+            Ok(super::whose(None, "partner organisation"))
         })
     }
 

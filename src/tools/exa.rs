@@ -8,6 +8,7 @@
 use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
 use super::{Provider, held};
+use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{
     FINGERPRINT, Made, Named, Order, Resource, Sought, Stage, Stock, Wish, fingerprint,
@@ -76,6 +77,7 @@ struct Key {
     rate_limit: Option<i64>,
     budget_cents: Option<i64>,
     created_at: Option<String>,
+    team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -267,10 +269,11 @@ impl Exa {
 }
 
 impl Provider for Exa {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
         Box::pin(async move {
-            self.keys().await?;
-            Ok("service key of a team".to_owned())
+            // Only a key says whose it is: of a team without one nothing is known.
+            let team = self.keys().await?.into_iter().find_map(|key| key.team_id);
+            Ok(super::whose(team, "service key of a team"))
         })
     }
 

@@ -23,6 +23,7 @@ pub use rest::{Clock, Connection, Line, Meter, Permission};
 pub use telnyx::Telnyx;
 pub use wallet::{Randomness, Wallet};
 
+use crate::model::identity::Whose;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stock, Wish};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
@@ -92,6 +93,15 @@ fn unless_missing<T>(result: Done<T>) -> Done<Option<T>> {
     }
 }
 
+/// Whose a credential is, where the provider tells no plan.
+fn whose(id: Option<String>, name: impl Into<String>) -> Whose {
+    Whose {
+        id,
+        name: name.into(),
+        plan: String::new(),
+    }
+}
+
 /// A wish or a part that is another provider's.
 fn not_ours(name: &str) -> Fault {
     Fault::Bug {
@@ -101,8 +111,8 @@ fn not_ours(name: &str) -> Fault {
 
 /// One account at one provider of tools.
 pub trait Provider: Send + Sync {
-    /// Who the credential says we are, in a few words for people. `Denied` where it is not good for what is needed.
-    fn identity(&self) -> BoxFuture<'_, Done<String>>;
+    /// Whose the credential is, as far as the provider tells. `Denied` where it is not good for what is needed.
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>>;
 
     /// Makes what is ordered. A provider that knows the key answers with what is there already.
     fn make<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Made>>;

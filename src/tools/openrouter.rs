@@ -7,6 +7,7 @@
 use super::Provider;
 use super::faults::{Complaint, Dialect, plain};
 use super::rest::{Ask, Connection, Line, Manners, piece};
+use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish};
 use crate::model::{Done, Fault};
@@ -72,6 +73,12 @@ struct Key {
     limit_reset: Option<String>,
     usage: f64,
     created_at: Option<String>,
+    workspace_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Workspace {
+    id: String,
 }
 
 /// The secret stands beside the key, not in it, whatever the vendor's own guide shows.
@@ -103,6 +110,20 @@ impl Openrouter {
     /// Its line.
     pub fn line(&self) -> &Line {
         &self.line
+    }
+
+    /// The id of the workspace where no key shows it, as far as that can be told: of several nobody says which is the
+    /// default one, and where none are shown, nothing is.
+    async fn empty_workspace(&self) -> Done<Option<String>> {
+        if let Some(workspace) = &self.settings.workspace {
+            let ask = Ask::get("workspace", format!("/workspaces/{}", piece(workspace)));
+            let found: Option<Data<Workspace>> = super::unless_missing(self.line.ask(ask).await)?;
+            return Ok(found.map(|found| found.data.id));
+        }
+        let ask = Ask::get("workspaces", "/workspaces?limit=2");
+        let all: Option<Data<Vec<Workspace>>> = super::unless_missing(self.line.ask(ask).await)?;
+        let mut all = all.map(|all| all.data).unwrap_or_default();
+        Ok(all.pop().filter(|_| all.is_empty()).map(|only| only.id))
     }
 
     async fn page(&self, offset: usize) -> Done<Vec<Key>> {
@@ -226,14 +247,23 @@ fn body(order: &Order, workspace: Option<&str>) -> Done<Value> {
 }
 
 impl Provider for Openrouter {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
         Box::pin(async move {
             // Answered to management keys only; what it says changes all the time and is no identity.
             self.line.tell(Ask::get("credits", "/credits")).await?;
-            Ok(match &self.settings.workspace {
-                Some(workspace) => format!("management key, workspace {workspace}"),
-                None => "management key, default workspace".to_owned(),
-            })
+            // Every key says in which workspace it is.
+            let first = self.page(0).await?.into_iter().next();
+            let id = match first.and_then(|key| key.workspace_id) {
+                None => self.empty_workspace().await?,
+                told => told,
+            };
+            Ok(super::whose(
+                id,
+                match &self.settings.workspace {
+                    Some(workspace) => format!("management key, workspace {workspace}"),
+                    None => "management key, default workspace".to_owned(),
+                },
+            ))
         })
     }
 

@@ -198,6 +198,17 @@ impl Line {
         changed
     }
 
+    /// Whether requests are sent with this credential.
+    pub fn serves(&self, credential: &SecretString) -> bool {
+        let current = held(&self.inner.credential);
+        current.expose_secret() == trimmed(credential).expose_secret()
+    }
+
+    /// The credential that requests are sent with, for another line to the same account.
+    pub fn in_service(&self) -> SecretString {
+        held(&self.inner.credential).clone()
+    }
+
     /// How often the credential has changed: what was found out about one says nothing about the next.
     pub(super) fn changes(&self) -> u64 {
         self.inner.changes.load(Ordering::SeqCst)

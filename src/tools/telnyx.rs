@@ -14,10 +14,11 @@ mod dialect;
 
 use super::rest::{Ask, Connection, Line, piece};
 use super::{Provider, held, unless_missing};
+use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
-use answers::{Available, Data, Number, NumberOrder, OrderState, Page, Profile, SubOrder};
+use answers::{Available, Data, Number, NumberOrder, OrderState, Owned, Page, Profile, SubOrder};
 use dialect::MANNERS;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -578,11 +579,13 @@ fn gone(what: &str) -> Fault {
 }
 
 impl Provider for Telnyx {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
         Box::pin(async move {
             let path = "/messaging_profiles?page[number]=1&page[size]=1";
-            self.line.tell(Ask::get("identity", path)).await?;
-            Ok("account".to_owned())
+            let seen: Data<Vec<Owned>> = self.line.ask(Ask::get("identity", path)).await?;
+            // Only a messaging profile says whose it is.
+            let id = seen.data.into_iter().find_map(|one| one.organization_id);
+            Ok(super::whose(id, "account"))
         })
     }
 

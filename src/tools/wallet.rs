@@ -5,6 +5,7 @@
 //! Deliberately absent: everything outside: whether there is money in a wallet, nobody here can know.
 
 use super::Provider;
+use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
 use crate::model::{Done, Fault};
@@ -88,8 +89,8 @@ fn nothing_outside<T>() -> Done<T> {
 }
 
 impl Provider for Wallet {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
-        Box::pin(async { Ok("local".to_owned()) })
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
+        Box::pin(async { Ok(super::whose(None, "local")) })
     }
 
     fn make<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Made>> {

@@ -48,7 +48,13 @@ async fn a_credential_that_is_no_good_is_told_and_a_good_one_is_enough() {
         };
         let message = says(&bad, "Stalled", "True", reason).await;
         assert_eq!(says(&bad, "Ready", "False", reason).await, message);
-        assert!(!missing || message.contains(name), "{message}");
+        assert!(
+            message.contains(&format!("Secret {SYSTEM_NAMESPACE}/{name}")),
+            "{message}"
+        );
+        assert!(!message.contains("somebody-else"), "{message}");
+        let workspace = message.contains(&format!("not for {}", tenant.workspace()));
+        assert_eq!(workspace, row == "foreign", "{message}");
 
         scene.template("t", json!({}), json!({})).await;
         let of_bad = json!({"accountRef": {"name": name}});
@@ -62,6 +68,53 @@ async fn a_credential_that_is_no_good_is_told_and_a_good_one_is_enough() {
         assert!(secret.find().await.unwrap().is_some());
     });
     futures::future::join_all(told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_missing_token_of_several_is_told_and_the_others_serve() {
+    let scene = Scene::new("one-of-two").await;
+    let absent = format!("{}-absent", scene.tenant.name());
+    let name = format!("{}-both", scene.tenant.name());
+    let references =
+        json!([{"name": absent, "key": "token"}, {"name": scene.tenant.name(), "key": "token"}]);
+    let account = scene.tenant.provider_account().get().await.unwrap();
+    let spec = merged(
+        account.data["spec"].clone(),
+        json!({"railway": {"tokenSecretRefs": references}}),
+    );
+    // An account that nobody here has seen before, as all are after a restart.
+    scene
+        .apply(
+            json!({"apiVersion": "yardmaster.dev/v1alpha1", "kind": "ProviderAccount",
+            "metadata": {"name": name}, "spec": spec}),
+        )
+        .await;
+    let account = scene.world.object("ProviderAccount", None, &name);
+    let message = says(&account, "Ready", "True", "Ready").await;
+    let lacks = format!("Secret {SYSTEM_NAMESPACE}/{absent} does not exist; create it");
+    assert!(message.contains(&lacks), "{message}");
+    scene.template("t", json!({}), json!({})).await;
+    let of_it = json!({"accountRef": {"name": name}});
+    is_ready(&scene.instance("a", "t", of_it).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_limit_forgets_nothing_of_an_account() {
+    let scene = Scene::with("edited", json!({"maxProjects": 2})).await;
+    scene.template("t", json!({}), json!({})).await;
+    // Whose the token is cannot be asked now, and need not be.
+    let fault = json!({"provider": "railway", "operation": "apiToken", "times": 0,
+        "effect": {"status": 503, "body": "down"}});
+    let fault = scene.tenant.post_fault(fault).await.unwrap();
+    let more = json!({"spec": {"railway": {"maxProjects": 3}}});
+    scene.tenant.provider_account().patch(more).await.unwrap();
+    eventually("it was asked for all the same", SOON, async || {
+        Ok((scene.world.outside().fired(&fault).await? > 0).then_some(()))
+    })
+    .await
+    .unwrap();
+    is_ready(&scene.instance("a", "t", json!({})).await).await;
+    scene.end_fault(&fault).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,9 +177,12 @@ async fn an_account_of_each_tool_provider_is_checked_and_another_credential_is_u
         put("nonsense").await;
         let message = says(&account, "Ready", "False", "CredentialsDenied").await;
         assert!(!message.contains("nonsense") && !message.contains("workspace"), "{message}");
+        assert!(message.contains(&format!("key key of Secret {SYSTEM_NAMESPACE}/{name}")), "{message}");
         put(&credential).await;
         account.wait_condition("Ready", "True", SOON).await.unwrap();
         account.wait_condition("Healthy", "True", SOON).await.unwrap();
+        let ready = says(&account, "Ready", "True", "Ready").await;
+        assert!(ready.contains("spec.allowedNamespaces"), "nobody may use it: {ready}");
         let status = account.get().await.unwrap().data["status"].clone();
         assert!(!status["identity"]["name"].as_str().unwrap().is_empty());
         assert!(status["budget"].is_null());

@@ -152,15 +152,21 @@ fn organisation(world: &World) -> Opened {
 async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
     let world = World::new(&[("openrouter.pageSize", "2")]).await;
     let provider = organisation(&world).provider;
-    assert_eq!(
-        provider.identity().await.unwrap(),
-        "management key, default workspace"
-    );
+    let whose = provider.identity().await.unwrap();
+    assert_eq!(whose.name, "management key, default workspace");
+    let workspace = whose.id.unwrap();
 
     let order = order(Part::Main, dollars(20.0), &[]);
     let Made { resource, secret } = provider.make(&order).await.unwrap();
     assert!(secret.unwrap().expose_secret().starts_with("sk-or-v1-"));
     assert_eq!(resource.settings, Some(order.wish.settings()));
+    // A key tells the same workspace as the empty one did, and another organisation's another.
+    let again = provider.identity().await.unwrap();
+    assert_eq!(again.id.as_deref(), Some(workspace.as_str()));
+    let settings = openrouter::Settings::default();
+    let other = world.open(Account::Openrouter(settings), "sk-or-mgmt-other_1");
+    let other = other.provider.identity().await.unwrap().id;
+    assert!(other.is_some_and(|other| other != workspace));
     for name in ["b", "c", "d", "e"] {
         let body = json!({ "account": "acme", "name": name, "limit": 1 });
         world.post("/openrouter/keys", body).await;
@@ -368,7 +374,8 @@ async fn an_exa_key_is_known_by_what_is_no_secret() {
     for api in ["legacy", "new"] {
         let world = World::new(&[("exa.api", api)]).await;
         let provider = world.open(Account::Exa, "exa-svc-acme_1").provider;
-        provider.identity().await.unwrap();
+        let empty = provider.identity().await.unwrap();
+        assert_eq!(empty.id, None, "only a key says whose it is");
         let wish = |budget| Wish::Exa {
             rate_limit: Some(5),
             budget_usd: Some(budget),
@@ -377,6 +384,7 @@ async fn an_exa_key_is_known_by_what_is_no_secret() {
         let Made { resource, secret } = provider.make(&order).await.unwrap();
         let secret = secret.unwrap();
         assert!(!resource.id.contains(secret.expose_secret()), "{api}");
+        assert!(provider.identity().await.unwrap().id.is_some(), "{api}");
         assert_eq!(resource.settings, Some(order.wish.settings()));
 
         assert_eq!(
@@ -453,13 +461,7 @@ fn mail(world: &World, credential: &str) -> Opened {
 async fn an_inbox_is_made_once_and_its_key_opens_nothing_else() {
     let world = World::new(&[("agentmail.maxInboxes", "4")]).await;
     let Opened { provider, line } = mail(&world, "am_org_acme_1");
-    assert!(
-        provider
-            .identity()
-            .await
-            .unwrap()
-            .starts_with("organization")
-    );
+    assert!(provider.identity().await.unwrap().id.is_some());
     let main = order(Part::Main, inbox(Some("ada")), &[]);
 
     world
@@ -535,7 +537,7 @@ async fn an_inbox_of_a_pod_lives_there() {
         .unwrap();
     // The default pod has the organization's id (facts 2).
     let settings = agentmail::Settings {
-        pod: who.strip_prefix("organization ").map(str::to_owned),
+        pod: who.id,
         domain: Some("agentmail.to".into()),
     };
     let provider = world
@@ -589,9 +591,10 @@ async fn a_number_is_ordered_once_set_up_and_released() {
         let world = World::new(&settings).await;
         let opened = numbers(&world, None);
         let provider = &opened.provider;
-        provider.identity().await.unwrap();
+        assert_eq!(provider.identity().await.unwrap().id, None);
         let profile_order = order(Part::Profile, number(None), &[]);
         let profile = provider.make(&profile_order).await.unwrap().resource;
+        assert!(provider.identity().await.unwrap().id.is_some());
         assert_eq!(
             ids(&provider.find(&sought(&profile_order)).await.unwrap()),
             [profile.id.as_str()]

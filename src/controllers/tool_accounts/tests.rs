@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::Part;
+use crate::model::identity::Whose;
 use crate::model::tool::{Made, Order, Sought, Stage, Usage, Wish};
 
 /// Plays a provider: what exists, and which resources were asked for by themselves.
@@ -30,8 +31,12 @@ impl Played {
 }
 
 impl Provider for Played {
-    fn identity(&self) -> BoxFuture<'_, Done<String>> {
-        self.answer("acme".into())
+    fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
+        self.answer(Whose {
+            id: None,
+            name: "acme".into(),
+            plan: String::new(),
+        })
     }
 
     fn make<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Made>> {
@@ -75,7 +80,7 @@ fn account() -> (ToolAccount, Arc<Played>) {
         line,
     };
     (
-        ToolAccount::new("search", "exa", tools::Account::Exa, opened, None),
+        ToolAccount::new(("search", "uid"), "exa", tools::Account::Exa, opened, None),
         played,
     )
 }
@@ -220,19 +225,23 @@ fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
 }
 
 #[test]
-fn a_replaced_credential_is_checked_and_the_memory_outlives_new_settings() {
+fn what_was_seen_outlives_new_settings_and_no_move() {
     let (former, played) = account();
-    assert!(!former.replace(&SecretString::from("one")));
-    assert!(former.replace(&SecretString::from("two")));
+    assert!(former.serves(&SecretString::from("one\n")));
+    former.replace(&SecretString::from("two"));
+    assert!(
+        former.serves(&SecretString::from("two")) && !former.serves(&SecretString::from("one"))
+    );
     former.keep(stock(&ids(2)), &[], START, |_| 0);
     let opened = Opened {
         provider: played,
         line: former.line.clone(),
     };
+    assert!(former.moved(opened.clone()).stock().is_none());
     assert!(former.opened_with(&tools::Account::Exa));
     assert!(!former.opened_with(&tools::Account::Bankr));
     let anew = ToolAccount::new(
-        "search",
+        ("search", "uid"),
         "exa",
         tools::Account::Bankr,
         opened,

@@ -307,6 +307,7 @@ fn say(one: &mut AgentInstance, statements: &[Statement], now: Timestamp) {
                 reason::PENDING
             },
             message: String::new(),
+            since: None,
         })
         .collect();
     all.extend(statements.iter().cloned());

@@ -13,6 +13,12 @@ pub(super) struct Data<T> {
     pub(super) data: T,
 }
 
+/// Of a messaging profile, whose it is.
+#[derive(Deserialize)]
+pub(super) struct Owned {
+    pub(super) organization_id: Option<String>,
+}
+
 #[derive(Deserialize)]
 pub(super) struct Page<T> {
     pub(super) data: Vec<T>,

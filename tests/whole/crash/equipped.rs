@@ -43,10 +43,11 @@ const MAKES: [(&str, &str); 11] = [
 ];
 
 /// What an account is asked about itself, whoever uses it.
-const ABOUT_ACCOUNTS: [&str; 5] = [
+const ABOUT_ACCOUNTS: [&str; 6] = [
     "apiToken",
     "workspace",
     "GET /api/v1/credits",
+    "GET /api/v1/workspaces",
     "GET /v0/auth/me",
     "GET /partner/wallets/wlt_yardmaster-asks-who-it-is",
 ];

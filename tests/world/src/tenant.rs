@@ -85,33 +85,16 @@ impl<'w> Tenant<'w> {
     /// The API server refuses.
     pub async fn tool_accounts(&self) -> Result<()> {
         let (name, cluster) = (&self.name, self.world.cluster());
-        for (provider, credential, more) in [
-            (
-                "openrouter",
-                format!("sk-or-mgmt-{name}_{}", random(16)),
-                json!({}),
-            ),
-            ("exa", format!("exa-svc-{name}_{}", random(16)), json!({})),
-            (
-                "agentmail",
-                format!("am_org_{name}_{}", random(16)),
-                json!({}),
-            ),
-            (
-                "telnyx",
-                format!("KEY{name}_{}", random(16)),
-                json!({"maxMonthlyCostUSD": 2}),
-            ),
-            ("bankr", format!("bk_ptr_{name}_{}", random(16)), json!({})),
+        for (provider, more) in [
+            ("openrouter", json!({})),
+            ("exa", json!({})),
+            ("agentmail", json!({})),
+            ("telnyx", json!({"maxMonthlyCostUSD": 2})),
+            ("bankr", json!({})),
         ] {
             let own = format!("{name}-{provider}");
-            let secret = json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": own, "namespace": SYSTEM_NAMESPACE},
-                "stringData": {"key": credential},
-            });
-            cluster.apply_one(secret, None).await?;
+            self.put_credential(provider, &tool_credential(provider, name))
+                .await?;
             let mut spec = json!({"credentialSecretRef": {"name": own, "key": "key"}});
             if let (Some(fields), Value::Object(more)) = (spec.as_object_mut(), more) {
                 fields.extend(more);
@@ -124,6 +107,21 @@ impl<'w> Tenant<'w> {
             });
             cluster.apply_one(account, None).await?;
         }
+        Ok(())
+    }
+
+    /// Puts another credential into the Secret of its account at a provider of tools.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn put_credential(&self, provider: &str, credential: &str) -> Result<()> {
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": format!("{}-{provider}", self.name), "namespace": SYSTEM_NAMESPACE},
+            "stringData": {"key": credential},
+        });
+        self.world.cluster().apply_one(secret, None).await?;
         Ok(())
     }
 
@@ -298,6 +296,19 @@ impl<'w> Tenant<'w> {
 #[must_use]
 pub fn railway_token(workspace: &str) -> String {
     format!("ws_{workspace}_{}", random(16))
+}
+
+/// A credential that the simulator takes for one of an account at a provider of tools.
+#[must_use]
+pub fn tool_credential(provider: &str, account: &str) -> String {
+    let stem = match provider {
+        "openrouter" => "sk-or-mgmt-",
+        "exa" => "exa-svc-",
+        "agentmail" => "am_org_",
+        "telnyx" => "KEY",
+        _ => "bk_ptr_",
+    };
+    format!("{stem}{account}_{}", random(16))
 }
 
 /// Small letters and digits.

@@ -134,7 +134,7 @@ async fn create_profile(
     Json(order): Json<ForeignProfile>,
 ) -> Json<Value> {
     let now = clock::now();
-    let profile = Profile::new(&json!({ "name": order.name }), now, now);
+    let profile = Profile::new(&order.account, &json!({ "name": order.name }), now, now);
     let row = profile.json();
     let mut accounts = desk.telnyx.accounts();
     accounts.of(&order.account).profiles.push(profile);

@@ -27,6 +27,7 @@ const WRITABLE: &[&str] = &[
 
 pub(super) struct Profile {
     pub id: String,
+    organization: String,
     fields: Map<String, Value>,
     secret: String,
     pub created_at: Timestamp,
@@ -35,9 +36,10 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    pub(super) fn new(wish: &Value, now: Timestamp, seen_at: Timestamp) -> Self {
+    pub(super) fn new(account: &str, wish: &Value, now: Timestamp, seen_at: Timestamp) -> Self {
         let mut profile = Self {
             id: identity::uuid(),
+            organization: identity::uuid_of(&format!("organization of {account}")),
             fields: Map::new(),
             secret: identity::uuid().replace('-', ""),
             created_at: now,
@@ -83,6 +85,7 @@ impl Profile {
     pub(super) fn json(&self) -> Value {
         let mut record = self.fields.clone();
         record.insert("id".to_owned(), json!(self.id));
+        record.insert("organization_id".to_owned(), json!(self.organization));
         record.insert("record_type".to_owned(), json!("messaging_profile"));
         record.insert("v1_secret".to_owned(), json!(self.secret));
         record.insert("created_at".to_owned(), json!(text(self.created_at)));

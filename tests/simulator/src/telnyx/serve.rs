@@ -42,6 +42,7 @@ impl Provider for Telnyx {
             return not_found();
         };
         let asked = Asked {
+            account: &account,
             call: &call,
             body: request.body.json().unwrap_or(&Value::Null),
             settings: &settings,
@@ -82,6 +83,7 @@ impl Provider for Telnyx {
 
 /// A request with everything that decides its answer.
 struct Asked<'a> {
+    account: &'a str,
     call: &'a Call,
     body: &'a Value,
     settings: &'a Settings,
@@ -309,7 +311,8 @@ impl Asked<'_> {
                     let sentence = "whitelisted_destinations is required.";
                     return bad_request(sentence, "/whitelisted_destinations");
                 }
-                let profile = Profile::new(self.body, now, seen_after(self.settings, now));
+                let profile =
+                    Profile::new(self.account, self.body, now, seen_after(self.settings, now));
                 let shown = profile.json();
                 account.profiles.push(profile);
                 data(shown)
