@@ -5,7 +5,7 @@
 //! only way past a slot is the annotation that names it.
 
 use super::ledger;
-use super::plan::{Draft, Phase, RECHECK, act, wait};
+use super::plan::{Draft, Phase, act, wait};
 use super::step::Step;
 use super::tools::{self, Back};
 use super::world::{AccountView, World};
@@ -31,6 +31,10 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         d.say(Statement::no(kind::SYNCED, reason::PROTECTED, message));
         d.stalled(reason::PROTECTED, message);
         return wait(None);
+    }
+    d.say(being_taken_back());
+    if let Some(fault) = &w.fault {
+        return report::faulted(d, fault, wait(None));
     }
     adopt::find_volume(w, d)?;
     let mut homes: Vec<LedgerEntry> = SLOTS
@@ -59,10 +63,6 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
             ));
         }
         return act(Step::LetGo);
-    }
-    d.say(being_taken_back());
-    if let Some(fault) = &w.fault {
-        return report::faulted(d, fault, wait(None));
     }
     the_tools(w, d)?;
     adopt::in_order(&mut homes);
@@ -231,7 +231,7 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
             "the {slot} cannot be taken back (asked for {since}): {why}; or give it up with the annotation {ABANDON_ANNOTATION}: {slot}"
         );
         being_told(d, message);
-        return wait(Some(w.now + RECHECK));
+        return wait(Some(w.recheck()));
     }
     being_told(d, format!("taking back the {slot}, asked for {since}"));
     if let Some(surplus) = w

@@ -26,6 +26,8 @@ mod outage;
 #[cfg(test)]
 mod railway;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod rest;
 #[cfg(test)]
 mod rights;
@@ -39,6 +41,8 @@ mod support;
 mod suspend;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]
