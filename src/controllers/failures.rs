@@ -28,7 +28,7 @@ where
         }
         ClusterError::Gone { .. } => return ("gone", Action::await_change()),
         ClusterError::Refused { what, refusal } => ("refused", refusal.fault(what)),
-        ClusterError::Slow { .. } | ClusterError::Failed { .. } => {
+        ClusterError::Slow { .. } | ClusterError::Absent { .. } | ClusterError::Failed { .. } => {
             let message = error.to_string();
             ("error", Fault::Transient { message })
         }
