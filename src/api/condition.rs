@@ -103,6 +103,8 @@ pub mod reason {
     pub const IDENTITY_UNPROVEN: &str = "IdentityUnproven";
     /// The credential is missing or not good.
     pub const CREDENTIALS_DENIED: &str = "CredentialsDenied";
+    /// The API server refuses what has to be written or read: a policy, a quota, a right that is missing.
+    pub const REFUSED_BY_CLUSTER: &str = "RefusedByCluster";
     /// An earlier request's outcome is being looked up.
     pub const OUTCOME_UNKNOWN: &str = "OutcomeUnknown";
     /// A request failed and will be repeated.
@@ -183,6 +185,8 @@ pub mod reason {
     pub const IDENTITY_TAKEN: &str = "IdentityTaken";
     /// A restored object goes on with what it had.
     pub const TAKEN_OVER: &str = "TakenOver";
+    /// The agent is reached elsewhere than before.
+    pub const ADDRESS_CHANGED: &str = "AddressChanged";
     /// `status.expiresAt` has come.
     pub const EXPIRED: &str = "Expired";
     /// `status.expiresAt` is another.
@@ -255,6 +259,33 @@ impl Statement {
 /// Longest message that a condition takes in the Kubernetes schema.
 const MESSAGE_LIMIT: usize = 1024;
 
+/// Before the id by which a provider finds one request again, at the end of a sentence about it.
+const TRACE: &str = " (traceId ";
+
+/// A sentence about a request, with the id by which its provider finds it again.
+pub fn traced(sentence: &str, id: &str) -> String {
+    format!("{sentence}{TRACE}{id})")
+}
+
+/// A sentence without such ids.
+fn untraced(sentence: &str) -> String {
+    let mut parts = sentence.split(TRACE);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    text
+}
+
+/// The message to write: the old one, where the new one tells of the same by another request. So each try writes nothing.
+fn message(before: Option<&Condition>, said: &Statement) -> String {
+    let new: String = said.message.chars().take(MESSAGE_LIMIT).collect();
+    before
+        .filter(|old| (old.status.as_str(), old.reason.as_str()) == (said.status, said.reason))
+        .filter(|old| untraced(&old.message) == untraced(&new))
+        .map_or(new, |old| old.message.clone())
+}
+
 /// The list that says exactly `statements`, keeping each transition time whose status is unchanged.
 ///
 /// A statement that differs from the old condition in nothing keeps its old generation too only where the generation
@@ -277,7 +308,7 @@ pub fn conclude(
                 type_: said.kind.to_owned(),
                 status: said.status.to_owned(),
                 reason: said.reason.to_owned(),
-                message: said.message.chars().take(MESSAGE_LIMIT).collect(),
+                message: message(before, said),
                 last_transition_time: since,
                 observed_generation: generation,
             }
@@ -353,6 +384,25 @@ mod tests {
             at(30),
         );
         assert_eq!(third[0].last_transition_time, Time(at(30)));
+    }
+
+    #[test]
+    fn the_first_trace_of_a_reason_stays() {
+        let of = |reason, text: &str, id: &str| {
+            let message = format!("will be tried again: {}; wait", traced(text, id));
+            [Statement::no(kind::SYNCED, reason, message)]
+        };
+        let first = conclude(&[], &of(reason::RETRYING, "no", "a1"), None, at(1));
+        let again = conclude(&first, &of(reason::RETRYING, "no", "b2"), None, at(2));
+        assert_eq!(again, first);
+        assert!(first[0].message.ends_with("no (traceId a1); wait"));
+        for other in [
+            of(reason::RETRYING, "never", "b2"),
+            of(reason::REJECTED, "no", "b2"),
+        ] {
+            let other = conclude(&first, &other, None, at(2));
+            assert!(other[0].message.contains("b2"), "{other:?}");
+        }
     }
 
     #[test]

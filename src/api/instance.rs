@@ -25,16 +25,16 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
     printcolumn(name = "Template", type_ = "string", json_path = ".spec.templateRef.name"),
     printcolumn(name = "Up-To-Date", type_ = "string", json_path = ".status.conditions[?(@.type=='TemplateSynced')].status"),
-    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name", priority = 1),
-    printcolumn(name = "Project", type_ = "string", json_path = ".status.external[?(@.slot=='project')].id", priority = 1),
+    printcolumn(name = "Project", type_ = "string", json_path = ".status.project.link", priority = 1),
     printcolumn(name = "Image", type_ = "string", json_path = ".status.image.requested", priority = 1),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.operatingMode", priority = 1),
-    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", priority = 1),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -219,6 +219,9 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 300))]
     pub url: Option<String>,
+    /// The agent's project, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectStatus>,
     /// The image that it was deployed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ResolvedImage>,
@@ -286,6 +289,15 @@ pub struct Restored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub taken_over_by: Option<String>,
+}
+
+/// Where people see the agent's project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectStatus {
+    /// Its page at the provider: deployments, logs, costs.
+    #[schemars(length(max = 300))]
+    pub link: String,
 }
 
 /// What is known of one tool.

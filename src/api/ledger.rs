@@ -167,7 +167,8 @@ pub enum SlotState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LedgerEntry {
-    /// Which one.
+    /// Which resource: `project`, `environment`, `service`, `volume`, `domain`, `configuration`; of a tool `tool/NAME`, its
+    /// credential `tool/NAME/key`, what it is set up with `tool/NAME/profile`. The abandon annotation names it so.
     pub slot: Slot,
     /// Who provides it.
     #[schemars(length(max = 63))]

@@ -4,6 +4,7 @@
 use super::accounts::Account;
 use super::context::Context;
 use super::credential;
+use super::failures;
 use super::observer::Observed;
 use super::providers;
 use super::restored;
@@ -28,6 +29,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use secrecy::SecretString;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,17 +37,18 @@ use std::time::{Duration, Instant};
 pub async fn reconcile(
     account: Arc<ProviderAccount>,
     ctx: Arc<Context>,
-) -> Result<Action, ClusterError> {
+) -> Result<Action, Infallible> {
     ctx.caches_read().await;
     let begun = Instant::now();
     let result = run(&account, &ctx).await;
     let (outcome, action) = match result {
-        Ok(action) => ("done", action),
-        Err(ClusterError::Stale { .. }) => ("stale", Action::requeue(Duration::from_millis(50))),
-        Err(ClusterError::Gone { .. }) => ("gone", Action::await_change()),
+        Ok(action) => {
+            failures::none(&ctx, account.as_ref());
+            ("done", action)
+        }
         Err(error) => {
-            tracing::warn!(account = account.name_any(), %error, "pass failed");
-            ("error", Action::requeue(Duration::from_secs(2)))
+            refused(&ctx, &account, &error).await;
+            failures::again(&ctx, account.as_ref(), &error).await
         }
     };
     ctx.gauge
@@ -157,6 +160,22 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         // Shows the budget as it goes down, in tenths.
         Action::requeue(ctx.settings.observe_interval * 10)
     })
+}
+
+/// Says in the status what the API server refuses. Where it refuses that, too, the event has to do.
+async fn refused(ctx: &Context, account: &ProviderAccount, error: &ClusterError) {
+    let ClusterError::Refused { what, refusal } = error else {
+        return;
+    };
+    let mut new = account.status.clone().unwrap_or_default();
+    let generation = account.metadata.generation;
+    let fault = refusal.fault(what);
+    new.conditions = report::refused(&new.conditions, &fault, generation, ctx.now());
+    if account.status.as_ref() != Some(&new)
+        && let Err(error) = status::write_account(&ctx.client, account, &new).await
+    {
+        tracing::debug!(%error, "a refusal is not told in the status");
+    }
 }
 
 /// Ends what was set up for an account.
@@ -444,8 +463,7 @@ fn forgive(ctx: &Context, name: &str) {
     ctx.wake_users(name);
 }
 
-/// What goes wrong is logged by `reconcile`.
-pub fn on_error(_: Arc<ProviderAccount>, error: &ClusterError, _: Arc<Context>) -> Action {
-    tracing::warn!(%error, "reconciling an account");
-    Action::requeue(Duration::from_secs(2))
+/// `reconcile` gives every error its time itself.
+pub fn on_error(_: Arc<ProviderAccount>, error: &Infallible, _: Arc<Context>) -> Action {
+    match *error {}
 }

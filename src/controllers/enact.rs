@@ -4,6 +4,7 @@
 //! becomes an outcome or a fault and never an error of the pass.
 
 use super::accounts::Account;
+use super::audit::Change;
 use super::context::Context;
 use super::pass::Hands;
 use super::tool_accounts::ToolAccount;
@@ -11,6 +12,9 @@ use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount,
 use crate::cluster::{ClusterError, finalizer, secret, status};
 use crate::engine::World;
 use crate::engine::step::{Outcome, Step};
+use crate::engine::tools::seen;
+use crate::model::slot::RAILWAY;
+use crate::model::tool;
 use crate::model::{Announcement, Done, Fault, Gate, Sight, Turn};
 use crate::railway::{Applicant, Class};
 use crate::tools::Provider;
@@ -20,6 +24,7 @@ use kube::{Resource, ResourceExt};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The hands of one pass.
 pub struct Workshop<'a> {
@@ -56,57 +61,34 @@ impl Hands for Workshop<'_> {
         {
             return Ok(Outcome::AccountGoes);
         }
-        match step {
-            Step::Hold { identity } => {
-                let api = self.instances(world);
-                let identity = identity.as_deref();
-                let held = finalizer::hold(&api, &world.instance, FINALIZER, identity).await?;
-                return Ok(Outcome::Held(Box::new(held.metadata)));
-            }
-            Step::LetGo => {
-                finalizer::let_go(&self.instances(world), &world.instance, FINALIZER).await?;
-                return Ok(Outcome::Done);
-            }
-            Step::MintToken => {
-                if secret::mint(&self.ctx.client, &world.instance, &self.token).await? {
-                    return Ok(Outcome::Done);
-                }
-                let name = secret::name(&world.instance);
-                return Ok(Outcome::Faulted(Fault::Transient {
-                    message: format!(
-                        "Secret {name} exists and is not this instance's; delete it, or give the instance another name"
-                    ),
+        if let Step::AskAgent { host, path } = step {
+            let said = self.ctx.agents.health(host, path, &self.token).await;
+            return Ok(Outcome::AgentSaid(said));
+        }
+        match self.cluster(world, step).await {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => {}
+            Err(ClusterError::Refused { refusal, .. }) => {
+                let fault = refusal.fault(&asks(world, step));
+                return Ok(Outcome::Faulted(match step {
+                    Step::KeepSecret { .. } => fault.reworded(|refused| {
+                        format!("{refused}; what was made is taken back and made again")
+                    }),
+                    _ => fault,
                 }));
             }
-            Step::Expire => {
-                self.expire(world).await?;
-                return Ok(Outcome::Done);
-            }
-            Step::AskAgent { host, path } => {
-                let said = self.ctx.agents.health(host, path, &self.token).await;
-                return Ok(Outcome::AgentSaid(said));
-            }
-            Step::KeepSecret { slot } if self.ctx.gauge.may_act() => {
-                return self.keep(world, *slot).await;
-            }
-            Step::DropSecret { slot } if self.ctx.gauge.may_act() => {
-                if let Some(entry) = world.entry(*slot) {
-                    secret::drop(&self.ctx.client, &world.instance, entry).await?;
-                }
-                return Ok(Outcome::Done);
-            }
-            _ => {}
+            Err(error) => return Err(error),
         }
-        if step.tool().is_some() {
-            return Ok(self
-                .tool(world, step)
-                .await
-                .unwrap_or_else(Outcome::Faulted));
+        let begun = Instant::now();
+        let done = match step.tool() {
+            Some(_) => self.tool(step).await,
+            None => self.outside(world, step).await,
+        };
+        if let Some(slot) = step.changes() {
+            let ended = done.as_ref().map(|_| ());
+            change(world, step, slot, done.as_ref().ok()).ended(ended, begun.elapsed());
         }
-        Ok(self
-            .outside(world, step)
-            .await
-            .unwrap_or_else(Outcome::Faulted))
+        Ok(done.unwrap_or_else(Outcome::Faulted))
     }
 
     async fn announce(&mut self, about: &AgentInstance, said: &[Announcement]) {
@@ -170,6 +152,48 @@ impl Workshop<'_> {
         Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
     }
 
+    /// An effect on Kubernetes. `None`: the step is none.
+    async fn cluster(&self, world: &World, step: &Step) -> Result<Option<Outcome>, ClusterError> {
+        let (client, instance) = (&self.ctx.client, &world.instance);
+        Ok(Some(match step {
+            Step::Hold { identity } => {
+                let (api, identity) = (self.instances(world), identity.as_deref());
+                let held = finalizer::hold(&api, instance, FINALIZER, identity).await?;
+                Outcome::Held(Box::new(held.metadata))
+            }
+            Step::LetGo => {
+                finalizer::let_go(&self.instances(world), instance, FINALIZER).await?;
+                Outcome::Done
+            }
+            Step::MintToken if secret::mint(client, instance, &self.token).await? => Outcome::Done,
+            Step::MintToken => Outcome::Faulted(Fault::Transient {
+                message: format!(
+                    "Secret {} exists and is not this instance's; delete it, or give the instance another name",
+                    secret::name(instance)
+                ),
+            }),
+            Step::Expire => {
+                self.expire(world).await?;
+                Outcome::Done
+            }
+            Step::KeepSecret { slot } if self.ctx.gauge.may_act() => {
+                match (world.entry(*slot), world.tools.fresh.get(slot)) {
+                    (Some(entry), Some(made)) => {
+                        Outcome::SecretKept(secret::keep(client, instance, entry, made).await?)
+                    }
+                    _ => Outcome::Done,
+                }
+            }
+            Step::DropSecret { slot } if self.ctx.gauge.may_act() => {
+                if let Some(entry) = world.entry(*slot) {
+                    secret::drop(client, instance, entry).await?;
+                }
+                Outcome::Done
+            }
+            _ => return Ok(None),
+        }))
+    }
+
     /// Deletes the object exactly as it was decided upon.
     async fn expire(&self, world: &World) -> Result<(), ClusterError> {
         let params = DeleteParams {
@@ -188,23 +212,6 @@ impl Workshop<'_> {
         Ok(())
     }
 
-    /// Keeps a credential that was shown once. Where the API server will not have it, that is this tool's trouble alone.
-    async fn keep(&self, world: &World, slot: Slot) -> Result<Outcome, ClusterError> {
-        let (Some(entry), Some(made)) = (world.entry(slot), world.tools.fresh.get(&slot)) else {
-            return Ok(Outcome::Done);
-        };
-        match secret::keep(&self.ctx.client, &world.instance, entry, made).await {
-            Ok(kept) => Ok(Outcome::SecretKept(kept)),
-            Err(ClusterError::Failed { source, .. }) => Ok(Outcome::Faulted(Fault::Rejected {
-                message: format!(
-                    "the API server does not let its credential be put into Secret {}: {source}; what was made is taken back and made again",
-                    secret::name_for(&world.instance, entry)
-                ),
-            })),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The provider of a tool's account; what has no account is made here.
     fn provider(&self, account: &str) -> Done<&dyn Provider> {
         if account.is_empty() {
@@ -218,7 +225,7 @@ impl Workshop<'_> {
         }
     }
 
-    async fn tool(&self, world: &World, step: &Step) -> Done<Outcome> {
+    async fn tool(&self, step: &Step) -> Done<Outcome> {
         if !self.ctx.gauge.may_act() {
             return Err(Fault::Transient {
                 message: "this process does not lead".into(),
@@ -250,18 +257,11 @@ impl Workshop<'_> {
                 Ok(Outcome::Done)
             }
             Step::DeleteTool {
-                slot,
                 account,
                 named,
                 for_good,
                 ..
             } => {
-                tracing::info!(
-                    namespace = world.instance.namespace(),
-                    name = world.instance.name_any(),
-                    %slot,
-                    "taking back"
-                );
                 self.provider(account)?.delete(named, *for_good).await?;
                 Ok(Outcome::Done)
             }
@@ -353,13 +353,6 @@ impl Workshop<'_> {
                 Ok(Outcome::Done)
             }
             Step::Delete { slot, id, .. } => {
-                tracing::info!(
-                    namespace = world.instance.namespace(),
-                    name = world.instance.name_any(),
-                    %slot,
-                    id,
-                    "taking back"
-                );
                 match slot {
                     Slot::Project => railway.delete_project(id).await?,
                     Slot::Service => railway.delete_service(id).await?,
@@ -372,6 +365,74 @@ impl Workshop<'_> {
             // Not asked of Railway.
             _ => Ok(Outcome::Done),
         }
+    }
+}
+
+/// A step that changes something outside, for the audit log. `done`: what came of it, where that is known.
+fn change<'a>(
+    world: &'a World,
+    step: &'a Step,
+    slot: Slot,
+    done: Option<&'a Outcome>,
+) -> Change<'a> {
+    let (entry, instance) = (world.entry(slot), &world.instance);
+    let monthly = |resource: &tool::Resource| format!("{:.2} USD a month", resource.monthly_usd);
+    let seen = match done {
+        Some(Outcome::ToolMade(made)) => Some(&made.resource),
+        _ => seen(world, slot),
+    };
+    let price = seen.filter(|seen| seen.monthly_usd > 0.0).map(monthly);
+    let limit = match step {
+        Step::MakeTool { order, .. } => order.wish.settings(),
+        Step::AdjustTool { wish, .. } => wish.settings(),
+        _ => String::new(),
+    };
+    let id = match (step, done) {
+        (Step::Delete { id, .. }, _) => id,
+        (Step::Stop { deployment }, _) => deployment,
+        (Step::AdjustTool { named, .. } | Step::DeleteTool { named, .. }, _) => &named.id,
+        (_, Some(Outcome::ProjectMade { project, .. })) => project,
+        (_, Some(Outcome::Made { id })) => id,
+        (_, Some(Outcome::DomainMade(domain))) => &domain.id,
+        (_, Some(Outcome::ToolMade(made))) => &made.resource.id,
+        _ => entry
+            .and_then(|entry| entry.id.as_deref())
+            .unwrap_or_default(),
+    };
+    Change {
+        namespace: instance.namespace().unwrap_or_default(),
+        name: instance.name_any(),
+        uid: instance.uid().unwrap_or_default(),
+        slot: slot.to_string(),
+        attempt: entry.map_or(0, |entry| entry.attempt),
+        operation: step.word(),
+        provider: entry.map_or(RAILWAY, |entry| &entry.provider),
+        account: entry.map_or(instance.spec.account_ref.name.as_str(), |entry| {
+            &entry.account
+        }),
+        id,
+        price: price.unwrap_or(limit),
+    }
+}
+
+/// What a step asks of the API server: verb, resource and name.
+fn asks(world: &World, step: &Step) -> String {
+    let instance = &world.instance;
+    let kept = |slot: &Slot| {
+        let name = world
+            .entry(*slot)
+            .map(|entry| secret::name_for(instance, entry));
+        name.unwrap_or_else(|| secret::name(instance))
+    };
+    match step {
+        Step::MintToken => format!("to create Secret {}", secret::name(instance)),
+        Step::KeepSecret { slot } => format!("to put a credential into Secret {}", kept(slot)),
+        Step::DropSecret { slot } => format!("to take a credential out of Secret {}", kept(slot)),
+        Step::Expire => format!("to delete AgentInstance {}", instance.name_any()),
+        _ => format!(
+            "to patch the finalizers of AgentInstance {}",
+            instance.name_any()
+        ),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::accounts::Account;
 use super::context::Context;
 use super::enact::Workshop;
+use super::failures;
 use super::pass::{End, pass};
 use super::restored::standing;
 use super::sweep;
@@ -25,10 +26,10 @@ use crate::engine::world::{
     AccountRoom, AccountView, Desired, Glance, Outside, RolloutTurn, TemplateReady, TemplateView,
     ToolAccount as ToolAccountView, Tools, World,
 };
-use crate::model::Home;
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Kept, Wanted};
 use crate::model::values::Seal;
+use crate::model::{Fault, Home};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
@@ -37,6 +38,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,28 +47,22 @@ use std::time::{Duration, Instant};
 pub async fn reconcile(
     instance: Arc<AgentInstance>,
     ctx: Arc<Context>,
-) -> Result<Action, ClusterError> {
+) -> Result<Action, Infallible> {
     ctx.caches_read().await;
     let begun = Instant::now();
     let uid = instance.uid().unwrap_or_default();
-    let result = run(&instance, &ctx).await;
-    let (outcome, action) = match &result {
-        Ok(Some((end, about))) => finished(&ctx, &uid, end, about),
-        Ok(None) => ("waiting", Action::await_change()),
-        // Somebody was faster, or it is gone: the watch brings what is true now.
-        Err(ClusterError::Stale { .. }) => ("stale", Action::requeue(Duration::from_millis(50))),
-        Err(ClusterError::Gone { .. }) => ("gone", Action::await_change()),
-        Err(_) => ("error", Action::requeue(Duration::from_secs(2))),
+    let (outcome, action) = match run(&instance, &ctx).await {
+        Ok(ended) => {
+            failures::none(&ctx, instance.as_ref());
+            ended.map_or(("waiting", Action::await_change()), |(end, about)| {
+                finished(&ctx, &uid, &end, &about)
+            })
+        }
+        Err(error) => failures::again(&ctx, instance.as_ref(), &error).await,
     };
     ctx.gauge
         .reconciled("AgentInstance", outcome, begun.elapsed());
-    match result {
-        Err(error @ (ClusterError::Slow { .. } | ClusterError::Failed { .. })) => {
-            tracing::warn!(namespace = instance.namespace(), name = instance.name_any(), %error, "pass failed");
-            Ok(action)
-        }
-        _ => Ok(action),
-    }
+    Ok(action)
 }
 
 fn finished(ctx: &Context, uid: &str, end: &End, about: &str) -> (&'static str, Action) {
@@ -131,15 +127,49 @@ async fn run(
         }
         return Ok(None);
     };
-    let Some((world, hands)) = gather(ctx, instance).await? else {
-        return Ok(None);
+    let (world, mut hands) = match gather(ctx, instance.clone()).await {
+        Ok(Some(gathered)) => gathered,
+        Ok(None) => return Ok(None),
+        Err(ClusterError::Refused { what, refusal }) => blind(ctx, instance, refusal.fault(what)),
+        Err(error) => return Err(error),
     };
     let about = about(&world);
     let uid = world.instance.uid().unwrap_or_default();
-    let mut hands = hands;
     let ended = pass(&mut hands, world).await;
     hands.give_back(&uid, ended.as_ref().ok().and_then(|end| end.line));
     Ok(Some((ended?, about)))
+}
+
+/// A pass for which nothing could be gathered, because the API server refuses it: it tells of that, and nothing else.
+fn blind(ctx: &Context, instance: AgentInstance, fault: Fault) -> (World, Workshop<'_>) {
+    let world = World {
+        now: ctx.now(),
+        limits: ctx.settings.limits,
+        installation: ctx.installation.id.clone(),
+        seal: ctx.installation.seal.clone(),
+        instance,
+        standing: Standing::Unread,
+        account: AccountView::Unreachable,
+        template: TemplateView::Missing,
+        token: false,
+        adopted_by: None,
+        desired: Desired::Unknown,
+        outside: Outside::default(),
+        agent: None,
+        drift: None,
+        tools: Tools::default(),
+        stopped: false,
+        untried: BTreeSet::new(),
+        fault: Some(fault),
+        patience: None,
+    };
+    let hands = Workshop {
+        ctx,
+        account: None,
+        tools: BTreeMap::new(),
+        token: SecretString::default(),
+    };
+    (world, hands)
 }
 
 /// Names what a pass tries: a fault of one try says nothing about another.
@@ -692,8 +722,7 @@ fn rollout_turn(
     rollout::turn(&standing, instance)
 }
 
-/// What goes wrong here is logged by `reconcile`; what is left is asked for again soon.
-pub fn on_error(_: Arc<AgentInstance>, error: &ClusterError, _: Arc<Context>) -> Action {
-    tracing::warn!(%error, "reconciling an instance");
-    Action::requeue(Duration::from_secs(2))
+/// `reconcile` gives every error its time itself.
+pub fn on_error(_: Arc<AgentInstance>, error: &Infallible, _: Arc<Context>) -> Action {
+    match *error {}
 }

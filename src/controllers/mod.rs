@@ -5,15 +5,18 @@
 //! the status at the end. [`accounts`] keeps what was read of each Railway account, [`tool_accounts`] of each account of a
 //! tool provider (which [`providers`] opens); [`observer`] reads both, [`credential`] says whether they can be used.
 //! [`account`] and [`template`] are the other two kinds, [`sources`] notices changed Secrets and ConfigMaps, [`retries`] remembers
-//! faults, [`sweep`] finds what nobody claims (and [`survey`] shows it), [`wiring`] connects watches.
+//! faults, [`failures`] says when to come again after one of the API server's, [`sweep`] finds what nobody claims (and [`survey`] shows it), [`audit`] logs what was
+//! changed outside, [`wiring`] connects watches.
 //!
 //! What holds: nothing is decided here; an outside change is sent only by the leader; no pass waits for time.
 
 pub mod account;
 pub mod accounts;
+pub mod audit;
 pub mod context;
 pub mod credential;
 pub mod enact;
+pub mod failures;
 pub mod instance;
 pub mod observer;
 pub mod pass;

@@ -90,10 +90,7 @@ pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::I
             written.metadata = world.instance.metadata.clone();
             written = hands.persist(&written, &status).await?;
             world.instance.metadata = written.metadata.clone();
-            said.extend(report::transitions(
-                &on_record.conditions,
-                &status.conditions,
-            ));
+            said.extend(report::news(&on_record, &status));
         }
         if !said.is_empty() {
             hands.announce(&world.instance, &said).await;
@@ -120,7 +117,7 @@ pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::I
         let last = matches!(step, Step::LetGo | Step::Expire);
         steps += usize::from(!matches!(step, Step::TakeTurn { .. }));
         let outcome = hands.enact(&world, &step).await?;
-        if last {
+        if last && !matches!(outcome, Outcome::Faulted(_)) {
             return Ok(End {
                 steps,
                 ..End::default()

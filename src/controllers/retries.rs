@@ -33,7 +33,7 @@ impl Retries {
             .filter(|old| old.about == about)
             .map_or(0, |old| old.failures)
             + 1;
-        let until = retry::after(fault, failures, now, rand::random());
+        let until = retry::after(fault, failures, now, retry::spread(uid, failures));
         let memory = Memory {
             about: about.to_owned(),
             failures,

@@ -8,6 +8,7 @@
 //! Deliberately absent: a memory beyond this process; whoever leads next waits for every grace period anew.
 
 use super::accounts::Account;
+use super::audit::Change;
 use super::context::Context;
 use super::held;
 use super::instance::{allowed, template_of};
@@ -29,6 +30,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// What sweeps have seen, by account.
 #[derive(Default)]
@@ -306,14 +308,10 @@ async fn take_back(
             if let Some(known) = held(&ctx.sweeps.known).get_mut(place.name()) {
                 known.memory.taken_back(&item.id, now);
             }
-            tracing::info!(
-                account = place.name(),
-                kind = item.kind,
-                id = item.id,
-                name = item.name,
-                "sweep: taking back what nobody claims"
-            );
-            place.delete(item, *part).await
+            let begun = Instant::now();
+            let done = place.delete(item, *part).await;
+            change(place, object, item).ended(done.as_ref().copied(), begun.elapsed());
+            done
         }
         Ok(false) => return,
         Err(Unverified::Outside(fault)) => {
@@ -335,6 +333,21 @@ async fn take_back(
     );
     let said = announcement(item, &outcome);
     ctx.events.publish(&object.object_ref(&()), &[said]).await;
+}
+
+fn change<'a>(place: &'a Place, object: &ProviderAccount, item: &'a Item) -> Change<'a> {
+    let price = item.monthly_usd.filter(|usd| *usd > 0.0);
+    Change {
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+        slot: item.kind.clone(),
+        operation: "Sweep",
+        provider: place.provider(),
+        account: place.name(),
+        id: &item.id,
+        price: price.map_or_else(String::new, |usd| format!("{usd:.2} USD a month")),
+        ..Change::default()
+    }
 }
 
 fn announcement(item: &Item, outcome: &Done<()>) -> Announcement {

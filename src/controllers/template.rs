@@ -1,10 +1,12 @@
 //! AgentTemplate: its image's digest, its revision, and where its rollout stands. The instances do the rest.
 
 use super::context::Context;
+use super::failures;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, AgentTemplateStatus};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{by_digest, references, registry, revision};
+use crate::engine::report;
 use crate::engine::rollout;
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
 use crate::model::values::Values;
@@ -13,6 +15,7 @@ use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,17 +23,18 @@ use std::time::{Duration, Instant};
 pub async fn reconcile(
     template: Arc<AgentTemplate>,
     ctx: Arc<Context>,
-) -> Result<Action, ClusterError> {
+) -> Result<Action, Infallible> {
     ctx.caches_read().await;
     let begun = Instant::now();
     let result = run(&template, &ctx).await;
     let (outcome, action) = match result {
-        Ok(action) => ("done", action),
-        Err(ClusterError::Stale { .. }) => ("stale", Action::requeue(Duration::from_millis(50))),
-        Err(ClusterError::Gone { .. }) => ("gone", Action::await_change()),
+        Ok(action) => {
+            failures::none(&ctx, template.as_ref());
+            ("done", action)
+        }
         Err(error) => {
-            tracing::warn!(namespace = template.namespace(), name = template.name_any(), %error, "pass failed");
-            ("error", Action::requeue(Duration::from_secs(2)))
+            refused(&ctx, &template, &error).await;
+            failures::again(&ctx, template.as_ref(), &error).await
         }
     };
     ctx.gauge
@@ -127,6 +131,22 @@ async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterEr
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }
 
+/// Says in the status what the API server refuses. Where it refuses that, too, the event has to do.
+async fn refused(ctx: &Context, template: &AgentTemplate, error: &ClusterError) {
+    let ClusterError::Refused { what, refusal } = error else {
+        return;
+    };
+    let mut new = template.status.clone().unwrap_or_default();
+    let generation = template.metadata.generation;
+    let fault = refusal.fault(what);
+    new.conditions = report::refused(&new.conditions, &fault, generation, ctx.now());
+    if template.status.as_ref() != Some(&new)
+        && let Err(error) = status::write_template(&ctx.client, template, &new).await
+    {
+        tracing::debug!(%error, "a refusal is not told in the status");
+    }
+}
+
 /// When instances were last counted, by template. Counts alone are written at most once an interval: they change with
 /// every instance that comes, goes or gets ready, and nobody waits for them.
 #[derive(Debug, Default)]
@@ -198,8 +218,7 @@ async fn resolve(
     }
 }
 
-/// What goes wrong is logged by `reconcile`.
-pub fn on_error(_: Arc<AgentTemplate>, error: &ClusterError, _: Arc<Context>) -> Action {
-    tracing::warn!(%error, "reconciling a template");
-    Action::requeue(Duration::from_secs(2))
+/// `reconcile` gives every error its time itself.
+pub fn on_error(_: Arc<AgentTemplate>, error: &Infallible, _: Arc<Context>) -> Action {
+    match *error {}
 }

@@ -168,7 +168,14 @@ fn forget(w: &mut World, id: &str) {
 fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
     let mut status = w.status();
     let tools = &mut w.tools;
-    if !matches!(outcome, Outcome::Faulted(_)) {
+    // What the API server refused is not let through because a provider answers: else a key would be made and taken back
+    // again and again.
+    let refused = tools
+        .patience
+        .get(&slot)
+        .is_some_and(|known| matches!(known.fault, Fault::Refused { .. }));
+    let on_secret = matches!(step, Step::KeepSecret { .. } | Step::DropSecret { .. });
+    if !matches!(outcome, Outcome::Faulted(_)) && (!refused || on_secret) {
         tools.answered.insert(slot);
     }
     match (step, outcome) {

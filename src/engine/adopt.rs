@@ -66,7 +66,7 @@ pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
             "project {} is already adopted by {other}; delete one of the two instances",
             wanted.project_id.0
         );
-        return failed(d, w, message, super::plan::RECHECK);
+        return failed(d, message, w.recheck());
     }
     let created = w.instance.metadata.creation_timestamp.as_ref();
     if let Some(until) = created.map(|created| created.0 + TOGETHER)
@@ -91,11 +91,11 @@ pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
                 "project {} is not in the workspace of ProviderAccount {}; delete this instance, and make one with the right adopt.projectId and accountRef",
                 wanted.project_id.0, w.instance.spec.account_ref.name
             );
-            return failed(d, w, message, AGAIN);
+            return failed(d, message, w.now + AGAIN);
         }
     };
     if let Some(why) = unfit(w, wanted, home) {
-        return failed(d, w, why, AGAIN);
+        return failed(d, why, w.now + AGAIN);
     }
     record(w, d, wanted, home);
     d.announcements.push(Announcement {
@@ -120,14 +120,14 @@ fn looking(d: &mut Draft) {
     d.working(reason::CREATING, message);
 }
 
-fn failed(d: &mut Draft, w: &World, message: String, again: SignedDuration) -> Phase {
+fn failed(d: &mut Draft, message: String, again: Timestamp) -> Phase {
     d.say(Statement::no(
         kind::PROJECT_READY,
         reason::ADOPTION_FAILED,
         message.clone(),
     ));
     d.stalled(reason::ADOPTION_FAILED, message);
-    wait(Some(w.now + again))
+    wait(Some(again))
 }
 
 /// Why the project that was found cannot be this instance's.

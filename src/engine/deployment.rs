@@ -6,7 +6,7 @@
 use super::plan::{Draft, Phase, act, at_rest, wait};
 use super::step::Step;
 use super::world::{TemplateReady, World};
-use super::{adopt as adoption, ledger, parts, retry, rollout};
+use super::{adopt as adoption, ledger, parts, report, retry, rollout};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::instance::{DeploymentStatus, OperatingMode};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
@@ -171,18 +171,28 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
         }
         DeploymentState::Running | DeploymentState::Sleeping => up(w, d, template),
         DeploymentState::Failed => {
-            let message = "the deployment failed at the provider: see its logs there, and correct the image, the command or the variables";
+            let message = format!(
+                "the deployment failed: see {}, and correct the image, the command or the variables",
+                report::logs(&d.status)
+            );
             d.say(Statement::no(
                 kind::DEPLOYED,
                 reason::DEPLOYMENT_FAILED,
-                message,
+                message.clone(),
             ));
             d.stalled(reason::DEPLOYMENT_FAILED, message);
             wait(None)
         }
         DeploymentState::Crashed => {
-            let message = "the agent's process ended: see its logs at the provider; it is started again as restartPolicy says, and a new spec is deployed at once";
-            d.say(Statement::no(kind::HEALTHY, reason::CRASHED, message));
+            let message = format!(
+                "the agent's process ended: see {}; it is started again as restartPolicy says, and a new spec is deployed at once",
+                report::logs(&d.status)
+            );
+            d.say(Statement::no(
+                kind::HEALTHY,
+                reason::CRASHED,
+                message.clone(),
+            ));
             d.stalled(reason::CRASHED, message);
             wait(None)
         }

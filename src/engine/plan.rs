@@ -9,13 +9,15 @@ use super::deployment::{AT_ONCE, deployment, is_up, newest};
 use super::parts::Doubt;
 use super::step::{Plan, Step};
 use super::teardown;
-use super::world::{AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, World};
+use super::world::{
+    AccountView, Desired, Patience, RolloutTurn, TemplateReady, TemplateView, World,
+};
 use super::{expiry, ledger, parts, report, restored, rollout, tools};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::slot::RAILWAY;
-use crate::model::{Announcement, Gate, Sight};
+use crate::model::{Announcement, Fault, Gate, Sight};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
@@ -131,6 +133,10 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
     }
     // Before the finalizer: an account would wait for one that has nothing in it.
     account_goes(w, d)?;
+    // Before anything that the API server may refuse: a refusal ends the pass.
+    if let Some(fault) = &w.fault {
+        return report::faulted(d, fault, wait(None));
+    }
     restored::whose(w, d)?;
     expiry::settle(w, d);
     if expiry::passed(w, d) {
@@ -139,9 +145,6 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
             "its time is over (status.expiresAt); the instance deletes itself",
         );
         return act(Step::Expire);
-    }
-    if let Some(fault) = &w.fault {
-        return report::faulted(d, fault, wait(None));
     }
     d.status
         .timings
@@ -193,10 +196,14 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
     deployment(w, d, template)
 }
 
-/// Holds back an outside step while an earlier fault asks for patience.
+/// Holds back an outside step while an earlier fault asks for patience; and every step where the API server refused one.
 fn patience(w: &World, verdict: Verdict, d: &mut Draft) -> Verdict {
+    let asks = |patience: &Patience, step: &Step| {
+        let refused = matches!(patience.fault, Fault::Refused { .. });
+        (refused || step.is_outside()) && patience.until > w.now
+    };
     match (&w.patience, verdict) {
-        (Some(patience), Verdict::Do(step)) if step.is_outside() && patience.until > w.now => {
+        (Some(patience), Verdict::Do(step)) if asks(patience, &step) => {
             // Nothing of a step that is not taken may stand, and nothing be told of it: what is said is what was said
             // when the fault came.
             *d = Draft::new(w);
@@ -250,7 +257,7 @@ pub(super) fn account(w: &World, d: &mut Draft) -> Phase {
                 message.clone(),
             ));
             d.working(reason::ACCOUNT_NOT_READY, message);
-            wait(Some(w.now + RECHECK))
+            wait(Some(w.recheck()))
         }
         AccountView::Unreachable => {
             let message = format!(
@@ -262,7 +269,7 @@ pub(super) fn account(w: &World, d: &mut Draft) -> Phase {
                 message.clone(),
             ));
             d.working(reason::ACCOUNT_UNREACHABLE, message);
-            wait(Some(w.now + RECHECK))
+            wait(Some(w.recheck()))
         }
     }
 }
@@ -329,7 +336,7 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a Templat
                 ));
                 d.working(reason::TEMPLATE_NOT_READY, message);
             }
-            watch_over(w, d, wait(Some(w.now + RECHECK)))
+            watch_over(w, d, wait(Some(w.recheck())))
         }
     }
 }
@@ -347,10 +354,6 @@ fn watch_over<T>(w: &World, d: &mut Draft, end: Phase) -> ControlFlow<Verdict, T
         ControlFlow::Continue(()) => ControlFlow::Break(Verdict::Wait(None)),
     }
 }
-
-/// After so long something is looked at again whose end may be told to nobody: such a look reads a few objects, sends
-/// nothing outside and writes nothing.
-pub(super) const RECHECK: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long something that an instance refers to may come after it: whoever applies several objects at once chooses no
 /// order, and tools that give up on `Stalled` should not.
@@ -375,7 +378,7 @@ fn missing(w: &World, d: &mut Draft, reason: &'static str, message: String) -> P
         None => {
             d.stalled(reason, message);
             // Nobody is told when a namespace gets the label that an account asks for.
-            wait(Some(w.now + RECHECK))
+            wait(Some(w.recheck()))
         }
     }
 }

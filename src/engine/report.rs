@@ -7,11 +7,13 @@
 use super::plan::{Draft, Phase};
 use super::world::World;
 use crate::api::condition::{self, Statement, find, is_true, kind, reason};
-use crate::api::instance::OperatingMode;
+use crate::api::instance::{OperatingMode, ProjectStatus};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::engine::ledger;
-use crate::model::Announcement;
-use crate::model::Fault;
+use crate::model::slot;
+use crate::model::tool::is_id;
+use crate::model::{Announcement, Fault};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Whether an object is at rest: ready, with nothing under way and nobody needed.
@@ -85,6 +87,7 @@ pub(super) fn meaning(fault: &Fault) -> (&'static str, bool, String) {
                 "a limit of the provider's plan is used up: {text}; raise it there or delete something"
             ),
         ),
+        Fault::Refused { passes, .. } => (reason::REFUSED_BY_CLUSTER, !passes, text.to_owned()),
         Fault::Bug { .. } => (
             reason::UNEXPECTED,
             true,
@@ -103,6 +106,29 @@ pub(super) fn faulted(d: &mut Draft, fault: &Fault, end: Phase) -> Phase {
         d.working(reason, message);
     }
     end
+}
+
+/// The conditions of an object of which the API server refuses to let more be known: what was said stands.
+pub fn refused(
+    before: &[Condition],
+    fault: &Fault,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let (reason, person, message) = meaning(fault);
+    let told = if person {
+        kind::STALLED
+    } else {
+        kind::RECONCILING
+    };
+    let mut said = vec![Statement::yes(told, reason, message.clone())];
+    if find(before, kind::READY).is_none() {
+        said.insert(0, Statement::no(kind::READY, reason, message));
+    }
+    let mut conditions = before.to_vec();
+    conditions.retain(|old| ![kind::STALLED, kind::RECONCILING].contains(&old.type_.as_str()));
+    conditions.extend(condition::conclude(before, &said, generation, now));
+    conditions
 }
 
 /// Completes what was said to the whole list of conditions.
@@ -134,9 +160,24 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     ];
     d.said
         .sort_by_key(|said| ORDER.iter().position(|kind| *kind == said.kind));
+    d.status.project = page(&d.status).map(|link| ProjectStatus { link });
     let generation = w.instance.metadata.generation;
     d.status.conditions = condition::conclude(&before, &d.said, generation, w.now);
     d.status.observed_generation = generation;
+}
+
+/// The page on which people see the agent's project, and in it what no status can say.
+fn page(status: &AgentInstanceStatus) -> Option<String> {
+    let project = ledger::entry(status, Slot::Project)?;
+    let id = project.id.as_deref().filter(|id| is_id(id))?;
+    Some(slot::page(id))
+}
+
+/// Where an agent's logs are.
+pub(super) fn logs(status: &AgentInstanceStatus) -> String {
+    page(status).map_or("its logs at the provider".to_owned(), |page| {
+        format!("its logs at {page}")
+    })
 }
 
 fn ready(w: &World, d: &Draft) -> Statement {
@@ -144,7 +185,10 @@ fn ready(w: &World, d: &Draft) -> Statement {
     if let Some(ready) = said(kind::READY) {
         return ready.clone();
     }
-    if serves(w, d) {
+    let denied = [kind::DEPLOYED, kind::HEALTHY]
+        .iter()
+        .any(|kind| said(kind).is_some_and(|said| said.status == "False"));
+    if serves(w, d) && !denied {
         return Statement::yes(
             kind::READY,
             reason::READY,
@@ -159,7 +203,7 @@ fn ready(w: &World, d: &Draft) -> Statement {
         .or_else(|| said(kind::SYNCED).filter(|said| said.status != "True"));
     match cause {
         Some(cause) => Statement::no(kind::READY, cause.reason, cause.message.clone()),
-        None => Statement::no(kind::READY, reason::PENDING, "not looked at yet"),
+        None => Statement::unknown(kind::READY, reason::PENDING, "not looked at yet"),
     }
 }
 
@@ -181,10 +225,6 @@ fn serves(w: &World, d: &Draft) -> bool {
 
 /// What is so where no phase came far enough to say it.
 fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
-    let busy = d
-        .said
-        .iter()
-        .any(|said| matches!(said.kind, kind::RECONCILING | kind::STALLED));
     let exists =
         |slot| ledger::entry(&d.status, slot).is_some_and(|entry| entry.state == SlotState::Exists);
     let made = exists(Slot::Project) && exists(Slot::Service) && exists(Slot::Domain);
@@ -204,15 +244,6 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
         ),
         _ => Statement::unknown(kind::TEMPLATE_SYNCED, reason::PENDING, "not reached yet"),
     };
-    let synced = if busy {
-        Statement::no(kind::SYNCED, reason::PENDING, "work is under way")
-    } else {
-        Statement::yes(
-            kind::SYNCED,
-            reason::READY,
-            "the outside is as the spec wants it",
-        )
-    };
     let tools = match find(before, kind::TOOLS_READY) {
         Some(old) if old.status == "True" && old.reason == reason::READY => {
             Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools")
@@ -223,7 +254,7 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
         _ => Statement::unknown(kind::TOOLS_READY, reason::PENDING, "not reached yet"),
     };
     vec![
-        synced,
+        synced(d),
         tools,
         pending(
             kind::PROJECT_READY,
@@ -253,6 +284,61 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
             }
         },
     ]
+}
+
+/// Whether the outside is as the spec wants it, where no phase said so: not while something else that is said, or the
+/// ledger, knows of something that is not.
+fn synced(d: &Draft) -> Statement {
+    let said = |kind: &str| d.said.iter().find(|said| said.kind == kind);
+    let cause = said(kind::STALLED)
+        .or_else(|| said(kind::RECONCILING))
+        .or_else(|| said(kind::TOOLS_READY).filter(|said| said.status != "True"));
+    if let Some(cause) = cause {
+        return Statement::no(kind::SYNCED, cause.reason, cause.message.clone());
+    }
+    // A configuration is no resource: of one that is suspended it waits, half applied.
+    let mut resources = d.status.external.iter();
+    let unsettled = resources.find_map(|entry| match (entry.slot, entry.state) {
+        (Slot::Configuration, _) | (_, SlotState::Planned | SlotState::Exists) => None,
+        (slot, SlotState::Creating) => Some((reason::CREATING, slot, "is being made")),
+        (slot, SlotState::Deleting) => Some((reason::DELETING, slot, "is being taken back")),
+    });
+    if let Some((reason, slot, what)) = unsettled {
+        return Statement::no(kind::SYNCED, reason, format!("{slot} {what}"));
+    }
+    match said(kind::READY).filter(|ready| ready.reason == reason::PENDING) {
+        Some(ready) => Statement::unknown(kind::SYNCED, reason::PENDING, ready.message.clone()),
+        None => Statement::yes(
+            kind::SYNCED,
+            reason::READY,
+            "the outside is as the spec wants it",
+        ),
+    }
+}
+
+/// What people should hear of when a status goes from `before` to `after`: once.
+pub fn news(before: &AgentInstanceStatus, after: &AgentInstanceStatus) -> Vec<Announcement> {
+    let mut heard = transitions(&before.conditions, &after.conditions);
+    let served = before
+        .timings
+        .as_ref()
+        .is_some_and(|reached| reached.ready.is_some());
+    let note = match (&before.url, &after.url) {
+        (Some(old), Some(new)) if old != new => {
+            format!("the agent is reached at {new}, no longer at {old}")
+        }
+        (None, Some(new)) if served => {
+            format!("the agent is reached at {new}; its former address is gone")
+        }
+        _ => return heard,
+    };
+    heard.push(Announcement {
+        warning: false,
+        reason: reason::ADDRESS_CHANGED,
+        action: "Mend",
+        note,
+    });
+    heard
 }
 
 /// What people should hear of when the conditions go from `before` to `after`: once, with the condition's own reason.
@@ -326,6 +412,7 @@ const REASONS: &[&str] = &[
     reason::VALUE_NOT_USABLE,
     reason::REJECTED,
     reason::CREDENTIALS_DENIED,
+    reason::REFUSED_BY_CLUSTER,
     reason::DELETED_EXTERNALLY,
     reason::SECRET_LOST,
     reason::NOT_ALLOWED,

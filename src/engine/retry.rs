@@ -2,17 +2,23 @@
 
 use crate::model::Fault;
 use jiff::{SignedDuration, Timestamp};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// When to try again after a fault that came so often in a row. `spread` in 0..1 keeps many from coming at once.
 pub fn after(fault: &Fault, failures: u32, now: Timestamp, spread: f64) -> Timestamp {
     let (first, most) = match fault {
+        // Everybody whom one throttle stops may go on at one moment: they come one after the other, and nobody much later.
         Fault::Throttled { until, .. } => {
-            return (*until).max(now + SignedDuration::from_millis(100));
+            let until = (*until).max(now + SignedDuration::from_millis(100));
+            let late = (until.duration_since(now) / 10).min(SignedDuration::from_secs(5));
+            return until + part(late, spread);
         }
         Fault::Transient { .. } | Fault::Missing { .. } => (500, 60_000),
         // The lookup that follows is cheap, and people wait for it.
         Fault::Uncertain { .. } => (200, 30_000),
         Fault::Bug { .. } => (2_000, 300_000),
+        // To ask the API server once more costs little, and whoever mends a policy or a quota waits for it.
+        Fault::Refused { .. } => (5_000, 600_000),
         // These wait for a person; coming back now and then costs little and notices what nobody announces.
         Fault::Denied { .. } | Fault::Rejected { .. } | Fault::Exhausted { .. } => {
             (30_000, 600_000)
@@ -20,9 +26,33 @@ pub fn after(fault: &Fault, failures: u32, now: Timestamp, spread: f64) -> Times
     };
     let doubled = i64::from(first) << failures.saturating_sub(1).min(20);
     let capped = doubled.min(most);
+    let wait = SignedDuration::from_millis(capped);
+    now + wait + part(wait / 5, spread)
+}
+
+/// Something is looked at again after so long whose end may be told to nobody: such a look reads a few objects, sends
+/// nothing outside and writes nothing.
+const RECHECK: SignedDuration = SignedDuration::from_secs(30);
+
+/// When to look again at what nobody tells the end of.
+pub fn recheck(uid: &str, now: Timestamp) -> Timestamp {
+    now + RECHECK + part(RECHECK / 5, spread(uid, 0))
+}
+
+/// Where in 0..1 an object comes when many are to come, the same each time: by its UID, and by how often it has come.
+pub fn spread(uid: &str, times: u32) -> f64 {
+    let mut hash = DefaultHasher::new();
+    (uid, times).hash(&mut hash);
+    #[allow(clippy::cast_precision_loss)]
+    let place = (hash.finish() >> 32) as f64 / f64::from(u32::MAX);
+    place
+}
+
+fn part(of: SignedDuration, spread: f64) -> SignedDuration {
+    let most = u128::try_from(of.as_millis()).unwrap_or_default();
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-    let spread = (capped as f64 * 0.2 * spread.clamp(0.0, 1.0)) as i64;
-    now + SignedDuration::from_millis(capped + spread)
+    let part = (most as f64 * spread.clamp(0.0, 1.0)) as i64;
+    SignedDuration::from_millis(part)
 }
 
 /// When to look again at something asked for at `since`: after as long again as it has taken already, at least 50 ms,
@@ -67,8 +97,39 @@ mod tests {
             until: at(7_000),
             message: String::new(),
         };
-        assert_eq!(after(&until, 3, at(0), 0.9), at(7_000));
-        assert_eq!(after(&until, 3, at(9_000), 0.9), at(9_100));
+        assert_eq!(after(&until, 3, at(0), 0.0), at(7_000));
+        assert_eq!(after(&until, 3, at(9_000), 0.0), at(9_100));
+    }
+
+    #[test]
+    fn many_that_may_go_on_at_one_moment_come_one_after_the_other() {
+        let until = Fault::Throttled {
+            until: at(60_000),
+            message: String::new(),
+        };
+        let uid = |n: u32| format!("5f2c-{n}");
+        let come: Vec<Timestamp> = (0..1_000)
+            .map(|n| after(&until, 1, at(0), spread(&uid(n), 1)))
+            .collect();
+        assert!(
+            come.iter()
+                .all(|one| (at(60_000)..=at(65_000)).contains(one))
+        );
+        let look: Vec<Timestamp> = (0..1_000).map(|n| recheck(&uid(n), at(0))).collect();
+        assert!(
+            look.iter()
+                .all(|one| (at(30_000)..=at(36_000)).contains(one))
+        );
+        for (times, first, tenth) in [(come, 60_000, 500), (look, 30_000, 600)] {
+            for n in 0..10 {
+                let begin = at(first + n * tenth);
+                let then = begin..begin + SignedDuration::from_millis(tenth);
+                let there = times.iter().filter(|one| then.contains(one)).count();
+                assert!((50..=200).contains(&there), "{there} in {then:?}");
+            }
+        }
+        // The same each time: nobody is pushed back by asking again.
+        assert_eq!(recheck("5f2c", at(0)), recheck("5f2c", at(0)));
     }
 
     #[test]

@@ -309,6 +309,17 @@ impl Step {
         ) && self.tool().is_none()
     }
 
+    /// The slot in which the step changes something outside, if it does; what is deployed counts as its service.
+    pub fn changes(&self) -> Option<Slot> {
+        match self {
+            Step::Delete { slot, .. }
+            | Step::AdjustTool { slot, .. }
+            | Step::DeleteTool { slot, .. } => Some(*slot),
+            Step::Deploy { .. } | Step::Stop { .. } => Some(Slot::Service),
+            _ => self.intends(),
+        }
+    }
+
     /// The tool's slot that the step is about, if it is about one.
     pub fn tool(&self) -> Option<Slot> {
         match self {

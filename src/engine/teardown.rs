@@ -7,6 +7,7 @@
 use super::ledger;
 use super::plan::{Draft, Phase, RECHECK, act, wait};
 use super::restored::{self, Standing};
+use super::plan::{Draft, Phase, act, wait};
 use super::step::Step;
 use super::tools::{self, Back};
 use super::world::{AccountView, World};
@@ -32,6 +33,10 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         d.say(Statement::no(kind::SYNCED, reason::PROTECTED, message));
         d.stalled(reason::PROTECTED, message);
         return wait(None);
+    }
+    d.say(being_taken_back());
+    if let Some(fault) = &w.fault {
+        return report::faulted(d, fault, wait(None));
     }
     if restored::touches_nothing(&w.standing) {
         let left: Vec<LedgerEntry> = d.status.external.clone();
@@ -74,10 +79,6 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
             ));
         }
         return act(Step::LetGo);
-    }
-    d.say(being_taken_back());
-    if let Some(fault) = &w.fault {
-        return report::faulted(d, fault, wait(None));
     }
     the_tools(w, d)?;
     adopt::in_order(&mut homes);
@@ -246,7 +247,7 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
             "the {slot} cannot be taken back (asked for {since}): {why}; or give it up with the annotation {ABANDON_ANNOTATION}: {slot}"
         );
         being_told(d, message);
-        return wait(Some(w.now + RECHECK));
+        return wait(Some(w.recheck()));
     }
     being_told(d, format!("taking back the {slot}, asked for {since}"));
     if let Some(surplus) = w

@@ -20,7 +20,7 @@ pub(super) use back::{
 pub use wish::{Refusal, wanted};
 
 use super::ledger;
-use super::plan::{Draft, Phase, RECHECK, act, follows, prepares, wait};
+use super::plan::{Draft, Phase, act, follows, prepares, wait};
 use super::report;
 use super::step::Step;
 use super::world::{Desired, ToolAccount, World};
@@ -253,7 +253,7 @@ fn kept<'a>(w: &'a World, entry: &LedgerEntry) -> Option<&'a Kept> {
 }
 
 /// The newest sighting of a resource that is on record.
-fn seen(w: &World, slot: Slot) -> Option<&Resource> {
+pub fn seen(w: &World, slot: Slot) -> Option<&Resource> {
     let id = w.entry(slot)?.id.as_deref();
     match w.tools.looked.get(&slot) {
         Some((_, resource)) => resource.as_ref(),
@@ -315,7 +315,7 @@ fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
 
 /// Why nothing can be asked of an account now.
 fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
-    let soon = w.now + RECHECK;
+    let soon = w.recheck();
     let place = (account.to_owned(), needed.to_owned());
     match w.tools.accounts.get(&place) {
         Some(ToolAccount::Deleting | ToolAccount::Ready) => None,
@@ -370,7 +370,7 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
         return Continue(Err(Held::waits(
             reason::PENDING,
             "waits for what it belongs to",
-            w.now + RECHECK,
+            w.recheck(),
         )));
     }
     let entry = ledger::entry(&d.status, subject.slot).cloned();
@@ -383,7 +383,7 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
                 return Continue(Err(Held::waits(
                     reason::PENDING,
                     "what the template says of it now comes with the template's next revision",
-                    w.now + RECHECK,
+                    w.recheck(),
                 )
                 .but_complete()));
             }

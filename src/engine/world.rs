@@ -3,6 +3,7 @@
 
 use super::compose::Composed;
 use super::restored::Standing;
+use super::retry;
 use super::tools::Refusal;
 use crate::api::template::ResolvedImage;
 use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot};
@@ -343,6 +344,14 @@ impl World {
             (None, Some(begun)) => Sight::Absent { begun },
             (None, None) => Sight::Unknown,
         }
+    }
+
+    /// When to look again at what nobody tells the end of.
+    pub fn recheck(&self) -> Timestamp {
+        retry::recheck(
+            self.instance.metadata.uid.as_deref().unwrap_or_default(),
+            self.now,
+        )
     }
 
     /// Whether the object is being deleted.

@@ -46,6 +46,14 @@ pub enum Fault {
         /// Which limit.
         message: String,
     },
+    /// The API server refuses a write or a read of ours.
+    #[error("{message}")]
+    Refused {
+        /// Whether that passes by itself.
+        passes: bool,
+        /// What was asked for, what it answered, and who can change that.
+        message: String,
+    },
     /// Sent, and nobody knows whether it was applied: looked up, never blindly repeated.
     #[error("{message}")]
     Uncertain {
@@ -73,6 +81,7 @@ impl Fault {
             Fault::Missing { .. } => "Missing",
             Fault::Rejected { .. } => "Rejected",
             Fault::Exhausted { .. } => "Exhausted",
+            Fault::Refused { .. } => "Refused",
             Fault::Uncertain { .. } => "Uncertain",
             Fault::Bug { .. } => "Bug",
         }
@@ -87,6 +96,7 @@ impl Fault {
             | Fault::Missing { message }
             | Fault::Rejected { message }
             | Fault::Exhausted { message }
+            | Fault::Refused { message, .. }
             | Fault::Uncertain { message }
             | Fault::Bug { message } => message,
         }
@@ -100,6 +110,7 @@ impl Fault {
         | Fault::Missing { message }
         | Fault::Rejected { message }
         | Fault::Exhausted { message }
+        | Fault::Refused { message, .. }
         | Fault::Uncertain { message }
         | Fault::Bug { message }) = &mut self;
         *message = with(message);

@@ -101,6 +101,11 @@ pub enum Kind {
 /// The provider of everything that an agent runs on.
 pub const RAILWAY: &str = "railway";
 
+/// The page of a project, as people see it.
+pub fn page(project: &str) -> String {
+    format!("https://railway.com/project/{project}")
+}
+
 const NOTHING: Gives = Gives {
     secret: None,
     address: None,

@@ -3,6 +3,8 @@
 //! What holds: what is repeated has nothing in it that could be a credential; of a text that quotes what must not be seen,
 //! nothing is.
 
+pub use crate::api::condition::traced;
+
 /// The longest sentence that is repeated.
 const SENTENCE: usize = 300;
 

@@ -6,6 +6,7 @@
 //! message is Railway's own sentence, cut to 300 characters. Deliberately absent: what to do about a fault.
 
 use crate::model::Fault;
+use crate::model::words::traced;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -58,6 +59,9 @@ pub(super) struct Complaint {
     pub(super) message: String,
     #[serde(default)]
     extensions: Option<Extensions>,
+    /// By which Railway's support finds the request.
+    #[serde(default, rename = "traceId")]
+    trace_id: Option<String>,
     /// Where in the answer.
     #[serde(default)]
     path: Option<Vec<IgnoredAny>>,
@@ -67,6 +71,8 @@ pub(super) struct Complaint {
 struct Extensions {
     #[serde(default)]
     code: Option<String>,
+    #[serde(default, rename = "traceId")]
+    trace_id: Option<String>,
 }
 
 /// How long a refusal without a time of its own is respected: Railway's edge and rate limits.
@@ -88,7 +94,13 @@ pub(super) fn classify(answer: &Answer, kind: Kind, now: Timestamp, window: Dura
     match answer {
         Answer::NotSent(why) => Fault::Transient { message: cut(why) },
         Answer::Lost(why) => lost(kind, cut(why)),
-        Answer::Reply(reply) if !reply.errors.is_empty() => complaint(reply, kind, now, window),
+        Answer::Reply(reply) if !reply.errors.is_empty() => {
+            let fault = complaint(reply, kind, now, window);
+            match reply.errors.iter().find_map(Complaint::trace) {
+                Some(id) => fault.reworded(|sentence| traced(sentence, id)),
+                None => fault,
+            }
+        }
         Answer::Reply(reply) => status(reply, kind, now),
     }
 }
@@ -289,6 +301,17 @@ fn conflict(text: &str, code: &str, message: String) -> Option<Fault> {
 impl Complaint {
     fn below_the_root(&self) -> bool {
         self.path.as_ref().is_some_and(|path| path.len() > 1)
+    }
+
+    /// Its trace, where it is one that can be repeated.
+    fn trace(&self) -> Option<&str> {
+        let inside = self.extensions.as_ref();
+        let id = self
+            .trace_id
+            .as_deref()
+            .or_else(|| inside?.trace_id.as_deref())?;
+        let plain = id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+        (plain && (1..=64).contains(&id.len())).then_some(id)
     }
 
     fn code(&self) -> &str {

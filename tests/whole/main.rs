@@ -30,6 +30,8 @@ mod outage;
 #[cfg(test)]
 mod railway;
 #[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod rest;
 #[cfg(test)]
 mod restored;
@@ -45,6 +47,8 @@ mod support;
 mod suspend;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod tools;
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod ownership;
 mod phases;
 mod random;
 mod restored;
+mod refusals;
 mod rollouts;
 mod telling;
 mod tool_ends;

@@ -135,6 +135,8 @@ pub struct Scene {
     /// Every effect, in order.
     pub log: Vec<&'static str>,
     pub trouble: BTreeMap<usize, Trouble>,
+    /// Steps that the API server refuses.
+    pub refused: BTreeSet<&'static str>,
     pub events: BTreeMap<usize, Event>,
     /// Troubles and events that have come.
     pub fired: usize,
@@ -227,6 +229,7 @@ impl Scene {
             wake: Some(now),
             log: Vec::new(),
             trouble: BTreeMap::new(),
+            refused: BTreeSet::new(),
             events: BTreeMap::new(),
             fired: 0,
             told: Vec::new(),

@@ -52,7 +52,7 @@ fn everything_is_said_from_the_first_visit_on() {
         &scene,
         &[
             "Ready=False Creating",
-            "Synced=False Pending",
+            "Synced=False Creating",
             "Reconciling=True Creating",
             "ProjectReady=False Creating",
             "Deployed=Unknown Pending",

@@ -157,7 +157,10 @@ fn take_back(
     let row = entry.row();
     if row.found_by == FoundBy::Kept {
         if w.tools.kept.contains_key(&slot) {
-            return Break(Back::Step(Step::DropSecret { slot }));
+            return Break(match fault_of(w, slot) {
+                Some(held) => Back::Wait(held),
+                None => Back::Step(Step::DropSecret { slot }),
+            });
         }
         d.announcements.push(Announcement {
             warning: true,

@@ -12,7 +12,7 @@ use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{LedgerEntry, Part, Slot, SlotState};
 use crate::engine::ledger;
-use crate::engine::plan::{Draft, RECHECK, follows};
+use crate::engine::plan::{Draft, follows};
 use crate::engine::retry;
 use crate::engine::step::Step;
 use crate::engine::world::World;
@@ -99,7 +99,7 @@ pub(super) fn keep(
             return Continue(Err(Held::waits(
                 reason::PENDING,
                 "the provider tells no address of it yet",
-                w.now + RECHECK,
+                w.recheck(),
             )));
         }
         Some(Stage::Ready) | None => {}

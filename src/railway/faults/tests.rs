@@ -347,3 +347,25 @@ fn messages_are_cut_and_on_one_line() {
     assert_eq!(message.chars().count(), 300);
     assert!(!message.contains('\n'));
 }
+
+#[test]
+fn the_trace_by_which_support_finds_a_request_is_told_and_changes_no_meaning() {
+    let traced = |complaint: serde_json::Value| {
+        let complaint = serde_json::from_value(complaint).unwrap();
+        let answer = with(says("Not Authorized"), |reply| {
+            reply.errors = vec![complaint]
+        });
+        classify(&answer, Read, now(), WINDOW)
+    };
+    let id = "0af7651916cd43dd8448eb211c80319c";
+    for complaint in [
+        serde_json::json!({"message": "Not Authorized", "traceId": id}),
+        serde_json::json!({"message": "Not Authorized", "extensions": {"traceId": id}}),
+    ] {
+        let message = format!("Not Authorized (traceId {id})");
+        assert_eq!(traced(complaint), Fault::Denied { message });
+    }
+    let odd = serde_json::json!({"message": "Not Authorized", "traceId": "a b\n"});
+    let message = "Not Authorized".to_owned();
+    assert_eq!(traced(odd), Fault::Denied { message });
+}

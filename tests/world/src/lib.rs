@@ -26,6 +26,7 @@ mod process;
 mod records;
 mod shared;
 mod tenant;
+pub mod truth;
 mod world;
 
 pub use arguments::arguments;

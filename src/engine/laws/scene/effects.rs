@@ -21,6 +21,7 @@ use crate::model::{
 use jiff::Timestamp;
 use kube::ResourceExt;
 use secrecy::ExposeSecret;
+use world::truth::contradictions;
 
 impl Scene {
     /// Notes an effect; the trouble that is due at it.
@@ -552,6 +553,9 @@ impl Hands for Scene {
         // Through JSON, as everything that is read again.
         let text = serde_json::to_string(status).unwrap();
         assert!(!text.contains(SECRET), "a credential in a status: {text}");
+        let told = serde_json::json!({"metadata": seen.metadata, "status": status});
+        let wrong = contradictions(&told);
+        assert!(wrong.is_empty(), "{wrong:?}\n{text}\n{:?}", self.log);
         self.cluster("Persist", Some(seen), |scene| {
             let stored = serde_json::from_str(&text).unwrap();
             scene.version += 1;
@@ -580,6 +584,13 @@ impl Hands for Scene {
                 }
             }
             return Ok(Outcome::AccountGoes);
+        }
+        if self.refused.contains(word) {
+            self.begin(word);
+            return Ok(Outcome::Faulted(Fault::Refused {
+                passes: false,
+                message: format!("the API server refuses {word}"),
+            }));
         }
         if let Some(slot) = step.tool() {
             return self.tool(world, step, slot);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Options, SYSTEM_NAMESPACE, World, canary};
+use world::{Options, SYSTEM_NAMESPACE, World, canary, truth};
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
 #[derive(Parser)]
@@ -30,6 +30,12 @@ enum Command {
     /// Measure the numbers of the README's table.
     #[command(subcommand)]
     Measure(measure::Measure),
+    /// Look at every status that the worlds of tests left behind for two things of which only one can be so.
+    Truth {
+        /// The folder of the worlds.
+        #[arg(default_value = "target/worlds")]
+        worlds: PathBuf,
+    },
     /// Start a world, print `ready`, and keep it until Ctrl-C or SIGTERM.
     Up(Up),
 }
@@ -65,6 +71,7 @@ async fn main() -> ExitCode {
             canary::search(&worlds).map(|searched| println!("{searched}"))
         }
         Command::Measure(measure) => measure.run().await,
+        Command::Truth { worlds } => truth::look(&worlds).map(|looked| println!("{looked}")),
         Command::Up(up) => up.run().await,
     };
     match done {
