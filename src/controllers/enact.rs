@@ -76,8 +76,8 @@ impl Hands for Workshop<'_> {
                 self.expire(world).await?;
                 return Ok(Outcome::Done);
             }
-            Step::AskAgent { host, path } => {
-                let said = self.ctx.agents.health(host, path, &self.token).await;
+            Step::AskAgent { host, readiness } => {
+                let said = self.ctx.agents.health(host, readiness, &self.token).await;
                 return Ok(Outcome::AgentSaid(said));
             }
             Step::KeepSecret { slot } if self.ctx.gauge.may_act() => {

@@ -26,6 +26,7 @@ mod outage;
 #[cfg(test)]
 mod railway;
 #[cfg(test)]
+mod readiness;
 mod rest;
 #[cfg(test)]
 mod rights;
