@@ -5,10 +5,10 @@
 //! deadline. Whatever the agent answers is a `Health`, never an error. Deliberately absent: repeating, deciding what an
 //! unready agent means, and the rest of the contract (provision, reset, update).
 
-use crate::model::{Done, Fault, Health};
-use crate::wire;
+use crate::model::{Answer, Done, Expects, Fault, Health, Readiness};
+use crate::wire::{self, Unread};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde_json::Value;
 use std::time::Duration;
 
 /// The largest answer that is read.
@@ -22,13 +22,6 @@ const WORD: usize = 64;
 pub struct Agents {
     http: reqwest::Client,
     timeout: Duration,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    ready: bool,
-    #[serde(default)]
-    version: Option<String>,
 }
 
 impl Agents {
@@ -46,23 +39,19 @@ impl Agents {
         Ok(Agents { http, timeout })
     }
 
-    /// Asks an agent whether it is ready. `host` is a DNS name alone, `path` begins with a slash.
-    ///
-    /// `NotReady` says `not_ready`, or `http_` and the status. `Silent` says `timeout`, `unreachable`, `unreadable`,
-    /// `not_running` (the edge answered in its place) or `bad_address` (never called).
-    pub async fn health(&self, host: &str, path: &str, token: &SecretString) -> Health {
+    /// Asks an agent whether it is ready. `host` is a DNS name alone, the path begins with a slash.
+    pub async fn health(&self, host: &str, readiness: &Readiness, token: &SecretString) -> Health {
+        let Readiness { path, expects } = readiness;
         if !is_public_name(host) || !is_path(path) {
-            return Health::Silent {
-                why: "bad_address".to_owned(),
-            };
+            return Health::NotReady(Answer::NotAsked);
         }
-        let ask = self.ask(format!("https://{host}{path}"), token);
+        let ask = self.ask(format!("https://{host}{path}"), expects, token);
         tokio::time::timeout(self.timeout, ask)
             .await
-            .unwrap_or_else(|_| silent("timeout"))
+            .unwrap_or(Health::NotReady(Answer::NoAnswer))
     }
 
-    async fn ask(&self, url: String, token: &SecretString) -> Health {
+    async fn ask(&self, url: String, expects: &Expects, token: &SecretString) -> Health {
         let request = self
             .http
             .get(url)
@@ -70,43 +59,59 @@ impl Agents {
             .bearer_auth(token.expose_secret());
         let response = match request.send().await {
             Ok(response) => response,
-            Err(_) => return silent("unreachable"),
+            Err(_) => return Health::NotReady(Answer::NotReached),
         };
         let status = response.status().as_u16();
+        // Where the status alone counts, a page of any length will do.
+        let reads = matches!(expects, Expects::Value { .. }) && status == 200;
+        if !reads && !is_of_the_edge(status) {
+            return understand(status, &[], expects);
+        }
         match wire::body(response, LARGEST).await {
-            Ok(body) => understand(status, &body),
-            Err(_) => silent("unreadable"),
+            Ok(body) => understand(status, &body, expects),
+            Err(Unread::TooLarge) if !reads => understand(status, &[], expects),
+            Err(Unread::TooLarge) => Health::NotReady(Answer::TooLong),
+            Err(Unread::Lost(_)) => Health::NotReady(Answer::NotReached),
         }
     }
 }
 
-fn silent(why: &str) -> Health {
-    Health::Silent {
-        why: why.to_owned(),
+/// The provider's edge answers in the place of an agent that does not run or sleeps (`facts/railway.md` 2.5), and that is
+/// no word of the agent's.
+fn is_of_the_edge(status: u16) -> bool {
+    matches!(status, 404 | 502..=504)
+}
+
+/// What an answer says.
+fn understand(status: u16, body: &[u8], expects: &Expects) -> Health {
+    if is_of_the_edge(status) && String::from_utf8_lossy(body).contains("\"Application ") {
+        return Health::NotReady(Answer::NotRunning);
+    }
+    match expects {
+        Expects::Status(wanted) if status == *wanted => Health::Ready { version: None },
+        Expects::Value { pointer, equals } if status == 200 => value(body, pointer, equals),
+        _ => Health::NotReady(Answer::Status(status)),
     }
 }
 
-/// What an answer says. The provider's edge answers in the place of an agent that does not run or sleeps
-/// (`facts/railway.md` 2.5), and that is no word of the agent's.
-fn understand(status: u16, body: &[u8]) -> Health {
-    if status == 200 {
-        return match serde_json::from_slice::<Answer>(body) {
-            Ok(answer) if answer.ready => Health::Ready {
-                version: answer.version.map(|text| cut(&text)),
-            },
-            Ok(_) => Health::NotReady {
-                why: "not_ready".to_owned(),
-            },
-            Err(_) => silent("unreadable"),
-        };
+/// Whether the value stands where it is expected: a scalar, compared by its text.
+fn value(body: &[u8], pointer: &str, equals: &str) -> Health {
+    let Ok(answer) = serde_json::from_slice::<Value>(body) else {
+        return Health::NotReady(Answer::NotJson);
+    };
+    let text = match answer.pointer(pointer) {
+        None => return Health::NotReady(Answer::NoValue),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(_) | Value::Object(_)) => {
+            return Health::NotReady(Answer::OtherValue);
+        }
+        Some(scalar) => scalar.to_string(),
+    };
+    if text != equals {
+        return Health::NotReady(Answer::OtherValue);
     }
-    let edge = matches!(status, 404 | 502..=504)
-        && String::from_utf8_lossy(body).contains("\"Application ");
-    if edge {
-        return silent("not_running");
-    }
-    Health::NotReady {
-        why: format!("http_{status}"),
+    Health::Ready {
+        version: answer["version"].as_str().map(cut),
     }
 }
 
@@ -205,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_an_agent_says() {
-        let not_ready = |why: &str| Health::NotReady { why: why.into() };
+        let other = |status| Health::NotReady(Answer::Status(status));
         for (status, body, health) in [
             (
                 200,
@@ -219,26 +224,35 @@ mod tests {
                 r#"{"ready": true, "version": null}"#,
                 Health::Ready { version: None },
             ),
-            (200, r#"{"ready": false}"#, not_ready("not_ready")),
-            (200, r#"{"ready": "yes"}"#, silent("unreadable")),
-            (200, "<html>", silent("unreadable")),
-            (503, r#"{"ready": false}"#, not_ready("http_503")),
-            (302, "", not_ready("http_302")),
-            (401, r#"{"error": "token"}"#, not_ready("http_401")),
+            (
+                200,
+                r#"{"ready": false}"#,
+                Health::NotReady(Answer::OtherValue),
+            ),
+            (
+                200,
+                r#"{"ready": "yes"}"#,
+                Health::NotReady(Answer::OtherValue),
+            ),
+            (200, r#"{"ok": true}"#, Health::NotReady(Answer::NoValue)),
+            (200, "<html>", Health::NotReady(Answer::NotJson)),
+            (503, r#"{"ready": false}"#, other(503)),
+            (302, "", other(302)),
+            (401, r#"{"error": "token"}"#, other(401)),
             (
                 404,
                 r#"{"status":"error","code":404,"message":"Application not found"}"#,
-                silent("not_running"),
+                Health::NotReady(Answer::NotRunning),
             ),
             (
                 502,
                 r#"{"status":"error","code":502,"message":"Application failed to respond"}"#,
-                silent("not_running"),
+                Health::NotReady(Answer::NotRunning),
             ),
-            (404, "not found", not_ready("http_404")),
+            (404, "not found", other(404)),
         ] {
             assert_eq!(
-                understand(status, body.as_bytes()),
+                understand(status, body.as_bytes(), &Expects::default()),
                 health,
                 "{status} {body}"
             );
@@ -246,9 +260,55 @@ mod tests {
     }
 
     #[test]
+    fn any_image_can_say_that_it_is_ready() {
+        let ready = Health::Ready { version: None };
+        let not = Health::NotReady;
+        let value = |pointer: &str, equals: &str| Expects::Value {
+            pointer: pointer.into(),
+            equals: equals.into(),
+        };
+        for (expects, status, body, health) in [
+            (Expects::Status(200), 200, "<html>", ready.clone()),
+            (Expects::Status(401), 401, "", ready.clone()),
+            (Expects::Status(204), 200, "", not(Answer::Status(200))),
+            (
+                Expects::Status(404),
+                404,
+                r#"{"status":"error","code":404,"message":"Application not found"}"#,
+                not(Answer::NotRunning),
+            ),
+            (
+                value("/status/0", "ok"),
+                200,
+                r#"{"status": ["ok"]}"#,
+                ready.clone(),
+            ),
+            (value("/n", "1.5"), 200, r#"{"n": 1.5}"#, ready.clone()),
+            (value("/n", "null"), 200, r#"{"n": null}"#, ready.clone()),
+            (value("", "up"), 200, r#""up""#, ready.clone()),
+            (value("/a~1b", "true"), 200, r#"{"a/b": true}"#, ready),
+            (
+                value("/a", "{}"),
+                200,
+                r#"{"a": {}}"#,
+                not(Answer::OtherValue),
+            ),
+            (
+                value("/a", "1"),
+                503,
+                r#"{"a": 1}"#,
+                not(Answer::Status(503)),
+            ),
+        ] {
+            let said = understand(status, body.as_bytes(), &expects);
+            assert_eq!(said, health, "{expects}: {status} {body}");
+        }
+    }
+
+    #[test]
     fn what_an_agent_says_is_cut() {
         let body = format!(r#"{{"ready": true, "version": "{}\n"}}"#, "v".repeat(500));
-        let health = understand(200, body.as_bytes());
+        let health = understand(200, body.as_bytes(), &Expects::default());
         assert!(
             matches!(health, Health::Ready { version: Some(version), .. } if version == "v".repeat(64))
         );
@@ -257,7 +317,11 @@ mod tests {
     #[tokio::test]
     async fn a_bad_address_is_never_called() {
         let agents = Agents::new(reqwest::Client::builder(), Duration::from_secs(5)).unwrap();
-        let health = agents.health("127.0.0.1", "/", &"t".into()).await;
-        assert_eq!(health, silent("bad_address"));
+        let readiness = Readiness {
+            path: "/".into(),
+            expects: Expects::default(),
+        };
+        let health = agents.health("127.0.0.1", &readiness, &"t".into()).await;
+        assert_eq!(health, Health::NotReady(Answer::NotAsked));
     }
 }

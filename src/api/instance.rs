@@ -361,6 +361,22 @@ pub struct DeploymentStatus {
     pub ready: bool,
     /// When it was asked for, or first seen where nobody asked: `startupDeadline` counts from here.
     pub since: MicroTime,
+    /// What the agent answered last when it was asked whether it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerStatus>,
+}
+
+/// What an agent that is not ready answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AnswerStatus {
+    /// The HTTP status where another one is expected; OtherValue, NoValue, NotJson, TooLong, NotRunning, NotReached, NoAnswer or
+    /// NotAsked.
+    #[schemars(length(max = 32))]
+    pub kind: String,
+    /// When it was first written so. Another kind is written at the earliest as long after that as that was after the deployment
+    /// was asked for: at least 2 s, at most 10 minutes.
+    pub since: MicroTime,
 }
 
 /// When the instance reached what, the first time.

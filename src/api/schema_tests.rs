@@ -116,12 +116,22 @@ const RULES: &[Rule] = &[
     (
         "everything has a type",
         |_| true,
-        |part| part.has("type") || part.has("x-kubernetes-int-or-string"),
+        |part| {
+            part.has("type")
+                || part.has("x-kubernetes-int-or-string")
+                // A text or an object.
+                || part.path == "AgentTemplate.spec.runtime.contract.health"
+        },
     ),
     (
         "nothing is kept unread",
         |_| true,
-        |part| !part.has("x-kubernetes-preserve-unknown-fields"),
+        // Of an object that may also be a text exactly the required fields are admitted.
+        |part| {
+            let required = part.schema["required"].as_array().map(Vec::len);
+            !part.has("x-kubernetes-preserve-unknown-fields")
+                || required.is_some_and(|count| part.schema["maxProperties"] == count)
+        },
     ),
     (
         "a field is described",

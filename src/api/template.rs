@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 
 use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// What every instance of the template is made from.
@@ -369,15 +369,110 @@ pub enum RestartKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Contract {
-    /// Answers 200 with `{"ready": true}` once the agent can work.
+    /// What says that the agent can work: a path that answers 200 with `{"ready": true}`, or `{path, ready}` for any other image. It
+    /// is asked for over HTTPS at the agent's address. To change it deploys nothing.
     #[serde(default = "Contract::health")]
-    pub health: HttpPath,
+    #[schemars(schema_with = "health_schema")]
+    pub health: HealthContract,
 }
 
 impl Contract {
-    fn health() -> HttpPath {
-        HttpPath::from("/pool/health")
+    fn health() -> HealthContract {
+        HealthContract::Path(HttpPath::from("/pool/health"))
     }
+}
+
+/// What says that the agent can work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HealthContract {
+    /// A path that answers 200 with `{"ready": true}`.
+    Path(HttpPath),
+    /// A path, and what must come back.
+    Check(HealthCheck),
+    /// None of these: the API server admits no such thing, and one that is there all the same keeps nobody from being read.
+    Other(serde_json::Value),
+}
+
+/// A path, and what must come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// The path.
+    pub path: HttpPath,
+    /// What must come back: `pointer` and `equals`, or `status`.
+    pub ready: ReadyAnswer,
+}
+
+/// What must come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyAnswer {
+    /// Where the value stands in the JSON of a 200, as a JSON pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// The value's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<String>,
+    /// The status of the answer, whatever comes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i32>,
+}
+
+/// A text or an object. A field of two types has none in the schema, so the API server runs no CEL rule in it: what can be
+/// said is said by the keywords that hold for one type each, and by empty ranges for the types that it never has.
+fn health_schema(_: &mut SchemaGenerator) -> Schema {
+    // As `HttpPath` has it; no two dots stand together.
+    const SEGMENT: &str = "([.]|[.]?[A-Za-z0-9_~-]+([.][A-Za-z0-9_~-]+)*[.]?)";
+    let path = format!("^/({SEGMENT}(/{SEGMENT})*/?)?$");
+    json_schema!({
+        "x-kubernetes-preserve-unknown-fields": true,
+        "minLength": 1,
+        "maxLength": 256,
+        "pattern": path,
+        "not": {"enum": [true, false]},
+        "minimum": 1,
+        "maximum": 0,
+        "minItems": 1,
+        "maxItems": 0,
+        "required": ["path", "ready"],
+        "maxProperties": 2,
+        "properties": {
+            "path": {
+                "description": "The path.",
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 256,
+                "pattern": path,
+            },
+            "ready": {
+                "description": "What must come back: pointer and equals, or status.",
+                "type": "object",
+                "oneOf": [
+                    {"required": ["pointer", "equals"], "maxProperties": 2},
+                    {"required": ["status"], "maxProperties": 1},
+                ],
+                "properties": {
+                    "pointer": {
+                        "description": "Where the value stands in the JSON of a 200, as a JSON pointer such as /status or /checks/0/ok.",
+                        "type": "string",
+                        "maxLength": 256,
+                        "pattern": "^(/([^~/]|~[01])*)*$",
+                    },
+                    "equals": {
+                        "description": "The value, as text: ok, true, 1.",
+                        "type": "string",
+                        "maxLength": 64,
+                    },
+                    "status": {
+                        "description": "The status of the answer, whatever comes with it. Redirects are not followed.",
+                        "type": "integer",
+                        "format": "int32",
+                        "minimum": 200,
+                        "maximum": 499,
+                    },
+                },
+            },
+        },
+    })
 }
 
 impl Default for Contract {

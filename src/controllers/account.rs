@@ -19,6 +19,7 @@ use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, installation, left_behind, status};
 use crate::engine::account::{Beside, Credential, Learned, heard, same_place, status as conclude};
+use crate::engine::report;
 use crate::engine::restored::word;
 use crate::model::identity::known_again;
 use crate::model::slot::RAILWAY;

@@ -61,8 +61,8 @@ impl Hands for Workshop<'_> {
         {
             return Ok(Outcome::AccountGoes);
         }
-        if let Step::AskAgent { host, path } = step {
-            let said = self.ctx.agents.health(host, path, &self.token).await;
+        if let Step::AskAgent { host, readiness } = step {
+            let said = self.ctx.agents.health(host, readiness, &self.token).await;
             return Ok(Outcome::AgentSaid(said));
         }
         match self.cluster(world, step).await {

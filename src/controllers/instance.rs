@@ -18,8 +18,8 @@ use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
 use crate::engine::account as account_rules;
 use crate::engine::adopt;
-use crate::engine::compose::{compose, references, revision};
-use crate::engine::restored::as_it_stands;
+use crate::engine::compose::{self, compose, references, revision};
+use crate::engine::restored::{Standing, as_it_stands};
 use crate::engine::rollout;
 use crate::engine::tools::{Refusal, wanted};
 use crate::engine::world::{
@@ -666,6 +666,18 @@ async fn template(
         },
     };
     let runtime = &template.spec.runtime;
+    let readiness = match compose::readiness(&runtime.contract.health) {
+        Ok(readiness) => readiness,
+        Err(broken) => {
+            return Ok((
+                TemplateView::NotReady {
+                    stalled: true,
+                    message: broken.message,
+                },
+                Desired::Unknown,
+            ));
+        }
+    };
     let runs = instance
         .status
         .as_ref()
@@ -678,7 +690,7 @@ async fn template(
         },
         revision: named,
         image,
-        health_path: runtime.contract.health.0.clone(),
+        readiness,
         startup_deadline: SignedDuration::try_from(Span::or(
             Some(&runtime.startup_deadline),
             Duration::from_secs(900),

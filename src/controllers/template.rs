@@ -5,7 +5,7 @@ use super::failures;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, AgentTemplateStatus};
 use crate::cluster::{ClusterError, status, values};
-use crate::engine::compose::{by_digest, references, registry, revision};
+use crate::engine::compose::{by_digest, readiness, references, registry, revision};
 use crate::engine::report;
 use crate::engine::rollout;
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
@@ -197,6 +197,9 @@ async fn resolve(
         Ok(credentials) => credentials,
         Err(broken) => return Resolution::Broken(broken),
     };
+    if let Err(broken) = readiness(&spec.runtime.contract.health) {
+        return Resolution::Broken(broken);
+    }
     let known = old
         .image
         .clone()

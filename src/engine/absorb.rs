@@ -152,6 +152,7 @@ fn supersede(deployment: &mut Option<DeploymentStatus>, asked_at: Timestamp, of:
         status: SUPERSEDED.to_owned(),
         ready: false,
         since: MicroTime(ledger::micros(asked_at)),
+        answer: None,
     });
 }
 

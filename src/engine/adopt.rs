@@ -222,6 +222,7 @@ fn record(w: &World, d: &mut Draft, wanted: &Adopt, home: &Home) {
         status: newest.state.word().to_owned(),
         ready: false,
         since: seen,
+        answer: None,
     });
     if let Some(newest) = newest {
         follow(&mut d.status, newest);

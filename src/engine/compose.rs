@@ -6,9 +6,13 @@
 
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
-use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime, ToolTime};
+use crate::api::template::{
+    AgentTemplateSpec, EnvVar, HealthCheck, HealthContract, RestartKind, Runtime, ToolTime,
+};
 use crate::model::values::{MOST, References, Seal, Source, Values};
-use crate::model::{Configuration, RegistryCredentials, RestartPolicy, Variable};
+use crate::model::{
+    Configuration, Expects, Readiness, RegistryCredentials, RestartPolicy, Variable,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -131,6 +135,37 @@ pub fn compose(
     let configuration = configuration(runtime, image, registry, variables);
     let key = name(seal, &configuration);
     Ok(Composed { configuration, key })
+}
+
+/// What an agent of the template is asked, and what says that it is ready. In no revision: to ask otherwise deploys nothing.
+pub fn readiness(health: &HealthContract) -> Result<Readiness, Broken> {
+    let (path, expects) = match health {
+        HealthContract::Path(path) => (path, Some(Expects::default())),
+        HealthContract::Check(HealthCheck { path, ready }) => {
+            let status = ready.status.and_then(|status| u16::try_from(status).ok());
+            let expects = match (status, &ready.pointer, &ready.equals) {
+                (Some(status), None, None) => Some(Expects::Status(status)),
+                (None, Some(pointer), Some(equals)) => Some(Expects::Value {
+                    pointer: pointer.clone(),
+                    equals: equals.clone(),
+                }),
+                _ => None,
+            };
+            (path, expects)
+        }
+        HealthContract::Other(_) => return Err(unreadable_health()),
+    };
+    let path = path.0.clone();
+    expects
+        .map(|expects| Readiness { path, expects })
+        .ok_or_else(unreadable_health)
+}
+
+fn unreadable_health() -> Broken {
+    Broken {
+        reason: reason::VALUE_NOT_USABLE,
+        message: "runtime.contract.health must be a path such as /pool/health, or {path, ready: {pointer, equals}}, or {path, ready: {status}}; write one of these".into(),
+    }
 }
 
 /// `name:tag` or `name@digest`, with exactly this digest instead.
@@ -385,6 +420,47 @@ mod tests {
 
     fn seal() -> Seal {
         Seal(SecretString::from("seal"))
+    }
+
+    #[test]
+    fn what_says_that_an_agent_is_ready_is_in_no_revision() {
+        let digest = "sha256:1";
+        let named = |health: serde_json::Value| {
+            let mut template = plain();
+            template.runtime.contract.health = serde_json::from_value(health).unwrap();
+            revision(&seal(), &template, digest, &values("v")).unwrap()
+        };
+        let left_out = revision(&seal(), &plain(), digest, &values("v")).unwrap();
+        for health in [
+            serde_json::json!("/healthz"),
+            serde_json::json!({"path": "/", "ready": {"status": 200}}),
+            serde_json::json!({"path": "/", "ready": {"pointer": "/ok", "equals": "true"}}),
+        ] {
+            assert_eq!(named(health), left_out);
+        }
+    }
+
+    #[test]
+    fn one_that_is_not_understood_is_refused_in_words_and_read_all_the_same() {
+        let of = |health: serde_json::Value| readiness(&serde_json::from_value(health).unwrap());
+        assert_eq!(
+            of(serde_json::json!("/x")).unwrap().expects,
+            Expects::default()
+        );
+        assert_eq!(
+            of(serde_json::json!({"path": "/", "ready": {"status": 204}}))
+                .unwrap()
+                .expects,
+            Expects::Status(204)
+        );
+        for health in [
+            serde_json::json!(7),
+            serde_json::json!({"path": "/"}),
+            serde_json::json!({"path": "/", "ready": {"pointer": "/a"}}),
+            serde_json::json!({"path": "/", "ready": {"status": 200, "equals": "a"}}),
+        ] {
+            assert_eq!(of(health).unwrap_err().reason, reason::VALUE_NOT_USABLE);
+        }
     }
 
     #[test]

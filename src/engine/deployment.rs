@@ -8,9 +8,11 @@ use super::step::Step;
 use super::world::{TemplateReady, World};
 use super::{adopt as adoption, ledger, parts, report, retry, rollout};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
-use crate::api::instance::{DeploymentStatus, OperatingMode};
+use crate::api::instance::{AnswerStatus, DeploymentStatus, OperatingMode};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
-use crate::model::{Announcement, Deployment, DeploymentState, Health, Home, Sight};
+use crate::model::{
+    Announcement, Answer, Deployment, DeploymentState, Health, Home, Readiness, Sight,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -247,6 +249,7 @@ fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &De
         status: newest.state.word().to_owned(),
         ready: same.is_some_and(|known| known.ready) && up,
         since,
+        answer: same.and_then(|known| known.answer.clone()),
     });
     if up {
         let now = MicroTime(ledger::micros(w.now));
@@ -293,11 +296,12 @@ fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         (_, None) => starting(w, d, template),
         (None, Some(host)) => act(Step::AskAgent {
             host,
-            path: template.health_path.clone(),
+            readiness: template.readiness.clone(),
         }),
         (Some(Health::Ready { .. }), _) => {
             if let Some(known) = &mut d.status.deployment {
                 known.ready = true;
+                known.answer = None;
             }
             rollout::over(&mut d.status);
             let now = MicroTime(ledger::micros(w.now));
@@ -313,15 +317,55 @@ fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
             ));
             wait(None)
         }
-        (Some(Health::NotReady { why } | Health::Silent { why }), _) => {
+        (Some(Health::NotReady(answer)), Some(host)) => {
+            hear(w, d, *answer);
+            let heard = heard(d, &host, &template.readiness);
             d.say(Statement::no(
                 kind::HEALTHY,
                 reason::WAITING_FOR_AGENT,
-                format!("the agent is not ready: {why}"),
+                format!("the agent is not ready: {heard}"),
             ));
             starting(w, d, template)
         }
     }
+}
+
+/// Takes in what the agent answered. An answer of another kind is written at the earliest as long after the last one as
+/// that was after the deployment: one that has lasted is told at once when it changes, and an agent that answers now so,
+/// now so costs fewer and fewer writes.
+fn hear(w: &World, d: &mut Draft, answer: Answer) {
+    let Some(deployment) = &mut d.status.deployment else {
+        return;
+    };
+    let word = answer.word();
+    let early = deployment.answer.as_ref().is_some_and(|last| {
+        let lasted = last.since.0.duration_since(deployment.since.0);
+        let pause = lasted.clamp(SignedDuration::from_secs(2), SignedDuration::from_mins(10));
+        last.kind == word || w.now < last.since.0 + pause
+    });
+    if !early {
+        deployment.answer = Some(AnswerStatus {
+            kind: word,
+            since: MicroTime(ledger::micros(w.now)),
+        });
+    }
+}
+
+/// What the status has of the agent's answer, as people read it.
+fn heard(d: &Draft, host: &str, readiness: &Readiness) -> String {
+    let answer = d.status.deployment.as_ref().and_then(told);
+    let Readiness { path, expects } = readiness;
+    match answer {
+        Some(answer) => format!(
+            "GET https://{host}{path} {answer}; expected {expects} (runtime.contract.health)"
+        ),
+        None => format!("GET https://{host}{path} has not been answered yet"),
+    }
+}
+
+/// The answer that the status tells of.
+fn told(deployment: &DeploymentStatus) -> Option<Answer> {
+    Answer::of_word(&deployment.answer.as_ref()?.kind)
 }
 
 /// Waits for a deployment to come up, and says so when it takes too long.
@@ -333,8 +377,17 @@ fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         .map_or(w.now, |known| known.since.0);
     let next = retry::next_look(since, w.now);
     if w.now.duration_since(since) >= template.startup_deadline {
+        let answered = d
+            .status
+            .deployment
+            .as_ref()
+            .is_some_and(|one| one.answer.is_some());
+        let why = match host(&d.status).filter(|_| answered) {
+            Some(host) => heard(d, &host, &template.readiness),
+            None => "the deployment has not come up".to_owned(),
+        };
         let message = format!(
-            "not ready within startupDeadline ({} s): see the agent's logs at the provider and correct the image, the command or the variables; it is still asked now and then",
+            "not ready within startupDeadline ({} s): {why}; see the agent's logs at the provider and correct the image, the command, the variables or runtime.contract.health; it is still asked now and then",
             template.startup_deadline.as_secs()
         );
         d.say(Statement::no(
@@ -349,7 +402,14 @@ fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         reason::WAITING_FOR_AGENT,
         "waiting for the deployment and the agent in it",
     );
-    quietly(w, d, since);
+    // What an agent does not answer while it starts is told at once: waiting will not mend it.
+    let usual = |status: &AgentInstanceStatus| {
+        let answer = status.deployment.as_ref().and_then(told);
+        answer.is_none_or(Answer::is_of_a_start)
+    };
+    if usual(&d.status) && usual(&w.status()) {
+        quietly(w, d, since);
+    }
     wait(Some(next.min(since + template.startup_deadline)))
 }
 
@@ -464,6 +524,7 @@ fn suspend(w: &World, d: &mut Draft, newest: Option<&Deployment>, project: Strin
                 || MicroTime(ledger::micros(w.now)),
                 |known| known.since.clone(),
             ),
+            answer: None,
         });
     }
     match running {

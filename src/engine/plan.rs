@@ -291,7 +291,7 @@ pub(super) fn account_goes(w: &World, d: &mut Draft) -> Phase {
                 message.clone(),
             ));
             d.stalled(reason::ACCOUNT_DELETING, message);
-            wait(Some(w.now + RECHECK))
+            wait(Some(w.recheck()))
         }
         _ => ControlFlow::Continue(()),
     }
@@ -470,8 +470,16 @@ fn not_taken(w: &World, d: &mut Draft, until: Option<Timestamp>) {
                 message,
             ));
         }
+        (RolloutTurn::Stopped { because }, _) => stopped(d, because),
         _ => waits_for_its_turn(d),
     }
+}
+
+fn stopped(d: &mut Draft, because: &str) {
+    let message = format!(
+        "runs an older revision of its template; the rollout has stopped because {because} did not get ready: correct the template or {because}, or set its updatePolicy to Manual"
+    );
+    say_template(d, true, reason::ROLLOUT_STOPPED, message);
 }
 
 fn waits_for_its_turn(d: &mut Draft) {
@@ -526,10 +534,7 @@ fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
                 return ControlFlow::Continue(());
             }
             RolloutTurn::Stopped { because } => {
-                let message = format!(
-                    "runs an older revision of its template; the rollout has stopped because {because} did not get ready: correct the template or {because}, or set its updatePolicy to Manual"
-                );
-                say_template(d, true, reason::ROLLOUT_STOPPED, message);
+                stopped(d, because);
                 return ControlFlow::Continue(());
             }
         }

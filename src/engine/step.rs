@@ -4,7 +4,9 @@ use super::compose::Composed;
 use super::world::World;
 use crate::api::{AgentInstanceStatus, Slot};
 use crate::model::tool::{Kept, Made, Named, Order, Resource, Sought, Wish};
-use crate::model::{Announcement, Domain, Fault, Gate, Health, Home, Listing, Marker, Sight, Turn};
+use crate::model::{
+    Announcement, Domain, Fault, Gate, Health, Home, Listing, Marker, Readiness, Sight, Turn,
+};
 use jiff::Timestamp;
 
 /// What a pass shall do.
@@ -124,8 +126,8 @@ pub enum Step {
     AskAgent {
         /// Host name.
         host: String,
-        /// Path.
-        path: String,
+        /// What is asked for, and what must come back.
+        readiness: Readiness,
     },
     /// Take an outside resource back.
     Delete {

@@ -5,9 +5,8 @@
 //! only way past a slot is the annotation that names it.
 
 use super::ledger;
-use super::plan::{Draft, Phase, RECHECK, act, wait};
-use super::restored::{self, Standing};
 use super::plan::{Draft, Phase, act, wait};
+use super::restored::{self, Standing};
 use super::step::Step;
 use super::tools::{self, Back};
 use super::world::{AccountView, World};
@@ -50,7 +49,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     let retains = w.instance.spec.deletion_policy == DeletionPolicy::Retain;
     if w.standing == Standing::Unread && !retains && !d.status.external.is_empty() {
         being_told(d, "its account is being read for the first time".into());
-        return wait(Some(w.now + RECHECK));
+        return wait(Some(w.recheck()));
     }
     adopt::find_volume(w, d)?;
     let mut homes: Vec<LedgerEntry> = SLOTS

@@ -9,7 +9,7 @@ use crate::api::template::ResolvedImage;
 use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot};
 use crate::model::tool::{Kept, Made, Resource, Wanted};
 use crate::model::values::Seal;
-use crate::model::{Fault, Gate, Health, Home, InstallationId, Marker, Sight, Turn};
+use crate::model::{Fault, Gate, Health, Home, InstallationId, Marker, Readiness, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,8 +144,8 @@ pub struct TemplateReady {
     pub revision: String,
     /// The image.
     pub image: ResolvedImage,
-    /// The agent's health path.
-    pub health_path: String,
+    /// What says that the agent is ready.
+    pub readiness: Readiness,
     /// How long a deployment may take.
     pub startup_deadline: SignedDuration,
     /// The port for the domain.

@@ -7,6 +7,7 @@
 pub mod announcement;
 pub mod configuration;
 pub mod fault;
+pub mod health;
 pub mod identity;
 pub mod marker;
 pub mod outside;
@@ -19,9 +20,10 @@ pub mod words;
 pub use announcement::Announcement;
 pub use configuration::{Configuration, RegistryCredentials, RestartPolicy, Variable};
 pub use fault::{Done, Fault};
+pub use health::{Answer, Expects, Health, Readiness};
 pub use marker::{InstallationId, Marker};
 pub use outside::{
-    Deployment, DeploymentState, Domain, Gate, Health, Home, Listing, Service, Sight, Turn, Volume,
+    Deployment, DeploymentState, Domain, Gate, Home, Listing, Service, Sight, Turn, Volume,
 };
 pub use slot::{Slot, SlotRow};
 pub use standing::Standing;

@@ -140,26 +140,6 @@ impl DeploymentState {
     }
 }
 
-/// What a running agent says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It can work.
-    Ready {
-        /// Its version, where it tells one.
-        version: Option<String>,
-    },
-    /// It answers, and is not ready.
-    NotReady {
-        /// What it said.
-        why: String,
-    },
-    /// It does not answer.
-    Silent {
-        /// How that showed.
-        why: String,
-    },
-}
-
 /// What a provider allows only once in a while, one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gate {

@@ -92,6 +92,9 @@ fn kind(field: &Value) -> String {
         return values.join(", ");
     }
     match plain(&field["type"]).as_str() {
+        "" if !field["properties"].is_null() => {
+            format!("text, at most {}, or object", most("maxLength"))
+        }
         "" => String::from("amount"),
         "string" if !field["format"].is_null() => String::from("time"),
         "string" => format!("text, at most {}", most("maxLength")),

@@ -30,6 +30,8 @@ mod outage;
 #[cfg(test)]
 mod railway;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod rest;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use yardmaster::agent::Agents;
 use yardmaster::model::{
-    Configuration, DeploymentState, Fault, Health, Home, InstallationId, Marker,
-    RegistryCredentials, RestartPolicy, Sight, Slot, Standing, Turn, Variable,
+    Answer, Configuration, DeploymentState, Expects, Fault, Health, Home, InstallationId, Marker,
+    Readiness, RegistryCredentials, RestartPolicy, Sight, Slot, Standing, Turn, Variable,
 };
 use yardmaster::railway::{AccountSettings, Applicant, Class, Gate, Gateway};
 use yardmaster::registry::Registry;
@@ -255,15 +255,19 @@ async fn an_agent_comes_up_changes_and_goes_away() {
 
     let agents = Agents::new(world.client(), Duration::from_secs(5)).unwrap();
     let token = SecretString::from("canary-gateway");
-    let health = agents.health(&domain.host, "/pool/health", &token).await;
+    let readiness = Readiness {
+        path: "/pool/health".into(),
+        expects: Expects::default(),
+    };
+    let health = agents.health(&domain.host, &readiness, &token).await;
     assert!(
         matches!(health, Health::Ready { version: Some(_) }),
         "{health:?}"
     );
     let health = agents
-        .health("nobody.up.railway.app", "/pool/health", &token)
+        .health("nobody.up.railway.app", &readiness, &token)
         .await;
-    assert!(matches!(health, Health::Silent { .. }), "{health:?}");
+    assert_eq!(health, Health::NotReady(Answer::NotRunning));
 
     // The same again changes nothing.
     let drift = gateway

@@ -9,7 +9,7 @@ use crate::api::text::Span;
 use crate::engine::rollout::{self, Standing, standing, turn};
 use crate::engine::template::{self, Resolution};
 use crate::engine::world::RolloutTurn;
-use crate::model::Health;
+use crate::model::{Answer, Health};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use proptest::prelude::*;
@@ -441,9 +441,7 @@ const LATER: SignedDuration = SignedDuration::from_hours(1);
 #[test]
 fn an_agent_that_its_own_variable_broke_fails_no_rollout_and_no_later_one() {
     let mut scene = rolled();
-    scene.agent = Health::NotReady {
-        why: "http_503".into(),
-    };
+    scene.agent = Health::NotReady(Answer::Status(503));
     scene.set_env("broken");
     scene.run_for(LATER);
     let status = scene.object.as_ref().unwrap().status.clone().unwrap();
@@ -464,9 +462,7 @@ fn an_agent_that_its_own_variable_broke_fails_no_rollout_and_no_later_one() {
     scene.agent = Health::Ready { version: None };
     scene.set_env("good");
     scene.settle();
-    scene.agent = Health::NotReady {
-        why: "http_503".into(),
-    };
+    scene.agent = Health::NotReady(Answer::Status(503));
     scene.revise("4");
     scene.run_for(LATER);
     let failure = beside(&scene, "r4", SignedDuration::ZERO).failed.unwrap();
@@ -479,9 +475,7 @@ fn an_agent_that_its_own_variable_broke_fails_no_rollout_and_no_later_one() {
 #[test]
 fn an_agent_that_a_revision_took_down_counts_at_the_next_until_it_is_ready_or_takes_no_part() {
     let mut scene = rolled();
-    scene.agent = Health::NotReady {
-        why: "http_503".into(),
-    };
+    scene.agent = Health::NotReady(Answer::Status(503));
     for revision in ["r3", "r4"] {
         scene.revise(&revision[1..]);
         scene.run_for(SignedDuration::from_mins(5));

@@ -26,8 +26,8 @@ use crate::engine::world::{
 use crate::model::tool::{Kept, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{
-    Announcement, Configuration, Fault, Gate, Health, Home, InstallationId, RestartPolicy, Turn,
-    Variable,
+    Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId, Readiness,
+    RestartPolicy, Turn, Variable,
 };
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -212,7 +212,10 @@ impl Scene {
                     requested: "ghcr.io/acme/agent:1".into(),
                     digest: "sha256:1".into(),
                 },
-                health_path: "/pool/health".into(),
+                readiness: Readiness {
+                    path: "/pool/health".into(),
+                    expects: Expects::default(),
+                },
                 startup_deadline: SignedDuration::from_mins(15),
                 port: Some(8080),
                 volume_mount: None,

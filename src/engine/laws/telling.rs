@@ -8,7 +8,7 @@ use crate::api::instance::UpdatePolicy;
 use crate::api::text::Span;
 use crate::engine::report;
 use crate::engine::world::{AccountRoom, AccountView, RolloutTurn, TemplateView};
-use crate::model::{Announcement, Gate, Health, Turn};
+use crate::model::{Announcement, Answer, Gate, Health, Turn};
 use jiff::SignedDuration;
 
 /// The conditions named in `expected` are as told there: `Type=Status Reason`, or `Type` alone where it must be absent.
@@ -313,9 +313,7 @@ fn an_account_that_is_missing_and_one_that_is_not_allowed_are_told_alike() {
 #[test]
 fn an_agent_that_does_not_get_ready_in_time_is_told_and_still_asked() {
     let mut scene = Scene::new();
-    scene.agent = Health::NotReady {
-        why: "loading".into(),
-    };
+    scene.agent = Health::NotReady(Answer::OtherValue);
     scene.run_for(SignedDuration::from_mins(14));
     check(
         "before",
@@ -347,6 +345,45 @@ fn an_agent_that_does_not_get_ready_in_time_is_told_and_still_asked() {
     scene.run_for(SignedDuration::from_mins(20));
     check("late", &scene, &["Ready=True Ready", "Stalled"]);
     assert_eq!(scene.count("deployment"), 1);
+}
+
+#[test]
+fn another_kind_of_answer_is_told_with_what_is_expected_and_one_that_changes_all_the_time_seldom() {
+    let mut scene = Scene::new();
+    scene.agent = Health::NotReady(Answer::Status(503));
+    scene.run_for(second(5));
+    scene.agent = Health::NotReady(Answer::Status(404));
+    scene.run_for(second(15));
+    let asked = "GET https://";
+    let expected =
+        "/pool/health answered 404; expected 200 with {\"ready\": true} (runtime.contract.health)";
+    for condition in [kind::HEALTHY, kind::READY] {
+        let message = scene.message(condition);
+        assert!(
+            message.contains(asked) && message.ends_with(expected),
+            "{message}"
+        );
+    }
+    let writes = scene.effects("Persist");
+    scene.run_for(SignedDuration::from_mins(10));
+    assert_eq!(scene.effects("Persist"), writes, "the same is told once");
+    scene.run_for(SignedDuration::from_mins(10));
+    let message = scene.message(kind::STALLED);
+    assert!(message.contains(expected), "{message}");
+
+    // What lasted is told at once when it changes.
+    scene.agent = Health::NotReady(Answer::NotJson);
+    scene.run_for(SignedDuration::from_mins(3));
+    let message = scene.message(kind::HEALTHY);
+    assert!(message.contains("is no JSON; expected"), "{message}");
+    let writes = scene.effects("Persist");
+    for round in 0..720 {
+        let status = if round % 2 == 0 { 404 } else { 503 };
+        scene.agent = Health::NotReady(Answer::Status(status));
+        scene.run_for(second(10));
+    }
+    let written = scene.effects("Persist") - writes;
+    assert!((3..=14).contains(&written), "{written} writes in two hours");
 }
 
 #[test]

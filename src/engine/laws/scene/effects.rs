@@ -16,7 +16,7 @@ use crate::engine::world::{AccountRoom, AccountView, ToolAccount, World};
 use crate::model::slot::{FoundBy, parts};
 use crate::model::tool::{Kept, Order, Wish};
 use crate::model::{
-    Announcement, DeploymentState, Domain, Done, Fault, Gate, Health, Marker, Sight, Turn,
+    Announcement, Answer, DeploymentState, Domain, Done, Fault, Gate, Health, Marker, Sight, Turn,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -519,9 +519,7 @@ impl Scene {
     }
 
     fn ask(&self, host: &str) -> Health {
-        let silent = Health::Silent {
-            why: "connection refused".into(),
-        };
+        let silent = Health::NotReady(Answer::NotReached);
         let running = self
             .provider
             .projects
@@ -636,9 +634,7 @@ impl Hands for Scene {
             }
             Step::AskAgent { host, .. } => {
                 let said = self.read(word, |scene, _| scene.ask(host))?;
-                Outcome::AgentSaid(said.unwrap_or_else(|fault| Health::Silent {
-                    why: fault.to_string(),
-                }))
+                Outcome::AgentSaid(said.unwrap_or(Health::NotReady(Answer::NotReached)))
             }
             // Nothing is changed by it, and nothing is known of it after a crash.
             Step::TakeTurn { gate } => {
