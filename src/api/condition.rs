@@ -29,6 +29,8 @@ pub mod kind {
     pub const TEMPLATE_SYNCED: &str = "TemplateSynced";
     /// The instance is suspended.
     pub const SUSPENDED: &str = "Suspended";
+    /// Objects of an account were restored from a backup, and wait for its owner's word.
+    pub const OBJECTS_RESTORED: &str = "ObjectsRestored";
     /// A rollout of the template is under way, or stopped.
     pub const PROGRESSING: &str = "Progressing";
     /// Every instance that follows the template is ready at its current revision.
@@ -145,8 +147,18 @@ pub mod reason {
     pub const ORPHAN_DELETED: &str = "OrphanDeleted";
     /// Something that nobody claims could not be taken back.
     pub const ORPHAN_NOT_DELETED: &str = "OrphanNotDeleted";
-    /// `expiresAfter` has passed.
+    /// The object was restored from a backup: what it had may be in use elsewhere.
+    pub const RESTORED_ELSEWHERE: &str = "RestoredElsewhere";
+    /// The object was restored from a backup, and as what it would go on cannot be told.
+    pub const IDENTITY_UNCLEAR: &str = "IdentityUnclear";
+    /// Another living object has the identity that this one states.
+    pub const IDENTITY_TAKEN: &str = "IdentityTaken";
+    /// A restored object goes on with what it had.
+    pub const TAKEN_OVER: &str = "TakenOver";
+    /// `status.expiresAt` has come.
     pub const EXPIRED: &str = "Expired";
+    /// `status.expiresAt` is another.
+    pub const EXPIRY_CHANGED: &str = "ExpiryChanged";
 }
 
 /// A statement about one condition, before it has a time and a generation.
@@ -268,7 +280,7 @@ pub(super) fn list_schema(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Kubernetes keeps condition times in whole seconds; ours must compare equal after the round trip.
-fn whole_seconds(now: Timestamp) -> Timestamp {
+pub fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 

@@ -1,10 +1,11 @@
 //! AgentInstance: one agent, its project and everything in it.
 
+use super::IDENTITY_ANNOTATION;
 use super::ledger::LedgerEntry;
 use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
 use super::text::{OutsideId, Span, ToolName};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
-use kube::{CustomResource, KubeSchema};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Project", type_ = "string", json_path = ".status.external[?(@.slot=='project')].id", priority = 1),
     printcolumn(name = "Image", type_ = "string", json_path = ".status.image.requested", priority = 1),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.operatingMode", priority = 1),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
@@ -63,7 +65,8 @@ pub struct AgentInstanceSpec {
     /// Refuse to be deleted. Where that was asked for all the same, everything stays until this is set to false.
     #[serde(default)]
     pub deletion_protection: bool,
-    /// How long after its creation the instance deletes itself, such as `72h`. Left out, never.
+    /// How long after its creation the instance deletes itself, such as `72h`; when that is stands in status.expiresAt, at least an hour
+    /// after this was set or shortened. Left out, never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Span>,
     /// What happens when its project is deleted at the provider: made again, or reported. Left out: Report where there
@@ -88,6 +91,29 @@ pub struct AgentInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("adopt is immutable: what was taken over is in status.external; make another AgentInstance for something else"))]
     pub adopt: Option<Adopt>,
+}
+
+impl AgentInstance {
+    /// Under which UID what it has outside was made: the annotation says it, and where there is none, its own.
+    pub fn identity(&self) -> String {
+        let stated = self.annotations().get(IDENTITY_ANNOTATION);
+        stated
+            .filter(|stated| AgentInstance::is_identity(stated))
+            .cloned()
+            .or_else(|| self.uid())
+            .unwrap_or_default()
+    }
+
+    /// Whether a text can be a UID. It becomes part of names and descriptions, and who may edit the object writes it.
+    pub fn is_identity(text: &str) -> bool {
+        let letter = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit();
+        let end = |one: Option<&u8>| one.is_some_and(|one| letter(*one));
+        let bytes = text.as_bytes();
+        bytes.len() <= 64
+            && end(bytes.first())
+            && end(bytes.last())
+            && bytes.iter().all(|one| letter(*one) || *one == b'-')
+    }
 }
 
 /// A limit of one tool.
@@ -218,6 +244,12 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tools: Vec<ToolStatus>,
+    /// What a restored object was, and whether it goes on as that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+    /// When the instance deletes itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
     /// When the instance reached what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
@@ -241,6 +273,19 @@ pub struct RolloutStatus {
     /// Whether it served before, or an earlier update took it down: only then its not getting ready stops the rollout.
     #[serde(default)]
     pub served: bool,
+}
+
+/// An object that was restored from a backup, under a new UID.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Restored {
+    /// The UID under which what is outside was made.
+    #[schemars(length(max = 64))]
+    pub identity: String,
+    /// The object's own UID, since the account's owner has said that it goes on as what it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub taken_over_by: Option<String>,
 }
 
 /// What is known of one tool.

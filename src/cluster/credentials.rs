@@ -67,7 +67,7 @@ async fn gather(
             .any(|name| name == IN_USE_FINALIZER);
         // One that is being deleted takes no new finalizer; it is used while it lasts.
         if hold && !held && secret.metadata.deletion_timestamp.is_none() {
-            match finalizer::hold(&api, &secret, IN_USE_FINALIZER).await {
+            match finalizer::hold(&api, &secret, IN_USE_FINALIZER, None).await {
                 Ok(_) | Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {}
                 Err(error) => return Err(error),
             }

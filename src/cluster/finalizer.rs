@@ -4,20 +4,32 @@
 //! only means "not yet" (`facts/kube-rs.md` 6.3).
 
 use super::call::{Written, call};
+use crate::api::IDENTITY_ANNOTATION;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::fmt::Debug;
 
-/// Puts a finalizer on. The write fails where the object has changed since it was read.
-pub async fn hold<K>(api: &Api<K>, object: &K, finalizer: &str) -> Written<K>
+/// Puts a finalizer on, and an instance's identity where one is given. The write fails where the object has changed since
+/// it was read.
+pub async fn hold<K>(
+    api: &Api<K>,
+    object: &K,
+    finalizer: &str,
+    identity: Option<&str>,
+) -> Written<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
     let mut finalizers = object.finalizers().to_vec();
-    finalizers.push(finalizer.to_owned());
-    let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": finalizers}});
+    if !finalizers.iter().any(|one| one == finalizer) {
+        finalizers.push(finalizer.to_owned());
+    }
+    let mut patch = json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": finalizers}});
+    if let Some(identity) = identity {
+        patch["metadata"]["annotations"] = json!({IDENTITY_ANNOTATION: identity});
+    }
     call(
         "putting the finalizer on",
         api.patch(

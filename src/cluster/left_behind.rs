@@ -7,6 +7,7 @@
 use super::call::{ClusterError, Written, call};
 use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, Slot};
+use crate::model::marker::named;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
@@ -26,22 +27,28 @@ pub struct Record {
     data: BTreeMap<String, String>,
 }
 
-/// What an instance as it is now may leave behind: all that its ledger names where it is being deleted and retains, else
-/// what its abandon annotation names.
-pub fn record(instance: &AgentInstance) -> Option<Record> {
+/// What an instance as it is now may leave behind: all that its ledger names where it is being deleted and retains, or was
+/// restored and never taken over (`restored`: as whom), else what its abandon annotation names.
+pub fn record(instance: &AgentInstance, restored: &BTreeSet<String>) -> Option<Record> {
+    // The record's own name: who may edit an object chooses its identity, and must not take another's record.
     let uid = instance.uid().unwrap_or_default();
-    let retains = instance.metadata.deletion_timestamp.is_some()
-        && instance.spec.deletion_policy == DeletionPolicy::Retain;
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    let untouched = deleting && !restored.is_empty();
+    let retains = untouched || deleting && instance.spec.deletion_policy == DeletionPolicy::Retain;
     let given_up = instance.annotations().get(ABANDON_ANNOTATION);
     let mut data = BTreeMap::new();
+    if untouched {
+        let all: Vec<&str> = restored.iter().map(String::as_str).collect();
+        data.insert("uid".to_owned(), all.join(" "));
+    }
     for entry in instance.status.iter().flat_map(|status| &status.external) {
         let slot = entry.slot.to_string();
         if !retains && given_up != Some(&slot) {
             continue;
         }
         // A project's marker names the UID, and so a late second one of the same instance is spoken of, too.
-        if entry.slot == Slot::Project {
-            data.insert("uid".to_owned(), uid.clone());
+        if entry.slot == Slot::Project && !untouched {
+            data.insert("uid".to_owned(), instance.identity());
         }
         let words = [
             entry.provider.as_str(),
@@ -108,7 +115,7 @@ pub async fn keep(client: &Client, namespace: &str, record: Record) -> Written<(
     }
 }
 
-/// UIDs, ids and names in all records.
+/// Of all records: ids and names of resources, and objects as [`named`] words them.
 pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let mut words = BTreeSet::new();
@@ -116,12 +123,13 @@ pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>>
     loop {
         let page = call("reading what was left behind", api.list(&params)).await?;
         for map in page.items {
-            for (key, value) in map.data.unwrap_or_default() {
+            let data = map.data.unwrap_or_default();
+            let whose = data.get("instance").cloned().unwrap_or_default();
+            let (namespace, name) = whose.split_once('/').unwrap_or_default();
+            for (key, value) in data {
                 match key.as_str() {
                     "instance" => {}
-                    "uid" => {
-                        words.insert(value);
-                    }
+                    "uid" => words.extend(value.split(' ').map(|uid| named(uid, namespace, name))),
                     // A provider's and an account's name can be no resource's.
                     _ => words.extend(
                         value
@@ -138,6 +146,17 @@ pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>>
             Some(token) => params = params.continue_token(&token),
         }
     }
+}
+
+/// UIDs of what was left behind under an instance's name.
+pub fn under_name(words: &BTreeSet<String>, instance: &AgentInstance) -> BTreeSet<String> {
+    let whose = named(
+        "",
+        &instance.namespace().unwrap_or_default(),
+        &instance.name_any(),
+    );
+    let uids = words.iter().filter_map(|word| word.strip_suffix(&whose));
+    uids.map(str::to_owned).collect()
 }
 
 /// Every instance of the cluster, from the API server itself and to the last page.

@@ -27,7 +27,7 @@ const OPENS: &str = "yardmaster.dev/opens.";
 /// Label of a wallet's Secret: the tool's name.
 const TOOL_LABEL: &str = "yardmaster.dev/tool";
 
-/// Annotation of a wallet's Secret: the UID of the instance that it was made for.
+/// Annotation of a Secret: the identity of the instance that it was made for.
 const UID: &str = "yardmaster.dev/instance-uid";
 
 /// What the Secrets of an instance hold.
@@ -46,15 +46,14 @@ pub fn name(instance: &AgentInstance) -> String {
     format!("{}-agent", instance.name_any())
 }
 
-/// Name of the Secret of a wallet. The UID is in it, because a wallet's Secret outlives its instance, and another one of
+/// Name of the Secret of a wallet. The identity is in it, because a wallet's Secret outlives its instance, and another one of
 /// that name must not meet it.
 fn wallet_name(instance: &AgentInstance, slot: Slot) -> String {
     let tool = slot
         .as_tool()
         .map_or_else(String::new, |own| own.tool.to_string());
     let uid: String = instance
-        .uid()
-        .unwrap_or_default()
+        .identity()
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .take(10)
@@ -89,7 +88,7 @@ pub async fn read(client: &Client, instance: &AgentInstance, wallets: &[Slot]) -
         let name = wallet_name(instance, *wallet);
         let found = find("reading a wallet's Secret", api.get_opt(&name)).await?;
         if let Some(secret) = found.filter(|secret| {
-            secret.annotations().get(UID) == instance.uid().as_ref() && instance.uid().is_some()
+            secret.annotations().get(UID) == Some(&instance.identity()) && instance.uid().is_some()
         }) {
             take_in(&mut held, &secret);
         }
@@ -163,6 +162,7 @@ pub async fn mint(
                 INSTANCE_LABEL.to_owned(),
                 instance.name_any(),
             )])),
+            annotations: Some(BTreeMap::from([(UID.to_owned(), instance.identity())])),
             owner_references: instance.controller_owner_ref(&()).map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
@@ -190,6 +190,18 @@ pub async fn mint(
                 Some(secret) if owned(&secret, instance) => Err(ClusterError::Stale {
                     what: "making the agent's Secret",
                 }),
+                Some(secret) if adrift(&secret, instance) => {
+                    let owner = instance.controller_owner_ref(&());
+                    let patch = json!({"metadata": {
+                        "annotations": {UID: instance.identity()},
+                        "ownerReferences": owner.map(|owner| vec![owner]),
+                    }});
+                    change(&api, instance, &secret, patch).await?;
+                    // What it holds is read with the next pass.
+                    Err(ClusterError::Stale {
+                        what: "making the agent's Secret",
+                    })
+                }
                 _ => Ok(false),
             }
         }
@@ -265,7 +277,7 @@ async fn keep_wallet(
             ])),
             annotations: Some(BTreeMap::from([
                 (format!("{OPENS}{}", spell(entry.slot)), opens),
-                (UID.to_owned(), instance.uid().unwrap_or_default()),
+                (UID.to_owned(), instance.identity()),
             ])),
             ..ObjectMeta::default()
         },
@@ -294,7 +306,7 @@ pub async fn drop(client: &Client, instance: &AgentInstance, entry: &LedgerEntry
         let name = wallet_name(instance, entry.slot);
         let found = find("reading a wallet's Secret", api.get_opt(&name)).await?;
         let Some(wallet) =
-            found.filter(|wallet| wallet.annotations().get(UID) == instance.uid().as_ref())
+            found.filter(|wallet| wallet.annotations().get(UID) == Some(&instance.identity()))
         else {
             return Ok(());
         };
@@ -363,10 +375,27 @@ async fn change(
     })
 }
 
+/// Whether the Secret is the instance's: it is owned by it, and was made for no other identity.
 fn owned(secret: &Secret, instance: &AgentInstance) -> bool {
-    let uid = instance.uid();
-    secret
-        .owner_references()
-        .iter()
-        .any(|owner| Some(&owner.uid) == uid.as_ref())
+    let owners = secret.owner_references();
+    let made_for = secret.annotations().get(UID);
+    made_for.is_none_or(|made_for| *made_for == instance.identity())
+        && owners
+            .iter()
+            .any(|owner| Some(&owner.uid) == instance.uid().as_ref())
+}
+
+/// Whether the Secret was made for the identity under which a restored instance goes on, and is owned by nobody who lives.
+fn adrift(secret: &Secret, instance: &AgentInstance) -> bool {
+    let identity = instance.identity();
+    let owners = secret.owner_references();
+    let others = owners.iter().any(|owner| owner.uid != identity);
+    let made_for = match secret.annotations().get(UID) {
+        Some(made_for) => *made_for == identity,
+        // One of an old version: its owner tells, or, where a backup has lost that, its label.
+        None => {
+            !owners.is_empty() || secret.labels().get(INSTANCE_LABEL) == Some(&instance.name_any())
+        }
+    };
+    instance.uid().as_ref() != Some(&identity) && made_for && !others
 }

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::credential;
 use super::observer::Observed;
 use super::providers;
+use super::restored;
 use super::tool_accounts::{ToolAccount, proof};
 use crate::api::account::{KeyRef, RailwayAccount};
 use crate::api::text::Span;
@@ -15,6 +16,7 @@ use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, installation, status};
 use crate::engine::account::{Credential, Learned, status as conclude};
 use crate::engine::report;
+use crate::engine::restored::word;
 use crate::model::identity::known_again;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
@@ -80,7 +82,7 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
             .iter()
             .any(|one| one == IN_USE_FINALIZER)
     {
-        account = finalizer::hold(&api, &account, IN_USE_FINALIZER).await?;
+        account = finalizer::hold(&api, &account, IN_USE_FINALIZER, None).await?;
     }
     let found = credentials::read(
         &ctx.client,
@@ -92,6 +94,11 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         (Some(railway), _) => learn_home(ctx, &account, railway, &found).await?,
         (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await?,
         (None, None) => return Ok(Action::await_change()),
+    };
+    let waiting = restored::waiting(ctx, &account).await?;
+    let learned = Learned {
+        restored: !waiting.is_empty(),
+        ..learned
     };
     let failed = !matches!(learned.credential, Credential::Good(_));
     let mut new = conclude(&account, &learned, ctx.now());
@@ -112,6 +119,16 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
             .map_or(&[][..], |status| &status.conditions);
         let heard = report::transitions(before, &new.conditions);
         ctx.events.publish(&account.object_ref(&()), &heard).await;
+    }
+    let given = word(&account).given;
+    if given || word(&account).since.is_none() {
+        for (namespace, name) in &waiting {
+            ctx.wake.instance(namespace, name);
+        }
+    }
+    if !waiting.is_empty() && given {
+        // Until they have gone on it is told that they wait, and the next such is to be another occurrence.
+        return Ok(Action::requeue(Duration::from_secs(2)));
     }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.
@@ -240,6 +257,7 @@ async fn learn_home(
         outage: account.outage(),
         budget: Some((budget.remaining, budget.limit)),
         resources: account.ours(&ctx.installation.id),
+        restored: false,
     })
 }
 
@@ -325,6 +343,7 @@ async fn learn_tool(
         outage: account.outage(),
         budget: None,
         resources: account.ours(ctx),
+        restored: false,
     })
 }
 

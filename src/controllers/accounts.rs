@@ -8,8 +8,9 @@ use super::context::Context;
 use super::credential::Checked;
 use super::held;
 use super::observer::{Directory, Observed, unanswered};
-use crate::api::{Slot, SlotState};
+use crate::api::{AgentInstance, IDENTITY_ANNOTATION, Slot, SlotState};
 use crate::engine::identity::Evidence;
+use crate::engine::restored;
 use crate::model::identity::Whose;
 use crate::model::{Done, Fault, Gate, Home, InstallationId, Listing, Standing};
 use crate::railway::Gateway;
@@ -124,17 +125,38 @@ impl Account {
         held(&self.seen).suspect.clone()
     }
 
-    /// When the last believed reading began, and what it showed of one instance.
-    pub fn seen(&self, uid: &str, project: Option<&str>) -> (Option<Timestamp>, Vec<Home>) {
+    /// When the last believed reading began, and what it showed of one instance: of its identity, and under its name.
+    pub fn seen(
+        &self,
+        instance: &AgentInstance,
+        project: Option<&str>,
+    ) -> (Option<Timestamp>, Vec<Home>) {
         let seen = held(&self.seen);
+        let (identity, namespace, name) = (
+            instance.identity(),
+            instance.namespace().unwrap_or_default(),
+            instance.name_any(),
+        );
         let mine = |home: &&Home| {
             Some(home.id.as_str()) == project
-                || home.marker.as_ref().is_some_and(|marker| marker.uid == uid)
+                || home.marker.as_ref().is_some_and(|marker| {
+                    marker.uid == identity || marker.namespace == namespace && marker.name == name
+                })
         };
         (
             seen.begun,
             seen.homes.values().filter(mine).cloned().collect(),
         )
+    }
+
+    /// Of which object a project says that it has this identity.
+    pub fn bearer(
+        &self,
+        identity: &str,
+        installation: &InstallationId,
+    ) -> Option<(String, String)> {
+        let seen = held(&self.seen);
+        restored::bearer(identity, seen.homes.values(), installation)
     }
 
     /// The last reading and when it began, where it is believed and nothing since has cast doubt on it.
@@ -309,7 +331,7 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
         held(&account.seen).suspect = None;
     }
     let mut wake: Vec<(String, String)> = Vec::new();
-    let (resources, room) = {
+    let (first, resources, room) = {
         let mut seen = held(&account.seen);
         let first = seen.begun.is_none();
         for (id, home) in &listed {
@@ -348,10 +370,18 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
             .filter(|home| owner(home, &ctx.installation.id))
             .count();
         let full = before >= account.max_projects();
-        (first || before != after, full && after < before)
+        (first, first || before != after, full && after < before)
     };
     if resources {
         ctx.wake.account(&account.name);
+    }
+    if first {
+        // One that states no identity waits for it.
+        for one in ctx.users(&account.name) {
+            if !one.annotations().contains_key(IDENTITY_ANNOTATION) {
+                wake.push((one.namespace().unwrap_or_default(), one.name_any()));
+            }
+        }
     }
     if room {
         // Somebody may have been waiting for it.

@@ -52,9 +52,10 @@ impl Hands for Workshop<'_> {
             "step"
         );
         match step {
-            Step::Hold => {
-                let held =
-                    finalizer::hold(&self.instances(world), &world.instance, FINALIZER).await?;
+            Step::Hold { identity } => {
+                let api = self.instances(world);
+                let identity = identity.as_deref();
+                let held = finalizer::hold(&api, &world.instance, FINALIZER, identity).await?;
                 return Ok(Outcome::Held(Box::new(held.metadata)));
             }
             Step::LetGo => {

@@ -4,6 +4,7 @@ use super::accounts::Account;
 use super::context::Context;
 use super::enact::Workshop;
 use super::pass::{End, pass};
+use super::restored::standing;
 use super::sweep;
 use super::tool_accounts::ToolAccount;
 use crate::api::template::AgentTemplateSpec;
@@ -17,6 +18,7 @@ use crate::cluster::{ClusterError, secret, values};
 use crate::engine::account as account_rules;
 use crate::engine::adopt;
 use crate::engine::compose::{compose, references, revision};
+use crate::engine::restored::as_it_stands;
 use crate::engine::rollout;
 use crate::engine::tools::{Refusal, wanted};
 use crate::engine::world::{
@@ -129,7 +131,6 @@ async fn run(
         }
         return Ok(None);
     };
-    sweep::remember(&instance, ctx).await?;
     let Some((world, hands)) = gather(ctx, instance).await? else {
         return Ok(None);
     };
@@ -178,6 +179,14 @@ async fn gather<'a>(
     let Some((view, account)) = account(ctx, &instance).await? else {
         return Ok(None);
     };
+    let project = project_of(&instance);
+    let (listing, homes) = account
+        .as_ref()
+        .map(|account| account.seen(&instance, project.as_deref()))
+        .unwrap_or_default();
+    let standing = standing(ctx, &instance, (listing, &homes)).await?;
+    sweep::remember(&instance, &standing, ctx).await?;
+    let instance = as_it_stands(instance, &standing);
     let deleting = instance.metadata.deletion_timestamp.is_some();
     // Read once: what the agent is given and what it is deployed from must be of one generation.
     let stamp = (!deleting).then(|| template_of(ctx, &instance)).flatten();
@@ -210,10 +219,6 @@ async fn gather<'a>(
         template(ctx, stamp, &instance, &token, &given).await?
     };
     let project = project_of(&instance);
-    let (listing, homes) = account
-        .as_ref()
-        .map(|account| account.seen(&uid, project.as_deref()))
-        .unwrap_or_default();
     let adopted_by = instance
         .spec
         .adopt
@@ -229,6 +234,7 @@ async fn gather<'a>(
         installation: ctx.installation.id.clone(),
         seal: ctx.installation.seal.clone(),
         instance,
+        standing,
         account: view,
         template,
         token: has_token,
@@ -479,7 +485,12 @@ async fn account(
     let stands = |home: &Home| Some(&home.id) == project.as_ref() && !home.deleted;
     let room = AccountRoom {
         // Counting looks at every instance: done for those that may have to make a project.
-        projects: match account.seen(&uid, project.as_deref()).1.iter().any(stands) {
+        projects: match account
+            .seen(instance, project.as_deref())
+            .1
+            .iter()
+            .any(stands)
+        {
             true => None,
             false => account.taken(ctx, &uid, false),
         },
@@ -492,7 +503,7 @@ async fn account(
 }
 
 /// Whether a namespace may use an account. Its labels are read only where a selector asks for them.
-async fn allowed(
+pub(super) async fn allowed(
     ctx: &Context,
     object: &ProviderAccount,
     namespace: &str,
@@ -519,7 +530,7 @@ async fn allowed(
     ))
 }
 
-fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Arc<AgentTemplate>> {
+pub(super) fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Arc<AgentTemplate>> {
     let reference = ObjectRef::<AgentTemplate>::new(instance.spec.template_ref.name.as_str())
         .within(&instance.namespace().unwrap_or_default());
     ctx.templates.get(&reference)

@@ -18,6 +18,7 @@ pub mod instance;
 pub mod observer;
 pub mod pass;
 pub mod providers;
+mod restored;
 pub mod retries;
 pub mod sources;
 pub mod survey;

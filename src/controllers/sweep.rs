@@ -10,19 +10,22 @@
 use super::accounts::Account;
 use super::context::Context;
 use super::held;
+use super::instance::{allowed, template_of};
 use super::tool_accounts::ToolAccount;
 use crate::api::account::AccountSweep;
 use crate::api::condition::reason;
 use crate::api::{AgentInstance, Part, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
+use crate::engine::account::uses;
+use crate::engine::restored::{self, Standing};
 use crate::engine::sweep::{Claims, Item, Memory, Reader, Swept, Verdict, View, sweep};
 use crate::model::slot::RAILWAY;
 use crate::model::tool::Named;
 use crate::model::{Announcement, Done, Fault, Sight};
 use crate::railway::Class;
 use jiff::Timestamp;
-use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -192,15 +195,12 @@ async fn round(ctx: &Context) {
             }
         }
     }
-    let restored = places
-        .iter()
-        .flat_map(|(_, inventory)| &inventory.items)
-        .any(|item| claims.restored(item));
     for (place, inventory) in &places {
         let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(place.name())) else {
             continue;
         };
         let known = complete.then_some(&claims);
+        let restored = waited_for(ctx, &object, cached.iter().map(AsRef::as_ref)).await;
         let swept = decide(ctx, place, &object, inventory, known, restored);
         tell(ctx, place, inventory, &swept);
         if let Some(why) = swept.held_back {
@@ -239,6 +239,27 @@ fn decide(
     };
     let entry = known.entry(place.name().to_owned()).or_default();
     sweep(&view, &mut entry.memory)
+}
+
+/// Whether an instance that may have something in the account was restored, and waits for a word. What its tools are a
+/// template says, which may not be restored yet: then it may have something wherever its namespace may.
+async fn waited_for<'a>(
+    ctx: &Context,
+    account: &ProviderAccount,
+    instances: impl Iterator<Item = &'a AgentInstance>,
+) -> bool {
+    let name = account.name_any();
+    for one in instances.filter(|one| restored::waits(one)) {
+        let template = template_of(ctx, one);
+        let uses = uses(one, template.as_deref()).contains(&name);
+        let may = template.is_none() && account.spec.railway.is_none();
+        let namespace = one.namespace().unwrap_or_default();
+        // Where nobody can say it is so.
+        if uses || may && allowed(ctx, account, &namespace).await.unwrap_or(true) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Keeps what people are told, and wakes the account's own writer where it is news.
@@ -377,7 +398,7 @@ async fn verified(
     let instances = left_behind::instances(&ctx.client).await?;
     let mut claims = Claims::of(&instances);
     claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
-    let restored = inventory.items.iter().any(|item| claims.restored(item));
+    let restored = waited_for(ctx, object, instances.iter()).await;
     let swept = decide(ctx, place, object, inventory, Some(&claims), restored);
     let same = swept
         .due
@@ -388,8 +409,16 @@ async fn verified(
 
 /// Records what an instance leaves behind on purpose, before the pass that lets go of it: of the very object that the pass
 /// decides upon. A pass that cannot record is put off.
-pub async fn remember(instance: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
-    let Some(record) = left_behind::record(instance) else {
+pub async fn remember(
+    instance: &AgentInstance,
+    standing: &Standing,
+    ctx: &Context,
+) -> Result<(), ClusterError> {
+    let restored = match standing {
+        Standing::Held { identities, .. } => identities.clone(),
+        _ => BTreeSet::new(),
+    };
+    let Some(record) = left_behind::record(instance, &restored) else {
         return Ok(());
     };
     let name = record.name.clone();

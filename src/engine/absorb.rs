@@ -105,7 +105,7 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         (Step::Compare { .. }, Outcome::Compared(differences)) => w.drift = Some(differences),
         (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.agent = Some(health),
         (Step::MintToken, Outcome::Done) => w.token = true,
-        (Step::Hold, Outcome::Held(metadata)) => w.instance.metadata = *metadata,
+        (Step::Hold { .. }, Outcome::Held(metadata)) => w.instance.metadata = *metadata,
         // After LetGo and Expire there is nothing more to decide.
         (_, _) => {}
     }

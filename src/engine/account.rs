@@ -6,6 +6,7 @@ use crate::api::account::{
 };
 use crate::api::condition::{self, Statement, kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use crate::engine::restored;
 use crate::model::Fault;
 use crate::model::identity::Whose;
 use jiff::Timestamp;
@@ -28,6 +29,8 @@ pub struct Learned {
     pub budget: Option<(u32, u32)>,
     /// Outside resources of ours.
     pub resources: Option<usize>,
+    /// Whether objects of the account were restored from a backup and wait for a word.
+    pub restored: bool,
 }
 
 /// Whether the credential is good.
@@ -121,6 +124,15 @@ pub fn status(
             format!("{message}; nothing is made, changed or deleted until it answers again, and running agents are left alone"),
         ),
     });
+    if learned.restored {
+        let before = restored::word(account).since;
+        let since = before.unwrap_or_else(|| condition::whole_seconds(now));
+        statements.push(Statement::yes(
+            kind::OBJECTS_RESTORED,
+            reason::RESTORED_ELSEWHERE,
+            restored::told(&account.name_any(), since),
+        ));
+    }
     new.budget = learned
         .budget
         .map(|(left, of)| AccountBudget {
@@ -382,6 +394,7 @@ mod tests {
                     outage: None,
                     budget: None,
                     resources: None,
+                    restored: false,
                 };
                 let told = status(&account, &learned, Timestamp::UNIX_EPOCH);
                 assert_eq!(told.budget, None);
@@ -416,6 +429,7 @@ mod tests {
             outage: None,
             budget: None,
             resources: None,
+            restored: false,
         };
         let said = |main: &ProviderAccount, learned: &Learned| {
             let told = status(main, learned, Timestamp::UNIX_EPOCH);
@@ -492,6 +506,7 @@ mod tests {
             outage: None,
             budget: None,
             resources: Some(3),
+            restored: false,
         };
         main.status = Some(status(&main, &good, Timestamp::UNIX_EPOCH));
         let down = Learned {
@@ -501,6 +516,7 @@ mod tests {
             outage: Some("it does not answer".into()),
             budget: None,
             resources: None,
+            restored: false,
         };
         let after = status(&main, &down, Timestamp::UNIX_EPOCH);
         assert!(condition::is_true(&after.conditions, kind::READY));

@@ -14,6 +14,7 @@ pub mod adopt;
 pub mod belief;
 pub mod compose;
 pub mod deployment;
+mod expiry;
 pub mod identity;
 pub mod import;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub mod ledger;
 pub mod parts;
 pub mod plan;
 pub mod report;
+pub mod restored;
 pub mod retry;
 pub mod rollout;
 pub mod step;

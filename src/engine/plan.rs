@@ -10,11 +10,10 @@ use super::parts::Doubt;
 use super::step::{Plan, Step};
 use super::teardown;
 use super::world::{AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, World};
-use super::{ledger, parts, report, rollout, tools};
+use super::{expiry, ledger, parts, report, restored, rollout, tools};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
-use crate::api::text::Span;
-use crate::api::{AgentInstanceStatus, FINALIZER, Slot, SlotState};
+use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::slot::RAILWAY;
 use crate::model::{Announcement, Gate, Sight};
 use jiff::{SignedDuration, Timestamp};
@@ -110,7 +109,8 @@ pub fn plan(w: &World) -> Plan {
         Verdict::Do(step) => (Some(*step), None),
         Verdict::Wait(until) => {
             // One that has passed wakes nobody: what it asked for is done, or held back by `deletionProtection`.
-            let expiry = expiry(w).filter(|at| *at > w.now);
+            let expiry = d.status.expires_at.as_ref().map(|at| at.0);
+            let expiry = expiry.filter(|at| *at > w.now);
             (None, earliest(earliest(until, d.again), expiry))
         }
     };
@@ -129,15 +129,14 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
     if w.deleting() {
         return teardown::teardown(w, d);
     }
-    if expiry(w).is_some_and(|at| at <= w.now) && !w.instance.spec.deletion_protection {
+    restored::whose(w, d)?;
+    expiry::settle(w, d);
+    if expiry::passed(w, d) {
         d.working(
             reason::EXPIRED,
-            "expiresAfter has passed; the instance deletes itself",
+            "its time is over (status.expiresAt); the instance deletes itself",
         );
         return act(Step::Expire);
-    }
-    if !w.instance.finalizers().iter().any(|name| name == FINALIZER) {
-        return act(Step::Hold);
     }
     if let Some(fault) = &w.fault {
         return report::faulted(d, fault, wait(None));
@@ -209,7 +208,7 @@ fn patience(w: &World, verdict: Verdict, d: &mut Draft) -> Verdict {
     }
 }
 
-fn account(w: &World, d: &mut Draft) -> Phase {
+pub(super) fn account(w: &World, d: &mut Draft) -> Phase {
     let name = &w.instance.spec.account_ref.name;
     match &w.account {
         AccountView::Ready(_) => ControlFlow::Continue(()),
@@ -330,7 +329,7 @@ pub(super) const RECHECK: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long something that an instance refers to may come after it: whoever applies several objects at once chooses no
 /// order, and tools that give up on `Stalled` should not.
-const ARRIVAL: SignedDuration = SignedDuration::from_secs(5);
+pub(super) const ARRIVAL: SignedDuration = SignedDuration::from_secs(5);
 
 /// Something referred to is not there: it may be on its way, or a person has to do something.
 fn missing(w: &World, d: &mut Draft, reason: &'static str, message: String) -> Phase {
@@ -687,18 +686,6 @@ fn drift(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady
             apply(d, composed, template)
         }
     }
-}
-
-/// When the instance deletes itself.
-pub(super) fn expiry(w: &World) -> Option<Timestamp> {
-    let after = w
-        .instance
-        .spec
-        .expires_after
-        .as_ref()
-        .and_then(Span::duration)?;
-    let created = w.instance.metadata.creation_timestamp.as_ref()?.0;
-    Some(created + SignedDuration::try_from(after).ok()?)
 }
 
 pub(super) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

@@ -280,6 +280,14 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Announcemen
             note: new.message.clone(),
         });
     }
+    if let Some(new) = became(kind::OBJECTS_RESTORED) {
+        heard.push(Announcement {
+            warning: true,
+            reason: reason::RESTORED_ELSEWHERE,
+            action: "Reconcile",
+            note: new.message.clone(),
+        });
+    }
     if let Some(new) = became(kind::READY) {
         heard.push(Announcement {
             warning: false,
@@ -322,5 +330,8 @@ const REASONS: &[&str] = &[
     reason::IMAGE_ACCESS_DENIED,
     reason::ROLLOUT_STOPPED,
     reason::ADOPTION_FAILED,
+    reason::RESTORED_ELSEWHERE,
+    reason::IDENTITY_UNCLEAR,
+    reason::IDENTITY_TAKEN,
     reason::NOT_DEPLOYED,
 ];

@@ -26,8 +26,11 @@ pub struct Plan {
 /// One effect.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Put the finalizer on.
-    Hold,
+    /// Put the finalizer on, and write down the identity where there is one to write.
+    Hold {
+        /// Under which UID what is outside is made.
+        identity: Option<String>,
+    },
     /// Make the Secret with the gateway token.
     MintToken,
     /// Read the whole account anew, to find what an attempt with a lost answer left.
@@ -277,7 +280,11 @@ impl Step {
     pub fn is_outside(&self) -> bool {
         !matches!(
             self,
-            Step::Hold | Step::MintToken | Step::LetGo | Step::Expire | Step::AskAgent { .. }
+            Step::Hold { .. }
+                | Step::MintToken
+                | Step::LetGo
+                | Step::Expire
+                | Step::AskAgent { .. }
         ) && self.tool().is_none()
     }
 
@@ -298,7 +305,7 @@ impl Step {
     /// A stable word for logs and metrics.
     pub fn word(&self) -> &'static str {
         match self {
-            Step::Hold => "Hold",
+            Step::Hold { .. } => "Hold",
             Step::MintToken => "MintToken",
             Step::Search => "Search",
             Step::Look { .. } => "Look",

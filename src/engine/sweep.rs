@@ -16,11 +16,12 @@
 use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
 use crate::api::{AgentInstance, SlotState};
-use crate::model::marker::{STEM, is_tool_name};
+use crate::engine::restored;
+use crate::model::marker::{STEM, is_tool_name, named};
 use crate::model::slot::{Undo, parts};
 use crate::model::tool::{Resource, Stage};
 use crate::model::values::Seal;
-use crate::model::{Home, InstallationId, Marker};
+use crate::model::{Home, InstallationId};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -75,7 +76,7 @@ pub enum Bears {
 }
 
 /// The instance that a marker names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instance {
     /// Its namespace.
     pub namespace: String,
@@ -89,7 +90,7 @@ impl Item {
     /// A Railway project.
     pub fn of_home(home: &Home, reader: Reader<'_>) -> Item {
         let bears = match &home.marker {
-            Some(marker) if genuine(marker, &home.name, reader.installation) => {
+            Some(marker) if marker.is_genuine(&home.name, reader.installation) => {
                 Bears::Ours(Some(Instance {
                     namespace: marker.namespace.clone(),
                     name: marker.name.clone(),
@@ -135,27 +136,21 @@ impl Item {
     }
 }
 
-/// Whether a description and the name beside it were made by this installation for the same object.
-fn genuine(marker: &Marker, name: &str, installation: &InstallationId) -> bool {
-    &marker.installation == installation
-        && marker.slot == crate::api::Slot::Project
-        && marker.outside_name() == name
-}
-
 /// What the ledgers of all instances claim, whatever the account: two accounts may lead to one workspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// UIDs of living instances.
-    pub uids: BTreeSet<String>,
-    /// Namespace and name of living instances.
-    pub names: BTreeSet<(String, String)>,
+    /// Living instances, each by the identity under which it has things outside.
+    pub owners: BTreeSet<Instance>,
+    /// Namespace and name of those that were restored from a backup and wait for a word: they may want back what bears their
+    /// name.
+    pub waiting: BTreeSet<(String, String)>,
     /// Ids in ledgers, whatever their state, and those of what is to be adopted.
     pub ids: BTreeSet<String>,
     /// Names in ledgers, whatever their state.
     pub keys: BTreeSet<String>,
     /// How many things ledgers say exist in each account.
     pub exist: BTreeMap<String, usize>,
-    /// UIDs, ids and names of what was left behind on purpose.
+    /// Ids and names of what was left behind on purpose, and objects as [`named`] words them.
     pub left_behind: BTreeSet<String>,
 }
 
@@ -164,11 +159,18 @@ impl Claims {
     pub fn of<'a>(instances: impl IntoIterator<Item = &'a AgentInstance>) -> Claims {
         let mut claims = Claims::default();
         for instance in instances {
-            claims.uids.extend(instance.uid());
-            claims.names.insert((
+            let (namespace, name) = (
                 instance.namespace().unwrap_or_default(),
                 instance.name_any(),
-            ));
+            );
+            if restored::waits(instance) {
+                claims.waiting.insert((namespace.clone(), name.clone()));
+            }
+            claims.owners.insert(Instance {
+                namespace,
+                name,
+                uid: instance.identity(),
+            });
             if let Some(adopt) = &instance.spec.adopt {
                 claims.ids.insert(adopt.project_id.0.clone());
                 claims
@@ -192,7 +194,7 @@ impl Claims {
 
     fn claim(&self, item: &Item) -> bool {
         let owned = match &item.bears {
-            Bears::Ours(Some(instance)) => self.uids.contains(&instance.uid),
+            Bears::Ours(Some(instance)) => self.owners.contains(instance),
             _ => false,
         };
         owned || self.ids.contains(&item.id) || self.keys.contains(&item.name)
@@ -200,20 +202,24 @@ impl Claims {
 
     fn left(&self, item: &Item) -> bool {
         let owner = match &item.bears {
-            Bears::Ours(Some(instance)) => self.left_behind.contains(&instance.uid),
+            Bears::Ours(Some(one)) => {
+                let whose = named(&one.uid, &one.namespace, &one.name);
+                self.left_behind.contains(&whose)
+            }
             _ => false,
         };
         owner || self.left_behind.contains(&item.id) || self.left_behind.contains(&item.name)
     }
 
-    /// Whether it names a living instance of another UID: one that was restored from a backup, and will want it back.
+    /// Whether it names an instance that was restored from a backup and waits for a word. One that lives under that name and
+    /// another identity for sure has no use for it.
     pub fn restored(&self, item: &Item) -> bool {
         match &item.bears {
             Bears::Ours(Some(one)) => {
-                !self.uids.contains(&one.uid)
+                !self.owners.contains(one)
                     && !self.left(item)
                     && self
-                        .names
+                        .waiting
                         .contains(&(one.namespace.clone(), one.name.clone()))
             }
             _ => false,
@@ -259,7 +265,7 @@ pub struct View<'a> {
     pub reading: Option<(Timestamp, &'a [Item])>,
     /// What ledgers claim. `None`: not all of them could be read.
     pub claims: Option<&'a Claims>,
-    /// Whether anything anywhere shows that instances were restored from a backup and do not know yet what is theirs.
+    /// Whether an instance that may have something in the account was restored from a backup and waits for a word.
     pub restored: bool,
     /// What the account wants.
     pub sweep: &'a Sweep,
@@ -430,7 +436,7 @@ fn due(
         return (
             None,
             Some(
-                "instances were made anew under the names of others, whose resources they may want back",
+                "instances were restored from a backup or made anew under old names, and may want back what is there; the ProviderAccount of their projects says what to do",
             ),
         );
     }

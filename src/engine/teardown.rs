@@ -6,6 +6,7 @@
 
 use super::ledger;
 use super::plan::{Draft, Phase, RECHECK, act, wait};
+use super::restored::{self, Standing};
 use super::step::Step;
 use super::tools::{self, Back};
 use super::world::{AccountView, World};
@@ -32,6 +33,20 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         d.stalled(reason::PROTECTED, message);
         return wait(None);
     }
+    if restored::touches_nothing(&w.standing) {
+        let left: Vec<LedgerEntry> = d.status.external.clone();
+        if !left.is_empty() {
+            let why = "restored from a backup and never taken over";
+            d.announcements
+                .push(left_behind(w, reason::RETAINED, why, &left));
+        }
+        return act(Step::LetGo);
+    }
+    let retains = w.instance.spec.deletion_policy == DeletionPolicy::Retain;
+    if w.standing == Standing::Unread && !retains && !d.status.external.is_empty() {
+        being_told(d, "its account is being read for the first time".into());
+        return wait(Some(w.now + RECHECK));
+    }
     adopt::find_volume(w, d)?;
     let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
@@ -42,7 +57,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         .filter(|entry| !tools::not_there(entry))
         .cloned()
         .collect();
-    if w.instance.spec.deletion_policy == DeletionPolicy::Retain {
+    if retains {
         let mut left = tools::in_order_of_teardown(&d.status);
         left.retain(|entry| !tools::not_there(entry));
         for wallet in left.iter().filter(|entry| is_here(entry)) {

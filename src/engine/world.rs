@@ -2,6 +2,7 @@
 //! template, what was seen outside, and what happened in this pass so far.
 
 use super::compose::Composed;
+use super::restored::Standing;
 use super::tools::Refusal;
 use crate::api::template::ResolvedImage;
 use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot};
@@ -25,6 +26,8 @@ pub struct World {
     pub seal: Seal,
     /// The object; its status is moved on in memory as the pass goes.
     pub instance: AgentInstance,
+    /// Whose outside things it may touch.
+    pub standing: Standing,
     /// The account that the object names.
     pub account: AccountView,
     /// The template that the object names.
@@ -189,7 +192,7 @@ pub enum Desired {
 pub struct Outside {
     /// When the newest complete and trusted reading of the account began.
     pub listing: Option<Timestamp>,
-    /// Projects that bear this instance's marker, or that its ledger names, in that reading.
+    /// Projects that bear this instance's identity or its name, or that its ledger names, in that reading.
     pub homes: Vec<Home>,
     /// The recorded project, read by itself in this pass.
     pub looked: Option<Sight<Home>>,
@@ -286,7 +289,7 @@ impl World {
             installation: self.installation.clone(),
             namespace: self.instance.namespace().unwrap_or_default(),
             name: self.instance.name_any(),
-            uid: self.instance.uid().unwrap_or_default(),
+            uid: self.instance.identity(),
             slot,
         }
     }
@@ -302,14 +305,7 @@ impl World {
             .outside
             .homes
             .iter()
-            .filter(|home| {
-                !home.deleted
-                    && home.marker.as_ref().is_some_and(|m| {
-                        m.installation == mark.installation
-                            && m.uid == mark.uid
-                            && m.slot == mark.slot
-                    })
-            })
+            .filter(|home| !home.deleted && home.marker.as_ref() == Some(&mark))
             .collect();
         homes.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         homes

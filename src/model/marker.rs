@@ -81,6 +81,21 @@ impl Marker {
     }
 }
 
+impl Marker {
+    /// Whether a project of that name, described so, was made by this installation: the name is a hash of the installation
+    /// and the UID, so a description in which a person changed one of them is no longer ours.
+    pub fn is_genuine(&self, name: &str, installation: &InstallationId) -> bool {
+        &self.installation == installation
+            && self.slot == Slot::Project
+            && self.outside_name() == name
+    }
+}
+
+/// How records of what was left behind name an object: by the UID under which its things were made, and by its name.
+pub fn named(uid: &str, namespace: &str, name: &str) -> String {
+    format!("{uid} {namespace}/{name}")
+}
+
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 fn letters(bytes: &[u8], count: usize) -> String {

@@ -1,5 +1,6 @@
 //! How an agent goes: what was made is observed gone first; what keeps it, and the ways out.
 
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use world::{Object, SYSTEM_NAMESPACE, eventually};
 
@@ -106,23 +107,67 @@ async fn a_provider_that_is_down_keeps_the_object_until_it_answers_or_is_given_u
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn protection_is_refused_by_the_api_server_and_expiry_deletes() {
+async fn protection_is_refused_by_the_api_server() {
     let scene = Scene::new("protect").await;
     scene.template("t", json!({}), json!({})).await;
     let kept = scene
         .instance("kept", "t", json!({"deletionProtection": true}))
         .await;
-    let brief = scene
-        .instance("brief", "t", json!({"expiresAfter": "3s"}))
-        .await;
     is_ready(&kept).await;
     let refused = format!("{:#}", kept.delete().await.unwrap_err());
     assert!(refused.contains("deletionProtection"), "{refused}");
-    brief.wait_gone(SOON).await.unwrap();
-    assert_eq!(scene.projects().await, 1);
     let unprotected = json!({"spec": {"deletionProtection": false}});
     kept.patch(unprotected).await.unwrap();
     goes(&scene, &kept).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_leaves_an_hour_and_is_told() {
+    let scene = Scene::new("brief").await;
+    let instance = scene.ready(json!({}), &["a"]).await.remove(0);
+    let expires = async |after: Value| {
+        let wanted = after.is_string();
+        instance
+            .patch(json!({"spec": {"expiresAfter": after}}))
+            .await
+            .unwrap();
+        let what = format!("status.expiresAt is there: {wanted}");
+        let at = |object: &kube::api::DynamicObject| {
+            let at = object.data["status"]["expiresAt"].as_str()?;
+            Some(at.parse::<jiff::Timestamp>().unwrap())
+        };
+        let seen = instance.wait_until(&what, SOON, |object| at(object).is_some() == wanted);
+        at(&seen.await.unwrap())
+    };
+    let before = jiff::Timestamp::now();
+    let at = expires(json!("3s")).await.unwrap();
+    let notice = at.duration_since(before).as_secs();
+    assert!((3599..3700).contains(&notice), "{notice}");
+    eventually("an event tells it", SOON, async || {
+        let events = instance.events().await?;
+        let told =
+            |event: &String| event.contains("ExpiryChanged") && event.contains(&at.to_string());
+        Ok(events.into_iter().find(told))
+    })
+    .await
+    .unwrap();
+    assert_eq!(expires(Value::Null).await, None);
+    is_ready(&instance).await;
+    // The hour is over.
+    expires(json!("3s")).await;
+    let over = json!({"status": {"expiresAt": before.to_string()}});
+    let api = instance.api().await.unwrap();
+    api.patch_status(
+        instance.name(),
+        &PatchParams::default(),
+        &Patch::Merge(over),
+    )
+    .await
+    .unwrap();
+    let look = json!({"metadata": {"annotations": {"look": "again"}}});
+    instance.patch(look).await.unwrap();
+    instance.wait_gone(SOON).await.unwrap();
+    assert_eq!(scene.projects().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

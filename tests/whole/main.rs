@@ -28,6 +28,8 @@ mod railway;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod rights;
 #[cfg(test)]
 mod rollout;

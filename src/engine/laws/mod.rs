@@ -20,6 +20,7 @@ mod losses;
 mod ownership;
 mod phases;
 mod random;
+mod restored;
 mod rollouts;
 mod telling;
 mod tool_ends;

@@ -16,6 +16,7 @@ use crate::controllers::pass::{End, pass};
 use crate::engine::belief;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
+use crate::engine::restored::{Facts, Word, as_it_stands, standing};
 use crate::engine::retry;
 use crate::engine::tools::wanted;
 use crate::engine::world::{
@@ -101,6 +102,12 @@ pub struct Scene {
     pub adopted_by: Option<String>,
     /// Tools of which somebody else has what is to be adopted.
     pub rivals: BTreeSet<String>,
+    /// What the account's owner has said of restored objects.
+    pub word: Word,
+    /// UIDs of what was left behind under the object's name.
+    pub left_behind: BTreeSet<String>,
+    /// Whether another living object has its identity.
+    pub taken: bool,
     pub provider: Provider,
     pub account: AccountView,
     /// What is said to who asks for a turn; where nothing stands here, that it may.
@@ -185,6 +192,9 @@ impl Scene {
             trail: Vec::new(),
             adopted_by: None,
             rivals: BTreeSet::new(),
+            word: Word::default(),
+            left_behind: BTreeSet::new(),
+            taken: false,
             provider: Provider::new(now),
             account: AccountView::Ready(room()),
             turns: BTreeMap::new(),
@@ -206,7 +216,8 @@ impl Scene {
             env: "a".into(),
             broken: None,
             agent: Health::Ready { version: None },
-            listing: None,
+            // The account was there before the object.
+            listing: Some((now, Vec::new())),
             next_tick: now + second(1),
             memory: None,
             fresh: BTreeMap::new(),
@@ -559,7 +570,7 @@ impl Scene {
     pub fn gather(&self) -> Option<World> {
         let instance = self.object.clone()?;
         let deleting = instance.metadata.deletion_timestamp.is_some();
-        let uid = instance.uid().unwrap_or_default();
+        let (identity, namespace) = (instance.identity(), instance.namespace());
         let recorded = instance
             .status
             .as_ref()
@@ -568,16 +579,33 @@ impl Scene {
             (AccountView::Ready(_), Some((begun, homes))) => {
                 let mine = |home: &&Home| {
                     Some(&home.id) == recorded.as_ref()
-                        || home.marker.as_ref().is_some_and(|marker| marker.uid == uid)
+                        || home.marker.as_ref().is_some_and(|marker| {
+                            marker.uid == identity
+                                || Some(&marker.namespace) == namespace.as_ref()
+                                    && marker.name == instance.name_any()
+                        })
                 };
                 (Some(*begun), homes.iter().filter(mine).cloned().collect())
             }
             _ => (None, Vec::new()),
         };
+        let installation = InstallationId("i-1".into());
+        let homes: Vec<Home> = homes;
+        let standing = standing(
+            &instance,
+            &Facts {
+                installation: &installation,
+                homes: listing.is_some().then_some(&homes),
+                left_behind: &self.left_behind,
+                taken: self.taken,
+                word: self.word,
+            },
+        );
+        let instance = as_it_stands(instance, &standing);
         let mut world = World {
             now: self.now,
             limits: self.limits,
-            installation: InstallationId("i-1".into()),
+            installation,
             seal: Seal(SecretString::from("seal")),
             tools: self.tools_seen(deleting),
             account: self.account.clone(),
@@ -598,6 +626,7 @@ impl Scene {
                 _ => Desired::Unknown,
             },
             instance,
+            standing,
             outside: Outside {
                 listing,
                 homes,

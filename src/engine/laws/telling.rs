@@ -8,7 +8,7 @@ use crate::api::instance::UpdatePolicy;
 use crate::api::text::Span;
 use crate::engine::report;
 use crate::engine::world::{AccountRoom, AccountView, RolloutTurn, TemplateView};
-use crate::model::{Gate, Health, Turn};
+use crate::model::{Announcement, Gate, Health, Turn};
 use jiff::SignedDuration;
 
 /// The conditions named in `expected` are as told there: `Type=Status Reason`, or `Type` alone where it must be absent.
@@ -405,6 +405,60 @@ fn an_instance_that_expires_goes_in_time_and_a_protected_one_stays() {
             scene.portrait()
         );
         assert_eq!(scene.alive().is_empty(), gone);
+    }
+}
+
+#[test]
+fn an_expiry_that_comes_late_or_is_brought_forward_leaves_an_hour() {
+    let after = |scene: &mut Scene, text: Option<&str>| {
+        scene.edit(|object| object.spec.expires_after = text.map(Span::from));
+        scene.happened();
+        scene.visit();
+    };
+    let left = |scene: &Scene| {
+        let status = scene.object.as_ref().unwrap().status.as_ref().unwrap();
+        let at = status.expires_at.as_ref();
+        at.map(|at| at.0.duration_since(scene.now).as_secs())
+    };
+    let told = |scene: &Scene| {
+        let about = |one: &&Announcement| one.reason == reason::EXPIRY_CHANGED;
+        scene.told.iter().filter(about).count()
+    };
+    let hour = 3600;
+    for slow in [false, true] {
+        let mut scene = if slow {
+            Scene::new().slow()
+        } else {
+            Scene::new()
+        }
+        .rested();
+        // Four days old, and told to go after three.
+        scene.run_for(SignedDuration::from_hours(96));
+        after(&mut scene, Some("72h"));
+        assert_eq!((left(&scene), told(&scene)), (Some(hour), 1));
+        // Neither a restart nor a shorter time yet brings it nearer, nor pushes it away.
+        scene.run_for(SignedDuration::from_mins(20));
+        scene.restart();
+        after(&mut scene, Some("1h"));
+        let now = left(&scene).unwrap();
+        assert!((2300..=2400).contains(&now), "{now}");
+        assert_eq!(told(&scene), 1);
+        // Longer counts at once, a shorter one again an hour from now at the earliest.
+        after(&mut scene, Some("1000h"));
+        let far = left(&scene).unwrap();
+        assert!((900 * hour..905 * hour).contains(&far), "{far}");
+        after(&mut scene, Some("2h"));
+        let near = left(&scene).unwrap();
+        assert!((hour..=hour + 1).contains(&near), "{near}");
+        after(&mut scene, None);
+        assert_eq!((left(&scene), told(&scene)), (None, 4));
+        scene.run_for(SignedDuration::from_hours(2));
+        assert!(scene.object.is_some());
+        after(&mut scene, Some("2h"));
+        scene.run_for(SignedDuration::from_mins(59));
+        assert!(scene.is(kind::READY), "{:?}", scene.log);
+        scene.run_for(SignedDuration::from_mins(3));
+        assert!(scene.object.is_none() && scene.alive().is_empty());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::{AgentInstance, LedgerEntry, Part, Slot};
+use crate::model::Marker;
 use crate::model::slot::row;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use proptest::prelude::*;
@@ -177,7 +178,11 @@ impl Thing {
         match self.truth {
             Truth::Orphan => ours(),
             Truth::ClaimedByUid if self.project => {
-                claims.uids.insert(uid.clone());
+                claims.owners.insert(Instance {
+                    namespace: own.namespace.clone(),
+                    name: own.name.clone(),
+                    uid: uid.clone(),
+                });
                 ours()
             }
             Truth::ClaimedByUid | Truth::ClaimedByKey => {
@@ -189,7 +194,9 @@ impl Thing {
                 ours()
             }
             Truth::LeftBehindByUid if self.project => {
-                claims.left_behind.insert(uid.clone());
+                claims
+                    .left_behind
+                    .insert(named(&uid, &own.namespace, &own.name));
                 ours()
             }
             Truth::LeftBehindByUid | Truth::LeftBehindByName => {
@@ -200,7 +207,7 @@ impl Thing {
             Truth::Restored => {
                 let item = home(&id, name.clone(), &own.to_string(), born);
                 claims
-                    .names
+                    .waiting
                     .insert((own.namespace.clone(), own.name.clone()));
                 item
             }
@@ -503,14 +510,18 @@ fn the_oldest_goes_first_and_no_more_than_the_hour_allows() {
 fn a_restored_cluster_keeps_the_sweep_from_everything() {
     let (items, mut claims) = (orphans(2), Claims::default());
     let mut memory = Memory::default();
-    claims.names.insert(("team-a".into(), "agent-uid-0".into()));
+    claims
+        .waiting
+        .insert(("team-a".into(), "agent-uid-0".into()));
     assert!(claims.restored(&items[0]) && !claims.restored(&items[1]));
     decide(&items, &claims, 0, true, &mut memory);
     let swept = decide(&items, &claims, 600, true, &mut memory);
     assert_eq!(swept.due, None);
     assert!(swept.held_back.is_some());
     // Known to have been left behind, it says nothing about a restoration.
-    claims.left_behind.insert("uid-0".into());
+    claims
+        .left_behind
+        .insert(named("uid-0", "team-a", "agent-uid-0"));
     assert!(!claims.restored(&items[0]));
 }
 
@@ -581,7 +592,8 @@ fn claims_are_every_id_name_and_uid_in_any_ledger() {
         .unwrap(),
     );
     let claims = Claims::of([&instance]);
-    assert_eq!(claims.uids, BTreeSet::from(["u".to_owned()]));
+    let owner = claims.owners.iter().next().unwrap();
+    assert_eq!((owner.uid.as_str(), claims.owners.len()), ("u", 1));
     let ids = ["k-adopted", "p", "p-adopted", "s", "x"].map(str::to_owned);
     assert_eq!(claims.ids, BTreeSet::from(ids));
     let keys = ["ym-k", "ym-p", "ym-s", "ym-x"].map(str::to_owned);

@@ -5,7 +5,9 @@ use super::super::shops::{Ask, SECRET};
 use super::{Interrupt, Scene, Trouble, second};
 use crate::api::instance::AdoptTool;
 use crate::api::template::ToolTime;
-use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Part, Slot, SlotState};
+use crate::api::{
+    AgentInstance, AgentInstanceStatus, FINALIZER, IDENTITY_ANNOTATION, Part, Slot, SlotState,
+};
 use crate::controllers::pass::Hands;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
@@ -568,10 +570,18 @@ impl Hands for Scene {
         };
         let made = |id| Outcome::Made { id };
         Ok(match step {
-            Step::Hold => {
+            Step::Hold { identity } => {
+                let identity = identity.clone();
                 self.cluster(word, Some(seen), |scene| {
                     if let Some(object) = &mut scene.object {
-                        object.finalizers_mut().push(FINALIZER.into());
+                        if object.finalizers().is_empty() {
+                            object.finalizers_mut().push(FINALIZER.into());
+                        }
+                        if let Some(identity) = identity {
+                            object
+                                .annotations_mut()
+                                .insert(IDENTITY_ANNOTATION.into(), identity);
+                        }
                     }
                     scene.touched();
                 })?;

@@ -1,0 +1,94 @@
+//! What is needed to say whose things an instance may touch: what its account shows of it, who else has its identity, what
+//! was left behind under its name, and what the account's owner has said.
+//!
+//! What holds: nothing is decided here (`engine::restored`); where an object states its own UID, which is nearly always,
+//! nothing is read for it but what the account's observer has seen.
+
+use super::accounts::Account;
+use super::context::Context;
+use super::instance::allowed;
+use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
+use crate::cluster::{ClusterError, left_behind};
+use crate::engine::restored::{self, Facts, Standing, Word};
+use crate::model::Home;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use std::collections::BTreeSet;
+
+/// Whose things the instance may touch. `read`: when its account was last read, and what that showed of it.
+pub async fn standing(
+    ctx: &Context,
+    instance: &AgentInstance,
+    read: (Option<Timestamp>, &[Home]),
+) -> Result<Standing, ClusterError> {
+    let installation = &ctx.installation.id;
+    let (begun, homes) = read;
+    let stated = instance.annotations().get(IDENTITY_ANNOTATION);
+    let own = stated.is_some() && stated == instance.uid().as_ref();
+    let mut left = BTreeSet::new();
+    if stated.is_none() && !restored::namesakes(instance, homes, installation).is_empty() {
+        let all = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
+        left = left_behind::under_name(&all, instance);
+    }
+    let taken = stated.is_some() && !own && taken(ctx, instance);
+    let account = ObjectRef::<ProviderAccount>::new(instance.spec.account_ref.name.as_str());
+    let word = match own {
+        true => Word::default(),
+        false => ctx
+            .provider_accounts
+            .get(&account)
+            .map(|account| restored::word(&account))
+            .unwrap_or_default(),
+    };
+    let standing = restored::standing(
+        instance,
+        &Facts {
+            installation,
+            homes: begun.is_some().then_some(homes),
+            left_behind: &left,
+            taken,
+            word,
+        },
+    );
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    let news = match &standing {
+        Standing::Held { word, .. } => deleting || word.since.is_none() || word.given,
+        // It has waited, and begins anew or has been set right.
+        _ => own && restored::on_record(instance).is_some(),
+    };
+    if news {
+        // It has to tell, or to tell no longer.
+        ctx.wake.account(&account.name);
+    }
+    Ok(standing)
+}
+
+fn taken(ctx: &Context, instance: &AgentInstance) -> bool {
+    let identity = instance.identity();
+    let bearer = ctx
+        .accounts
+        .all()
+        .iter()
+        .find_map(|account: &std::sync::Arc<Account>| {
+            account.bearer(&identity, &ctx.installation.id)
+        });
+    let all = ctx.instances.state();
+    restored::taken(instance, all.iter().map(AsRef::as_ref), bearer.as_ref())
+}
+
+/// The instances of an account that wait for its owner's word, of namespaces that may use it.
+pub async fn waiting(
+    ctx: &Context,
+    account: &ProviderAccount,
+) -> Result<Vec<(String, String)>, ClusterError> {
+    let mut waiting = Vec::new();
+    for one in ctx.instances.state() {
+        let here = one.spec.account_ref.name.as_str() == account.name_any();
+        let namespace = one.namespace().unwrap_or_default();
+        if here && restored::waits_for_a_word(&one) && allowed(ctx, account, &namespace).await? {
+            waiting.push((namespace, one.name_any()));
+        }
+    }
+    Ok(waiting)
+}

@@ -1,0 +1,588 @@
+//! Whose outside things an object may touch: its own, those of the object that it was before it was restored from a backup,
+//! or none.
+//!
+//! What holds: an object whose identity is not its UID touches nothing until the account's owner has said once that it
+//! goes on as what it was; that is on record in the status, which a tenant cannot write, for this UID alone. What it then
+//! takes over bears identity, namespace and name. Of several living objects with one identity one goes on, for everyone
+//! the same. An object without an identity (a backup of an old version, an annotation taken away) is held in the same way
+//! where the account shows that something of its name was made under another UID. Deliberately absent: which of an
+//! instance's Secrets are its own (`cluster::secret`).
+
+use super::plan::{self, ARRIVAL, Draft, Phase, act, wait};
+use super::step::Step;
+use super::world::{AccountView, World};
+use crate::api::acknowledge::{ACKNOWLEDGE_ANNOTATION, acknowledged, occurrence};
+use crate::api::condition::{self, Statement, kind, reason};
+use crate::api::instance::Restored;
+use crate::api::{
+    AgentInstance, AgentInstanceStatus, FINALIZER, IDENTITY_ANNOTATION, ProviderAccount, Slot,
+};
+use crate::model::{Announcement, Home, InstallationId, Marker};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow::Continue;
+
+/// Whose things an object may touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Those of its identity.
+    Own,
+    /// It begins anew under its own UID: what its status names is another identity's.
+    Anew,
+    /// Nobody can say before its account has been read.
+    Unread,
+    /// None: it was restored.
+    Held {
+        /// As what it would go on. Empty: as nothing that could be told. Several: a person must say as which.
+        identities: BTreeSet<String>,
+        /// What the account's owner has said of it.
+        word: Word,
+    },
+    /// None: another living object has its identity.
+    Taken,
+}
+
+/// What an account's owner has said of restored objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// Since when the account tells of such; `None`: it does not yet.
+    pub since: Option<Timestamp>,
+    /// Whether they go on as what they were.
+    pub given: bool,
+}
+
+/// What an account tells of restored objects, and what its owner has answered.
+pub fn word(account: &ProviderAccount) -> Word {
+    let conditions = account.status.iter().flat_map(|status| &status.conditions);
+    let since = conditions
+        .filter(|one| one.type_ == kind::OBJECTS_RESTORED && one.status == "True")
+        .map(|one| one.last_transition_time.0)
+        .next();
+    let given = since.is_some_and(|since| {
+        acknowledged(account.annotations(), reason::RESTORED_ELSEWHERE, since)
+    });
+    Word { since, given }
+}
+
+/// What an account says while objects of its own wait for a word.
+pub fn told(account: &str, since: Timestamp) -> String {
+    format!(
+        "AgentInstances were restored from a backup or made anew under their old names: nothing is made, changed or deleted for them, because what they had may be in use elsewhere. To let all of them go on with what they had: {}. One begins anew where its annotation {IDENTITY_ANNOTATION} is set to its own metadata.uid",
+        command(account, since)
+    )
+}
+
+fn command(account: &str, since: Timestamp) -> String {
+    format!(
+        "kubectl annotate provideraccount {account} --overwrite {ACKNOWLEDGE_ANNOTATION}={}",
+        occurrence(reason::RESTORED_ELSEWHERE, since)
+    )
+}
+
+/// What a judgement is taken from beside the object.
+pub struct Facts<'a> {
+    /// This installation.
+    pub installation: &'a InstallationId,
+    /// What the last believed reading of the object's account showed. `None`: there was none yet.
+    pub homes: Option<&'a [Home]>,
+    /// UIDs of what was left behind on purpose under the object's name.
+    pub left_behind: &'a BTreeSet<String>,
+    /// Whether another living object comes first under the identity that it states.
+    pub taken: bool,
+    /// What the account's owner has said.
+    pub word: Word,
+}
+
+/// Whose things the object may touch.
+pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
+    let uid = instance.uid().unwrap_or_default();
+    let held = |identities| Standing::Held {
+        identities,
+        word: facts.word,
+    };
+    match instance.annotations().get(IDENTITY_ANNOTATION) {
+        Some(stated) if *stated == uid => match (on_record(instance), facts.homes) {
+            (None, _) => Standing::Own,
+            (Some(_), None) => Standing::Unread,
+            (Some(_), Some(homes)) if anothers(instance, homes, facts.installation) => {
+                Standing::Anew
+            }
+            (Some(_), Some(_)) => Standing::Own,
+        },
+        Some(_) if taken_over(instance) && !facts.taken => Standing::Own,
+        Some(_) if facts.taken => Standing::Taken,
+        Some(stated) => held(
+            AgentInstance::is_identity(stated)
+                .then(|| stated.clone())
+                .into_iter()
+                .collect(),
+        ),
+        None if instance.spec.adopt.is_some() || is_own(instance, facts.installation) => {
+            Standing::Own
+        }
+        // Said already, and the annotation taken away by hand: it is put back.
+        None if on_record(instance).is_some_and(|one| one.taken_over_by == instance.uid()) => {
+            Standing::Held {
+                identities: on_record(instance)
+                    .map(|one| one.identity.clone())
+                    .into_iter()
+                    .collect(),
+                word: Word {
+                    since: facts.word.since,
+                    given: true,
+                },
+            }
+        }
+        None => match facts.homes {
+            None => Standing::Unread,
+            Some(homes) => {
+                let mut found = namesakes(instance, homes, facts.installation);
+                found.retain(|uid| !facts.left_behind.contains(uid));
+                if found.is_empty() {
+                    Standing::Own
+                } else {
+                    held(found)
+                }
+            }
+        },
+    }
+}
+
+/// What the status says of its having been restored.
+pub fn on_record(instance: &AgentInstance) -> Option<&Restored> {
+    instance.status.as_ref()?.restored.as_ref()
+}
+
+/// Whether the object goes on as what it was: said of this very object, and of the identity that it states.
+fn taken_over(instance: &AgentInstance) -> bool {
+    on_record(instance).is_some_and(|restored| {
+        restored.taken_over_by == instance.uid()
+            && instance.annotations().get(IDENTITY_ANNOTATION) == Some(&restored.identity)
+    })
+}
+
+/// Whether the ledger's project bears the name that the object's own UID gives it.
+fn is_own(instance: &AgentInstance, installation: &InstallationId) -> bool {
+    let entries = instance.status.iter().flat_map(|status| &status.external);
+    let mut projects = entries.filter(|entry| entry.slot == Slot::Project);
+    let own = Marker {
+        installation: installation.clone(),
+        namespace: instance.namespace().unwrap_or_default(),
+        name: instance.name_any(),
+        uid: instance.uid().unwrap_or_default(),
+        slot: Slot::Project,
+    };
+    projects.any(|entry| entry.key == own.outside_name())
+}
+
+/// Whether what the ledger has for its project was made under another UID than the object's.
+fn anothers(instance: &AgentInstance, homes: &[Home], installation: &InstallationId) -> bool {
+    let entries = instance.status.iter().flat_map(|status| &status.external);
+    let recorded = entries
+        .filter(|entry| entry.slot == Slot::Project)
+        .find_map(|entry| entry.id.as_ref());
+    homes
+        .iter()
+        .filter(|home| Some(&home.id) == recorded)
+        .filter_map(|home| genuine(home, installation))
+        .any(|marker| Some(&marker.uid) != instance.uid().as_ref())
+}
+
+/// UIDs under which something of the object's name was made. None where something was made under its own.
+pub fn namesakes(
+    instance: &AgentInstance,
+    homes: &[Home],
+    installation: &InstallationId,
+) -> BTreeSet<String> {
+    let (namespace, name) = (instance.namespace(), instance.name_any());
+    let found: BTreeSet<String> = homes
+        .iter()
+        .filter(|home| !home.deleted)
+        .filter_map(|home| genuine(home, installation))
+        .filter(|marker| Some(&marker.namespace) == namespace.as_ref() && marker.name == name)
+        .map(|marker| marker.uid.clone())
+        .collect();
+    if instance.uid().is_some_and(|own| found.contains(&own)) {
+        return BTreeSet::new();
+    }
+    found
+}
+
+/// The marker of a project, where it and the project's name are ours and agree.
+fn genuine<'a>(home: &'a Home, installation: &InstallationId) -> Option<&'a Marker> {
+    let marker = home.marker.as_ref()?;
+    marker
+        .is_genuine(&home.name, installation)
+        .then_some(marker)
+}
+
+/// Of which object a project says that it has this identity: namespace and name.
+pub fn bearer<'a>(
+    identity: &str,
+    homes: impl IntoIterator<Item = &'a Home>,
+    installation: &InstallationId,
+) -> Option<(String, String)> {
+    homes
+        .into_iter()
+        .filter(|home| !home.deleted)
+        .filter_map(|home| genuine(home, installation))
+        .find(|marker| marker.uid == identity)
+        .map(|marker| (marker.namespace.clone(), marker.name.clone()))
+}
+
+/// Whether another living object comes first under the identity that this one states: the one that was born with it, then
+/// the one that a project names, then the one that has been taken over, then the older. `bearer`: whom a project names.
+pub fn taken<'a>(
+    instance: &AgentInstance,
+    all: impl IntoIterator<Item = &'a AgentInstance>,
+    bearer: Option<&(String, String)>,
+) -> bool {
+    let identity = instance.identity();
+    let (_, strange, ..) = rank(instance, bearer);
+    if Some(&identity) == instance.uid().as_ref() {
+        return false;
+    }
+    strange
+        || all
+            .into_iter()
+            .filter(|other| other.uid() != instance.uid() && other.identity() == identity)
+            .any(|other| rank(other, bearer) < rank(instance, bearer))
+}
+
+type Rank = (bool, bool, bool, Option<Timestamp>, Option<String>);
+
+fn rank(instance: &AgentInstance, bearer: Option<&(String, String)>) -> Rank {
+    let who = (
+        instance.namespace().unwrap_or_default(),
+        instance.name_any(),
+    );
+    (
+        instance.uid() != Some(instance.identity()),
+        bearer.is_some_and(|bearer| *bearer != who),
+        !taken_over(instance),
+        instance.metadata.creation_timestamp.as_ref().map(|at| at.0),
+        instance.uid(),
+    )
+}
+
+/// Whether an object shows by itself that it was restored, and nobody has said yet that it goes on.
+pub fn waits(instance: &AgentInstance) -> bool {
+    let stalled = stalled(instance);
+    match instance.annotations().get(IDENTITY_ANNOTATION) {
+        Some(stated) if Some(stated) == instance.uid().as_ref() => false,
+        Some(_) if taken_over(instance) => false,
+        Some(_) => !matches!(
+            stalled,
+            Some(reason::IDENTITY_TAKEN | reason::ACCOUNT_NOT_AVAILABLE)
+        ),
+        None => matches!(
+            stalled,
+            Some(reason::RESTORED_ELSEWHERE | reason::IDENTITY_UNCLEAR)
+        ),
+    }
+}
+
+/// Whether the word of the account's owner would let it go on.
+pub fn waits_for_a_word(instance: &AgentInstance) -> bool {
+    waits(instance)
+        && instance.metadata.deletion_timestamp.is_none()
+        && stalled(instance) != Some(reason::IDENTITY_UNCLEAR)
+}
+
+fn stalled(instance: &AgentInstance) -> Option<&str> {
+    let conditions = &instance.status.as_ref()?.conditions;
+    condition::find(conditions, kind::STALLED)
+        .filter(|found| found.status == "True")
+        .map(|found| found.reason.as_str())
+}
+
+/// The object as it is decided upon: one that begins anew knows nothing of what it was.
+pub fn as_it_stands(mut instance: AgentInstance, standing: &Standing) -> AgentInstance {
+    if *standing == Standing::Anew
+        && let Some(status) = instance.status.take()
+    {
+        instance.status = Some(AgentInstanceStatus {
+            conditions: status.conditions,
+            observed_generation: status.observed_generation,
+            ..AgentInstanceStatus::default()
+        });
+    }
+    instance
+}
+
+/// After so long a held object is looked at again.
+const SELDOM: SignedDuration = SignedDuration::from_mins(5);
+
+/// After so long an account is asked again to tell of restored objects.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
+
+/// Ends the plan unless it is clear what the object may touch.
+pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
+    let uid = w.instance.uid().unwrap_or_default();
+    let identity = match &w.standing {
+        Standing::Own | Standing::Anew => {
+            if w.instance.identity() == uid {
+                d.status.restored = None;
+            }
+            w.instance.identity()
+        }
+        Standing::Unread => {
+            plan::account(w, d)?;
+            let created = w.instance.metadata.creation_timestamp.as_ref();
+            // Over in a moment, mostly: that is no news.
+            if created.is_some_and(|created| created.0 + ARRIVAL > w.now) || plan::at_rest(w) {
+                d.unchanged = true;
+            } else {
+                d.working(
+                    reason::PENDING,
+                    "its account is being read for the first time",
+                );
+            }
+            return wait(Some(w.now + SOON));
+        }
+        Standing::Taken => {
+            usable(w, d)?;
+            holds(w)?;
+            return held(
+                w,
+                d,
+                reason::IDENTITY_TAKEN,
+                w.instance.identity(),
+                format!(
+                    "the annotation {IDENTITY_ANNOTATION} names what is another living AgentInstance's, so nothing is made, changed or deleted for this one; to let it begin anew, {}",
+                    anew(w)
+                ),
+            );
+        }
+        Standing::Held { identities, word } => {
+            usable(w, d)?;
+            holds(w)?;
+            let mut all = identities.iter();
+            let (Some(identity), None) = (all.next(), all.next()) else {
+                return held(
+                    w,
+                    d,
+                    reason::IDENTITY_UNCLEAR,
+                    String::new(),
+                    unclear(w, identities),
+                );
+            };
+            if !word.given {
+                let account = w.instance.spec.account_ref.name.as_str();
+                let stated = w.instance.annotations().contains_key(IDENTITY_ANNOTATION);
+                let owner = match word.since {
+                    Some(since) => format!("its owner runs: {}", command(account, since)),
+                    // The account tells it first, so that this one is told once.
+                    None if stated => {
+                        d.unchanged = true;
+                        return wait(Some(w.now + SOON));
+                    }
+                    // By this one's own word the account knows of it.
+                    None => {
+                        d.again(w.now + SOON);
+                        format!("its owner does what ProviderAccount {account} says")
+                    }
+                };
+                let message = format!(
+                    "this object was restored from a backup, or made anew under the name of one that had something outside (as {identity}): nothing is made, changed or deleted for it, because what that one had may be in use elsewhere. To let all such of the account go on with what they had, {owner}; to let this one begin anew, {}",
+                    anew(w)
+                );
+                return held(w, d, reason::RESTORED_ELSEWHERE, identity.clone(), message);
+            }
+            identity.clone()
+        }
+    };
+    let stated = w.instance.annotations().get(IDENTITY_ANNOTATION);
+    if !w.instance.finalizers().iter().any(|name| name == FINALIZER) || stated != Some(&identity) {
+        return act(Step::Hold {
+            identity: Some(identity),
+        });
+    }
+    if identity != uid {
+        take_over(d, identity, uid);
+    }
+    Continue(())
+}
+
+/// Whether the account is for this object at all: else that is what is told.
+fn usable(w: &World, d: &mut Draft) -> Phase {
+    match &w.account {
+        AccountView::NotAvailable | AccountView::Elsewhere { .. } => plan::account(w, d),
+        _ => Continue(()),
+    }
+}
+
+/// Even what touches nothing outside has a finalizer: whoever deletes it leaves word of what it named.
+fn holds(w: &World) -> Phase {
+    if w.instance.finalizers().iter().any(|name| name == FINALIZER) {
+        return Continue(());
+    }
+    act(Step::Hold { identity: None })
+}
+
+fn take_over(d: &mut Draft, identity: String, uid: String) {
+    let restored = Some(Restored {
+        identity,
+        taken_over_by: Some(uid),
+    });
+    if d.status.restored == restored {
+        return;
+    }
+    d.status.restored = restored;
+    d.announcements.push(Announcement {
+        warning: false,
+        reason: reason::TAKEN_OVER,
+        action: "TakeOver",
+        note: "restored from a backup; it goes on with what it had".into(),
+    });
+}
+
+fn anew(w: &World) -> String {
+    format!(
+        "kubectl annotate agentinstance {} -n {} --overwrite {IDENTITY_ANNOTATION}={}; what the old one had then stays where it is",
+        w.instance.name_any(),
+        w.instance.namespace().unwrap_or_default(),
+        w.instance.uid().unwrap_or_default()
+    )
+}
+
+fn unclear(w: &World, identities: &BTreeSet<String>) -> String {
+    let why = if identities.is_empty() {
+        format!("the annotation {IDENTITY_ANNOTATION} names no UID")
+    } else {
+        let all: Vec<&str> = identities.iter().map(String::as_str).collect();
+        format!(
+            "projects of this name were made under several UIDs ({}); set the annotation {IDENTITY_ANNOTATION} to the one as which it goes on",
+            all.join(", ")
+        )
+    };
+    format!(
+        "{why}. Until then nothing is made, changed or deleted for it; to let it begin anew, {}",
+        anew(w)
+    )
+}
+
+/// Says why nothing is done, and nothing of what was so before: it is not looked at.
+fn held(w: &World, d: &mut Draft, why: &'static str, identity: String, message: String) -> Phase {
+    // Should it begin anew, it is known that its ledger may be another's.
+    d.status.restored.get_or_insert_with(|| Restored {
+        identity,
+        taken_over_by: None,
+    });
+    for kind in [
+        kind::TOOLS_READY,
+        kind::PROJECT_READY,
+        kind::DEPLOYED,
+        kind::HEALTHY,
+        kind::TEMPLATE_SYNCED,
+    ] {
+        d.say(Statement::unknown(kind, why, "not looked at"));
+    }
+    d.say(Statement::no(kind::READY, why, message.clone()));
+    d.say(Statement::no(kind::SYNCED, why, message.clone()));
+    d.stalled(why, message);
+    // What it was held for may be taken away by hand, which nobody tells.
+    wait(Some(w.now + SELDOM))
+}
+
+/// Whether deleting the object touches nothing outside.
+pub fn touches_nothing(standing: &Standing) -> bool {
+    matches!(standing, Standing::Held { .. } | Standing::Taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use serde_json::json;
+
+    fn object(namespace: &str, uid: &str, identity: &str, created: i64) -> AgentInstance {
+        let spec = json!({"templateRef": {"name": "t"}, "accountRef": {"name": "main"}});
+        let mut object = AgentInstance::new("ada", serde_json::from_value(spec).unwrap());
+        object.metadata.namespace = Some(namespace.into());
+        object.metadata.uid = Some(uid.into());
+        object.metadata.creation_timestamp = Some(Time(Timestamp::from_second(created).unwrap()));
+        let annotations = object.annotations_mut();
+        annotations.insert(IDENTITY_ANNOTATION.into(), identity.into());
+        object
+    }
+
+    fn has_been_taken_over(mut object: AgentInstance) -> AgentInstance {
+        let restored = Some(Restored {
+            identity: object.identity(),
+            taken_over_by: object.uid(),
+        });
+        object.status = Some(AgentInstanceStatus {
+            restored,
+            ..AgentInstanceStatus::default()
+        });
+        object
+    }
+
+    #[test]
+    fn of_several_with_one_identity_one_goes_on_and_for_everyone_the_same() {
+        let victim = || Some(("team-a".to_owned(), "ada".to_owned()));
+        let living = object("team-a", "x", "x", 50);
+        let restored = object("team-a", "y", "x", 50);
+        let thief = object("team-b", "z", "x", 10);
+        let other = object("team-c", "w", "x", 60);
+        for (what, all, bearer, wins) in [
+            ("born with it", vec![&living, &thief], None, Some(0)),
+            (
+                "whatever a project says",
+                vec![&living, &thief],
+                Some(("team-b".to_owned(), "ada".to_owned())),
+                Some(0),
+            ),
+            (
+                "whom a project names",
+                vec![&restored, &thief],
+                victim(),
+                Some(0),
+            ),
+            (
+                "nobody whom a project does not name",
+                vec![&thief, &other],
+                victim(),
+                None,
+            ),
+            ("the older", vec![&restored, &other], None, Some(0)),
+            ("alone", vec![&other], None, Some(0)),
+        ] {
+            let free: Vec<usize> = (0..all.len())
+                .filter(|at| !taken(all[*at], all.iter().copied(), bearer.as_ref()))
+                .collect();
+            assert_eq!(free, wins.into_iter().collect::<Vec<_>>(), "{what}");
+        }
+        let gone_on = has_been_taken_over(other.clone());
+        let all = [&restored, &gone_on];
+        assert!(taken(&restored, all, None) && !taken(&gone_on, all, None));
+        assert!(!taken(&living, [&living, &gone_on], None));
+    }
+
+    #[test]
+    fn what_is_no_uid_is_no_identity() {
+        let long = "a".repeat(65);
+        for bad in [
+            "",
+            "-",
+            "A",
+            "x y",
+            "x\ny",
+            "x=",
+            "-x",
+            "x-",
+            "ä",
+            long.as_str(),
+        ] {
+            assert!(!AgentInstance::is_identity(bad), "{bad}");
+            let object = object("team-a", "y", bad, 1);
+            assert_eq!(object.identity(), "y");
+            assert!(waits(&object));
+        }
+        assert!(AgentInstance::is_identity(
+            "6b1c0f2e-8a4d-4a8e-9a52-0d5b6f1a2c3d"
+        ));
+    }
+}
