@@ -147,6 +147,16 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         // Until they have gone on it is told that they wait, and the next such is to be another occurrence.
         return Ok(Action::requeue(Duration::from_secs(2)));
     }
+    let given = word(&account).given;
+    if given || word(&account).since.is_none() {
+        for (namespace, name) in &waiting {
+            ctx.wake.instance(namespace, name);
+        }
+    }
+    if !waiting.is_empty() && given {
+        // Until they have gone on it is told that they wait, and the next such is to be another occurrence.
+        return Ok(Action::requeue(Duration::from_secs(2)));
+    }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.
         return Ok(Action::requeue(Duration::from_secs(if failed {

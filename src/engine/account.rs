@@ -440,6 +440,7 @@ mod tests {
             outage: None,
             budget: None,
             resources: None,
+            restored: false,
         };
         let said = |main: &ProviderAccount, learned: &Learned| {
             let told = status(main, learned, Timestamp::UNIX_EPOCH);

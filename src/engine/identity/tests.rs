@@ -67,6 +67,7 @@ fn told(account: &ProviderAccount, verdict: &Verdict, second: i64) -> ProviderAc
         outage: None,
         budget: None,
         resources: None,
+        restored: false,
     };
     let mut account = account.clone();
     let now = Timestamp::from_second(second).unwrap();
