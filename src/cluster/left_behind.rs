@@ -34,7 +34,8 @@ pub fn record(instance: &AgentInstance) -> Option<Record> {
         && instance.spec.deletion_policy == DeletionPolicy::Retain;
     let given_up = instance.annotations().get(ABANDON_ANNOTATION);
     let mut data = BTreeMap::new();
-    for entry in instance.status.iter().flat_map(|status| &status.external) {
+    let entries = instance.status.iter().flat_map(|status| &status.external);
+    for entry in entries.filter(|entry| !entry.is_blank()) {
         let slot = entry.slot.to_string();
         if !retains && given_up != Some(&slot) {
             continue;

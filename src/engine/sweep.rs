@@ -137,9 +137,7 @@ impl Item {
 
 /// Whether a description and the name beside it were made by this installation for the same object.
 fn genuine(marker: &Marker, name: &str, installation: &InstallationId) -> bool {
-    &marker.installation == installation
-        && marker.slot == crate::api::Slot::Project
-        && marker.outside_name() == name
+    &marker.installation == installation && marker.is_borne_by(name)
 }
 
 /// What the ledgers of all instances claim, whatever the account: two accounts may lead to one workspace.

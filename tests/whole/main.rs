@@ -20,6 +20,8 @@ mod identity;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod manifests;
 #[cfg(test)]
 mod outage;
