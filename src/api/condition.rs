@@ -117,6 +117,10 @@ pub mod reason {
     pub const DELETED_EXTERNALLY: &str = "DeletedExternally";
     /// A tool's credential was lost with its Secret, and cannot be had again.
     pub const SECRET_LOST: &str = "SecretLost";
+    /// What the status had on record was lost, and found again.
+    pub const LEDGER_LOST: &str = "LedgerLost";
+    /// There is more outside than there should be, and it is left alone.
+    pub const SURPLUS: &str = "Surplus";
     /// A tool is asked for that cannot be had so.
     pub const NOT_ALLOWED: &str = "NotAllowed";
     /// The agent has none, and wants none.

@@ -104,6 +104,11 @@ impl AgentInstance {
             .unwrap_or_default()
     }
 
+    /// Whether it has things outside under its own UID, and was not restored from a backup of another object.
+    pub fn is_its_own(&self) -> bool {
+        self.uid().is_some_and(|uid| uid == self.identity())
+    }
+
     /// Whether a text can be a UID. It becomes part of names and descriptions, and who may edit the object writes it.
     pub fn is_identity(text: &str) -> bool {
         let letter = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit();

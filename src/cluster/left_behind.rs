@@ -41,7 +41,8 @@ pub fn record(instance: &AgentInstance, restored: &BTreeSet<String>) -> Option<R
         let all: Vec<&str> = restored.iter().map(String::as_str).collect();
         data.insert("uid".to_owned(), all.join(" "));
     }
-    for entry in instance.status.iter().flat_map(|status| &status.external) {
+    let entries = instance.status.iter().flat_map(|status| &status.external);
+    for entry in entries.filter(|entry| !entry.is_blank()) {
         let slot = entry.slot.to_string();
         if !retains && given_up != Some(&slot) {
             continue;

@@ -9,6 +9,7 @@ use super::credential::Checked;
 use super::held;
 use super::observer::{Directory, Observed, unanswered};
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, Slot, SlotState};
+use crate::engine::belief::Newly;
 use crate::engine::identity::Evidence;
 use crate::engine::restored;
 use crate::model::identity::Whose;
@@ -44,6 +45,10 @@ struct Seen {
     begun: Option<Timestamp>,
     homes: HashMap<String, Home>,
     suspect: Option<String>,
+    /// Projects that ledgers know, and that readings lack.
+    missed: Newly,
+    /// Projects of ours that no ledger knows.
+    strays: Newly,
     /// Whether the newest reading failed.
     failed: bool,
 }
@@ -353,10 +358,22 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
             }
         }
         // One that was missing before has been told; it waits for a person.
-        let newly = missing
-            .into_iter()
-            .filter(|id| first || seen.homes.contains_key(*id));
-        wake.extend(newly.filter_map(|id| recorded.get(id).cloned()).flatten());
+        let newly = seen.missed.news(missing.into_iter().cloned());
+        wake.extend(
+            newly
+                .iter()
+                .filter_map(|id| recorded.get(id).cloned())
+                .flatten(),
+        );
+        // A ledger that was lost wakes nobody by itself: nothing that people write has changed.
+        let strays = listed
+            .values()
+            .filter(|home| owner(home, &ctx.installation.id) && !recorded.contains_key(&home.id));
+        let strays = seen.strays.news(strays.map(|home| home.id.clone()));
+        let whose = strays
+            .iter()
+            .filter_map(|id| listed.get(id)?.marker.as_ref());
+        wake.extend(whose.map(|marker| (marker.namespace.clone(), marker.name.clone())));
         let before = seen
             .homes
             .values()

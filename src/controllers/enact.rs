@@ -309,6 +309,17 @@ impl Workshop<'_> {
                     .create_volume(project, environment, service, mount)
                     .await?,
             }),
+            Step::Mount {
+                environment,
+                service,
+                volume,
+                mount,
+            } => {
+                railway
+                    .mount_volume(environment, service, volume, mount)
+                    .await?;
+                Ok(Outcome::Done)
+            }
             Step::CreateDomain {
                 environment,
                 service,

@@ -24,7 +24,7 @@ use crate::engine::rollout;
 use crate::engine::tools::{Refusal, wanted};
 use crate::engine::world::{
     AccountRoom, AccountView, Desired, Glance, Outside, RolloutTurn, TemplateReady, TemplateView,
-    ToolAccount as ToolAccountView, Tools, World,
+    ToolAccount as ToolAccountView, Tools, World, marker,
 };
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Kept, Wanted};
@@ -149,6 +149,7 @@ fn blind(ctx: &Context, instance: AgentInstance, fault: Fault) -> (World, Worksh
         seal: ctx.installation.seal.clone(),
         instance,
         standing: Standing::Unread,
+        new: false,
         account: AccountView::Unreachable,
         template: TemplateView::Missing,
         token: false,
@@ -218,8 +219,12 @@ async fn gather<'a>(
     sweep::remember(&instance, &standing, ctx).await?;
     let instance = as_it_stands(instance, &standing);
     let deleting = instance.metadata.deletion_timestamp.is_some();
+    // A ledger that was lost is written again from what the template says, where there is one.
+    let lost = instance.spec.adopt.is_none() && !on_record(&instance, Slot::Project);
     // Read once: what the agent is given and what it is deployed from must be of one generation.
-    let stamp = (!deleting).then(|| template_of(ctx, &instance)).flatten();
+    let stamp = (!deleting || lost)
+        .then(|| template_of(ctx, &instance))
+        .flatten();
     let (wanted, refused) = stamp
         .as_ref()
         .filter(|template| observed(template))
@@ -268,6 +273,7 @@ async fn gather<'a>(
         account: view,
         template,
         token: has_token,
+        new: false,
         adopted_by,
         desired,
         outside: Outside {
@@ -309,6 +315,11 @@ fn project_of(instance: &AgentInstance) -> Option<String> {
         .find(|entry| entry.slot == Slot::Project)?
         .id
         .clone()
+}
+
+fn on_record(instance: &AgentInstance, slot: Slot) -> bool {
+    let entries = instance.status.iter().flat_map(|status| &status.external);
+    entries.into_iter().any(|entry| entry.slot == slot)
 }
 
 /// Slots of tools that the instance has, or shall have.
@@ -442,6 +453,29 @@ async fn tools(
             && let (Some(begun), resources) = account.seen(id, &entry.key)
         {
             tools.seen.insert(entry.slot, Glance { begun, resources });
+        }
+    }
+    for tool in tools.wanted.iter().flatten() {
+        let Some(account) = ways.get(&tool.account).filter(|_| tool.adopt.is_none()) else {
+            continue;
+        };
+        for slot in tool
+            .parts
+            .iter()
+            .filter(|part| **part != Part::Key)
+            .filter_map(|part| Slot::tool(&tool.name, *part))
+            .filter(|slot| !on_record(instance, *slot))
+        {
+            let marker = marker(&ctx.installation.id, instance, slot);
+            match account.bearing(&marker, &ctx.installation.seal) {
+                Some(found) if !found.is_empty() => {
+                    tools.unclaimed.insert(slot, found);
+                }
+                Some(_) => {}
+                None => {
+                    tools.unread.insert(slot);
+                }
+            }
         }
     }
     Ok(Some((tools, ways)))

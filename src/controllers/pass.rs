@@ -81,7 +81,7 @@ pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::I
         let on_record = written.status.clone().unwrap_or_default();
         let due = match &step {
             None => true,
-            Some(step) => step.intends().is_some_and(|slot| {
+            Some(step) => step.leans_on().is_some_and(|slot| {
                 ledger::entry(&on_record, slot) != ledger::entry(&status, slot)
             }),
         };

@@ -10,11 +10,13 @@ use super::context::Context;
 use super::credential::Checked;
 use super::held;
 use super::observer::{Directory, Observed, unanswered};
-use crate::engine::belief::{self, Extent, Recorded};
+use crate::engine::belief::{self, Extent, Newly, Recorded};
 use crate::engine::identity::Evidence;
+use crate::model::Marker;
 use crate::model::marker::is_tool_name;
 use crate::model::slot::Part;
 use crate::model::tool::{Named, Resource, Stock};
+use crate::model::values::Seal;
 use crate::model::{Done, Fault, Standing};
 use crate::tools::{self, Line, Opened, Provider};
 use futures::FutureExt;
@@ -64,6 +66,8 @@ struct Seen {
     suspect: Option<String>,
     /// Recorded ids that the provider itself says are gone, while listings lack them.
     gone: HashSet<String>,
+    /// Recorded ids that must be listed, and are not.
+    missed: Newly,
     /// When instances were last woken for what they have spent.
     told: HashMap<Who, Timestamp>,
     /// Whether the provider has no listing.
@@ -177,6 +181,15 @@ impl ToolAccount {
         )
     }
 
+    /// What the last believed listing shows under a name that was given to this slot. `None` where there is a listing, and
+    /// none was believed yet.
+    pub fn bearing(&self, marker: &Marker, seal: &Seal) -> Option<Vec<Resource>> {
+        let Some(stock) = self.stock() else {
+            return held(&self.memory.seen).listless.then(Vec::new);
+        };
+        Some(belief::bearing(&stock, marker, seal))
+    }
+
     /// Resources of this installation in the last believed listing, by their names.
     pub fn ours(&self, ctx: &Context) -> Option<usize> {
         Some(ours(ctx, &*self.stock()?))
@@ -269,6 +282,14 @@ impl ToolAccount {
         let before = seen.stock.replace(Arc::clone(&stock));
         let changed = belief::changed(before.as_deref(), &stock, recorded);
         let mut wake: BTreeSet<Who> = changed.into_iter().map(who).collect();
+        let lacks = belief::missing(&stock, recorded).into_iter();
+        let newly = seen.missed.news(lacks.map(|named| named.id.clone()));
+        wake.extend(
+            recorded
+                .iter()
+                .filter(|one| newly.contains(&one.named.id))
+                .map(who),
+        );
         // One whose pass does not come so far as to tell it is not woken in each interval for that.
         seen.told
             .retain(|_, at| now.duration_since(*at) < belief::USAGE_AGE);

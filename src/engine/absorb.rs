@@ -7,7 +7,7 @@ use super::ledger;
 use super::step::{Outcome, Step};
 use super::world::{AccountView, ToolAccount, World};
 use crate::api::instance::DeploymentStatus;
-use crate::api::{LedgerEntry, Slot, SlotState};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
 use crate::model::{Fault, Sight};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -35,6 +35,8 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             },
         ) => {
             ledger::exists(&mut status, Slot::Project, Some(project));
+            // What was read in this pass was its predecessor.
+            w.outside.looked = None;
             let entry = ledger::entry(&status, Slot::Project).cloned();
             if let (Some(project), Some(environment)) = (entry, environment) {
                 let started_at = MicroTime(ledger::micros(now));
@@ -60,6 +62,13 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         (Step::CreateDomain { .. }, Outcome::DomainMade(domain)) => {
             status.url = Some(format!("https://{}", domain.host));
             ledger::exists(&mut status, Slot::Domain, Some(domain.id));
+        }
+        (Step::Mount { .. }, Outcome::Done) => {
+            // What was read before shows it as it was.
+            if let Some(entry) = ledger::entry_mut(&mut status, Slot::Volume) {
+                entry.started_at = MicroTime(ledger::micros(now));
+            }
+            w.outside.looked = None;
         }
         (Step::Configure { composed, .. }, Outcome::Done) => {
             ledger::exists(&mut status, Slot::Configuration, None);
@@ -93,7 +102,14 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             w.outside.looked = None;
         }
         (Step::Delete { id, .. }, Outcome::Done) => forget(&mut w, id),
-        (Step::Look { .. }, Outcome::Looked(sight)) => w.outside.looked = Some(sight),
+        (Step::Look { project }, Outcome::Looked(sight)) => {
+            let recorded = w.entry(Slot::Project).and_then(|entry| entry.id.as_ref());
+            if recorded.is_none_or(|id| id == project) {
+                w.outside.looked = Some(sight);
+            } else {
+                w.outside.beside.insert(project.clone(), sight);
+            }
+        }
         (Step::Search, Outcome::Searched(listing)) => {
             w.outside.listing = Some(listing.begun);
             w.outside.homes = listing.homes;
@@ -108,7 +124,11 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         (Step::Compare { .. }, Outcome::Compared(differences)) => w.drift = Some(differences),
         (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.agent = Some(health),
         (Step::MintToken, Outcome::Done) => w.token = true,
-        (Step::Hold { .. }, Outcome::Held(metadata)) => w.instance.metadata = *metadata,
+        (Step::Hold { .. }, Outcome::Held(metadata)) => {
+            // One that goes on with what a restored object had has something outside, whatever was put on it now.
+            w.new = !w.held() && w.instance.is_its_own();
+            w.instance.metadata = *metadata;
+        }
         // After LetGo and Expire there is nothing more to decide.
         (_, _) => {}
     }
@@ -228,7 +248,9 @@ fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
             tools.taken.insert(slot);
             tools.looked.remove(&slot);
         }
-        (Step::DeleteTool { named, .. }, Outcome::Done) => forget_found(&mut w, slot, &named.id),
+        (Step::DeleteTool { named, .. }, Outcome::Done) => {
+            forget_found(&mut w, &mut status, slot, &named.id);
+        }
         (_, _) => {}
     }
     w.instance.status = Some(status);
@@ -236,7 +258,13 @@ fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
 }
 
 /// What was one too many is gone, whatever a reading that lags still shows.
-fn forget_found(w: &mut World, slot: Slot, id: &str) {
+fn forget_found(w: &mut World, status: &mut AgentInstanceStatus, slot: Slot, id: &str) {
+    if let Some(entry) =
+        ledger::entry_mut(status, slot).filter(|entry| entry.state == SlotState::Exists)
+    {
+        // A listing that began before shows it still.
+        entry.started_at = MicroTime(ledger::micros(w.now));
+    }
     if let Some((_, found)) = w.tools.found.get_mut(&slot) {
         found.retain(|resource| resource.id != id);
     }
@@ -255,7 +283,9 @@ fn tool_faulted(mut w: World, slot: Slot, step: &Step, fault: Fault) -> World {
             return w;
         }
         (Step::DeleteTool { named, .. }, Fault::Missing { .. }) => {
-            forget_found(&mut w, slot, &named.id);
+            let mut status = w.status();
+            forget_found(&mut w, &mut status, slot, &named.id);
+            w.instance.status = Some(status);
             return w;
         }
         _ => {}

@@ -8,7 +8,9 @@
 use super::world::Limits;
 use crate::api::instance::ToolUsage;
 use crate::api::{AgentInstance, Part, SlotState};
+use crate::model::Marker;
 use crate::model::tool::{Named, Resource, Stage, Stock, Usage};
+use crate::model::values::Seal;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -95,6 +97,33 @@ pub fn missing<'a>(stock: &Stock, recorded: &'a [Recorded]) -> Vec<&'a Named> {
         .filter(|one| one.expected && !listed.contains(one.named.id.as_str()))
         .map(|one| &one.named)
         .collect()
+}
+
+/// What a listing shows alive under a name that was given to this slot, in whichever of its lives.
+pub fn bearing(stock: &Stock, marker: &Marker, seal: &Seal) -> Vec<Resource> {
+    let part = marker.slot.as_tool().map(|own| own.part);
+    let lives = |one: &&Resource| !matches!(one.stage, Stage::Failed { .. } | Stage::Resting);
+    let found = stock.resources.iter().filter(lives);
+    found
+        .filter(|one| Some(one.part) == part && marker.named(seal, &one.name))
+        .cloned()
+        .collect()
+}
+
+/// A set of ids, kept from one reading to the next: what is in it, and was not before, is news once. So an absence is told
+/// also where no listing ever showed the thing: what is deleted right after it was made is missing from the first one that
+/// must show it.
+#[derive(Clone, Debug, Default)]
+pub struct Newly(HashSet<String>);
+
+impl Newly {
+    /// Takes the ids of this reading. Answers those that the one before did not have.
+    pub fn news(&mut self, ids: impl IntoIterator<Item = String>) -> HashSet<String> {
+        let now: HashSet<String> = ids.into_iter().collect();
+        let news = now.difference(&self.0).cloned().collect();
+        self.0 = now;
+        news
+    }
 }
 
 /// Whether the listing shows anything that a ledger knows, by its id or by the name that proves whose it is.

@@ -1,14 +1,17 @@
 //! The outside resources that an instance stands on: first the project, then what is made inside it.
 //!
 //! What holds: a slot is made only after its intent is in the ledger; an attempt whose outcome is unknown is looked
-//! for before it is repeated, and given up only when it can no longer land unseen; of several projects that bear our
-//! marker the recorded one stays (the oldest, where none is recorded) and the others are taken back.
+//! for before it is repeated, and given up only when it can no longer land unseen. What the ledger has lost is found again
+//! and put on record, never made a second time. Of several projects that are ours the recorded one stays; another one is
+//! taken back only while it is empty, and told where something runs or is kept in it.
 
 use super::adopt;
 use super::ledger;
 use super::plan::{self, Draft, Phase, Verdict, act, wait};
+use super::retry;
 use super::step::Step;
-use super::world::{AccountView, TemplateReady, World};
+use super::tools;
+use super::world::{AccountView, TemplateReady, TemplateView, World};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::OnExternalDeletion;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
@@ -33,12 +36,98 @@ pub(super) fn project(w: &World, d: &mut Draft) -> Phase {
     match entry.as_ref().map(|entry| entry.state) {
         None | Some(SlotState::Planned) => match &w.instance.spec.adopt {
             Some(wanted) => adopt::project(w, d, wanted),
-            None => make_project(w, d),
+            None => begin_project(w, d),
         },
         Some(SlotState::Creating) if w.untried.contains(&Slot::Project) => create_project(w, d),
         Some(SlotState::Creating) => find_project(w, d, entry.as_ref()),
         Some(SlotState::Exists | SlotState::Deleting) => keep_project(w, d),
     }
+}
+
+/// Opens the ledger of an instance that says nothing of a project, before anything is made.
+///
+/// That there is nothing is certain in the pass that puts the finalizer on, and is written down then (`Planned`), so that
+/// it is known later, at no request. Without that entry the ledger was lost, or never begun: what was made later than the
+/// ledger's beginning tells which. The token comes right before the first thing that is made, `timings.created` with the
+/// last; either one, or any other entry, means that there may be a project, which is then looked for as after a lost
+/// answer. Deciding it from a listing alone would miss what is younger, and searching for each new instance would cost two
+/// requests.
+pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
+    if w.instance.spec.adopt.is_some() || ledger::entry(&d.status, Slot::Project).is_some() {
+        return Continue(());
+    }
+    let listed = !w.ours().is_empty();
+    let others = d.status.external.iter().any(|entry| !entry.is_blank());
+    let made_once = d
+        .status
+        .timings
+        .as_ref()
+        .is_some_and(|timings| timings.created.is_some());
+    if !w.new && (w.token || others || made_once || listed) {
+        let template = match &w.template {
+            TemplateView::Ready(template) => Some(template),
+            _ => None,
+        };
+        if !w.tools.unread.is_empty() {
+            creating(d, "looking at what is there already");
+            return wait(Some(w.now + SignedDuration::from_secs(1)));
+        }
+        lost_entries(w, d, &wanted_slots(template));
+        tools::recollect(w, d);
+    } else {
+        ledger::put(&mut d.status, w.blank(Slot::Project));
+    }
+    Continue(())
+}
+
+/// Of these slots nothing is known: each may be there, and is looked for before it is made.
+fn lost_entries(w: &World, d: &mut Draft, slots: &[Slot]) {
+    for slot in slots {
+        if ledger::entry(&d.status, *slot).is_none_or(LedgerEntry::is_blank) {
+            let entry = LedgerEntry {
+                state: SlotState::Creating,
+                // As after an outcome that was once unknown.
+                attempt: 2,
+                ..w.blank(*slot)
+            };
+            ledger::put(&mut d.status, entry);
+        }
+    }
+}
+
+/// The slots of a project that may be in it, each of which has a name or is the only one of its kind.
+fn wanted_slots(template: Option<&TemplateReady>) -> Vec<Slot> {
+    let mut slots = vec![Slot::Project, Slot::Service, Slot::Domain];
+    if template.is_some_and(|template| template.volume_mount.is_some()) {
+        slots.push(Slot::Volume);
+    }
+    slots
+}
+
+/// Nothing is on record: what is there all the same is taken, and only then something made.
+fn begin_project(w: &World, d: &mut Draft) -> Phase {
+    if let Some(home) = w.ours().first() {
+        let mut slots = wanted_slots(None);
+        if !home.volumes.is_empty() {
+            slots.push(Slot::Volume);
+        }
+        lost_entries(w, d, &slots);
+        adopt_project(w, d, home);
+        return keep_project(w, d);
+    }
+    if !w.new && w.outside.listing.is_none() {
+        creating(d, "looking at what is there already");
+        return wait(Some(w.now + SignedDuration::from_secs(1)));
+    }
+    let made_once = d
+        .status
+        .timings
+        .as_ref()
+        .is_some_and(|timings| timings.created.is_some());
+    if made_once && reports_deletion(w, d) {
+        return told_deleted(d);
+    }
+    make_project(w, d)
 }
 
 fn make_project(w: &World, d: &mut Draft) -> Phase {
@@ -144,7 +233,7 @@ fn find_project(w: &World, d: &mut Draft, entry: Option<&LedgerEntry>) -> Phase 
     // something that ledgers know is missing. An empty listing of an account with one lost attempt lacks nothing.
     if w.outside.searched && w.outside.listing.is_some_and(|begun| begun >= landed_by) {
         ledger::lost(&mut d.status, Slot::Project);
-        return make_project(w, d);
+        return begin_project(w, d);
     }
     let message = "the answer to an earlier attempt to make the project was lost; looking for it before another is made";
     d.say(Statement::no(
@@ -165,6 +254,18 @@ fn find_project(w: &World, d: &mut Draft, entry: Option<&LedgerEntry>) -> Phase 
 }
 
 fn adopt_project(w: &World, d: &mut Draft, home: &Home) {
+    if !home.is_empty() {
+        // A lost answer leaves an empty one. This one was on record once.
+        d.announcements.push(Announcement {
+            warning: true,
+            reason: reason::LEDGER_LOST,
+            action: "Recover",
+            note: format!(
+                "status.external said nothing of project {}, whose name and description say that it is this instance's: it is on record again, with what is in it",
+                home.id
+            ),
+        });
+    }
     ledger::exists(&mut d.status, Slot::Project, Some(home.id.clone()));
     if let Some(environment) = &home.environment {
         record_environment(w, d, environment.clone());
@@ -193,17 +294,9 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
     let Some(entry) = ledger::entry(&d.status, Slot::Project).cloned() else {
         return wait(None);
     };
-    if let Some(surplus) = w
-        .ours()
-        .into_iter()
-        .find(|home| Some(&home.id) != entry.id.as_ref())
-    {
-        // A request that landed after it had been given up. The recorded one stays.
-        return act(Step::Delete {
-            slot: Slot::Project,
-            id: surplus.id.clone(),
-            surplus: true,
-        });
+    let left = one_too_many(w, entry.id.as_deref())?;
+    if !left.is_empty() {
+        d.once(w, reason::SURPLUS, "KeepSurplus", left_alone(&left));
     }
     let gone = match w.home() {
         Sight::Seen(home) => home.deleted,
@@ -217,7 +310,13 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
             }
             Some(_) => true,
         },
-        Sight::Unknown => false,
+        Sight::Unknown => {
+            if w.outside.looked.is_some() {
+                // Made so lately that the provider may not show it yet: nothing else brings us back.
+                d.again(retry::next_look(entry.started_at.0, w.now));
+            }
+            false
+        }
     };
     if !gone {
         return Continue(());
@@ -225,24 +324,8 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
     if w.instance.spec.adopt.is_some() {
         return adopt::lost(d, "project");
     }
-    let report = OnExternalDeletion::Report;
-    let default = match ledger::entry(&d.status, Slot::Volume) {
-        Some(_) => report,
-        None => OnExternalDeletion::Recreate,
-    };
-    if w.instance.spec.on_external_deletion.unwrap_or(default) == report {
-        let message = "the project was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to make it anew, or delete this instance";
-        d.say(Statement::no(
-            kind::PROJECT_READY,
-            reason::DELETED_EXTERNALLY,
-            message,
-        ));
-        d.stalled(reason::DELETED_EXTERNALLY, message);
-        if let Some(known) = &mut d.status.deployment {
-            known.ready = false;
-            known.status = "Removed".into();
-        }
-        return wait(None);
+    if reports_deletion(w, d) {
+        return told_deleted(d);
     }
     d.announcements.push(Announcement {
         warning: true,
@@ -254,12 +337,78 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
     d.status
         .external
         .retain(|entry| entry.slot.as_tool().is_some());
+    ledger::put(&mut d.status, w.blank(Slot::Project));
     d.status.url = None;
     d.status.deployment = None;
     d.status.template_revision = None;
     d.status.variables.clear();
     // Its life begins anew, and so does the question whether it shall run, and what.
     plan::life(w, d)
+}
+
+/// Whether a project that was deleted at the provider is told rather than made anew.
+fn reports_deletion(w: &World, d: &Draft) -> bool {
+    let default = match ledger::entry(&d.status, Slot::Volume) {
+        Some(_) => OnExternalDeletion::Report,
+        None => OnExternalDeletion::Recreate,
+    };
+    w.instance.spec.on_external_deletion.unwrap_or(default) == OnExternalDeletion::Report
+}
+
+fn told_deleted(d: &mut Draft) -> Phase {
+    let message = "the project was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to make it anew, or delete this instance";
+    d.say(Statement::no(
+        kind::PROJECT_READY,
+        reason::DELETED_EXTERNALLY,
+        message,
+    ));
+    d.stalled(reason::DELETED_EXTERNALLY, message);
+    if let Some(known) = &mut d.status.deployment {
+        known.ready = false;
+        known.status = "Removed".into();
+    }
+    wait(None)
+}
+
+/// Projects beside the recorded one that are the instance's as well. One that landed after it had been given up is empty,
+/// and goes once it has been seen so by itself. What something runs or is kept in stays: a deletion cannot be taken back.
+/// The answer is what stays.
+pub(super) fn one_too_many(
+    w: &World,
+    recorded: Option<&str>,
+) -> std::ops::ControlFlow<plan::Verdict, Vec<String>> {
+    let mut left = Vec::new();
+    let others = w.ours().into_iter();
+    for home in others.filter(|home| Some(home.id.as_str()) != recorded) {
+        let project = home.id.clone();
+        if !home.is_empty() {
+            left.push(project);
+            continue;
+        }
+        let step = match w.outside.beside.get(&project) {
+            None => Step::Look { project },
+            Some(Sight::Seen(now)) if !now.deleted && now.is_empty() => Step::Delete {
+                slot: Slot::Project,
+                id: project,
+                surplus: true,
+            },
+            Some(Sight::Seen(now)) if !now.deleted => {
+                left.push(project);
+                continue;
+            }
+            Some(_) => continue,
+        };
+        return std::ops::ControlFlow::Break(plan::Verdict::Do(Box::new(step)));
+    }
+    Continue(left)
+}
+
+/// What people read of projects that stay.
+pub(super) fn left_alone(projects: &[String]) -> String {
+    format!(
+        "project {} has this instance's name and description as well, and something runs or is kept in it: it is left alone; look at it, and delete it at the provider or give it another name",
+        projects.join(", ")
+    )
 }
 
 /// Makes sure of environment, service, volume and domain.
@@ -310,7 +459,10 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
                 w.marker(slot).outside_name(),
                 w.now,
             );
-            d.untried.insert(slot);
+            // What is there already, and on record no more, is looked up first.
+            if !is_there(w, slot) {
+                d.untried.insert(slot);
+            }
         }
     }
     plan::intend_configuration(w, d, template);
@@ -319,6 +471,7 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
         return wait(None);
     };
     volume(w, d, template, &project, &environment, &service)?;
+    attachment(w, d, template, &environment, &service)?;
     domain(w, d, template, &project, &environment, &service)?;
     let now = MicroTime(ledger::micros(w.now));
     d.status
@@ -332,6 +485,25 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
         "project, service and address exist",
     ));
     Continue(())
+}
+
+/// Whether the project was seen with something that could be this slot.
+fn is_there(w: &World, slot: Slot) -> bool {
+    let home = w.home();
+    let Some(home) = home.seen() else {
+        return false;
+    };
+    match slot {
+        Slot::Service => {
+            let name = w.marker(slot).outside_name();
+            home.services
+                .iter()
+                .any(|one| one.name.eq_ignore_ascii_case(&name))
+        }
+        Slot::Volume => !home.volumes.is_empty(),
+        Slot::Domain => !home.domains.is_empty(),
+        _ => false,
+    }
 }
 
 /// The reading of the project made in this pass, or the step that makes it.
@@ -391,6 +563,7 @@ fn volume(
             .is_none_or(|timings| timings.created.is_none());
     if let (Some(kept), Some(home), true) =
         (id(&d.status, Slot::Volume), seen_now(w), never_complete)
+        && home.deployments.is_empty()
         && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
     {
         // Empty still: nothing was ever deployed here.
@@ -435,6 +608,62 @@ fn volume(
         environment: environment.to_owned(),
         service: service.to_owned(),
         mount,
+    })
+}
+
+/// The volume is there: is it where it belongs? Nothing is deployed before it is, because what would run had no disk; and
+/// what runs may have none, so that it is deployed anew when it has.
+fn attachment(
+    w: &World,
+    d: &mut Draft,
+    template: &TemplateReady,
+    environment: &str,
+    service: &str,
+) -> Phase {
+    let (Some(mount), Some(id)) = (&template.volume_mount, id(&d.status, Slot::Volume)) else {
+        return Continue(());
+    };
+    let since = ledger::entry(&d.status, Slot::Volume).map(|entry| entry.started_at.0);
+    let (Sight::Seen(home), Some(since), None) = (w.home(), since, &w.instance.spec.adopt) else {
+        return Continue(());
+    };
+    let volume = home.volumes.iter().find(|volume| volume.id == id);
+    // One that was made a moment ago tells neither.
+    let Some((volume, path)) = volume.and_then(|one| Some((one, one.mount_path.as_ref()?))) else {
+        return Continue(());
+    };
+    if volume.service.as_deref() == Some(service) && path == mount {
+        return Continue(());
+    }
+    match doubt(w, d, home.begun, since) {
+        Doubt::None if w.outside.looked.is_some() => {}
+        Doubt::None | Doubt::Look => return look_at(d),
+        Doubt::Wait => return Continue(()),
+    }
+    let was = match &volume.service {
+        None => "detached".to_owned(),
+        Some(other) if other == service => format!("mounted at {path}"),
+        Some(other) => format!("attached to service {other}"),
+    };
+    let note = format!("the volume was {was} at the provider, and is mounted at {mount} again");
+    d.announcements.push(Announcement {
+        warning: true,
+        reason: reason::DRIFTED,
+        action: "Mend",
+        note: note.clone(),
+    });
+    d.say(Statement::no(kind::SYNCED, reason::DRIFTED, note.clone()));
+    d.working(reason::DRIFTED, note);
+    if ledger::entry(&d.status, Slot::Configuration)
+        .is_some_and(|entry| entry.state != SlotState::Planned)
+    {
+        ledger::lost(&mut d.status, Slot::Configuration);
+    }
+    act(Step::Mount {
+        environment: environment.to_owned(),
+        service: service.to_owned(),
+        volume: id,
+        mount: mount.clone(),
     })
 }
 

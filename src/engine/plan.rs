@@ -85,6 +85,29 @@ impl Draft {
         }
     }
 
+    /// Says that the outside is not as the spec wants it, which nobody but a person can mend; and tells it once, when it
+    /// is not said already.
+    pub(super) fn once(
+        &mut self,
+        w: &World,
+        reason: &'static str,
+        action: &'static str,
+        message: String,
+    ) {
+        let message: String = message.chars().take(1024).collect();
+        let said = find(&w.status().conditions, kind::SYNCED)
+            .is_some_and(|said| said.reason == reason && said.message == message);
+        if !said {
+            self.announcements.push(Announcement {
+                warning: true,
+                reason,
+                action,
+                note: message.clone(),
+            });
+        }
+        self.say(Statement::no(kind::SYNCED, reason, message));
+    }
+
     /// Work goes on by itself.
     pub(super) fn working(&mut self, reason: &'static str, message: impl Into<String>) {
         self.say(Statement::yes(kind::RECONCILING, reason, message));
@@ -152,6 +175,7 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
         .queued
         .get_or_insert_with(|| MicroTime(ledger::micros(w.now)));
     account(w, d)?;
+    parts::open_ledger(w, d)?;
     // An empty project is nothing that could run or cost yet.
     let begun = d
         .status

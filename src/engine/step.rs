@@ -75,6 +75,17 @@ pub enum Step {
         /// Where it is mounted.
         mount: String,
     },
+    /// Put the volume where it belongs: to its service, at its path.
+    Mount {
+        /// Environment id.
+        environment: String,
+        /// Service id.
+        service: String,
+        /// Volume id.
+        volume: String,
+        /// Where it is mounted.
+        mount: String,
+    },
     /// Make the public host name.
     CreateDomain {
         /// Environment id.
@@ -299,6 +310,16 @@ impl Step {
         }
     }
 
+    /// The slot whose entry must be on record before this step is taken: that of its intent; of what is one too many, that
+    /// of the one which stays; of a volume that is mounted again, that of the configuration which is then deployed anew.
+    pub fn leans_on(&self) -> Option<Slot> {
+        match self {
+            Step::Delete { slot, .. } | Step::DeleteTool { slot, .. } => Some(*slot),
+            Step::Mount { .. } => Some(Slot::Configuration),
+            _ => self.intends(),
+        }
+    }
+
     /// Whether the step asks something of the provider of the instance's own account.
     pub fn is_outside(&self) -> bool {
         !matches!(
@@ -347,6 +368,7 @@ impl Step {
             Step::CreateProject { .. } => "CreateProject",
             Step::CreateService { .. } => "CreateService",
             Step::CreateVolume { .. } => "CreateVolume",
+            Step::Mount { .. } => "Mount",
             Step::CreateDomain { .. } => "CreateDomain",
             Step::Configure { .. } => "Configure",
             Step::Compare { .. } => "Compare",

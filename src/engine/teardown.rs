@@ -51,6 +51,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         being_told(d, "its account is being read for the first time".into());
         return wait(Some(w.recheck()));
     }
+    parts::open_ledger(w, d)?;
     adopt::find_volume(w, d)?;
     let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
@@ -58,12 +59,12 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         .filter(|row| matches!(row.slot, Kind::One(_)))
         .filter(|row| adopt::undo(&w.instance, row) == Undo::Delete)
         .flat_map(|row| d.status.external.iter().filter(|entry| row.is_of(entry)))
-        .filter(|entry| !tools::not_there(entry))
+        .filter(|entry| !entry.is_blank())
         .cloned()
         .collect();
     if retains {
         let mut left = tools::in_order_of_teardown(&d.status);
-        left.retain(|entry| !tools::not_there(entry));
+        left.retain(|entry| !entry.is_blank());
         for wallet in left.iter().filter(|entry| is_here(entry)) {
             tools::leave_here(w, d, wallet);
         }
@@ -249,21 +250,13 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
         return wait(Some(w.recheck()));
     }
     being_told(d, format!("taking back the {slot}, asked for {since}"));
-    if let Some(surplus) = w
-        .ours()
-        .into_iter()
-        .find(|home| entry.id.is_some() && Some(&home.id) != entry.id.as_ref())
-    {
-        return act(Step::Delete {
-            slot,
-            id: surplus.id.clone(),
-            surplus: true,
-        });
+    if entry.id.is_some() {
+        parts::one_too_many(w, entry.id.as_deref())?;
     }
     match (entry.state, entry.id.clone()) {
         (SlotState::Exists | SlotState::Deleting, Some(id)) => delete(w, d, &entry, id),
         // Nothing recorded: an attempt may have left something all the same.
-        _ => find(w, &entry),
+        _ => find(w, d, &entry),
     }
 }
 
@@ -308,30 +301,44 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
     }
     if entry.attempt > 1 {
         // An earlier attempt's outcome was once unknown: nothing of it may be left either.
-        return find(w, entry);
+        return find(w, d, entry);
+    }
+    forget_project(w, d, entry)
+}
+
+/// It is gone. What else is the instance's, and was not taken for empty, stays behind: told once.
+fn forget_project(w: &World, d: &mut Draft, entry: &LedgerEntry) -> Phase {
+    let left = parts::one_too_many(w, entry.id.as_deref())?;
+    if !left.is_empty() {
+        d.announcements.push(Announcement {
+            warning: true,
+            reason: reason::SURPLUS,
+            action: "KeepSurplus",
+            note: parts::left_alone(&left),
+        });
     }
     d.status.external.clear();
     Continue(())
 }
 
 /// Looks for what an attempt of unknown outcome may have left, until it can no longer land.
-fn find(w: &World, entry: &LedgerEntry) -> Phase {
-    let recorded = entry.id.as_deref();
-    if let Some(home) = w
-        .ours()
-        .into_iter()
-        .find(|home| Some(home.id.as_str()) != recorded)
-    {
-        return act(Step::Delete {
-            slot: entry.slot,
-            id: home.id.clone(),
-            surplus: true,
-        });
-    }
+fn find(w: &World, d: &mut Draft, entry: &LedgerEntry) -> Phase {
+    match (w.ours().first(), &entry.id) {
+        // Its making was never answered, or the ledger lost it: it is on record from here on, and goes as such.
+        (Some(home), None) => {
+            ledger::exists(&mut d.status, entry.slot, Some(home.id.clone()));
+            let found = ledger::entry(&d.status, entry.slot).cloned();
+            return match found {
+                Some(found) => delete(w, d, &found, home.id.clone()),
+                None => Continue(()),
+            };
+        }
+        (_, recorded) => parts::one_too_many(w, recorded.as_deref())?,
+    };
     let landed_by = w.limits.landed_by(entry.started_at.0);
     // Only a search is proof (`parts::find_project`).
     if w.outside.searched && w.outside.listing.is_some_and(|begun| begun >= landed_by) {
-        return Continue(());
+        return forget_project(w, d, entry);
     }
     if w.outside.searched {
         let soon = w.now + SignedDuration::from_secs(5);

@@ -14,9 +14,7 @@ mod make;
 mod tell;
 mod wish;
 
-pub(super) use back::{
-    Back, in_order_of_teardown, leave_here, monthly, not_there, one_back, retire,
-};
+pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back, retire};
 pub use wish::{Refusal, wanted};
 
 use super::ledger;
@@ -36,6 +34,10 @@ use std::ops::ControlFlow::{Break, Continue};
 
 /// How the ledger remembers `reclaimPolicy: Delete` of what may hold money: teardown knows nothing but the ledger.
 const FOR_GOOD: &str = "reclaimPolicy=Delete";
+
+/// How the ledger remembers that the provider has shown what it delivers later than it is ordered: from then on that nobody
+/// shows it means that it is gone, however young it is, and whatever the status says of the tool by then.
+const LISTED: &str = "listed";
 
 /// Whether the credentials are still in their Secrets is looked at this often.
 const SECRETS_EVERY: SignedDuration = SignedDuration::from_mins(10);
@@ -132,6 +134,13 @@ fn subjects<'a>(wanted: &'a [Wanted]) -> Vec<Subject<'a>> {
         .collect();
     all.sort_by_key(|subject| subject.row.rank);
     all
+}
+
+/// Puts what the agent shall have into a ledger that was lost.
+pub(super) fn recollect(w: &World, d: &mut Draft) {
+    if let Some(wanted) = &w.tools.wanted {
+        make::recollect(w, d, &subjects(wanted));
+    }
 }
 
 /// Makes sure of every tool that the instance shall have.

@@ -3,14 +3,16 @@
 
 use super::compose::Composed;
 use super::restored::Standing;
-use super::retry;
 use super::tools::Refusal;
+use super::{ledger, retry};
 use crate::api::template::ResolvedImage;
-use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot};
+use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot, SlotState};
+use crate::model::slot::RAILWAY;
 use crate::model::tool::{Kept, Made, Resource, Wanted};
 use crate::model::values::Seal;
 use crate::model::{Fault, Gate, Health, Home, InstallationId, Marker, Readiness, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +37,8 @@ pub struct World {
     pub template: TemplateView,
     /// Whether the Secret with the gateway token is there.
     pub token: bool,
+    /// Whether the finalizer was put on in this pass: then nothing was ever made for the object.
+    pub new: bool,
     /// Who else has or wants what this instance is to adopt, and comes first.
     pub adopted_by: Option<String>,
     /// What a deployment would be made from now.
@@ -199,6 +203,8 @@ pub struct Outside {
     pub homes: Vec<Home>,
     /// The recorded project, read by itself in this pass.
     pub looked: Option<Sight<Home>>,
+    /// Other projects that say that they are this instance's, each read by itself in this pass.
+    pub beside: BTreeMap<String, Sight<Home>>,
     /// Whether the account was read anew in this pass.
     pub searched: bool,
     /// Whether the provider said in this pass that it has deleted the recorded project.
@@ -220,6 +226,10 @@ pub struct Tools {
     pub kept: BTreeMap<Slot, Kept>,
     /// What the last believed listing of an account showed of a recorded resource.
     pub seen: BTreeMap<Slot, Glance>,
+    /// What the last believed listing of an account showed under a name of a slot's that is not on record.
+    pub unclaimed: BTreeMap<Slot, Vec<Resource>>,
+    /// Slots that are not on record, in accounts that have a listing of which none was believed yet.
+    pub unread: BTreeSet<Slot>,
     /// What was asked for by itself in this pass: when that reading began, and what it showed.
     pub looked: BTreeMap<Slot, (Timestamp, Option<Resource>)>,
     /// What a search by name in this pass showed, and when it began.
@@ -279,6 +289,17 @@ pub struct Glance {
     pub resources: Vec<Resource>,
 }
 
+/// The marker of one of an instance's slots.
+pub fn marker(installation: &InstallationId, instance: &AgentInstance, slot: Slot) -> Marker {
+    Marker {
+        installation: installation.clone(),
+        namespace: instance.namespace().unwrap_or_default(),
+        name: instance.name_any(),
+        uid: instance.identity(),
+        slot,
+    }
+}
+
 impl World {
     /// The status as it stands in memory.
     pub fn status(&self) -> AgentInstanceStatus {
@@ -297,17 +318,27 @@ impl World {
 
     /// The marker of one of this instance's slots.
     pub fn marker(&self, slot: Slot) -> Marker {
-        Marker {
-            installation: self.installation.clone(),
-            namespace: self.instance.namespace().unwrap_or_default(),
-            name: self.instance.name_any(),
-            uid: self.instance.identity(),
+        marker(&self.installation, &self.instance, slot)
+    }
+
+    /// An entry that says of a slot of the home that nothing is there.
+    pub fn blank(&self, slot: Slot) -> LedgerEntry {
+        LedgerEntry {
             slot,
+            provider: RAILWAY.to_owned(),
+            account: self.instance.spec.account_ref.name.0.clone(),
+            state: SlotState::Planned,
+            key: self.marker(slot).outside_name(),
+            id: None,
+            settings: String::new(),
+            attempt: 1,
+            started_at: MicroTime(ledger::micros(self.now)),
         }
     }
 
-    /// Projects that live and say that they are this instance's, oldest first. An instance that adopts makes none: what
-    /// says so all the same was written by somebody else.
+    /// Projects that live and are this instance's, as both their description and their name say: those with something in
+    /// them first, then the oldest. An instance that adopts makes none: what says so all the same was written by somebody
+    /// else.
     pub fn ours(&self) -> Vec<&Home> {
         if self.instance.spec.adopt.is_some() {
             return Vec::new();
@@ -317,9 +348,13 @@ impl World {
             .outside
             .homes
             .iter()
-            .filter(|home| !home.deleted && home.marker.as_ref() == Some(&mark))
+            .filter(|home| {
+                !home.deleted && home.marker.as_ref() == Some(&mark) && mark.is_borne_by(&home.name)
+            })
             .collect();
-        homes.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        homes.sort_by(|a, b| {
+            (a.is_empty(), a.created, &a.id).cmp(&(b.is_empty(), b.created, &b.id))
+        });
         homes
     }
 
@@ -352,6 +387,12 @@ impl World {
             self.instance.metadata.uid.as_deref().unwrap_or_default(),
             self.now,
         )
+    }
+
+    /// Whether the finalizer is on: something outside may be the object's.
+    pub fn held(&self) -> bool {
+        let mut finalizers = self.instance.finalizers().iter();
+        finalizers.any(|name| name == FINALIZER)
     }
 
     /// Whether the object is being deleted.

@@ -43,51 +43,64 @@ pub const NAME_LIMIT: usize = 32;
 impl Marker {
     /// The outside name: `ym-`, then 26 characters of a hash, lower case letters and digits only.
     pub fn outside_name(&self) -> String {
-        let mut hash = Sha256::new();
-        for part in [
+        let hash = hash(&[
             self.installation.0.as_str(),
             &self.uid,
             &self.slot.to_string(),
-        ] {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        format!("ym-{}", letters(&hash.finalize(), 26))
+        ]);
+        format!("ym-{}", letters(&hash, 26))
     }
 
-    /// The name of a tool's resource, which is all that most providers have room for: `ym-`, the installation, and 16
-    /// characters of which the last five are a keyed hash of the others. So the name itself proves whose it is, as the
-    /// full marker does elsewhere: an edited one, or one that was made up, does not pass [`is_tool_name`].
+    /// Whether a project of this name is the one that was made with this marker: the name is a hash of what the marker
+    /// says, so a copy with another name, or a description in which one letter was changed, is nobody's.
+    pub fn is_borne_by(&self, name: &str) -> bool {
+        self.slot == Slot::Project && self.outside_name() == name
+    }
+
+    /// The name of a tool's resource, which is all that most providers have room for: `ym-`, the installation, eight
+    /// characters that say whose slot it is, three that tell one life of it from another, and five that are a keyed hash of
+    /// all the others. So the name itself proves whose it is, as the full marker does elsewhere: an edited one, or one that
+    /// was made up, does not pass [`is_tool_name`], and a ledger that was lost finds its own again
+    /// ([`Marker::named`]).
     ///
-    /// `born` is when the slot's first attempt began. It makes the name of what is made again under an old slot a new
-    /// one: some providers remember the names of what was deleted (`facts/tool-providers.md` 2).
+    /// `born` is when this life of the slot began. It makes the name of what is made again under an old slot a new one: some
+    /// providers remember the names of what was deleted (`facts/tool-providers.md` 2).
     pub fn tool_name(&self, seal: &Seal, born: Timestamp) -> String {
-        let mut hash = Sha256::new();
-        for part in [
+        let life = hash(&[
             self.uid.as_str(),
             &self.slot.to_string(),
             &born.as_microsecond().to_string(),
-        ] {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        let open = format!(
-            "{}{}",
-            stem(&self.installation),
-            letters(&hash.finalize(), 11)
-        );
+        ]);
+        let open = format!("{}{}", self.owned_stem(), letters(&life, 3));
         let proof = proof(seal, &open);
         format!("{open}{proof}")
     }
+
+    /// Whether a name is one that was given to this slot's resource, in whichever of its lives.
+    pub fn named(&self, seal: &Seal, name: &str) -> bool {
+        name.starts_with(&self.owned_stem()) && is_tool_name(seal, &self.installation, name)
+    }
+
+    fn owned_stem(&self) -> String {
+        let owner = hash(&[self.uid.as_str(), &self.slot.to_string()]);
+        format!("{}{}", stem(&self.installation), letters(&owner, 8))
+    }
+}
+
+fn hash(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().into()
 }
 
 impl Marker {
     /// Whether a project of that name, described so, was made by this installation: the name is a hash of the installation
     /// and the UID, so a description in which a person changed one of them is no longer ours.
     pub fn is_genuine(&self, name: &str, installation: &InstallationId) -> bool {
-        &self.installation == installation
-            && self.slot == Slot::Project
-            && self.outside_name() == name
+        &self.installation == installation && self.is_borne_by(name)
     }
 }
 
@@ -213,6 +226,21 @@ mod tests {
             name,
             marker.tool_name(&seal, Timestamp::from_second(6).unwrap())
         );
+        // Each life has a name of its own, and all are known as this slot's.
+        let lives = |second| marker.tool_name(&seal, Timestamp::from_second(second).unwrap());
+        let other = Marker {
+            uid: "5f2d".into(),
+            ..marker.clone()
+        };
+        let beside = Marker {
+            slot: Slot::named("tool/search").unwrap(),
+            ..marker.clone()
+        };
+        for name in [lives(5), lives(6), lives(1_800_000_000)] {
+            assert!(marker.named(&seal, &name), "{name}");
+            assert!(!other.named(&seal, &name) && !beside.named(&seal, &name));
+            assert!(!marker.named(&Seal("two".into()), &name));
+        }
         let another = InstallationId("4098d72c4a22".into());
         assert!(!is_tool_name(&seal, &another, &name));
         assert!(!is_tool_name(

@@ -59,6 +59,16 @@ pub struct Home {
     pub begun: Timestamp,
 }
 
+impl Home {
+    /// Whether nothing was made in it yet: no service, so that nothing runs, and no volume, so that no data is lost.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty()
+            && self.volumes.is_empty()
+            && self.domains.is_empty()
+            && self.deployments.is_empty()
+    }
+}
+
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {

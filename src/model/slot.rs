@@ -6,8 +6,8 @@
 //! (tested below). A further resource is one more row here and one file in the room of its provider; the engine does
 //! not change for it.
 
-use crate::api::LedgerEntry;
 pub use crate::api::ledger::{Part, Slot};
+use crate::api::{LedgerEntry, SlotState};
 
 /// How a slot whose create answer got lost is found again (`facts/tool-providers.md` 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,6 +346,11 @@ impl LedgerEntry {
     /// The row of the entry's slot.
     pub fn row(&self) -> &'static SlotRow {
         row(&self.provider, self.slot)
+    }
+
+    /// Whether it stands for nothing that could be outside: nothing was tried, or what was tried certainly did not land.
+    pub fn is_blank(&self) -> bool {
+        self.state == SlotState::Planned && self.attempt <= 1
     }
 }
 

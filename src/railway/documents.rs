@@ -80,6 +80,7 @@ operations! {
     ProjectCreate "src/railway/documents/project_create.graphql" "projectCreate" Create project_create::ResponseData;
     ServiceCreate "src/railway/documents/service_create.graphql" "serviceCreate" Create service_create::ResponseData;
     VolumeCreate "src/railway/documents/volume_create.graphql" "volumeCreate" Create volume_create::ResponseData;
+    VolumeMount "src/railway/documents/volume_mount.graphql" "volumeInstanceUpdate" Change volume_mount::ResponseData;
     DomainCreate "src/railway/documents/domain_create.graphql" "serviceDomainCreate" Create domain_create::ResponseData;
     PatchCommit "src/railway/documents/patch_commit.graphql" "environmentPatchCommit" Change patch_commit::ResponseData;
     Deploy "src/railway/documents/deploy.graphql" "serviceInstanceDeployV2" Create deploy::ResponseData;

@@ -114,7 +114,11 @@ impl Gateway {
             project: project.to_owned(),
         };
         let fault = match self.inner.ask::<Project>(class, variables).await {
-            Ok(answer) => return Ok(Sight::Seen(reading::home(answer.project, begun))),
+            Ok(answer) => {
+                // From here on that it is not shown means something.
+                held(&self.inner.fresh).forget(project);
+                return Ok(Sight::Seen(reading::home(answer.project, begun)));
+            }
             Err(fault) => fault,
         };
         if held(&self.inner.fresh).has(project, self.inner.now()) && not_visible(&fault) {

@@ -3,9 +3,9 @@
 use super::account::Class;
 use super::documents::{
     Configuration as ConfigurationQuery, Deploy, DeploymentRemove, DomainCreate, DomainDelete,
-    PatchCommit, ServiceCreate, ServiceDelete, VolumeCreate, VolumeDelete, configuration, deploy,
-    deployment_remove, domain_create, domain_delete, patch_commit, service_create, service_delete,
-    volume_create, volume_delete,
+    PatchCommit, ServiceCreate, ServiceDelete, VolumeCreate, VolumeDelete, VolumeMount,
+    configuration, deploy, deployment_remove, domain_create, domain_delete, patch_commit,
+    service_create, service_delete, volume_create, volume_delete, volume_mount,
 };
 use super::gateway::Gateway;
 use super::projects::confirmed;
@@ -71,6 +71,37 @@ impl Gateway {
         let id = answer.volume_create.id;
         held(&self.inner.fresh).made(&id, self.inner.now());
         Ok(id)
+    }
+
+    /// Attaches a volume to this service at this path, wherever it was. The same again changes nothing.
+    pub async fn mount_volume(
+        &self,
+        environment: &str,
+        service: &str,
+        volume: &str,
+        mount_path: &str,
+    ) -> Done<()> {
+        let variables = volume_mount::Variables {
+            volume: volume.to_owned(),
+            environment: environment.to_owned(),
+            input: volume_mount::VolumeInstanceUpdateInput {
+                service_id: Some(service.to_owned()),
+                mount_path: Some(mount_path.to_owned()),
+            },
+        };
+        let answer = self
+            .inner
+            .ask::<VolumeMount>(self.class(Class::User), variables)
+            .await
+            .map_err(|fault| match self.soften(fault, &[environment, service, volume]) {
+                Fault::Rejected { message } => Fault::Rejected {
+                    message: format!(
+                        "{message}; volume {volume} is not attached to service {service} at {mount_path}: attach it there at Railway"
+                    ),
+                },
+                other => other,
+            })?;
+        confirmed(answer.volume_instance_update)
     }
 
     /// Gives a service a public host name, answered by this port (`None`: the one that it listens on).

@@ -24,6 +24,8 @@ mod import;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod losses;
+#[cfg(test)]
 mod manifests;
 #[cfg(test)]
 mod outage;

@@ -29,7 +29,7 @@ async fn marker(world: &World, uid: &str) -> Marker {
 }
 
 /// A project that somebody made, with these texts.
-async fn plant(scene: &Scene<'_>, name: &str, description: &str) -> String {
+pub async fn plant(scene: &Scene<'_>, name: &str, description: &str) -> String {
     let body =
         json!({"name": name, "description": description, "workspace": scene.tenant.workspace()});
     let made = scene.by_hand(Method::POST, "/railway/projects", body).await;

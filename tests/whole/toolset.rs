@@ -11,7 +11,7 @@ use world::{Object, eventually};
 use crate::support::{SOON, Scene, hash, holds, id, is_ready, list, says};
 
 /// A scene whose tenant has an account at every provider, and a template `t` with every tool.
-async fn equipped(name: &str, change: impl Fn(&mut Vec<Value>)) -> Scene<'static> {
+pub async fn equipped(name: &str, change: impl Fn(&mut Vec<Value>)) -> Scene<'static> {
     equipped_with(name, Value::Null, change).await
 }
 
@@ -43,7 +43,7 @@ async fn secret(scene: &Scene<'_>, name: &str) -> BTreeMap<String, String> {
 }
 
 /// What lives outside, `provider/kind` and how many.
-async fn counts(scene: &Scene<'_>) -> BTreeMap<String, usize> {
+pub async fn counts(scene: &Scene<'_>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for resource in scene.tenant.inventory().await.unwrap().resources {
         *counts
@@ -53,7 +53,7 @@ async fn counts(scene: &Scene<'_>) -> BTreeMap<String, usize> {
     counts
 }
 
-fn expected(all: &[(&str, usize)]) -> BTreeMap<String, usize> {
+pub fn expected(all: &[(&str, usize)]) -> BTreeMap<String, usize> {
     all.iter()
         .map(|(kind, count)| ((*kind).to_owned(), *count))
         .collect()
@@ -66,7 +66,7 @@ async fn poke(instance: &Object<'_>) {
     instance.patch(poke).await.unwrap();
 }
 
-const EVERYTHING: &[(&str, usize)] = &[
+pub const EVERYTHING: &[(&str, usize)] = &[
     ("agentmail/inbox", 1),
     ("agentmail/key", 1),
     ("bankr/key", 1),

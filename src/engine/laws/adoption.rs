@@ -44,6 +44,7 @@ pub fn adopting(ownership: &str, policy: UpdatePolicy) -> Scene {
         make(Change::Volume {
             project,
             service: service.clone(),
+            mount: "/data".into(),
         });
         make(Change::Domain {
             service: service.clone(),
@@ -94,7 +95,7 @@ fn others(project: &Project) -> String {
     let volumes: Vec<_> = project
         .attached
         .iter()
-        .filter(|(id, service)| lives(service) && project.volumes.contains(id))
+        .filter(|(id, (service, _))| lives(service) && project.volumes.contains(id))
         .collect();
     let domains: Vec<_> = project
         .domains
@@ -351,6 +352,7 @@ fn what_is_not_on_record_in_an_adopted_project_is_never_deleted() {
                             Change::Volume {
                                 project: project.clone(),
                                 service,
+                                mount: "/data".into(),
                             },
                         )
                         .unwrap();
@@ -361,6 +363,7 @@ fn what_is_not_on_record_in_an_adopted_project_is_never_deleted() {
                             Change::Volume {
                                 project,
                                 service: "elsewhere".into(),
+                                mount: "/data".into(),
                             },
                         )
                         .unwrap();

@@ -24,6 +24,12 @@ pub enum Change {
     Volume {
         project: String,
         service: String,
+        mount: String,
+    },
+    Mount {
+        volume: String,
+        service: String,
+        mount: String,
     },
     Domain {
         service: String,
@@ -69,8 +75,8 @@ pub struct Project {
     pub deleted: bool,
     pub services: Vec<Service>,
     pub volumes: Vec<String>,
-    /// Volumes, and the services that they are attached to.
-    pub attached: BTreeMap<String, String>,
+    /// Volumes, the services that they are attached to, and where they are mounted.
+    pub attached: BTreeMap<String, (String, String)>,
     pub domains: Vec<Domain>,
     /// The newest of each service.
     pub deployments: Vec<Running>,
@@ -87,6 +93,8 @@ pub struct Running {
     pub created: Timestamp,
     pub removed: bool,
     pub fate: Fate,
+    /// The volume that it has, and where.
+    pub disk: Option<(String, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -243,14 +251,32 @@ impl Provider {
                 self.count("service");
                 Ok(id)
             }
-            Change::Volume { project, service } => {
+            Change::Volume {
+                project,
+                service,
+                mount,
+            } => {
                 let id = self.id("volume");
                 let home = self.living(&project)?;
                 home.volumes.push(id.clone());
-                home.attached.insert(id.clone(), service);
+                home.attached.insert(id.clone(), (service, mount));
                 home.tag += 1;
                 self.count("volume");
                 Ok(id)
+            }
+            Change::Mount {
+                volume,
+                service,
+                mount,
+            } => {
+                let home = self.with_service(&service)?;
+                if !home.volumes.contains(&volume) {
+                    return Err(missing("Volume"));
+                }
+                home.attached.insert(volume.clone(), (service, mount));
+                home.tag += 1;
+                self.count("mount");
+                Ok(volume)
             }
             Change::Domain { service } => {
                 let id = self.id("domain");
@@ -326,6 +352,11 @@ impl Provider {
                 .get(service)
                 .map(|s| s.image.clone())
                 .unwrap_or_default();
+            let attached = home.attached.iter();
+            let disk = attached
+                .filter(|(volume, (own, _))| own == service && home.volumes.contains(volume))
+                .map(|(volume, (_, mount))| (volume.clone(), mount.clone()))
+                .next();
             home.deployments.retain(|one| one.service != service);
             home.deployments.push(Running {
                 id: id.clone(),
@@ -334,6 +365,7 @@ impl Provider {
                 created: at,
                 removed: false,
                 fate,
+                disk,
             });
         }
         self.count("deployment");
@@ -410,8 +442,13 @@ impl Provider {
         });
         let volume = |id: &String| Volume {
             id: id.clone(),
-            service: project.attached.get(id).cloned(),
-            mount_path: None,
+            service: project.attached.get(id).map(|(service, _)| service.clone()),
+            mount_path: Some(
+                project
+                    .attached
+                    .get(id)
+                    .map_or_else(|| "/data".to_owned(), |(_, mount)| mount.clone()),
+            ),
         };
         Home {
             id: project.id.clone(),

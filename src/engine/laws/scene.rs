@@ -9,11 +9,11 @@ mod effects;
 use super::provider::Provider;
 use super::shops::Shops;
 use crate::api::template::{ResolvedImage, ToolSpec};
-use crate::api::{ABANDON_ANNOTATION, AgentInstance, Part, Slot, SlotState};
+use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, Part, Slot, SlotState};
 use crate::cluster::secret::Held;
 use crate::controllers::instance::given;
 use crate::controllers::pass::{End, pass};
-use crate::engine::belief;
+use crate::engine::belief::{self, Newly};
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::restored::{Facts, Word, as_it_stands, standing};
@@ -21,9 +21,9 @@ use crate::engine::retry;
 use crate::engine::tools::wanted;
 use crate::engine::world::{
     AccountRoom, AccountView, Desired, Glance, Limits, Outside, Patience, RolloutTurn,
-    TemplateReady, TemplateView, ToolAccount, Tools, World,
+    TemplateReady, TemplateView, ToolAccount, Tools, World, marker,
 };
-use crate::model::tool::{Kept, Resource, Stock};
+use crate::model::tool::{Kept, Resource, Stock, Wanted};
 use crate::model::values::Seal;
 use crate::model::{
     Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId, Readiness,
@@ -96,6 +96,8 @@ pub struct Scene {
     pub drawer: BTreeMap<Slot, (Kept, String)>,
     stock: BTreeMap<String, Stock>,
     tool_memory: BTreeMap<Slot, Memory>,
+    /// Whether the status was set back behind the back of the pass that runs.
+    memory_lost: bool,
     /// Passes in a row that did nothing and came again at once.
     hot: u32,
     /// Every effect on a tool, and which tool.
@@ -126,6 +128,8 @@ pub struct Scene {
     /// What the agent says once its deployment is up.
     pub agent: Health,
     listing: Option<(Timestamp, Vec<Home>)>,
+    missed: Newly,
+    missed_tools: BTreeMap<String, Newly>,
     next_tick: Timestamp,
     memory: Option<Memory>,
     /// What this process made, and when: the gateway knows for a while that it may not be shown yet.
@@ -193,6 +197,7 @@ impl Scene {
             drawer: BTreeMap::new(),
             stock: BTreeMap::new(),
             tool_memory: BTreeMap::new(),
+            memory_lost: false,
             hot: 0,
             trail: Vec::new(),
             adopted_by: None,
@@ -226,6 +231,8 @@ impl Scene {
             agent: Health::Ready { version: None },
             // The account was there before the object.
             listing: Some((now, Vec::new())),
+            missed: Newly::default(),
+            missed_tools: BTreeMap::new(),
             next_tick: now + second(1),
             memory: None,
             fresh: BTreeMap::new(),
@@ -342,6 +349,15 @@ impl Scene {
         self.happened();
     }
 
+    /// Part of what the status has on record is lost, or all of it: by a person's hand, or by a restore of the cluster.
+    pub fn lose(&mut self, with: impl FnOnce(&mut Option<AgentInstanceStatus>)) {
+        if let Some(object) = &mut self.object {
+            with(&mut object.status);
+        }
+        self.memory_lost = true;
+        self.touched();
+    }
+
     pub fn set_env(&mut self, value: &str) {
         value.clone_into(&mut self.env);
         self.edit(|_| {});
@@ -454,7 +470,9 @@ impl Scene {
                     .any(|home| Some(&home.id) == entry.id.as_ref())
             });
         self.listing = Some((read.begun, read.homes));
-        news || missing
+        // As the controller does it: each absence wakes once.
+        let newly = self.missed.news(missing.then(|| "project".to_owned()));
+        news || !newly.is_empty()
     }
 
     /// The observers read the accounts of tools; whether what they see is news for the instance.
@@ -470,6 +488,9 @@ impl Scene {
             if let Some(object) = &self.object {
                 let recorded = belief::recorded(object, shop, stock.begun, self.limits);
                 news |= !belief::changed(self.stock.get(shop), &stock, &recorded).is_empty();
+                let lacks = belief::missing(&stock, &recorded).into_iter();
+                let missed = self.missed_tools.entry(shop.to_owned()).or_default();
+                news |= !missed.news(lacks.map(|named| named.id.clone())).is_empty();
             }
             self.stock.insert(shop.to_owned(), stock);
         }
@@ -479,6 +500,7 @@ impl Scene {
     /// One pass, and what the controller makes of its end.
     pub fn visit(&mut self) -> Option<End> {
         self.wake = None;
+        self.memory_lost = false;
         let before = self.version;
         let world = self.gather()?;
         let about = about(&world);
@@ -553,6 +575,8 @@ impl Scene {
         self.holds = None;
         self.memory = None;
         self.listing = None;
+        self.missed = Newly::default();
+        self.missed_tools.clear();
         self.fresh.clear();
         self.stock.clear();
         self.tool_memory.clear();
@@ -623,7 +647,8 @@ impl Scene {
             } else {
                 self.template.clone()
             },
-            token: self.token && !deleting,
+            token: self.token,
+            new: false,
             adopted_by: self.adopted_by.clone(),
             desired: match (&self.template, &self.broken) {
                 _ if deleting => Desired::Unknown,
@@ -679,8 +704,38 @@ impl Scene {
         let Some(object) = self.object.as_ref().filter(|_| !self.tools.is_empty()) else {
             return Tools::default();
         };
-        let known = !deleting && !matches!(self.template, TemplateView::Missing);
+        let recorded = |slot: Slot| {
+            let status = object.status.as_ref();
+            status.is_some_and(|status| entry(status, slot).is_some())
+        };
+        let lost = object.spec.adopt.is_none() && !recorded(Slot::Project);
+        let known = (!deleting || lost) && !matches!(self.template, TemplateView::Missing);
         let (wanted, refused) = wanted(&self.tools, &object.spec, "ada");
+        let (mut unclaimed, mut unread) = (BTreeMap::new(), BTreeSet::new());
+        let open = |tool: &&Wanted| {
+            let usable = self.accounts.get(&tool.account) == Some(&ToolAccount::Ready);
+            known && usable && tool.adopt.is_none()
+        };
+        for tool in wanted.iter().filter(open) {
+            let slots = tool.parts.iter().filter(|part| **part != Part::Key);
+            let slots = slots.filter_map(|part| Slot::tool(&tool.name, *part));
+            for slot in slots.filter(|slot| !recorded(*slot)) {
+                let marker = marker(&InstallationId("i-1".into()), object, slot);
+                match self.stock.get(&tool.account) {
+                    Some(stock) => {
+                        let found =
+                            belief::bearing(stock, &marker, &Seal("seal".to_owned().into()));
+                        if !found.is_empty() {
+                            unclaimed.insert(slot, found);
+                        }
+                    }
+                    None if tool.account == "bankr" => {}
+                    None => {
+                        unread.insert(slot);
+                    }
+                }
+            }
+        }
         let mut seen = BTreeMap::new();
         for entry in object.status.iter().flat_map(|status| &status.external) {
             let listed = entry
@@ -720,6 +775,8 @@ impl Scene {
                 .map(|(slot, (kept, _))| (*slot, kept.clone()))
                 .collect(),
             seen,
+            unclaimed,
+            unread,
             ..Tools::default()
         }
     }

@@ -63,7 +63,7 @@ pub(in crate::engine) fn one_back(
     d: &mut Draft,
     entry: &LedgerEntry,
 ) -> std::ops::ControlFlow<Back> {
-    if not_there(entry) {
+    if entry.is_blank() {
         forget(d, entry.slot);
         return Continue(());
     }
@@ -95,11 +95,6 @@ pub(in crate::engine) fn in_order_of_teardown(status: &AgentInstanceStatus) -> V
         .collect();
     tools.sort_by_key(|entry| std::cmp::Reverse(entry.row().rank));
     tools
-}
-
-/// Whether an entry stands for nothing that could be outside.
-pub(in crate::engine) fn not_there(entry: &LedgerEntry) -> bool {
-    entry.state == SlotState::Planned && entry.attempt <= 1
 }
 
 /// Whether it goes for good also where it may hold money: the spec said so, and the ledger remembers.
@@ -333,7 +328,7 @@ fn find_parent(w: &World, d: &mut Draft, child: Slot) -> std::ops::ControlFlow<B
         .as_tool()
         .and_then(|own| Slot::tool(own.tool.as_str(), Part::Main))
         .and_then(|slot| ledger::entry(&d.status, slot).cloned())
-        .filter(|parent| !not_there(parent));
+        .filter(|parent| !parent.is_blank());
     let Some(parent) = parent else {
         return Continue(());
     };

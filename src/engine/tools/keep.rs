@@ -6,7 +6,7 @@
 use super::back::{Back, one_back};
 use super::make::{MOST_ORDERS, begin, fresh_start, make, named, recover};
 use super::tell::address;
-use super::{FOR_GOOD, Held, Slotted, Subject, kept, obstacle, seen};
+use super::{FOR_GOOD, Held, LISTED, Slotted, Subject, kept, obstacle, seen};
 use crate::api::condition::reason;
 use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ReclaimPolicy;
@@ -45,6 +45,9 @@ pub(super) fn keep(
         || looked.is_none() && unlisted(w, entry);
     if missing {
         return gone(w, d, subject, entry);
+    }
+    if let Some(step) = namesake(w, d, subject, entry) {
+        return Break(step);
     }
     // What nobody lists is asked for once, until it was seen to be ready.
     let told_ready = w
@@ -102,6 +105,7 @@ pub(super) fn keep(
                 w.recheck(),
             )));
         }
+        Some(Stage::Ready) if waits_for_provider(subject) => remember(d, slot, LISTED),
         Some(Stage::Ready) | None => {}
     }
     if let Some(parent) = later_parent(d, subject, entry) {
@@ -117,6 +121,58 @@ pub(super) fn keep(
         }
     }
     adjust(w, subject, entry, resource, d)
+}
+
+/// A request that landed after it had been given up: the listing shows another one under the name. What nobody was ever
+/// given and what holds nothing is taken back; an address or money stays, and is told.
+fn namesake(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Option<Step> {
+    let slot = subject.slot;
+    let glance = w.tools.seen.get(&slot)?;
+    if entry.key.is_empty() {
+        return None;
+    }
+    let other = glance.resources.iter().find(|one| {
+        let lives = !matches!(one.stage, Stage::Failed { .. } | Stage::Resting);
+        one.part == subject.part
+            && one.name == entry.key
+            && Some(&one.id) != entry.id.as_ref()
+            && lives
+    })?;
+    let believable = w.limits.landed_by(entry.started_at.0);
+    if glance.begun < believable {
+        // It may show one that is gone by now. The next listing shows no change that would bring us back.
+        d.again(believable.max(w.recheck()));
+        return None;
+    }
+    if subject.row.precious && !matches!(other.stage, Stage::Pending { .. }) {
+        d.once(
+            w,
+            reason::SURPLUS,
+            "KeepSurplus",
+            format!(
+                "{} bears the name of {slot} as well, which is {}: an earlier request came late; it is left alone and billed: look at it, and delete it at the provider",
+                other.id,
+                entry.id.as_deref().unwrap_or("another")
+            ),
+        );
+        return None;
+    }
+    if obstacle(w, subject).is_some() {
+        return None;
+    }
+    d.announcements.push(Announcement {
+        warning: true,
+        reason: reason::SURPLUS,
+        action: "DropSurplus",
+        note: format!("a second {slot} that came late was given to nobody, and is taken back"),
+    });
+    Some(Step::DeleteTool {
+        slot,
+        account: entry.account.clone(),
+        named: named(&d.status, entry, &other.id),
+        for_good: true,
+        surplus: true,
+    })
 }
 
 /// When what it belongs to was made, where that was after it.
@@ -194,6 +250,11 @@ fn remember_reclaim(d: &mut Draft, slot: Slot, reclaim: ReclaimPolicy) {
         ReclaimPolicy::Retain => "",
         ReclaimPolicy::Delete => FOR_GOOD,
     };
+    remember(d, slot, wanted);
+}
+
+/// Puts something that teardown needs to know into the ledger.
+fn remember(d: &mut Draft, slot: Slot, wanted: &str) {
     if let Some(entry) = ledger::entry_mut(&mut d.status, slot)
         && entry.settings != wanted
     {

@@ -4,13 +4,14 @@
 //! what earlier attempts left goes before something new is kept; what costs money by the piece is ordered only so often.
 
 use super::keep::keep;
-use super::{Held, Slotted, Subject, kept, no_place};
+use super::{Held, LISTED, Slotted, Subject, kept, no_place};
 use crate::api::condition::reason;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
 use crate::engine::plan::Draft;
 use crate::engine::step::Step;
 use crate::engine::world::World;
 use crate::engine::{adopt, ledger};
+use crate::model::Announcement;
 use crate::model::marker;
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Named, Order, Resource, Sought, Stage};
@@ -37,7 +38,10 @@ pub(super) fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
                 .is_some_and(|entry| entry.state == SlotState::Exists);
             !there && !d.untried.contains(&slot)
         });
-        let may = subject.tool.adopt.is_none() && !waits && !ordered_out(d, subject);
+        let may = subject.tool.adopt.is_none()
+            && !waits
+            && !ordered_out(d, subject)
+            && lost_one(w, d, subject).is_none();
         if due && may && no_place(w, subject).is_none() {
             begin(w, d, subject);
         }
@@ -50,10 +54,7 @@ pub(super) fn begin(w: &World, d: &mut Draft, subject: &Subject<'_>) {
     let key = ledger::entry(&d.status, subject.slot)
         .map(|entry| entry.key.clone())
         .filter(|key| !key.is_empty())
-        .unwrap_or_else(|| {
-            w.marker(subject.slot)
-                .tool_name(&w.seal, ledger::micros(w.now))
-        });
+        .unwrap_or_else(|| new_name(w, d, subject.slot));
     ledger::begin(
         &mut d.status,
         subject.slot,
@@ -63,6 +64,119 @@ pub(super) fn begin(w: &World, d: &mut Draft, subject: &Subject<'_>) {
         w.now,
     );
     d.untried.insert(subject.slot);
+}
+
+/// A name that this slot's resource never had. That of its first life is known without a record, until the agent is
+/// complete: so what was ordered under it is found again although the ledger was lost.
+fn new_name(w: &World, d: &Draft, slot: Slot) -> String {
+    let marker = w.marker(slot);
+    let created = w.instance.metadata.creation_timestamp.as_ref();
+    let first = created
+        .filter(|_| !made_once(&d.status))
+        .map(|created| marker.tool_name(&w.seal, created.0));
+    let had = |name: &String| {
+        let recorded = w.entry(slot).is_some_and(|entry| entry.key == *name);
+        let seen = w.tools.unclaimed.get(&slot).into_iter().flatten();
+        recorded || seen.into_iter().any(|one| one.name == *name)
+    };
+    first
+        .filter(|name| !had(name))
+        .unwrap_or_else(|| marker.tool_name(&w.seal, ledger::micros(w.now)))
+}
+
+fn made_once(status: &AgentInstanceStatus) -> bool {
+    let timings = status.timings.as_ref();
+    timings.is_some_and(|timings| timings.created.is_some())
+}
+
+/// What became of a slot that is not on record, before anything is made for it: `None` where it never had anything.
+enum Lost<'a> {
+    /// No listing tells yet.
+    Unread,
+    /// A listing shows this under a name that was given to the slot.
+    Seen(&'a Resource),
+}
+
+/// An entry may have been lost alone. Only a listing tells, and only where the agent was complete once is it waited for.
+fn lost_one<'a>(w: &'a World, d: &Draft, subject: &Subject<'_>) -> Option<Lost<'a>> {
+    let slot = subject.slot;
+    if ledger::entry(&d.status, slot).is_some() || subject.tool.adopt.is_some() {
+        return None;
+    }
+    if w.tools.unread.contains(&slot) && made_once(&d.status) {
+        return Some(Lost::Unread);
+    }
+    let gone = matches!(w.tools.looked.get(&slot), Some((_, None)));
+    best(w, slot).filter(|_| !gone).map(Lost::Seen)
+}
+
+/// Of what a listing shows under a slot's names that which its Secret opens, else the first.
+fn best(w: &World, slot: Slot) -> Option<&Resource> {
+    let seen = w.tools.unclaimed.get(&slot)?;
+    let opened = |one: &&Resource| {
+        let kept = w.tools.kept.get(&slot);
+        kept.is_some_and(|kept| kept.id == one.id)
+    };
+    seen.iter().find(opened).or_else(|| seen.first())
+}
+
+fn on_record_again(w: &World, d: &mut Draft, subject: &Subject<'_>, resource: &Resource) {
+    let entry = LedgerEntry {
+        slot: subject.slot,
+        provider: subject.row.provider.to_owned(),
+        account: subject.tool.account.clone(),
+        state: SlotState::Exists,
+        key: resource.name.clone(),
+        id: Some(resource.id.clone()),
+        settings: resource.settings.clone().unwrap_or_default(),
+        attempt: 1,
+        started_at: MicroTime(ledger::micros(w.now)),
+    };
+    ledger::put(&mut d.status, entry);
+    d.announcements.push(Announcement {
+        warning: true,
+        reason: reason::LEDGER_LOST,
+        action: "Recover",
+        note: format!(
+            "status.external said nothing of {}, and {} bears a name that was given to it: it is on record again",
+            subject.slot, resource.id
+        ),
+    });
+}
+
+/// The whole ledger was lost: what bears a name that was given to one of the slots is on record again, and everything else
+/// counts as made with an answer that was lost, so that it is looked for as its row says before another is made.
+pub(super) fn recollect(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
+    for subject in subjects {
+        let known = ledger::entry(&d.status, subject.slot).is_some();
+        if known || subject.tool.adopt.is_some() || subject.row.found_by == FoundBy::Kept {
+            continue;
+        }
+        if let Some(resource) = best(w, subject.slot) {
+            on_record_again(w, d, subject, resource);
+            continue;
+        }
+        let kept = w.tools.kept.get(&subject.slot).map(|kept| kept.key.clone());
+        let key = kept.unwrap_or_else(|| {
+            let marker = w.marker(subject.slot);
+            let created = w.instance.metadata.creation_timestamp.as_ref();
+            marker.tool_name(&w.seal, created.map_or(w.now, |created| created.0))
+        });
+        ledger::put(
+            &mut d.status,
+            LedgerEntry {
+                slot: subject.slot,
+                provider: subject.row.provider.to_owned(),
+                account: subject.tool.account.clone(),
+                state: SlotState::Creating,
+                key,
+                id: None,
+                settings: String::new(),
+                attempt: 2,
+                started_at: MicroTime(ledger::micros(w.now)),
+            },
+        );
+    }
 }
 
 /// Whether something that costs money by the piece was ordered as often as it may be.
@@ -77,6 +191,37 @@ pub(super) fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Sl
     }
     if let Some(id) = &subject.tool.adopt {
         return take_over(w, d, subject, id);
+    }
+    match lost_one(w, d, subject) {
+        None => {}
+        Some(Lost::Unread) => {
+            return Continue(Err(Held::waits(
+                reason::PENDING,
+                "looking at what is there already",
+                w.now + SignedDuration::from_secs(1),
+            )));
+        }
+        Some(Lost::Seen(resource)) => {
+            // It may have been taken back since the listing: its own answer decides.
+            if !w.tools.looked.contains_key(&subject.slot) {
+                return Break(Step::LookTool {
+                    slot: subject.slot,
+                    account: subject.tool.account.clone(),
+                    named: Named {
+                        part: subject.part,
+                        id: resource.id.clone(),
+                        key: resource.name.clone(),
+                        seen: true,
+                        parts: siblings(&d.status, subject.slot),
+                    },
+                });
+            }
+            on_record_again(w, d, subject, resource);
+            return match ledger::entry(&d.status, subject.slot).cloned() {
+                Some(entry) => keep(w, d, subject, &entry),
+                None => Continue(Ok(())),
+            };
+        }
     }
     if ordered_out(d, subject) {
         return Continue(Err(Held::person(
@@ -213,13 +358,14 @@ pub(super) fn named(status: &AgentInstanceStatus, entry: &LedgerEntry, id: &str)
         part: part_of(entry),
         id: id.to_owned(),
         key: entry.key.clone(),
-        seen: status.tools.iter().any(|told| {
-            told.ready
-                && entry
-                    .slot
-                    .as_tool()
-                    .is_some_and(|own| own.tool.as_str() == told.name)
-        }),
+        seen: entry.settings == LISTED
+            || status.tools.iter().any(|told| {
+                told.ready
+                    && entry
+                        .slot
+                        .as_tool()
+                        .is_some_and(|own| own.tool.as_str() == told.name)
+            }),
         parts: siblings(status, entry.slot),
     }
 }

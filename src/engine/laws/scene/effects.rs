@@ -369,7 +369,11 @@ impl Scene {
             "no finalizer: {}",
             said()
         );
-        let status = object.status.clone().unwrap_or_default();
+        // What was on record when this pass wrote it may have been lost since.
+        let status = match self.memory_lost {
+            true => world.status(),
+            false => object.status.clone().unwrap_or_default(),
+        };
         if let Some(slot) = step.intends() {
             let intent = entry(&status, slot).unwrap_or_else(|| panic!("no intent: {}", said()));
             let due = match step {
@@ -659,6 +663,9 @@ impl Hands for Scene {
                         None => Sight::Absent { begun },
                     }
                 })?;
+                if let Ok(Sight::Seen(home)) = &sight {
+                    self.fresh.remove(&home.id);
+                }
                 sight.map_or_else(Outcome::Faulted, Outcome::Looked)
             }
             Step::Compare {
@@ -689,11 +696,30 @@ impl Hands for Scene {
                 )
             }
             Step::CreateVolume {
-                project, service, ..
+                project,
+                service,
+                mount,
+                ..
             } => {
-                let (project, service) = (project.clone(), service.clone());
-                let change = Change::Volume { project, service };
+                let change = Change::Volume {
+                    project: project.clone(),
+                    service: service.clone(),
+                    mount: mount.clone(),
+                };
                 done(self.write(world, step, change)?, made)
+            }
+            Step::Mount {
+                service,
+                volume,
+                mount,
+                ..
+            } => {
+                let change = Change::Mount {
+                    volume: volume.clone(),
+                    service: service.clone(),
+                    mount: mount.clone(),
+                };
+                done(self.write(world, step, change)?, |_| Outcome::Done)
             }
             Step::CreateDomain { service, .. } => {
                 let service = service.clone();
