@@ -7,6 +7,22 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+/// Declares the types, and with them the list of all that are ours.
+macro_rules! ours {
+    ($(#[$about:meta])* pub mod $all:ident { $($(#[$doc:meta])* pub const $name:ident: &str = $word:literal;)* }) => {
+        $(#[$about])*
+        pub mod $all {
+            $($(#[$doc])* pub const $name: &str = $word;)*
+        }
+
+        /// Whether a type is one that this version speaks of.
+        fn is_ours(kind: &str) -> bool {
+            [$($word),*].contains(&kind)
+        }
+    };
+}
+
+ours! {
 /// Types of conditions.
 pub mod kind {
     /// The object does what it is for.
@@ -33,6 +49,7 @@ pub mod kind {
     pub const PROGRESSING: &str = "Progressing";
     /// Every instance that follows the template is ready at its current revision.
     pub const ROLLED_OUT: &str = "RolledOut";
+}
 }
 
 /// Reasons of conditions and events.
@@ -145,6 +162,8 @@ pub mod reason {
     pub const ORPHAN_DELETED: &str = "OrphanDeleted";
     /// Something that nobody claims could not be taken back.
     pub const ORPHAN_NOT_DELETED: &str = "OrphanNotDeleted";
+    /// This version cannot read the object.
+    pub const NOT_READABLE: &str = "NotReadable";
     /// `expiresAfter` has passed.
     pub const EXPIRED: &str = "Expired";
 }
@@ -218,13 +237,18 @@ const MESSAGE_LIMIT: usize = 1024;
 /// The list that says exactly `statements`, keeping each transition time whose status is unchanged.
 ///
 /// A statement that differs from the old condition in nothing keeps its old generation too only where the generation
-/// is the same: a condition always speaks of the generation that was looked at.
+/// is the same: a condition always speaks of the generation that was looked at. What others say, a newer version among
+/// them, stays.
 pub fn conclude(
     old: &[Condition],
     statements: &[Statement],
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
+    let theirs = old
+        .iter()
+        .filter(|condition| !is_ours(&condition.type_))
+        .cloned();
     statements
         .iter()
         .map(|said| {
@@ -242,6 +266,7 @@ pub fn conclude(
                 observed_generation: generation,
             }
         })
+        .chain(theirs)
         .collect()
 }
 
@@ -324,5 +349,22 @@ mod tests {
             at(1),
         );
         assert!(conclude(&first, &[], None, at(2)).is_empty());
+    }
+
+    #[test]
+    fn what_others_say_stays() {
+        let mut old = conclude(
+            &[],
+            &[Statement::yes(kind::STALLED, reason::REJECTED, "a")],
+            None,
+            at(1),
+        );
+        old[0].type_ = "Claimed".into();
+        let new = [Statement::yes(kind::READY, reason::READY, "b")];
+        let kinds: Vec<String> = conclude(&old, &new, None, at(2))
+            .into_iter()
+            .map(|condition| condition.type_)
+            .collect();
+        assert_eq!(kinds, ["Ready", "Claimed"]);
     }
 }

@@ -7,9 +7,10 @@ use super::credential;
 use super::observer::Observed;
 use super::providers;
 use super::tool_accounts::{ToolAccount, proof};
+use super::unreadable;
 use crate::api::account::{KeyRef, RailwayAccount};
 use crate::api::text::Span;
-use crate::api::{IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec};
+use crate::api::{IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec, Seen};
 use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, installation, status};
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 
 /// Reconciles one account.
 pub async fn reconcile(
-    account: Arc<ProviderAccount>,
+    account: Arc<Seen<ProviderAccount>>,
     ctx: Arc<Context>,
 ) -> Result<Action, ClusterError> {
     ctx.caches_read().await;
@@ -49,15 +50,17 @@ pub async fn reconcile(
     Ok(action)
 }
 
-async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
-    let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
-    let name = watched.name_any();
-    let Some(mut account) =
-        crate::cluster::call::find("reading the account", api.get_opt(&name)).await?
-    else {
-        forget(ctx, &name);
-        return Ok(Action::await_change());
+async fn run(watched: &Seen<ProviderAccount>, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
+    let (name, seen) = (watched.name_any(), Api::all(ctx.client.clone()));
+    let mut account = match unreadable::get(ctx, &seen, "reading the account", watched).await? {
+        Some(Seen::Read(account)) => Arc::unwrap_or_clone(account),
+        Some(Seen::Unreadable(_)) => return Ok(Action::await_change()),
+        None => {
+            forget(ctx, &name);
+            return Ok(Action::await_change());
+        }
     };
+    let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
     let Some(provider) = account.spec.provider() else {
         return Ok(Action::await_change());
     };
@@ -139,10 +142,11 @@ fn forget(ctx: &Context, name: &str) {
 
 /// Instances that have something in the account, or may have.
 fn users(ctx: &Context, name: &str) -> usize {
-    ctx.users(name)
-        .iter()
-        .filter(|one| !one.finalizers().is_empty())
-        .count()
+    let read = ctx.users(name);
+    let read = read.iter().filter(|one| !one.finalizers().is_empty());
+    let unread = ctx.instances.unreadable();
+    let unread = unread.iter().filter(|one| one.mentions(name));
+    read.count() + unread.count()
 }
 
 /// Names of the Secrets that an account refers to.
@@ -163,6 +167,7 @@ fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<
         .filter(|other| other.name_any() != name)
         .flat_map(|other| named(&other.spec))
         .collect();
+    let unread = ctx.provider_accounts.unreadable();
     let mut held = named(&account.spec);
     held.extend(
         account
@@ -172,6 +177,7 @@ fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<
     );
     held.into_iter()
         .filter(|secret| !others.contains(secret) && !still.contains(secret))
+        .filter(|secret| !unread.iter().any(|other| other.mentions(secret)))
         .collect()
 }
 
@@ -375,7 +381,7 @@ fn forgive(ctx: &Context, name: &str) {
 }
 
 /// What goes wrong is logged by `reconcile`.
-pub fn on_error(_: Arc<ProviderAccount>, error: &ClusterError, _: Arc<Context>) -> Action {
+pub fn on_error(_: Arc<Seen<ProviderAccount>>, error: &ClusterError, _: Arc<Context>) -> Action {
     tracing::warn!(%error, "reconciling an account");
     Action::requeue(Duration::from_secs(2))
 }

@@ -6,11 +6,13 @@ use super::enact::Workshop;
 use super::pass::{End, pass};
 use super::sweep;
 use super::tool_accounts::ToolAccount;
+use super::unreadable;
+use crate::api::account::AllowedNamespaces;
 use crate::api::template::AgentTemplateSpec;
 use crate::api::text::Span;
 use crate::api::{
-    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, LedgerEntry, Part, ProviderAccount, Slot,
-    SlotState,
+    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, LedgerEntry, Part, ProviderAccount, Seen,
+    Slot, SlotState,
 };
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
@@ -41,7 +43,7 @@ use std::time::{Duration, Instant};
 
 /// Reconciles one instance.
 pub async fn reconcile(
-    instance: Arc<AgentInstance>,
+    instance: Arc<Seen<AgentInstance>>,
     ctx: Arc<Context>,
 ) -> Result<Action, ClusterError> {
     ctx.caches_read().await;
@@ -115,19 +117,24 @@ fn until_then(then: Timestamp, now: Timestamp) -> Duration {
 
 /// One pass. `None`: something that a pass needs is not known yet, and will wake the instance.
 async fn run(
-    watched: &AgentInstance,
+    watched: &Seen<AgentInstance>,
     ctx: &Arc<Context>,
 ) -> Result<Option<(End, String)>, ClusterError> {
-    let api: Api<AgentInstance> =
-        Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
-    let Some(instance) = find("reading the instance", api.get_opt(&watched.name_any())).await?
-    else {
-        let uid = watched.uid().unwrap_or_default();
-        ctx.retries.forget(&uid);
-        if let Some(account) = ctx.accounts.get(watched.spec.account_ref.name.as_str()) {
-            account.give_back(ctx, &uid, None);
+    let api = Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
+    let instance = match unreadable::get(ctx, &api, "reading the instance", watched).await? {
+        Some(Seen::Read(instance)) => Arc::unwrap_or_clone(instance),
+        Some(Seen::Unreadable(_)) => return Ok(None),
+        None => {
+            let uid = watched.uid().unwrap_or_default();
+            ctx.retries.forget(&uid);
+            let home = watched
+                .read()
+                .and_then(|one| ctx.accounts.get(one.spec.account_ref.name.as_str()));
+            if let Some(account) = home {
+                account.give_back(ctx, &uid, None);
+            }
+            return Ok(None);
         }
-        return Ok(None);
     };
     sweep::remember(&instance, ctx).await?;
     let Some((world, hands)) = gather(ctx, instance).await? else {
@@ -183,6 +190,7 @@ async fn gather<'a>(
     let stamp = (!deleting).then(|| template_of(ctx, &instance)).flatten();
     let (wanted, refused) = stamp
         .as_ref()
+        .and_then(Seen::read)
         .filter(|template| observed(template))
         .map(|template| wanted(&template.spec.tools, &instance.spec, &instance.name_any()))
         .map_or((None, Vec::new()), |(wanted, refused)| {
@@ -222,6 +230,7 @@ async fn gather<'a>(
         .and_then(|_| {
             let all = ctx.instances.state();
             adopt::rival(&instance, all.iter().map(AsRef::as_ref))
+                .or_else(|| unread_rival(ctx, &instance))
         });
     let mut world = World {
         now,
@@ -273,6 +282,14 @@ fn project_of(instance: &AgentInstance) -> Option<String> {
         .find(|entry| entry.slot == Slot::Project)?
         .id
         .clone()
+}
+
+/// An instance that cannot be read and mentions the project that this one wants to adopt.
+fn unread_rival(ctx: &Context, instance: &AgentInstance) -> Option<String> {
+    let project = &instance.spec.adopt.as_ref()?.project_id.0;
+    let others = ctx.instances.unreadable();
+    let rival = others.iter().find(|other| other.mentions(project))?;
+    Some(rival.title())
 }
 
 /// Slots of tools that the instance has, or shall have.
@@ -374,11 +391,7 @@ async fn tools(
     let adopts = instance.spec.adopt.is_some();
     let mut tools = Tools {
         rivals: match adopts {
-            true => adopt::rivals(
-                instance,
-                wanted.as_deref().unwrap_or_default(),
-                ctx.instances.state().iter().map(AsRef::as_ref),
-            ),
+            true => rivals(ctx, instance, wanted.as_deref().unwrap_or_default()),
             false => BTreeSet::new(),
         },
         wanted,
@@ -411,6 +424,19 @@ async fn tools(
     Ok(Some((tools, ways)))
 }
 
+/// Tools whose resources to adopt are, or may be, another instance's.
+fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSet<String> {
+    let all = ctx.instances.state();
+    let mut rivals = adopt::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
+    for other in ctx.instances.unreadable() {
+        let theirs = wanted
+            .iter()
+            .filter(|tool| tool.adopt.as_ref().is_some_and(|id| other.mentions(id)));
+        rivals.extend(theirs.map(|tool| tool.name.clone()));
+    }
+    rivals
+}
+
 type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
 
 /// A tool's account as this instance may use it.
@@ -428,6 +454,10 @@ async fn tool_account(
     if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
         return not_available;
     }
+    let Seen::Read(object) = object else {
+        let message = UNREADABLE_ACCOUNT.to_owned();
+        return Ok(Some((ToolAccountView::NotReady { message }, None)));
+    };
     if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
         return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
     }
@@ -462,6 +492,10 @@ async fn account(
     if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
         return Ok(Some((AccountView::NotAvailable, None)));
     }
+    let Seen::Read(object) = object else {
+        let message = UNREADABLE_ACCOUNT.to_owned();
+        return Ok(Some((AccountView::NotReady { message }, None)));
+    };
     if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
         return Ok(Some((AccountView::Elsewhere { provider }, None)));
     }
@@ -491,18 +525,24 @@ async fn account(
     Ok(Some((AccountView::Ready(room), Some(account))))
 }
 
-/// Whether a namespace may use an account. Its labels are read only where a selector asks for them.
+/// What its users are told of an account that cannot be read. Its owner is told more, on the account.
+const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";
+
+/// Whether a namespace may use an account. Its labels are read only where a selector asks for them. Of an account that
+/// cannot be read that part may be readable by itself.
 async fn allowed(
     ctx: &Context,
-    object: &ProviderAccount,
+    object: &Seen<ProviderAccount>,
     namespace: &str,
 ) -> Result<bool, ClusterError> {
-    if account_rules::allows(object, namespace, &BTreeMap::new()) {
+    let allowed: Option<AllowedNamespaces> = match object {
+        Seen::Read(object) => object.spec.allowed_namespaces.clone(),
+        Seen::Unreadable(object) => object.part("/spec/allowedNamespaces"),
+    };
+    if account_rules::allows(allowed.as_ref(), namespace, &BTreeMap::new()) {
         return Ok(true);
     }
-    if object
-        .spec
-        .allowed_namespaces
+    if allowed
         .as_ref()
         .is_none_or(|allowed| allowed.selector.is_none())
     {
@@ -513,14 +553,14 @@ async fn allowed(
         .await?
         .and_then(|found| found.metadata.labels);
     Ok(account_rules::allows(
-        object,
+        allowed.as_ref(),
         namespace,
         &labels.unwrap_or_default(),
     ))
 }
 
-fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Arc<AgentTemplate>> {
-    let reference = ObjectRef::<AgentTemplate>::new(instance.spec.template_ref.name.as_str())
+fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Seen<AgentTemplate>> {
+    let reference = ObjectRef::new(instance.spec.template_ref.name.as_str())
         .within(&instance.namespace().unwrap_or_default());
     ctx.templates.get(&reference)
 }
@@ -534,14 +574,23 @@ fn observed(template: &AgentTemplate) -> bool {
 /// The template as it can be used now, and what a deployment would be made from.
 async fn template(
     ctx: &Context,
-    template: Option<Arc<AgentTemplate>>,
+    template: Option<Seen<AgentTemplate>>,
     instance: &AgentInstance,
     token: &SecretString,
     given: &BTreeMap<String, SecretString>,
 ) -> Result<(TemplateView, Desired), ClusterError> {
     let namespace = instance.namespace().unwrap_or_default();
-    let Some(template) = template else {
-        return Ok((TemplateView::Missing, Desired::Unknown));
+    let template = match template {
+        Some(Seen::Read(template)) => template,
+        Some(Seen::Unreadable(template)) => {
+            let message = template.sentence();
+            let stalled = true;
+            return Ok((
+                TemplateView::NotReady { stalled, message },
+                Desired::Unknown,
+            ));
+        }
+        None => return Ok((TemplateView::Missing, Desired::Unknown)),
     };
     let status = template.status.clone().unwrap_or_default();
     let current = observed(&template);
@@ -678,7 +727,7 @@ fn rollout_turn(
 }
 
 /// What goes wrong here is logged by `reconcile`; what is left is asked for again soon.
-pub fn on_error(_: Arc<AgentInstance>, error: &ClusterError, _: Arc<Context>) -> Action {
+pub fn on_error(_: Arc<Seen<AgentInstance>>, error: &ClusterError, _: Arc<Context>) -> Action {
     tracing::warn!(%error, "reconciling an instance");
     Action::requeue(Duration::from_secs(2))
 }

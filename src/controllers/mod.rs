@@ -5,7 +5,8 @@
 //! the status at the end. [`accounts`] keeps what was read of each Railway account, [`tool_accounts`] of each account of a
 //! tool provider (which [`providers`] opens); [`observer`] reads both, [`credential`] says whether they can be used.
 //! [`account`] and [`template`] are the other two kinds, [`sources`] notices changed Secrets and ConfigMaps, [`retries`] remembers
-//! faults, [`sweep`] finds what nobody claims (and [`survey`] shows it), [`wiring`] connects watches.
+//! faults, [`sweep`] finds what nobody claims (and [`survey`] shows it), [`unreadable`] tells of
+//! objects that this version cannot read, [`wiring`] connects watches.
 //!
 //! What holds: nothing is decided here; an outside change is sent only by the leader; no pass waits for time.
 
@@ -24,6 +25,7 @@ pub mod survey;
 pub mod sweep;
 pub mod template;
 pub mod tool_accounts;
+pub mod unreadable;
 pub mod wiring;
 
 pub use context::{Context, Gauge, Settings};

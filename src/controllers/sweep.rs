@@ -13,7 +13,7 @@ use super::held;
 use super::tool_accounts::ToolAccount;
 use crate::api::account::AccountSweep;
 use crate::api::condition::reason;
-use crate::api::{AgentInstance, Part, ProviderAccount};
+use crate::api::{AgentInstance, Part, ProviderAccount, Seen};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::sweep::{Claims, Item, Memory, Reader, Swept, Verdict, View, sweep};
 use crate::model::slot::RAILWAY;
@@ -171,8 +171,7 @@ async fn round(ctx: &Context) {
             places.push((place, inventory));
         }
     }
-    let cached = ctx.instances.state();
-    let mut claims = Claims::of(cached.iter().map(AsRef::as_ref));
+    let mut claims = Claims::of(ctx.instances.all());
     // What was left behind is asked for only where something is nobody's: at rest that is never.
     let loose = |claims: &Claims| {
         places.iter().any(|(_, inventory)| {
@@ -197,7 +196,8 @@ async fn round(ctx: &Context) {
         .flat_map(|(_, inventory)| &inventory.items)
         .any(|item| claims.restored(item));
     for (place, inventory) in &places {
-        let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(place.name())) else {
+        let named = ObjectRef::new(place.name());
+        let Some(Seen::Read(object)) = ctx.provider_accounts.get(&named) else {
             continue;
         };
         let known = complete.then_some(&claims);
@@ -375,7 +375,7 @@ async fn verified(
         return Ok(false);
     }
     let instances = left_behind::instances(&ctx.client).await?;
-    let mut claims = Claims::of(&instances);
+    let mut claims = Claims::of(instances);
     claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
     let restored = inventory.items.iter().any(|item| claims.restored(item));
     let swept = decide(ctx, place, object, inventory, Some(&claims), restored);

@@ -1,8 +1,9 @@
 //! AgentTemplate: its image's digest, its revision, and where its rollout stands. The instances do the rest.
 
 use super::context::Context;
+use super::unreadable;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
-use crate::api::{AgentTemplate, AgentTemplateStatus};
+use crate::api::{AgentTemplate, AgentTemplateStatus, Seen};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{by_digest, references, registry, revision};
 use crate::engine::rollout;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// Reconciles one template.
 pub async fn reconcile(
-    template: Arc<AgentTemplate>,
+    template: Arc<Seen<AgentTemplate>>,
     ctx: Arc<Context>,
 ) -> Result<Action, ClusterError> {
     ctx.caches_read().await;
@@ -38,12 +39,11 @@ pub async fn reconcile(
     Ok(action)
 }
 
-async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterError> {
+async fn run(watched: &Seen<AgentTemplate>, ctx: &Context) -> Result<Action, ClusterError> {
     let namespace = watched.namespace().unwrap_or_default();
-    let api: Api<AgentTemplate> = Api::namespaced(ctx.client.clone(), &namespace);
-    let Some(template) =
-        crate::cluster::call::find("reading the template", api.get_opt(&watched.name_any()))
-            .await?
+    let api = Api::namespaced(ctx.client.clone(), &namespace);
+    let Some(Seen::Read(template)) =
+        unreadable::get(ctx, &api, "reading the template", watched).await?
     else {
         return Ok(Action::await_change());
     };
@@ -199,7 +199,7 @@ async fn resolve(
 }
 
 /// What goes wrong is logged by `reconcile`.
-pub fn on_error(_: Arc<AgentTemplate>, error: &ClusterError, _: Arc<Context>) -> Action {
+pub fn on_error(_: Arc<Seen<AgentTemplate>>, error: &ClusterError, _: Arc<Context>) -> Action {
     tracing::warn!(%error, "reconciling a template");
     Action::requeue(Duration::from_secs(2))
 }

@@ -7,7 +7,7 @@ use super::ledger;
 use super::step::{Outcome, Step};
 use super::world::{AccountView, World};
 use crate::api::instance::DeploymentStatus;
-use crate::api::{LedgerEntry, Slot, SlotState};
+use crate::api::{LedgerEntry, Slot, SlotState, Unknown};
 use crate::model::{Fault, Sight};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -43,6 +43,7 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
                         id: Some(environment),
                         state: SlotState::Exists,
                         started_at,
+                        unknown: Unknown::default(),
                         ..project
                     },
                 );

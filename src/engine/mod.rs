@@ -29,6 +29,7 @@ pub mod sweep;
 pub mod teardown;
 pub mod template;
 pub mod tools;
+pub mod unreadable;
 pub mod world;
 
 pub use absorb::absorb;

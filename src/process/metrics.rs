@@ -88,6 +88,11 @@ struct BuildLabels {
     version: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObjectLabels {
+    kind: String,
+}
+
 type Timings<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// A handle to the metrics of this process.
@@ -112,6 +117,8 @@ struct Inner {
     orphan_kinds: Mutex<BTreeSet<OrphanLabels>>,
     orphans_usd: Family<AccountLabels, Gauge<f64, AtomicU64>>,
     swept: Family<SweptLabels, Counter>,
+    unreadable: Family<ObjectLabels, Gauge>,
+    watch_failures: Family<ObjectLabels, Counter>,
     leader: Gauge,
 }
 
@@ -141,6 +148,8 @@ impl Metrics {
             orphan_kinds: Mutex::default(),
             orphans_usd: Family::default(),
             swept: Family::default(),
+            unreadable: Family::default(),
+            watch_failures: Family::default(),
             leader: Gauge::default(),
         };
         inner.register(build);
@@ -249,6 +258,23 @@ impl Metrics {
         self.inner.swept.get_or_create(&labels).inc();
     }
 
+    /// So many objects of a `kind` cannot be read.
+    pub fn unreadable(&self, kind: &str, count: usize) {
+        let labels = ObjectLabels {
+            kind: kind.to_owned(),
+        };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.inner.unreadable.get_or_create(&labels).set(count);
+    }
+
+    /// A watch of a `kind` failed.
+    pub fn watch_failed(&self, kind: &str) {
+        let labels = ObjectLabels {
+            kind: kind.to_owned(),
+        };
+        self.inner.watch_failures.get_or_create(&labels).inc();
+    }
+
     fn orphan_kinds(&self) -> MutexGuard<'_, BTreeSet<OrphanLabels>> {
         self.inner
             .orphan_kinds
@@ -349,6 +375,16 @@ impl Inner {
             self.swept.clone(),
         );
         registry.register(
+            "unreadable_objects",
+            "Objects that this version cannot read and leaves alone, by kind; the objects say why",
+            self.unreadable.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Watches that failed and were begun again, by the kind of object whose controller they feed",
+            self.watch_failures.clone(),
+        );
+        registry.register(
             "leader",
             "1 if this process leads, else 0",
             self.leader.clone(),
@@ -415,6 +451,8 @@ mod tests {
             12.5,
         );
         metrics.swept("main", "done");
+        metrics.unreadable("AgentTemplate", 1);
+        metrics.watch_failed("AgentTemplate");
         metrics.leader(true);
         metrics
     }
@@ -436,6 +474,8 @@ mod tests {
             "yardmaster_orphans{account=\"main\",kind=\"openrouter\"} 1",
             "yardmaster_orphans_monthly_usd{account=\"main\"} 12.5",
             "yardmaster_swept_total{account=\"main\",outcome=\"done\"} 1",
+            "yardmaster_unreadable_objects{kind=\"AgentTemplate\"} 1",
+            "yardmaster_watch_failures_total{kind=\"AgentTemplate\"} 1",
             "yardmaster_leader 1",
             concat!(
                 "yardmaster_build_info{version=\"",
@@ -458,7 +498,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(named("# TYPE "), named("# HELP "));
-        assert_eq!(named("# TYPE ").len(), 13);
+        assert_eq!(named("# TYPE ").len(), 15);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::keep::keep;
 use super::{Held, Slotted, Subject, kept, obstacle};
 use crate::api::condition::reason;
-use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot, Unknown};
 use crate::engine::plan::Draft;
 use crate::engine::step::Step;
 use crate::engine::world::World;
@@ -145,6 +145,7 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
                     settings: resource.settings.clone().unwrap_or_default(),
                     attempt: 1,
                     started_at: MicroTime(ledger::micros(w.now)),
+                    unknown: Unknown::default(),
                 },
             );
             Continue(Ok(()))
