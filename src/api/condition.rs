@@ -7,6 +7,22 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+/// Declares the types, and with them the list of all that are ours.
+macro_rules! ours {
+    ($(#[$about:meta])* pub mod $all:ident { $($(#[$doc:meta])* pub const $name:ident: &str = $word:literal;)* }) => {
+        $(#[$about])*
+        pub mod $all {
+            $($(#[$doc])* pub const $name: &str = $word;)*
+        }
+
+        /// Whether a type is one that this version speaks of.
+        fn is_ours(kind: &str) -> bool {
+            [$($word),*].contains(&kind)
+        }
+    };
+}
+
+ours! {
 /// Types of conditions.
 pub mod kind {
     /// The object does what it is for.
@@ -45,6 +61,7 @@ pub mod kind {
     pub const ORPHANS_FOUND: &str = "OrphansFound";
     /// The sweep of the account does not go on.
     pub const SWEEP_HELD_BACK: &str = "SweepHeldBack";
+}
 }
 
 /// Reasons of conditions and events.
@@ -191,6 +208,8 @@ pub mod reason {
     pub const TAKEN_OVER: &str = "TakenOver";
     /// The agent is reached elsewhere than before.
     pub const ADDRESS_CHANGED: &str = "AddressChanged";
+    /// This version cannot read the object.
+    pub const NOT_READABLE: &str = "NotReadable";
     /// `status.expiresAt` has come.
     pub const EXPIRED: &str = "Expired";
     /// `status.expiresAt` is another.
@@ -293,13 +312,18 @@ fn message(before: Option<&Condition>, said: &Statement) -> String {
 /// The list that says exactly `statements`, keeping each transition time whose status is unchanged.
 ///
 /// A statement that differs from the old condition in nothing keeps its old generation too only where the generation
-/// is the same: a condition always speaks of the generation that was looked at.
+/// is the same: a condition always speaks of the generation that was looked at. What others say, a newer version among
+/// them, stays.
 pub fn conclude(
     old: &[Condition],
     statements: &[Statement],
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
+    let theirs = old
+        .iter()
+        .filter(|condition| !is_ours(&condition.type_))
+        .cloned();
     statements
         .iter()
         .map(|said| {
@@ -317,6 +341,7 @@ pub fn conclude(
                 observed_generation: generation,
             }
         })
+        .chain(theirs)
         .collect()
 }
 
@@ -418,5 +443,22 @@ mod tests {
             at(1),
         );
         assert!(conclude(&first, &[], None, at(2)).is_empty());
+    }
+
+    #[test]
+    fn what_others_say_stays() {
+        let mut old = conclude(
+            &[],
+            &[Statement::yes(kind::STALLED, reason::REJECTED, "a")],
+            None,
+            at(1),
+        );
+        old[0].type_ = "Claimed".into();
+        let new = [Statement::yes(kind::READY, reason::READY, "b")];
+        let kinds: Vec<String> = conclude(&old, &new, None, at(2))
+            .into_iter()
+            .map(|condition| condition.type_)
+            .collect();
+        assert_eq!(kinds, ["Ready", "Claimed"]);
     }
 }

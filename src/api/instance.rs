@@ -1,7 +1,7 @@
 //! AgentInstance: one agent, its project and everything in it.
 
 use super::IDENTITY_ANNOTATION;
-use super::ledger::LedgerEntry;
+use super::ledger::{LedgerEntry, Unknown};
 use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
 use super::text::{OutsideId, Span, ToolName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
@@ -212,6 +212,13 @@ pub enum OnExternalDeletion {
     Report,
 }
 
+/// Most names of variables on record: twice what one configuration can have (128 of a template, 128 of an instance, what
+/// tools give, what we give), because the old and the new ones may both be set until the provider has answered.
+pub const MOST_VARIABLES: usize = 600;
+
+/// Most entries of a ledger. An instance has about fifteen; what a template no longer names stays until it is taken back.
+pub const MOST_SLOTS: usize = 256;
+
 /// What is known of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -242,11 +249,11 @@ pub struct AgentInstanceStatus {
     pub deployment: Option<DeploymentStatus>,
     /// Names of the variables that were deployed, so that one no longer wanted is taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 300), inner(length(max = 128)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = MOST_VARIABLES), inner(length(max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub variables: Vec<String>,
     /// The ledger: everything outside that must be taken back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["slot"]))]
+    #[schemars(length(max = MOST_SLOTS), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["slot"]))]
     pub external: Vec<LedgerEntry>,
     /// The agent's tools.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -334,6 +341,10 @@ pub struct ToolStatus {
     /// What has been spent, where the provider tells it; brought up to date every few minutes at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ToolUsage>,
+    /// What a newer version says of it.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }
 
 /// What a tool has spent.

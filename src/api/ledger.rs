@@ -5,6 +5,7 @@ use arrayvec::ArrayString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -196,4 +197,14 @@ pub struct LedgerEntry {
     pub attempt: i32,
     /// When that attempt began.
     pub started_at: MicroTime,
+    /// What a newer version says of it.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub unknown: Unknown,
 }
+
+/// Fields of a record that this version does not know. A write of the status replaces a list as a whole, so each of its
+/// records keeps them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Unknown(Map<String, Value>);

@@ -9,15 +9,19 @@ pub mod acknowledge;
 pub mod condition;
 pub mod instance;
 pub mod ledger;
+pub mod seen;
 pub mod template;
 pub mod text;
 
+#[cfg(test)]
+mod admissible;
 #[cfg(test)]
 mod schema_tests;
 
 pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
 pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
-pub use ledger::{LedgerEntry, Part, Slot, SlotState, ToolSlot};
+pub use ledger::{LedgerEntry, Part, Slot, SlotState, ToolSlot, Unknown};
+pub use seen::{Seen, Unreadable};
 pub use template::{AgentTemplate, AgentTemplateSpec, AgentTemplateStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -1,7 +1,10 @@
 //! What holds of the whole schema: every part bounded and described, the conventions of Kubernetes, and objects of
 //! former days that still decode. Whether the API server agrees is proved by `tests/whole/manifests.rs`.
 
-use super::{AgentInstance, AgentTemplate, ProviderAccount, crds};
+use super::admissible::Admissible;
+use super::instance::{MOST_SLOTS, MOST_VARIABLES};
+use super::template::GIVEN;
+use super::{AgentInstance, AgentTemplate, ProviderAccount, Seen, crds};
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -262,4 +265,64 @@ fn the_corpus_says_every_field() {
         .filter(|path| !path.ends_with("{}") && !has.contains(path))
         .collect();
     assert!(missing.is_empty(), "add to the corpus: {missing:?}");
+}
+
+/// Objects of each kind that are decoded.
+const OBJECTS: usize = 3_400;
+
+fn read<K: kube::Resource + DeserializeOwned>(object: &Value) -> Result<(), String> {
+    let seen: Seen<K> = Seen::deserialize(object).unwrap();
+    match seen.unreadable() {
+        None => Ok(()),
+        Some(unread) => Err(format!("{unread:?}: {object}")),
+    }
+}
+
+#[test]
+fn what_the_schema_admits_can_be_read() {
+    let (mut random, mut has, mut tried) = (Admissible::new(8), BTreeSet::new(), 0);
+    for crd in crds() {
+        let crd = serde_json::to_value(crd).unwrap();
+        let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
+        for number in 0..OBJECTS {
+            let object = random.object(&crd, "random", true);
+            let read = match kind {
+                "ProviderAccount" => read::<ProviderAccount>(&object),
+                "AgentTemplate" => read::<AgentTemplate>(&object),
+                "AgentInstance" => read::<AgentInstance>(&object),
+                other => panic!("there is no kind {other}"),
+            };
+            assert_eq!(read, Ok(()), "{kind} {number}");
+            if number < 500 {
+                said(kind, &object, &mut has);
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 10_000);
+    // Nothing is left out of what was tried.
+    let missing: Vec<String> = parts()
+        .into_iter()
+        .map(|part| part.path)
+        .filter(|path| !path.ends_with("{}") && !has.contains(path))
+        .collect();
+    assert!(missing.is_empty(), "never tried: {missing:?}");
+}
+
+#[test]
+fn the_record_of_variables_holds_the_old_names_and_the_new_ones() {
+    let most = |path: &str| {
+        let part = parts().into_iter().find(|part| part.path == path).unwrap();
+        usize::try_from(part.schema["maxItems"].as_u64().unwrap()).unwrap()
+    };
+    let (template, own) = (
+        most("AgentTemplate.spec.env"),
+        most("AgentInstance.spec.env"),
+    );
+    // GATEWAY_TOKEN, PORT, YARDMASTER_CONFIGURATION.
+    let names = template + own + GIVEN.len() + 3;
+    assert_eq!(names, 269);
+    assert!(2 * names <= MOST_VARIABLES);
+    assert_eq!(most("AgentInstance.status.variables"), MOST_VARIABLES);
+    assert_eq!(most("AgentInstance.status.external"), MOST_SLOTS);
 }

@@ -4,8 +4,8 @@
 //! What holds: a value that the API server has admitted parses; the accessors still answer `Option`, because objects
 //! outlive schemas.
 
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -174,10 +174,35 @@ impl From<&str> for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IntOrString::deserialize(deserializer).map(|amount| match amount {
-            IntOrString::Int(number) => Amount(number.to_string()),
-            IntOrString::String(text) => Amount(text),
-        })
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// Takes every form that the API server has for an amount. Its own `IntOrString` would not do: that holds 32 bits, and
+/// four gigabytes written as bytes are more.
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = Amount;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an amount such as 2, 500m or 4Gi")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
+        Ok(Amount(number.to_string()))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
+        Ok(Amount(number.to_string()))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Amount, E> {
+        Ok(Amount(number.to_string()))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
+        Ok(Amount(text.to_owned()))
     }
 }
 
@@ -249,7 +274,14 @@ mod tests {
 
     #[test]
     fn a_whole_number_is_an_amount() {
-        for (json, text) in [("2", "2"), ("\"500m\"", "500m")] {
+        for (json, text) in [
+            ("2", "2"),
+            ("4294967296", "4294967296"),
+            ("999999999999999", "999999999999999"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("4294967296.0", "4294967296"),
+            ("\"500m\"", "500m"),
+        ] {
             assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), text.into());
         }
         assert!(serde_json::from_str::<Amount>("true").is_err());

@@ -5,7 +5,7 @@
 //! the Secret is missing and instances have ledgers, the process refuses to start and says what to restore.
 
 use super::call::{ClusterError, Written, call, find};
-use crate::api::AgentInstance;
+use crate::api::{AgentInstance, Seen};
 use crate::model::InstallationId;
 use crate::model::identity::Pin;
 use crate::model::values::Seal;
@@ -207,21 +207,15 @@ pub async fn unpin(client: &Client, namespace: &str, account: &str) -> Written<(
 }
 
 async fn someone_with_a_ledger(client: &Client) -> Written<Option<String>> {
-    let api: Api<AgentInstance> = Api::all(client.clone());
+    let api: Api<Seen<AgentInstance>> = Api::all(client.clone());
     let list = call("listing instances", api.list(&ListParams::default())).await?;
-    Ok(list
-        .items
-        .iter()
-        .find(|one| {
-            one.status
-                .as_ref()
-                .is_some_and(|status| !status.external.is_empty())
-        })
-        .map(|one| {
-            format!(
-                "AgentInstance {}/{}",
-                one.namespace().unwrap_or_default(),
-                one.name_any()
-            )
-        }))
+    let someone = list.items.iter().find(|one| match one {
+        Seen::Read(one) => one
+            .status
+            .as_ref()
+            .is_some_and(|status| !status.external.is_empty()),
+        // It may have one.
+        Seen::Unreadable(_) => true,
+    });
+    Ok(someone.map(|one| format!("AgentInstance {}", one.title())))
 }

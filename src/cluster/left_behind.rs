@@ -6,7 +6,7 @@
 
 use super::call::{ClusterError, Written, call};
 use crate::api::instance::DeletionPolicy;
-use crate::api::{ABANDON_ANNOTATION, AgentInstance, Slot};
+use crate::api::{ABANDON_ANNOTATION, AgentInstance, Seen, Slot};
 use crate::model::marker::named;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
@@ -160,9 +160,9 @@ pub fn under_name(words: &BTreeSet<String>, instance: &AgentInstance) -> BTreeSe
     uids.map(str::to_owned).collect()
 }
 
-/// Every instance of the cluster, from the API server itself and to the last page.
-pub async fn instances(client: &Client) -> Written<Vec<AgentInstance>> {
-    let api: Api<AgentInstance> = Api::all(client.clone());
+/// Every instance of the cluster, from the API server itself and to the last page, those that cannot be read among them.
+pub async fn instances(client: &Client) -> Written<Vec<Seen<AgentInstance>>> {
+    let api: Api<Seen<AgentInstance>> = Api::all(client.clone());
     let mut all = Vec::new();
     let mut params = ListParams::default().limit(PAGE);
     loop {

@@ -1,12 +1,20 @@
-//! The status writer: one place, the resourceVersion that was read, and only when something is different.
+//! The status writer: one place, the resourceVersion that was read, and only what is different.
+//!
+//! What holds: a write is a JSON merge patch of what changed, so that what this version does not know stays, be it a
+//! field of a newer version or a whole object that cannot be read. A patch replaces a list as a whole; the records of a
+//! ledger keep what they do not know themselves (`api::ledger::Unknown`).
 
 use super::call::{Written, call};
 use crate::api::{
     AgentInstance, AgentInstanceStatus, AgentTemplate, AgentTemplateStatus, ProviderAccount,
-    ProviderAccountStatus,
+    ProviderAccountStatus, Seen, Unreadable,
 };
-use kube::api::{Api, PostParams};
-use kube::{Client, ResourceExt};
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use std::fmt::Debug;
 
 /// Writes an instance's status. The answer is the object as it now is.
 pub async fn write_instance(
@@ -14,16 +22,8 @@ pub async fn write_instance(
     seen: &AgentInstance,
     status: &AgentInstanceStatus,
 ) -> Written<AgentInstance> {
-    let api: Api<AgentInstance> =
-        Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
-    let mut object = seen.clone();
-    object.status = Some(status.clone());
-    object.metadata.managed_fields = None;
-    call(
-        "writing the status",
-        api.replace_status(&seen.name_any(), &PostParams::default(), &object),
-    )
-    .await
+    let api = Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
+    write("writing the status", &api, seen, &seen.status, status).await
 }
 
 /// Writes a template's status.
@@ -32,16 +32,9 @@ pub async fn write_template(
     seen: &AgentTemplate,
     status: &AgentTemplateStatus,
 ) -> Written<AgentTemplate> {
-    let api: Api<AgentTemplate> =
-        Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
-    let mut object = seen.clone();
-    object.status = Some(status.clone());
-    object.metadata.managed_fields = None;
-    call(
-        "writing the template's status",
-        api.replace_status(&seen.name_any(), &PostParams::default(), &object),
-    )
-    .await
+    let api = Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
+    let what = "writing the template's status";
+    write(what, &api, seen, &seen.status, status).await
 }
 
 /// Writes an account's status.
@@ -50,13 +43,100 @@ pub async fn write_account(
     seen: &ProviderAccount,
     status: &ProviderAccountStatus,
 ) -> Written<ProviderAccount> {
-    let api: Api<ProviderAccount> = Api::all(client.clone());
-    let mut object = seen.clone();
-    object.status = Some(status.clone());
-    object.metadata.managed_fields = None;
+    let api = Api::all(client.clone());
+    let what = "writing the account's status";
+    write(what, &api, seen, &seen.status, status).await
+}
+
+async fn write<K, S>(
+    what: &'static str,
+    api: &Api<K>,
+    seen: &K,
+    old: &Option<S>,
+    new: &S,
+) -> Written<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+    S: Serialize,
+{
+    let json = |status: &S| serde_json::to_value(status).unwrap_or_default();
+    let old = old.as_ref().map_or_else(|| json!({}), json);
+    let patch = json!({
+        "metadata": {"resourceVersion": seen.resource_version()},
+        "status": difference(&old, &json(new)),
+    });
+    let (name, params) = (seen.name_any(), PatchParams::default());
+    call(what, api.patch_status(&name, &params, &Patch::Merge(patch))).await
+}
+
+/// Writes the conditions of an object that cannot be read, and nothing else of it.
+pub async fn write_conditions<K>(
+    api: &Api<Seen<K>>,
+    object: &Unreadable,
+    conditions: &[Value],
+) -> Written<Seen<K>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let patch = json!({
+        "metadata": {"resourceVersion": object.metadata.resource_version},
+        "status": {"conditions": conditions},
+    });
+    let name = object.metadata.name.clone().unwrap_or_default();
     call(
-        "writing the account's status",
-        api.replace_status(&seen.name_any(), &PostParams::default(), &object),
+        "writing the conditions of an object that cannot be read",
+        api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)),
     )
     .await
+}
+
+/// What turns `old` into `new`, as a JSON merge patch. What neither says stays as it is.
+fn difference(old: &Value, new: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return new.clone();
+    };
+    let gone = old.keys().filter(|key| !new.contains_key(*key));
+    let mut patch: Map<String, Value> = gone.map(|key| (key.clone(), Value::Null)).collect();
+    for (key, value) in new {
+        match old.get(key) {
+            Some(before) if before == value => {}
+            Some(before) => {
+                patch.insert(key.clone(), difference(before, value));
+            }
+            None => {
+                patch.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Value::Object(patch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_says_what_changed_and_nothing_else() {
+        let old = json!({"url": "a", "image": {"requested": "i", "digest": "d"}, "variables": ["A"], "timings": {}});
+        let new = json!({"image": {"requested": "i", "digest": "e"}, "variables": ["A", "B"], "timings": {}, "tools": []});
+        assert_eq!(
+            difference(&old, &new),
+            json!({"url": null, "image": {"digest": "e"}, "variables": ["A", "B"], "tools": []})
+        );
+        assert_eq!(difference(&new, &new), json!({}));
+    }
+
+    #[test]
+    fn a_record_keeps_what_a_newer_version_says_of_it() {
+        let entry = json!({"slot": "project", "provider": "railway", "state": "Creating", "attempt": 1,
+            "startedAt": "2026-01-01T00:00:00.000000Z", "price": {"usd": 5}});
+        let tool = json!({"name": "llm", "type": "openrouter", "ready": true, "reason": "Ready", "mood": "good"});
+        let before = json!({"external": [entry], "tools": [tool]});
+        let mut status: AgentInstanceStatus = serde_json::from_value(before).unwrap();
+        status.external[0].state = crate::api::SlotState::Exists;
+        let after = serde_json::to_value(&status).unwrap();
+        assert_eq!(after["external"][0]["price"], json!({"usd": 5}));
+        assert_eq!(after["external"][0]["state"], "Exists");
+        assert_eq!(after["tools"][0]["mood"], "good");
+    }
 }

@@ -9,11 +9,12 @@ use super::observer::Observed;
 use super::providers;
 use super::restored;
 use super::tool_accounts::{ToolAccount, proof};
+use super::unreadable;
 use crate::api::account::{KeyRef, RailwayAccount};
 use crate::api::condition::{self, kind};
 use crate::api::text::Span;
 use crate::api::{
-    AgentInstance, FINALIZER, IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec,
+    AgentInstance, FINALIZER, IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec, Seen,
 };
 use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
@@ -36,7 +37,7 @@ use std::time::{Duration, Instant};
 
 /// Reconciles one account.
 pub async fn reconcile(
-    account: Arc<ProviderAccount>,
+    account: Arc<Seen<ProviderAccount>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Infallible> {
     ctx.caches_read().await;
@@ -48,7 +49,9 @@ pub async fn reconcile(
             ("done", action)
         }
         Err(error) => {
-            refused(&ctx, &account, &error).await;
+            if let Some(account) = account.read() {
+                refused(&ctx, account, &error).await;
+            }
             failures::again(&ctx, account.as_ref(), &error).await
         }
     };
@@ -57,15 +60,17 @@ pub async fn reconcile(
     Ok(action)
 }
 
-async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
-    let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
-    let name = watched.name_any();
-    let Some(mut account) =
-        crate::cluster::call::find("reading the account", api.get_opt(&name)).await?
-    else {
-        forget(ctx, &name);
-        return Ok(Action::await_change());
+async fn run(watched: &Seen<ProviderAccount>, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
+    let (name, seen) = (watched.name_any(), Api::all(ctx.client.clone()));
+    let mut account = match unreadable::get(ctx, &seen, "reading the account", watched).await? {
+        Some(Seen::Read(account)) => Arc::unwrap_or_clone(account),
+        Some(Seen::Unreadable(_)) => return Ok(Action::await_change()),
+        None => {
+            forget(ctx, &name);
+            return Ok(Action::await_change());
+        }
     };
+    let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
     let Some(provider) = account.spec.provider() else {
         return Ok(Action::await_change());
     };
@@ -147,16 +152,6 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         // Until they have gone on it is told that they wait, and the next such is to be another occurrence.
         return Ok(Action::requeue(Duration::from_secs(2)));
     }
-    let given = word(&account).given;
-    if given || word(&account).since.is_none() {
-        for (namespace, name) in &waiting {
-            ctx.wake.instance(namespace, name);
-        }
-    }
-    if !waiting.is_empty() && given {
-        // Until they have gone on it is told that they wait, and the next such is to be another occurrence.
-        return Ok(Action::requeue(Duration::from_secs(2)));
-    }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.
         return Ok(Action::requeue(Duration::from_secs(if failed {
@@ -201,11 +196,18 @@ fn forget(ctx: &Context, name: &str) {
 /// there are none: an instance puts its finalizer on, writes its intent, and then looks whether its account is being deleted
 /// (`Workshop::account_goes`); so either it is seen here, or it sees the deletion.
 async fn waits_for(ctx: &Context, name: &str) -> Result<Vec<String>, ClusterError> {
-    let mut users: Vec<String> = ctx.users(name).iter().filter_map(|one| held(one)).collect();
+    let read = ctx.users(name);
+    let mut users: Vec<String> = read.iter().filter_map(|one| held(one.as_ref())).collect();
+    let unread = ctx.instances.unreadable();
+    let unread = unread.iter().filter(|one| one.mentions(name));
+    users.extend(unread.map(|one| one.title()));
     if users.is_empty() {
         let all = left_behind::instances(&ctx.client).await?;
-        let mine = all.iter().filter(|one| ctx.uses(one, name));
-        users.extend(mine.filter_map(held));
+        users.extend(all.iter().filter_map(|one| match one {
+            Seen::Read(one) => ctx.uses(one, name).then(|| held(one)).flatten(),
+            // What it is cannot be said: it counts.
+            Seen::Unreadable(one) => one.mentions(name).then(|| one.title()),
+        }));
     }
     users.sort_unstable();
     Ok(users)
@@ -259,6 +261,7 @@ fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<
         .filter(|other| other.name_any() != name)
         .flat_map(|other| named(&other.spec))
         .collect();
+    let unread = ctx.provider_accounts.unreadable();
     let mut held = named(&account.spec);
     held.extend(
         account
@@ -268,6 +271,7 @@ fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<
     );
     held.into_iter()
         .filter(|secret| !others.contains(secret) && !still.contains(secret))
+        .filter(|secret| !unread.iter().any(|other| other.mentions(secret)))
         .collect()
 }
 
@@ -475,6 +479,6 @@ fn forgive(ctx: &Context, name: &str) {
 }
 
 /// `reconcile` gives every error its time itself.
-pub fn on_error(_: Arc<ProviderAccount>, error: &Infallible, _: Arc<Context>) -> Action {
+pub fn on_error(_: Arc<Seen<ProviderAccount>>, error: &Infallible, _: Arc<Context>) -> Action {
     match *error {}
 }

@@ -5,8 +5,9 @@ use super::retries::Retries;
 use super::sweep::Sweeps;
 use super::template::Counted;
 use super::tool_accounts::ToolAccounts;
+use super::unreadable::Warned;
 use crate::agent::Agents;
-use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use crate::api::{AgentInstance, AgentTemplate, ProviderAccount, Seen, Unreadable};
 use crate::cluster::events::Events;
 use crate::cluster::installation::Installation;
 use crate::engine::account::{usable, uses};
@@ -16,7 +17,7 @@ use crate::tools::Provider;
 use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,17 +69,21 @@ pub trait Gauge: Send + Sync {
     fn sweep_held_back(&self, account: &str, reason: Option<&'static str>);
     /// An account is gone.
     fn forget(&self, account: &str);
+    /// So many objects of a kind cannot be read.
+    fn unreadable(&self, kind: &str, count: usize);
+    /// A watch of a kind failed, and is begun again.
+    fn watch_failed(&self, kind: &str);
 }
 
 /// Wakes objects of a kind.
 #[derive(Clone)]
 pub struct Wake {
     /// Instances.
-    pub instances: UnboundedSender<ObjectRef<AgentInstance>>,
+    pub instances: UnboundedSender<ObjectRef<Seen<AgentInstance>>>,
     /// Templates.
-    pub templates: UnboundedSender<ObjectRef<AgentTemplate>>,
+    pub templates: UnboundedSender<ObjectRef<Seen<AgentTemplate>>>,
     /// Accounts.
-    pub accounts: UnboundedSender<ObjectRef<ProviderAccount>>,
+    pub accounts: UnboundedSender<ObjectRef<Seen<ProviderAccount>>>,
 }
 
 impl Wake {
@@ -99,6 +104,42 @@ impl Wake {
     /// Wakes an account.
     pub fn account(&self, name: &str) {
         let _ = self.accounts.unbounded_send(ObjectRef::new(name));
+    }
+}
+
+/// The objects of a kind as last watched, those that cannot be read among them.
+#[derive(Clone)]
+pub struct Cache<K>(pub Store<Seen<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static;
+
+impl<K> Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// One by its name.
+    pub fn get(&self, named: &ObjectRef<Seen<K>>) -> Option<Seen<K>> {
+        self.0.get(named).map(|found| found.as_ref().clone())
+    }
+
+    /// All, read or not.
+    pub fn all(&self) -> Vec<Seen<K>> {
+        let all = self.0.state();
+        all.iter().map(|one| one.as_ref().clone()).collect()
+    }
+
+    /// All that could be read.
+    pub fn state(&self) -> Vec<Arc<K>> {
+        let all = self.0.state();
+        all.iter().filter_map(|one| one.read().cloned()).collect()
+    }
+
+    /// Those that could not. What they mention is theirs: none of them may count as absent.
+    pub fn unreadable(&self) -> Vec<Arc<Unreadable>> {
+        let all = self.0.state();
+        all.iter()
+            .filter_map(|one| one.unreadable().cloned())
+            .collect()
     }
 }
 
@@ -129,15 +170,17 @@ pub struct Context {
     /// The outside, for gateways.
     pub http: reqwest::Client,
     /// Instances as last watched.
-    pub instances: Store<AgentInstance>,
+    pub instances: Cache<AgentInstance>,
     /// Templates as last watched.
-    pub templates: Store<AgentTemplate>,
+    pub templates: Cache<AgentTemplate>,
     /// Accounts as last watched.
-    pub provider_accounts: Store<ProviderAccount>,
+    pub provider_accounts: Cache<ProviderAccount>,
     /// When instances were last counted.
     pub counted: Counted,
     /// Whether all three have been read once. Their own `wait_until_ready` wakes only one of those who wait.
     pub caches: watch::Receiver<bool>,
+    /// Unreadable objects that the log has been told of.
+    pub warned: Warned,
     /// Faults remembered.
     pub retries: Retries,
     /// What sweeps have seen.
@@ -154,7 +197,8 @@ impl Context {
         let _ = self.caches.clone().wait_for(|read| *read).await;
     }
 
-    /// Every instance that uses an account: as its home, by a tool of its template, or by what its ledger says.
+    /// Every instance that uses an account: as its home, by a tool of its template, or by what its ledger says. Those that
+    /// cannot be read are not among them ([`Cache::unreadable`]).
     pub fn users(&self, account: &str) -> Vec<Arc<AgentInstance>> {
         let mut users = self.instances.state();
         users.retain(|one| self.uses(one, account));
@@ -165,17 +209,23 @@ impl Context {
     pub fn usable(&self, account: &str) -> bool {
         self.provider_accounts
             .get(&ObjectRef::new(account))
-            .is_some_and(|account| usable(&account))
+            .is_some_and(|account| account.read().is_some_and(|account| usable(account)))
     }
 
-    /// Whether an instance uses an account.
+    /// Whether an instance uses an account. A template that cannot be read counts for all that it mentions.
     pub fn uses(&self, instance: &AgentInstance, account: &str) -> bool {
         let namespace = instance.namespace().unwrap_or_default();
         let named = instance.spec.template_ref.name.as_str();
-        let template = self
+        match self
             .templates
-            .get(&ObjectRef::new(named).within(&namespace));
-        uses(instance, template.as_deref()).contains(account)
+            .get(&ObjectRef::new(named).within(&namespace))
+        {
+            Some(Seen::Unreadable(template)) => {
+                template.mentions(account) || uses(instance, None).contains(account)
+            }
+            Some(Seen::Read(template)) => uses(instance, Some(&template)).contains(account),
+            None => uses(instance, None).contains(account),
+        }
     }
 
     /// Wakes every instance that uses an account.

@@ -8,11 +8,13 @@ use super::pass::{End, pass};
 use super::restored::standing;
 use super::sweep;
 use super::tool_accounts::ToolAccount;
+use super::unreadable;
+use crate::api::account::AllowedNamespaces;
 use crate::api::template::AgentTemplateSpec;
 use crate::api::text::Span;
 use crate::api::{
-    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, LedgerEntry, Part, ProviderAccount, Slot,
-    SlotState,
+    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, LedgerEntry, Part, ProviderAccount, Seen,
+    Slot, SlotState,
 };
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
@@ -45,7 +47,7 @@ use std::time::{Duration, Instant};
 
 /// Reconciles one instance.
 pub async fn reconcile(
-    instance: Arc<AgentInstance>,
+    instance: Arc<Seen<AgentInstance>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Infallible> {
     ctx.caches_read().await;
@@ -113,19 +115,24 @@ fn until_then(then: Timestamp, now: Timestamp) -> Duration {
 
 /// One pass. `None`: something that a pass needs is not known yet, and will wake the instance.
 async fn run(
-    watched: &AgentInstance,
+    watched: &Seen<AgentInstance>,
     ctx: &Arc<Context>,
 ) -> Result<Option<(End, String)>, ClusterError> {
-    let api: Api<AgentInstance> =
-        Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
-    let Some(instance) = find("reading the instance", api.get_opt(&watched.name_any())).await?
-    else {
-        let uid = watched.uid().unwrap_or_default();
-        ctx.retries.forget(&uid);
-        if let Some(account) = ctx.accounts.get(watched.spec.account_ref.name.as_str()) {
-            account.give_back(ctx, &uid, None);
+    let api = Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
+    let instance = match unreadable::get(ctx, &api, "reading the instance", watched).await? {
+        Some(Seen::Read(instance)) => Arc::unwrap_or_clone(instance),
+        Some(Seen::Unreadable(_)) => return Ok(None),
+        None => {
+            let uid = watched.uid().unwrap_or_default();
+            ctx.retries.forget(&uid);
+            let home = watched
+                .read()
+                .and_then(|one| ctx.accounts.get(one.spec.account_ref.name.as_str()));
+            if let Some(account) = home {
+                account.give_back(ctx, &uid, None);
+            }
+            return Ok(None);
         }
-        return Ok(None);
     };
     let (world, mut hands) = match gather(ctx, instance.clone()).await {
         Ok(Some(gathered)) => gathered,
@@ -227,6 +234,7 @@ async fn gather<'a>(
         .flatten();
     let (wanted, refused) = stamp
         .as_ref()
+        .and_then(Seen::read)
         .filter(|template| observed(template))
         .map(|template| wanted(&template.spec.tools, &instance.spec, &instance.name_any()))
         .map_or((None, Vec::new()), |(wanted, refused)| {
@@ -262,6 +270,7 @@ async fn gather<'a>(
         .and_then(|_| {
             let all = ctx.instances.state();
             adopt::rival(&instance, all.iter().map(AsRef::as_ref))
+                .or_else(|| unread_rival(ctx, &instance))
         });
     let mut world = World {
         now,
@@ -320,6 +329,14 @@ fn project_of(instance: &AgentInstance) -> Option<String> {
 fn on_record(instance: &AgentInstance, slot: Slot) -> bool {
     let entries = instance.status.iter().flat_map(|status| &status.external);
     entries.into_iter().any(|entry| entry.slot == slot)
+}
+
+/// An instance that cannot be read and mentions the project that this one wants to adopt.
+fn unread_rival(ctx: &Context, instance: &AgentInstance) -> Option<String> {
+    let project = &instance.spec.adopt.as_ref()?.project_id.0;
+    let others = ctx.instances.unreadable();
+    let rival = others.iter().find(|other| other.mentions(project))?;
+    Some(rival.title())
 }
 
 /// Slots of tools that the instance has, or shall have.
@@ -421,11 +438,7 @@ async fn tools(
     let adopts = instance.spec.adopt.is_some();
     let mut tools = Tools {
         rivals: match adopts {
-            true => adopt::rivals(
-                instance,
-                wanted.as_deref().unwrap_or_default(),
-                ctx.instances.state().iter().map(AsRef::as_ref),
-            ),
+            true => rivals(ctx, instance, wanted.as_deref().unwrap_or_default()),
             false => BTreeSet::new(),
         },
         wanted,
@@ -481,6 +494,19 @@ async fn tools(
     Ok(Some((tools, ways)))
 }
 
+/// Tools whose resources to adopt are, or may be, another instance's.
+fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSet<String> {
+    let all = ctx.instances.state();
+    let mut rivals = adopt::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
+    for other in ctx.instances.unreadable() {
+        let theirs = wanted
+            .iter()
+            .filter(|tool| tool.adopt.as_ref().is_some_and(|id| other.mentions(id)));
+        rivals.extend(theirs.map(|tool| tool.name.clone()));
+    }
+    rivals
+}
+
 type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
 
 /// A tool's account as this instance may use it.
@@ -495,9 +521,20 @@ async fn tool_account(
         return not_available;
     };
     let deleting = instance.metadata.deletion_timestamp.is_some();
-    if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
+    if !deleting
+        && !allowed(
+            ctx,
+            may_use(&object).as_ref(),
+            &instance.namespace().unwrap_or_default(),
+        )
+        .await?
+    {
         return not_available;
     }
+    let Seen::Read(object) = object else {
+        let message = UNREADABLE_ACCOUNT.to_owned();
+        return Ok(Some((ToolAccountView::NotReady { message }, None)));
+    };
     if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
         return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
     }
@@ -532,9 +569,20 @@ async fn account(
         return Ok(Some((AccountView::NotAvailable, None)));
     };
     let deleting = instance.metadata.deletion_timestamp.is_some();
-    if !deleting && !allowed(ctx, &object, &instance.namespace().unwrap_or_default()).await? {
+    if !deleting
+        && !allowed(
+            ctx,
+            may_use(&object).as_ref(),
+            &instance.namespace().unwrap_or_default(),
+        )
+        .await?
+    {
         return Ok(Some((AccountView::NotAvailable, None)));
     }
+    let Seen::Read(object) = object else {
+        let message = UNREADABLE_ACCOUNT.to_owned();
+        return Ok(Some((AccountView::NotReady { message }, None)));
+    };
     if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
         return Ok(Some((AccountView::Elsewhere { provider }, None)));
     }
@@ -570,21 +618,27 @@ async fn account(
     Ok(Some((AccountView::Ready(room), Some(account))))
 }
 
-/// Whether a namespace may use an account. Its labels are read only where a selector asks for them.
+/// What its users are told of an account that cannot be read. Its owner is told more, on the account.
+const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";
+
+/// The namespaces that may use an account. Of one that cannot be read that part may be readable by itself.
+fn may_use(object: &Seen<ProviderAccount>) -> Option<AllowedNamespaces> {
+    match object {
+        Seen::Read(object) => object.spec.allowed_namespaces.clone(),
+        Seen::Unreadable(object) => object.part("/spec/allowedNamespaces"),
+    }
+}
+
+/// Whether a namespace is among those that may use an account. Its labels are read only where a selector asks for them.
 pub(super) async fn allowed(
     ctx: &Context,
-    object: &ProviderAccount,
+    allowed: Option<&AllowedNamespaces>,
     namespace: &str,
 ) -> Result<bool, ClusterError> {
-    if account_rules::allows(object, namespace, &BTreeMap::new()) {
+    if account_rules::allows(allowed, namespace, &BTreeMap::new()) {
         return Ok(true);
     }
-    if object
-        .spec
-        .allowed_namespaces
-        .as_ref()
-        .is_none_or(|allowed| allowed.selector.is_none())
-    {
+    if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
         return Ok(false);
     }
     let api: Api<Namespace> = Api::all(ctx.client.clone());
@@ -592,14 +646,14 @@ pub(super) async fn allowed(
         .await?
         .and_then(|found| found.metadata.labels);
     Ok(account_rules::allows(
-        object,
+        allowed,
         namespace,
         &labels.unwrap_or_default(),
     ))
 }
 
-pub(super) fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Arc<AgentTemplate>> {
-    let reference = ObjectRef::<AgentTemplate>::new(instance.spec.template_ref.name.as_str())
+pub(super) fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Seen<AgentTemplate>> {
+    let reference = ObjectRef::new(instance.spec.template_ref.name.as_str())
         .within(&instance.namespace().unwrap_or_default());
     ctx.templates.get(&reference)
 }
@@ -613,14 +667,23 @@ fn observed(template: &AgentTemplate) -> bool {
 /// The template as it can be used now, and what a deployment would be made from.
 async fn template(
     ctx: &Context,
-    template: Option<Arc<AgentTemplate>>,
+    template: Option<Seen<AgentTemplate>>,
     instance: &AgentInstance,
     token: &SecretString,
     given: &BTreeMap<String, SecretString>,
 ) -> Result<(TemplateView, Desired), ClusterError> {
     let namespace = instance.namespace().unwrap_or_default();
-    let Some(template) = template else {
-        return Ok((TemplateView::Missing, Desired::Unknown));
+    let template = match template {
+        Some(Seen::Read(template)) => template,
+        Some(Seen::Unreadable(template)) => {
+            let message = template.sentence();
+            let stalled = true;
+            return Ok((
+                TemplateView::NotReady { stalled, message },
+                Desired::Unknown,
+            ));
+        }
+        None => return Ok((TemplateView::Missing, Desired::Unknown)),
     };
     let status = template.status.clone().unwrap_or_default();
     let current = observed(&template);
@@ -769,6 +832,6 @@ fn rollout_turn(
 }
 
 /// `reconcile` gives every error its time itself.
-pub fn on_error(_: Arc<AgentInstance>, error: &Infallible, _: Arc<Context>) -> Action {
+pub fn on_error(_: Arc<Seen<AgentInstance>>, error: &Infallible, _: Arc<Context>) -> Action {
     match *error {}
 }

@@ -5,8 +5,9 @@
 //! the status at the end. [`accounts`] keeps what was read of each Railway account, [`tool_accounts`] of each account of a
 //! tool provider (which [`providers`] opens); [`observer`] reads both, [`credential`] says whether they can be used.
 //! [`account`] and [`template`] are the other two kinds, [`sources`] notices changed Secrets and ConfigMaps, [`retries`] remembers
-//! faults, [`failures`] says when to come again after one of the API server's, [`sweep`] finds what nobody claims (and [`survey`] shows it), [`audit`] logs what was
-//! changed outside, [`wiring`] connects watches.
+//! faults, [`failures`] says when to come again after one of the API server's, [`sweep`] finds what nobody claims (and
+//! [`survey`] shows it), [`audit`] logs what was changed outside, [`unreadable`] tells of objects that this version cannot
+//! read, [`wiring`] connects watches.
 //!
 //! What holds: nothing is decided here; an outside change is sent only by the leader; no pass waits for time.
 
@@ -28,6 +29,7 @@ pub mod survey;
 pub mod sweep;
 pub mod template;
 pub mod tool_accounts;
+pub mod unreadable;
 pub mod wiring;
 
 pub use context::{Context, Gauge, Settings};

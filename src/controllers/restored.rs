@@ -32,13 +32,13 @@ pub async fn standing(
         left = left_behind::under_name(&all, instance);
     }
     let taken = stated.is_some() && !own && taken(ctx, instance);
-    let account = ObjectRef::<ProviderAccount>::new(instance.spec.account_ref.name.as_str());
+    let account = ObjectRef::new(instance.spec.account_ref.name.as_str());
     let word = match own {
         true => Word::default(),
         false => ctx
             .provider_accounts
             .get(&account)
-            .map(|account| restored::word(&account))
+            .and_then(|account| account.read().map(|account| restored::word(account)))
             .unwrap_or_default(),
     };
     let standing = restored::standing(
@@ -82,11 +82,12 @@ pub async fn waiting(
     ctx: &Context,
     account: &ProviderAccount,
 ) -> Result<Vec<(String, String)>, ClusterError> {
+    let may = account.spec.allowed_namespaces.as_ref();
     let mut waiting = Vec::new();
     for one in ctx.instances.state() {
         let here = one.spec.account_ref.name.as_str() == account.name_any();
         let namespace = one.namespace().unwrap_or_default();
-        if here && restored::waits_for_a_word(&one) && allowed(ctx, account, &namespace).await? {
+        if here && restored::waits_for_a_word(&one) && allowed(ctx, may, &namespace).await? {
             waiting.push((namespace, one.name_any()));
         }
     }

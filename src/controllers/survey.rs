@@ -6,7 +6,7 @@
 use super::account::open_railway;
 use super::context::Context;
 use super::providers;
-use crate::api::ProviderAccount;
+use crate::api::{ProviderAccount, Seen};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, credentials, left_behind};
 use crate::engine::sweep::{Bears, Claims, Item, Reader, Verdict, verdict};
@@ -76,21 +76,37 @@ pub struct Found {
 /// # Errors
 /// Where Kubernetes does not answer completely: without all ledgers nothing can be said.
 pub async fn survey(ctx: &Context) -> Result<Vec<Surveyed>, ClusterError> {
-    let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
+    let api: Api<Seen<ProviderAccount>> = Api::all(ctx.client.clone());
     let accounts = call("listing accounts", api.list(&ListParams::default())).await?;
-    let mut read = Vec::new();
+    let (mut read, mut unread) = (Vec::new(), Vec::new());
     for account in &accounts.items {
+        let account = match account {
+            Seen::Read(account) => account,
+            Seen::Unreadable(account) => {
+                unread.push(Surveyed {
+                    account: account.title(),
+                    provider: String::new(),
+                    trouble: Some(account.sentence()),
+                    listed: true,
+                    claimed: 0,
+                    foreign: 0,
+                    found: Vec::new(),
+                });
+                continue;
+            }
+        };
         let Some(provider) = account.spec.provider() else {
             continue;
         };
         read.push((account, provider, inventory(ctx, account, provider).await));
     }
     // After the listings: whatever they show had its intent on record before it was made.
-    let mut claims = Claims::of(&left_behind::instances(&ctx.client).await?);
+    let mut claims = Claims::of(left_behind::instances(&ctx.client).await?);
     claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
     Ok(read
         .into_iter()
         .map(|(account, provider, items)| judged(account, provider, items, &claims, ctx.now()))
+        .chain(unread)
         .collect())
 }
 

@@ -14,9 +14,8 @@ use super::held;
 use super::instance::{allowed, template_of};
 use super::tool_accounts::ToolAccount;
 use crate::api::condition::reason;
-use crate::api::{AgentInstance, Part, ProviderAccount};
+use crate::api::{AgentInstance, Part, ProviderAccount, Seen};
 use crate::cluster::{ClusterError, left_behind};
-use crate::engine::account::uses;
 use crate::engine::restored::{self, Standing};
 use crate::engine::sweep::{
     Claims, Findings, HeldBack, Item, Memory, Reader, Swept, Verdict, View, sweep,
@@ -180,8 +179,7 @@ async fn round(ctx: &Context) {
             places.push((place, inventory));
         }
     }
-    let cached = ctx.instances.state();
-    let mut claims = Claims::of(cached.iter().map(AsRef::as_ref));
+    let mut claims = Claims::of(ctx.instances.all());
     // What was left behind is asked for only where something is nobody's: at rest that is never.
     let loose = |claims: &Claims| {
         places.iter().any(|(_, inventory)| {
@@ -202,10 +200,12 @@ async fn round(ctx: &Context) {
         }
     }
     for (place, inventory) in &places {
-        let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(place.name())) else {
+        let named = ObjectRef::new(place.name());
+        let Some(Seen::Read(object)) = ctx.provider_accounts.get(&named) else {
             continue;
         };
         let known = complete.then_some(&claims);
+        let cached = ctx.instances.state();
         let restored = waited_for(ctx, &object, cached.iter().map(AsRef::as_ref)).await;
         let swept = decide(ctx, place, &object, inventory, known, restored);
         tell(ctx, place, &swept);
@@ -252,14 +252,14 @@ async fn waited_for<'a>(
     account: &ProviderAccount,
     instances: impl Iterator<Item = &'a AgentInstance>,
 ) -> bool {
-    let name = account.name_any();
+    let (name, may_use) = (account.name_any(), account.spec.allowed_namespaces.as_ref());
     for one in instances.filter(|one| restored::waits(one)) {
         let template = template_of(ctx, one);
-        let uses = uses(one, template.as_deref()).contains(&name);
+        let uses = ctx.uses(one, &name);
         let may = template.is_none() && account.spec.railway.is_none();
         let namespace = one.namespace().unwrap_or_default();
         // Where nobody can say it is so.
-        if uses || may && allowed(ctx, account, &namespace).await.unwrap_or(true) {
+        if uses || may && allowed(ctx, may_use, &namespace).await.unwrap_or(true) {
             return true;
         }
     }
@@ -408,9 +408,10 @@ async fn verified(
         return Ok(false);
     }
     let instances = left_behind::instances(&ctx.client).await?;
-    let mut claims = Claims::of(&instances);
+    let read = instances.iter().filter_map(|one| one.read());
+    let restored = waited_for(ctx, object, read.map(AsRef::as_ref)).await;
+    let mut claims = Claims::of(instances);
     claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
-    let restored = waited_for(ctx, object, instances.iter()).await;
     let swept = decide(ctx, place, object, inventory, Some(&claims), restored);
     let same = swept
         .due

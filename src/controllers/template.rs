@@ -2,8 +2,9 @@
 
 use super::context::Context;
 use super::failures;
+use super::unreadable;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
-use crate::api::{AgentTemplate, AgentTemplateStatus};
+use crate::api::{AgentTemplate, AgentTemplateStatus, Seen};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{by_digest, readiness, references, registry, revision};
 use crate::engine::report;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// Reconciles one template.
 pub async fn reconcile(
-    template: Arc<AgentTemplate>,
+    template: Arc<Seen<AgentTemplate>>,
     ctx: Arc<Context>,
 ) -> Result<Action, Infallible> {
     ctx.caches_read().await;
@@ -33,7 +34,9 @@ pub async fn reconcile(
             ("done", action)
         }
         Err(error) => {
-            refused(&ctx, &template, &error).await;
+            if let Some(template) = template.read() {
+                refused(&ctx, template, &error).await;
+            }
             failures::again(&ctx, template.as_ref(), &error).await
         }
     };
@@ -42,12 +45,11 @@ pub async fn reconcile(
     Ok(action)
 }
 
-async fn run(watched: &AgentTemplate, ctx: &Context) -> Result<Action, ClusterError> {
+async fn run(watched: &Seen<AgentTemplate>, ctx: &Context) -> Result<Action, ClusterError> {
     let namespace = watched.namespace().unwrap_or_default();
-    let api: Api<AgentTemplate> = Api::namespaced(ctx.client.clone(), &namespace);
-    let Some(template) =
-        crate::cluster::call::find("reading the template", api.get_opt(&watched.name_any()))
-            .await?
+    let api = Api::namespaced(ctx.client.clone(), &namespace);
+    let Some(Seen::Read(template)) =
+        unreadable::get(ctx, &api, "reading the template", watched).await?
     else {
         return Ok(Action::await_change());
     };
@@ -222,6 +224,6 @@ async fn resolve(
 }
 
 /// `reconcile` gives every error its time itself.
-pub fn on_error(_: Arc<AgentTemplate>, error: &Infallible, _: Arc<Context>) -> Action {
+pub fn on_error(_: Arc<Seen<AgentTemplate>>, error: &Infallible, _: Arc<Context>) -> Action {
     match *error {}
 }

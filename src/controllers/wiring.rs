@@ -3,18 +3,18 @@
 //! An instance is woken by its own changes, by its template's revision and rollout, by its accounts' specs, by what an
 //! observer saw of it, and by a value that it refers to. Nothing wakes everybody at an interval.
 
-use super::context::Context;
+use super::context::{Cache, Context, Gauge};
 use super::{account, instance, sources, sweep, template};
 use crate::api::condition;
-use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use crate::api::{AgentInstance, AgentTemplate, ProviderAccount, Seen};
 use crate::engine::account::usable;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::runtime::controller::{self, Controller};
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Predicate, WatchStreamExt, predicates, watcher};
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,27 +23,27 @@ use std::sync::Arc;
 /// Receivers of `Wake`.
 pub struct Woken {
     /// Instances.
-    pub instances: UnboundedReceiver<ObjectRef<AgentInstance>>,
+    pub instances: UnboundedReceiver<ObjectRef<Seen<AgentInstance>>>,
     /// Templates.
-    pub templates: UnboundedReceiver<ObjectRef<AgentTemplate>>,
+    pub templates: UnboundedReceiver<ObjectRef<Seen<AgentTemplate>>>,
     /// Accounts.
-    pub accounts: UnboundedReceiver<ObjectRef<ProviderAccount>>,
+    pub accounts: UnboundedReceiver<ObjectRef<Seen<ProviderAccount>>>,
 }
 
 /// The three controllers before they run, with the stores that everyone reads.
 pub struct Controllers {
-    instances: Controller<AgentInstance>,
-    templates: Controller<AgentTemplate>,
-    accounts: Controller<ProviderAccount>,
+    instances: Controller<Seen<AgentInstance>>,
+    templates: Controller<Seen<AgentTemplate>>,
+    accounts: Controller<Seen<ProviderAccount>>,
 }
 
 impl Controllers {
     /// Prepares the watches; nothing is sent before `run`.
-    pub fn new(client: &Client) -> Controllers {
+    pub fn new(client: &Client, gauge: &Arc<dyn Gauge>) -> Controllers {
         Controllers {
-            instances: prepare(client),
-            templates: prepare(client),
-            accounts: prepare(client),
+            instances: prepare(client, gauge),
+            templates: prepare(client, gauge),
+            accounts: prepare(client, gauge),
         }
     }
 
@@ -51,14 +51,14 @@ impl Controllers {
     pub fn stores(
         &self,
     ) -> (
-        Store<AgentInstance>,
-        Store<AgentTemplate>,
-        Store<ProviderAccount>,
+        Cache<AgentInstance>,
+        Cache<AgentTemplate>,
+        Cache<ProviderAccount>,
     ) {
         (
-            self.instances.store(),
-            self.templates.store(),
-            self.accounts.store(),
+            Cache(self.instances.store()),
+            Cache(self.templates.store()),
+            Cache(self.accounts.store()),
         )
     }
 
@@ -92,9 +92,10 @@ impl Controllers {
             .templates
             .with_config(config())
             .watches(
-                Api::<AgentInstance>::all(ctx.client.clone()),
+                Api::<Seen<AgentInstance>>::all(ctx.client.clone()),
                 every(),
                 |instance| {
+                    let instance = instance.read()?;
                     let name = instance.spec.template_ref.name.as_str();
                     instance
                         .namespace()
@@ -115,9 +116,9 @@ impl Controllers {
             .run(account::reconcile, account::on_error, Arc::clone(&ctx));
         let all = async {
             futures::join!(
-                instances.for_each(drop_result),
-                templates.for_each(drop_result),
-                accounts.for_each(drop_result)
+                instances.for_each(|result| ended(&ctx, "AgentInstance", result)),
+                templates.for_each(|result| ended(&ctx, "AgentTemplate", result)),
+                accounts.for_each(|result| ended(&ctx, "ProviderAccount", result))
             )
         };
         tokio::select! {
@@ -130,7 +131,7 @@ impl Controllers {
 
 /// A controller over its own watch, whose objects are kept without what nobody here reads: who manages which field is
 /// half of an object's memory.
-fn prepare<K>(client: &Client) -> Controller<K>
+fn prepare<K>(client: &Client, gauge: &Arc<dyn Gauge>) -> Controller<Seen<K>>
 where
     K: kube::Resource<DynamicType = ()>
         + Clone
@@ -140,26 +141,58 @@ where
         + Sync
         + 'static,
 {
-    let (reader, writer) = reflector::store::<K>();
-    let objects = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+    let (reader, writer) = reflector::store::<Seen<K>>();
+    let (gauge, cache, mut shown) = (Arc::clone(gauge), Cache(reader.clone()), None);
+    let api = Api::<Seen<K>>::all(client.clone());
+    let objects = watcher(api, watcher::Config::default())
         .default_backoff()
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
+        .inspect(move |event| {
+            if let Ok(event) = event
+                && (shown != Some(0) || is_news(event))
+            {
+                let count = cache.unreadable().len();
+                gauge.unreadable(&K::kind(&()), count);
+                shown = Some(count);
+            }
+        })
         .touched_objects();
-    // Our own status writes wake nobody: the pass that made them has asked for the time at which to come again.
-    let changed = predicates::generation.combine(predicates::annotations);
+    // Our own status writes wake nobody: the pass that made them has asked for the time at which to come again. That an
+    // object can be read, or cannot any more, may come with a write of its status.
+    let changed = predicates::generation
+        .combine(predicates::annotations)
+        .combine(readable);
     Controller::for_stream(
         objects.predicate_filter(changed, Default::default()),
         reader,
     )
 }
 
+/// Whether an event can change how many objects cannot be read, where so far all could.
+fn is_news<K>(event: &watcher::Event<Seen<K>>) -> bool {
+    match event {
+        watcher::Event::Apply(object) => object.unreadable().is_some(),
+        watcher::Event::InitDone => true,
+        _ => false,
+    }
+}
+
+fn readable<K>(object: &Seen<K>) -> Option<u64> {
+    let mut hash = DefaultHasher::new();
+    object
+        .unreadable()
+        .map(|object| (&object.field, &object.expected))
+        .hash(&mut hash);
+    Some(hash.finish())
+}
+
 /// Templates in which something has changed that their instances follow; counting instances is not that.
 fn news_of_templates(
     client: &Client,
-) -> impl Stream<Item = watcher::Result<AgentTemplate>> + Send + use<> {
+) -> impl Stream<Item = watcher::Result<Seen<AgentTemplate>>> + Send + use<> {
     watcher(
-        Api::<AgentTemplate>::all(client.clone()),
+        Api::<Seen<AgentTemplate>>::all(client.clone()),
         watcher::Config::default(),
     )
     .default_backoff()
@@ -171,9 +204,9 @@ fn news_of_templates(
 /// counted there is no instance's business.
 fn news_of_accounts(
     client: &Client,
-) -> impl Stream<Item = watcher::Result<ProviderAccount>> + Send + use<> {
+) -> impl Stream<Item = watcher::Result<Seen<ProviderAccount>>> + Send + use<> {
     watcher(
-        Api::<ProviderAccount>::all(client.clone()),
+        Api::<Seen<ProviderAccount>>::all(client.clone()),
         watcher::Config::default(),
     )
     .default_backoff()
@@ -184,30 +217,34 @@ fn news_of_accounts(
 /// Accounts that have become usable, or stopped being so: a rollout passes the instances of those that are not.
 fn turns_of_accounts(
     client: &Client,
-) -> impl Stream<Item = watcher::Result<ProviderAccount>> + Send + use<> {
+) -> impl Stream<Item = watcher::Result<Seen<ProviderAccount>>> + Send + use<> {
     watcher(
-        Api::<ProviderAccount>::all(client.clone()),
+        Api::<Seen<ProviderAccount>>::all(client.clone()),
         watcher::Config::default(),
     )
     .default_backoff()
     .touched_objects()
     .predicate_filter(
-        |account: &ProviderAccount| {
+        |account: &Seen<ProviderAccount>| {
             let mut hash = DefaultHasher::new();
-            (account.uid(), usable(account)).hash(&mut hash);
+            (account.uid(), account.read().map(|account| usable(account))).hash(&mut hash);
             Some(hash.finish())
         },
         Default::default(),
     )
 }
 
-fn as_people_left_it(account: &ProviderAccount) -> Option<u64> {
+fn as_people_left_it(account: &Seen<ProviderAccount>) -> Option<u64> {
     let mut hash = DefaultHasher::new();
-    (account.uid(), account.metadata.generation).hash(&mut hash);
+    let generation = account.meta().generation;
+    (account.uid(), generation, readable(account)).hash(&mut hash);
     Some(hash.finish())
 }
 
-fn what_instances_follow(template: &AgentTemplate) -> Option<u64> {
+fn what_instances_follow(template: &Seen<AgentTemplate>) -> Option<u64> {
+    let Seen::Read(template) = template else {
+        return readable(template);
+    };
     let status = template.status.clone().unwrap_or_default();
     let said = |kind: &str| {
         condition::find(&status.conditions, kind)
@@ -228,25 +265,34 @@ fn what_instances_follow(template: &AgentTemplate) -> Option<u64> {
     Some(hash.finish())
 }
 
-/// What a pass has to say it has said itself.
-async fn drop_result<T, E: std::fmt::Display>(result: Result<T, E>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "controller");
+/// What a pass has to say it has said itself. A watch that fails begins again, more slowly each time.
+async fn ended<T, R: std::error::Error + 'static>(
+    ctx: &Context,
+    kind: &str,
+    result: Result<T, controller::Error<R, watcher::Error>>,
+) {
+    match result {
+        Err(controller::Error::QueueError(error)) => {
+            ctx.gauge.watch_failed(kind);
+            tracing::warn!(kind, %error, "a watch failed and is begun again; until then changes are not seen");
+        }
+        Err(error) => tracing::debug!(kind, %error, "controller"),
+        Ok(_) => {}
     }
 }
 
-fn followers(ctx: &Context, template: &AgentTemplate) -> Vec<ObjectRef<AgentInstance>> {
+fn followers(ctx: &Context, template: &Seen<AgentTemplate>) -> Vec<ObjectRef<Seen<AgentInstance>>> {
     let (name, namespace) = (template.name_any(), template.namespace());
     ctx.instances
         .state()
         .iter()
         .filter(|one| one.namespace() == namespace && one.spec.template_ref.name.as_str() == name)
-        .map(|one| ObjectRef::from_obj(one.as_ref()))
+        .map(|one| reference(one))
         .collect()
 }
 
 /// The templates of the instances that live in an account.
-fn rolled_out_over(ctx: &Context, account: &str) -> Vec<ObjectRef<AgentTemplate>> {
+fn rolled_out_over(ctx: &Context, account: &str) -> Vec<ObjectRef<Seen<AgentTemplate>>> {
     let homes = ctx.instances.state();
     let templates: BTreeSet<(String, String)> = homes
         .iter()
@@ -262,9 +308,13 @@ fn rolled_out_over(ctx: &Context, account: &str) -> Vec<ObjectRef<AgentTemplate>
         .collect()
 }
 
-fn users(ctx: &Context, account: &str) -> Vec<ObjectRef<AgentInstance>> {
+fn users(ctx: &Context, account: &str) -> Vec<ObjectRef<Seen<AgentInstance>>> {
     ctx.users(account)
         .iter()
-        .map(|one| ObjectRef::from_obj(one.as_ref()))
+        .map(|one| reference(one))
         .collect()
+}
+
+fn reference(instance: &AgentInstance) -> ObjectRef<Seen<AgentInstance>> {
+    ObjectRef::new(&instance.name_any()).within(&instance.namespace().unwrap_or_default())
 }

@@ -7,7 +7,7 @@ use super::ledger;
 use super::step::{Outcome, Step};
 use super::world::{AccountView, ToolAccount, World};
 use crate::api::instance::DeploymentStatus;
-use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use crate::model::{Fault, Sight};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -48,6 +48,7 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
                         id: Some(environment),
                         state: SlotState::Exists,
                         started_at,
+                        unknown: Unknown::default(),
                         ..project
                     },
                 );

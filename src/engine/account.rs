@@ -238,16 +238,16 @@ pub fn uses(instance: &AgentInstance, template: Option<&AgentTemplate>) -> BTree
     used
 }
 
-/// Whether a namespace may use the account. `labels` are the namespace's own.
+/// Whether a namespace may use an account that allows these. `labels` are the namespace's own.
 pub fn allows(
-    account: &ProviderAccount,
+    allowed: Option<&AllowedNamespaces>,
     namespace: &str,
     labels: &BTreeMap<String, String>,
 ) -> bool {
     let Some(AllowedNamespaces {
         match_names,
         selector,
-    }) = &account.spec.allowed_namespaces
+    }) = allowed
     else {
         return false;
     };
@@ -330,7 +330,11 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                allows(&account(allowed.clone()), "n", &labels),
+                allows(
+                    account(allowed.clone()).spec.allowed_namespaces.as_ref(),
+                    "n",
+                    &labels
+                ),
                 expected,
                 "{allowed}"
             );

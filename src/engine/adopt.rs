@@ -17,7 +17,7 @@ use crate::api::instance::{
     Adopt, DeletionPolicy, DeploymentStatus, OperatingMode, Ownership, UpdatePolicy,
 };
 use crate::api::template::ResolvedImage;
-use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot, SlotState};
+use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use crate::engine::deployment::newest;
 use crate::engine::world::{RolloutTurn, TemplateReady};
 use crate::model::slot::{Kind, RAILWAY, SlotRow, Undo};
@@ -191,6 +191,7 @@ fn record(w: &World, d: &mut Draft, wanted: &Adopt, home: &Home) {
             settings: String::new(),
             attempt: 1,
             started_at: seen.clone(),
+            unknown: Unknown::default(),
         };
         ledger::put(&mut d.status, entry);
     };

@@ -650,3 +650,6 @@ mod tests {
         assert_ne!(marker(1), marker(2));
     }
 }
+
+#[cfg(test)]
+mod recorded_tests;

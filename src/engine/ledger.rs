@@ -1,6 +1,6 @@
 //! How ledger entries change: the only functions that write them.
 
-use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -33,6 +33,7 @@ pub fn begin(
             settings: String::new(),
             attempt,
             started_at: MicroTime(micros(now)),
+            unknown: Unknown::default(),
         },
     );
 }
@@ -73,7 +74,10 @@ pub fn entry_mut(status: &mut AgentInstanceStatus, slot: Slot) -> Option<&mut Le
 }
 
 /// Puts an entry in the place of the slot's old one; the ledger stays in the table's order.
-pub fn put(status: &mut AgentInstanceStatus, entry: LedgerEntry) {
+pub fn put(status: &mut AgentInstanceStatus, mut entry: LedgerEntry) {
+    if let Some(old) = self::entry(status, entry.slot) {
+        entry.unknown = old.unknown.clone();
+    }
     status.external.retain(|old| old.slot != entry.slot);
     status.external.push(entry);
     status.external.sort_by_key(|entry| entry.row().rank);

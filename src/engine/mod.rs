@@ -31,6 +31,7 @@ pub mod sweep;
 pub mod teardown;
 pub mod template;
 pub mod tools;
+pub mod unreadable;
 pub mod world;
 
 pub use absorb::absorb;

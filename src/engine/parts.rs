@@ -14,7 +14,7 @@ use super::tools;
 use super::world::{AccountView, TemplateReady, TemplateView, World};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::OnExternalDeletion;
-use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
 use crate::model::{Gate, Home, Sight, Turn};
@@ -283,6 +283,7 @@ fn record_environment(w: &World, d: &mut Draft, environment: String) {
                 id: Some(environment),
                 state: SlotState::Exists,
                 started_at: MicroTime(ledger::micros(w.now)),
+                unknown: Unknown::default(),
                 ..project
             },
         );

@@ -14,7 +14,7 @@ use super::world::{
 };
 use super::{expiry, ledger, parts, report, restored, rollout, tools};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
-use crate::api::instance::{OperatingMode, UpdatePolicy};
+use crate::api::instance::{MOST_VARIABLES, OperatingMode, UpdatePolicy};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::slot::RAILWAY;
 use crate::model::{Announcement, Fault, Gate, Sight};
@@ -575,6 +575,7 @@ fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         return drift(w, d, composed, template);
     }
     if !(same && state == Some(SlotState::Creating)) {
+        too_many_names(d, composed)?;
         begin_configuration(w, d, composed, template);
     }
     apply(d, composed, template)
@@ -606,6 +607,26 @@ fn begin_configuration(w: &World, d: &mut Draft, composed: &Composed, template: 
         w.now,
     );
     d.untried.insert(Slot::Configuration);
+}
+
+/// Refuses what the record could not hold: names that were renamed again and again while the provider did not answer.
+fn too_many_names(d: &mut Draft, composed: &Composed) -> Phase {
+    let names = composed.names();
+    let old = d.status.variables.iter();
+    let all = names.len() + old.filter(|name| !names.contains(name)).count();
+    if all <= MOST_VARIABLES {
+        return ControlFlow::Continue(());
+    }
+    let message = format!(
+        "env: the names of variables, old and new together, are {all}, and status.variables holds {MOST_VARIABLES}, because it is not known which of them the provider has; put earlier names back, wait until Deployed is True, and rename fewer at a time"
+    );
+    d.say(Statement::no(
+        kind::SYNCED,
+        reason::VALUE_NOT_USABLE,
+        message.clone(),
+    ));
+    d.stalled(reason::VALUE_NOT_USABLE, message);
+    wait(None)
 }
 
 /// Records what is about to be applied. The answer names the variables that are no longer wanted.

@@ -22,10 +22,10 @@ pub use told::{Findings, HeldBack, conditions};
 
 use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
-use crate::api::{AgentInstance, SlotState};
+use crate::api::{AgentInstance, Seen, SlotState, Unreadable};
 use crate::engine::restored;
 use crate::model::marker::{STEM, is_tool_name, named};
-use crate::model::slot::{Undo, parts};
+use crate::model::slot::{RAILWAY, Undo, parts};
 use crate::model::tool::{Resource, Stage};
 use crate::model::values::Seal;
 use crate::model::{Home, InstallationId};
@@ -161,47 +161,66 @@ pub struct Claims {
     pub going: BTreeSet<String>,
     /// Ids and names of what was left behind on purpose, and objects as [`named`] words them.
     pub left_behind: BTreeSet<String>,
+    /// Whether an instance is among them whose ledger cannot be read.
+    pub unread: bool,
 }
 
 impl Claims {
     /// Of these instances, which must be all that there are.
-    pub fn of<'a>(instances: impl IntoIterator<Item = &'a AgentInstance>) -> Claims {
+    pub fn of(instances: impl IntoIterator<Item = Seen<AgentInstance>>) -> Claims {
         let mut claims = Claims::default();
         for instance in instances {
             let (namespace, name) = (
                 instance.namespace().unwrap_or_default(),
                 instance.name_any(),
             );
-            if restored::waits(instance) {
+            if instance.read().is_some_and(|one| restored::waits(one)) {
                 claims.waiting.insert((namespace.clone(), name.clone()));
             }
+            let identity = instance.read().map(|one| one.identity());
             claims.owners.insert(Instance {
                 namespace,
                 name,
-                uid: instance.identity(),
+                uid: identity.or_else(|| instance.uid()).unwrap_or_default(),
             });
-            if let Some(adopt) = &instance.spec.adopt {
-                claims.ids.insert(adopt.project_id.0.clone());
-                claims
-                    .ids
-                    .extend(adopt.tools.iter().map(|tool| tool.id.0.clone()));
-            }
-            for entry in instance.status.iter().flat_map(|status| &status.external) {
-                claims.ids.extend(entry.id.clone());
-                if entry.state == SlotState::Deleting {
-                    claims.going.extend(entry.id.clone());
-                }
-                if !entry.key.is_empty() {
-                    claims.keys.insert(entry.key.clone());
-                }
-                // What is inside a project is not listed by itself.
-                let listed = entry.row().undo != Undo::WithProject;
-                if listed && entry.state == SlotState::Exists {
-                    *claims.exist.entry(entry.account.clone()).or_default() += 1;
-                }
+            match instance {
+                Seen::Read(instance) => claims.read(&instance),
+                Seen::Unreadable(instance) => claims.unread(&instance),
             }
         }
         claims
+    }
+
+    fn read(&mut self, instance: &AgentInstance) {
+        if let Some(adopt) = &instance.spec.adopt {
+            self.ids.insert(adopt.project_id.0.clone());
+            self.ids
+                .extend(adopt.tools.iter().map(|tool| tool.id.0.clone()));
+        }
+        for entry in instance.status.iter().flat_map(|status| &status.external) {
+            self.ids.extend(entry.id.clone());
+            if entry.state == SlotState::Deleting {
+                self.going.extend(entry.id.clone());
+            }
+            if !entry.key.is_empty() {
+                self.keys.insert(entry.key.clone());
+            }
+            // What is inside a project is not listed by itself.
+            let listed = entry.row().undo != Undo::WithProject;
+            if listed && entry.state == SlotState::Exists {
+                *self.exist.entry(entry.account.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whatever it mentions is its own. That may not be all: a version that writes ledgers in another form may write names
+    /// in another form, too.
+    fn unread(&mut self, instance: &Unreadable) {
+        self.unread = true;
+        for word in instance.words() {
+            self.ids.insert(word.to_owned());
+            self.keys.insert(word.to_owned());
+        }
     }
 
     fn claim(&self, item: &Item) -> bool {
@@ -517,6 +536,10 @@ fn due(
     }
     if view.restored {
         return (None, Some(HeldBack::Restored));
+    }
+    // A project names its instance; a tool does not.
+    if claims.unread && view.provider != RAILWAY {
+        return (None, Some(HeldBack::Unreadable));
     }
     let grace = grace(view.sweep);
     let ripe = |item: &Item| {

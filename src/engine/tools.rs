@@ -23,7 +23,7 @@ use super::report;
 use super::step::Step;
 use super::world::{Desired, ToolAccount, World};
 use crate::api::condition::{Statement, kind, reason};
-use crate::api::instance::OperatingMode;
+use crate::api::instance::{MOST_SLOTS, OperatingMode};
 use crate::api::{LedgerEntry, Part, Slot, SlotState};
 use crate::model::Fault;
 use crate::model::slot::{self, SlotRow};
@@ -41,6 +41,9 @@ const LISTED: &str = "listed";
 
 /// Whether the credentials are still in their Secrets is looked at this often.
 const SECRETS_EVERY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Room in a ledger that stays free for what is begun together.
+const MOST_AT_ONCE: usize = 16;
 
 /// What keeps a resource from being as it should.
 #[derive(Clone, Debug)]
@@ -295,6 +298,9 @@ fn not_tried(w: &World, d: &mut Draft) {
 
 /// Why nothing can be asked of a resource's account now.
 fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    if let Some(full) = full(w, subject) {
+        return Some(full);
+    }
     if subject.tool.account.is_empty() {
         return fault_of(w, subject.slot);
     }
@@ -320,6 +326,22 @@ fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
         })
     };
     obstacle(w, subject).or_else(goes)
+}
+
+/// Why no further resource can be put on record: what a template no longer names stays there until it is taken back.
+fn full(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    let status = w.status();
+    let known = ledger::entry(&status, subject.slot).is_some();
+    (!known && status.external.len() + MOST_AT_ONCE > MOST_SLOTS).then(|| {
+        Held::waits(
+            reason::LIMIT_REACHED,
+            format!(
+                "status.external holds {} resources, and no further one is made before tools that the template no longer names are taken back",
+                status.external.len()
+            ),
+            w.recheck(),
+        )
+    })
 }
 
 /// Why nothing can be asked of an account now.

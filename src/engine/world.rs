@@ -6,7 +6,9 @@ use super::restored::Standing;
 use super::tools::Refusal;
 use super::{ledger, retry};
 use crate::api::template::ResolvedImage;
-use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot, SlotState};
+use crate::api::{
+    AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot, SlotState, Unknown,
+};
 use crate::model::slot::RAILWAY;
 use crate::model::tool::{Kept, Made, Resource, Wanted};
 use crate::model::values::Seal;
@@ -333,6 +335,7 @@ impl World {
             settings: String::new(),
             attempt: 1,
             started_at: MicroTime(ledger::micros(self.now)),
+            unknown: Unknown::default(),
         }
     }
 

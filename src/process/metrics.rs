@@ -94,6 +94,11 @@ struct BuildLabels {
     version: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObjectLabels {
+    kind: String,
+}
+
 type Timings<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// A handle to the metrics of this process.
@@ -121,6 +126,8 @@ struct Inner {
     held_back: Family<HeldBackLabels, Gauge>,
     /// Why the sweep of each account is held back: what is over is shown no more.
     held_back_for: Mutex<BTreeMap<String, &'static str>>,
+    unreadable: Family<ObjectLabels, Gauge>,
+    watch_failures: Family<ObjectLabels, Counter>,
     leader: Gauge,
 }
 
@@ -152,6 +159,8 @@ impl Metrics {
             swept: Family::default(),
             held_back: Family::default(),
             held_back_for: Mutex::default(),
+            unreadable: Family::default(),
+            watch_failures: Family::default(),
             leader: Gauge::default(),
         };
         inner.register(build);
@@ -284,6 +293,23 @@ impl Metrics {
         }
     }
 
+    /// So many objects of a `kind` cannot be read.
+    pub fn unreadable(&self, kind: &str, count: usize) {
+        let labels = ObjectLabels {
+            kind: kind.to_owned(),
+        };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.inner.unreadable.get_or_create(&labels).set(count);
+    }
+
+    /// A watch of a `kind` failed.
+    pub fn watch_failed(&self, kind: &str) {
+        let labels = ObjectLabels {
+            kind: kind.to_owned(),
+        };
+        self.inner.watch_failures.get_or_create(&labels).inc();
+    }
+
     fn orphan_kinds(&self) -> MutexGuard<'_, BTreeSet<OrphanLabels>> {
         self.inner
             .orphan_kinds
@@ -389,6 +415,16 @@ impl Inner {
             self.held_back.clone(),
         );
         registry.register(
+            "unreadable_objects",
+            "Objects that this version cannot read and leaves alone, by kind; the objects say why",
+            self.unreadable.clone(),
+        );
+        registry.register(
+            "watch_failures",
+            "Watches that failed and were begun again, by the kind of object whose controller they feed",
+            self.watch_failures.clone(),
+        );
+        registry.register(
             "leader",
             "1 if this process leads, else 0",
             self.leader.clone(),
@@ -457,6 +493,8 @@ mod tests {
         metrics.swept("main", "done");
         metrics.sweep_held_back("main", Some("HourlyLimit"));
         metrics.sweep_held_back("main", Some("ListingShrunk"));
+        metrics.unreadable("AgentTemplate", 1);
+        metrics.watch_failed("AgentTemplate");
         metrics.leader(true);
         metrics
     }
@@ -479,6 +517,8 @@ mod tests {
             "yardmaster_orphans_monthly_usd{account=\"main\"} 12.5",
             "yardmaster_swept_total{account=\"main\",outcome=\"done\"} 1",
             "yardmaster_sweep_held_back{account=\"main\",reason=\"ListingShrunk\"} 1",
+            "yardmaster_unreadable_objects{kind=\"AgentTemplate\"} 1",
+            "yardmaster_watch_failures_total{kind=\"AgentTemplate\"} 1",
             "yardmaster_leader 1",
             concat!(
                 "yardmaster_build_info{version=\"",
@@ -502,7 +542,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(named("# TYPE "), named("# HELP "));
-        assert_eq!(named("# TYPE ").len(), 13);
+        assert_eq!(named("# TYPE ").len(), 15);
     }
 
     #[test]

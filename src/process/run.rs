@@ -118,7 +118,11 @@ async fn lead(
             Err(error) => return Err(because("installation")(error)),
         }
     };
-    let controllers = Controllers::new(&client);
+    let gauge: Arc<dyn Gauge> = Arc::new(Instruments {
+        permit: seat.permit(),
+        metrics,
+    });
+    let controllers = Controllers::new(&client, &gauge);
     let (instances, templates, provider_accounts) = controllers.stores();
     let (wake, woken) = channels();
     let (read, reading) = tokio::sync::watch::channel(false);
@@ -132,15 +136,13 @@ async fn lead(
         ),
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,
-        gauge: Arc::new(Instruments {
-            permit: seat.permit(),
-            metrics,
-        }),
+        gauge,
         clock: Arc::new(now),
         accounts: Default::default(),
         tool_accounts: Default::default(),
         wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
         counted: Default::default(),
+        warned: Default::default(),
         retries: Default::default(),
         sweeps: Default::default(),
         settings: settings(config),
@@ -161,9 +163,9 @@ async fn lead(
     let caches = Arc::clone(&context);
     let ready = async move {
         let done = futures::join!(
-            caches.instances.wait_until_ready(),
-            caches.templates.wait_until_ready(),
-            caches.provider_accounts.wait_until_ready()
+            caches.instances.0.wait_until_ready(),
+            caches.templates.0.wait_until_ready(),
+            caches.provider_accounts.0.wait_until_ready()
         );
         if done.0.is_ok() && done.1.is_ok() && done.2.is_ok() {
             read.send_replace(true);
@@ -247,6 +249,14 @@ impl Gauge for Instruments {
 
     fn forget(&self, account: &str) {
         self.metrics.forget_account(account);
+    }
+
+    fn unreadable(&self, kind: &str, count: usize) {
+        self.metrics.unreadable(kind, count);
+    }
+
+    fn watch_failed(&self, kind: &str) {
+        self.metrics.watch_failed(kind);
     }
 }
 

@@ -8,7 +8,7 @@ use super::run::{RunError, because, channels, connect, now};
 use crate::agent::Agents;
 use crate::cluster::events::Events;
 use crate::cluster::installation;
-use crate::controllers::context::{Context, Gauge, Settings};
+use crate::controllers::context::{Cache, Context, Gauge, Settings};
 use crate::controllers::survey::{Surveyed, What, survey};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
@@ -81,6 +81,7 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
         tool_accounts: Default::default(),
         wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
         counted: Default::default(),
+        warned: Default::default(),
         retries: Default::default(),
         sweeps: Default::default(),
         settings: Settings {
@@ -96,9 +97,9 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
         client,
         installation,
         http,
-        instances: reflector::store().0,
-        templates: reflector::store().0,
-        provider_accounts: reflector::store().0,
+        instances: Cache(reflector::store().0),
+        templates: Cache(reflector::store().0),
+        provider_accounts: Cache(reflector::store().0),
         caches: reading,
         wake,
     };
@@ -226,4 +227,6 @@ impl Gauge for Onlooker {
     fn swept(&self, _: &str, _: &'static str) {}
     fn sweep_held_back(&self, _: &str, _: Option<&'static str>) {}
     fn forget(&self, _: &str) {}
+    fn unreadable(&self, _: &str, _: usize) {}
+    fn watch_failed(&self, _: &str) {}
 }

@@ -4,6 +4,9 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+#[path = "../../src/api/admissible.rs"]
+mod admissible;
+#[cfg(test)]
 mod change;
 #[cfg(test)]
 mod crash;
@@ -31,6 +34,8 @@ mod manifests;
 mod outage;
 #[cfg(test)]
 mod railway;
+#[cfg(test)]
+mod readable;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! The rows are data: `refused.yaml`, `admitted.yaml` and `changes.yaml` beside this file, each a change to the full
 //! objects of `src/api/corpus`. Nothing is kept by the server (dry run) but the objects that changes start from.
 
+use futures::StreamExt;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
 use kube::core::{ApiResource, Request};
@@ -12,7 +13,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use world::{Options, World, checkout_root, test_directory};
 use yardmaster::api::text::{Amount, Span};
-use yardmaster::api::{AgentInstanceSpec, AgentTemplateSpec, ProviderAccountSpec};
+use yardmaster::api::{
+    AgentInstance, AgentInstanceSpec, AgentTemplate, AgentTemplateSpec, ProviderAccount,
+    ProviderAccountSpec, Seen, crds,
+};
+
+use crate::admissible::Admissible;
 
 const CORPUS: &str = include_str!("../../src/api/corpus/v1alpha1.yaml");
 const REFUSED: &str = include_str!("manifests/refused.yaml");
@@ -404,6 +410,48 @@ async fn statuses(server: &Server, wrong: &mut Vec<String>) -> usize {
     corpus.len()
 }
 
+/// Objects of each kind that the API server is asked about, and those of them that it must admit for this to say anything.
+const RANDOM: (usize, usize) = (100, 25);
+
+/// What the server admits of objects that the schema lets through, the code can read as the server keeps it.
+async fn random(server: &Server, wrong: &mut Vec<String>) -> usize {
+    fn unread<K: kube::Resource + DeserializeOwned>(object: &Value) -> Option<String> {
+        let seen: Seen<K> = Seen::deserialize(object).unwrap();
+        seen.unreadable().map(|unread| format!("{unread:?}"))
+    }
+    let (mut random, mut all) = (Admissible::new(3), 0);
+    for crd in crds() {
+        let crd = serde_json::to_value(crd).unwrap();
+        let kind = crd["spec"]["names"]["kind"].as_str().unwrap();
+        let objects: Vec<Value> = (0..RANDOM.0)
+            .map(|_| random.object(&crd, "random", false))
+            .collect();
+        let judged = objects.iter().map(|object| server.create(object));
+        let judged = futures::stream::iter(judged)
+            .buffer_unordered(16)
+            .collect::<Vec<_>>()
+            .await;
+        let admitted: Vec<Value> = judged.into_iter().flatten().collect();
+        for object in &admitted {
+            let unread = match kind {
+                "ProviderAccount" => unread::<ProviderAccount>(object),
+                "AgentTemplate" => unread::<AgentTemplate>(object),
+                _ => unread::<AgentInstance>(object),
+            };
+            wrong.extend(unread.map(|why| format!("{kind} is admitted and {why}: {object}")));
+        }
+        println!("{kind}: {} of {} admitted", admitted.len(), RANDOM.0);
+        if admitted.len() < RANDOM.1 {
+            wrong.push(format!(
+                "only {} random {kind}s are admitted",
+                admitted.len()
+            ));
+        }
+        all += admitted.len();
+    }
+    all
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_server_judges_manifests() {
     let world = World::start(Options::new(test_directory("manifests")))
@@ -419,6 +467,7 @@ async fn the_api_server_judges_manifests() {
         ("nulls", nulls(&server, &mut wrong).await, 40),
         ("texts", texts(&server, &mut wrong).await, 50),
         ("statuses", statuses(&server, &mut wrong).await, 3),
+        ("random", random(&server, &mut wrong).await, 150),
     ];
     for (table, rows, least) in counts {
         assert!(rows >= least, "{table} has only {rows} rows");

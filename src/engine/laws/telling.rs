@@ -4,7 +4,7 @@ use super::provider::Fate;
 use super::scene::{Scene, room, second};
 use crate::api::AgentInstance;
 use crate::api::condition::{kind, reason};
-use crate::api::instance::UpdatePolicy;
+use crate::api::instance::{MOST_VARIABLES, UpdatePolicy};
 use crate::api::text::Span;
 use crate::engine::report;
 use crate::engine::world::{AccountRoom, AccountView, RolloutTurn, TemplateView};
@@ -572,4 +572,26 @@ fn a_transition_is_told_once() {
         scene.told
     );
     scene.run_for(second(600));
+}
+
+#[test]
+fn more_names_than_the_record_holds_are_refused_before_anything_is_sent() {
+    for (old, refused) in [(300, false), (MOST_VARIABLES, true)] {
+        let mut scene = Scene::new().rested();
+        scene.edit(|object| {
+            let status = object.status.as_mut().unwrap();
+            status.variables = (0..old).map(|n| format!("OLD_{n}")).collect();
+        });
+        let before = scene.count("configure");
+        scene.set_env("b");
+        scene.settle();
+        let expected = match refused {
+            true => "Stalled=True ValueNotUsable",
+            false => "Ready=True Ready",
+        };
+        check("names", &scene, &[expected]);
+        assert_eq!(scene.count("configure") - before, u32::from(!refused));
+        let status = scene.object.as_ref().unwrap().status.as_ref().unwrap();
+        assert!(status.variables.len() <= MOST_VARIABLES);
+    }
 }

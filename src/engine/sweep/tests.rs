@@ -1,7 +1,7 @@
 //! The sweep against thousands of random accounts, each thing in them known to be ours, claimed, or somebody else's.
 
 use super::*;
-use crate::api::{AgentInstance, LedgerEntry, Part, Slot};
+use crate::api::{AgentInstance, LedgerEntry, Part, Seen, Slot, Unknown};
 use crate::model::Marker;
 use crate::model::slot::row;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -10,6 +10,7 @@ use proptest::test_runner::{Config, RngSeed};
 use serde_json::json;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 const INSTALLATION: &str = "4098d72c4a21";
 const ACCOUNT: &str = "main";
@@ -673,6 +674,7 @@ fn claims_are_every_id_name_and_uid_in_any_ledger() {
         settings: String::new(),
         attempt: 1,
         started_at: MicroTime(at(0)),
+        unknown: Unknown::default(),
     };
     assert_eq!(row("railway", Slot::Service).undo, Undo::WithProject);
     instance.status = Some(
@@ -684,7 +686,7 @@ fn claims_are_every_id_name_and_uid_in_any_ledger() {
         ]}))
         .unwrap(),
     );
-    let claims = Claims::of([&instance]);
+    let claims = Claims::of([Seen::Read(Arc::new(instance))]);
     let owner = claims.owners.iter().next().unwrap();
     assert_eq!((owner.uid.as_str(), claims.owners.len()), ("u", 1));
     let ids = ["k-adopted", "p", "p-adopted", "s", "x"].map(str::to_owned);
@@ -693,4 +695,46 @@ fn claims_are_every_id_name_and_uid_in_any_ledger() {
     assert_eq!(claims.keys, BTreeSet::from(keys));
     assert_eq!(claims.exist, BTreeMap::from([(ACCOUNT.to_owned(), 1)]));
     assert_eq!(claims.going, BTreeSet::from(["x".to_owned()]));
+}
+
+#[test]
+fn what_an_unreadable_instance_mentions_is_its_own_and_no_tool_goes_meanwhile() {
+    let instance = json!({
+        "metadata": {"namespace": "n", "name": "ada", "uid": "uid-0"},
+        "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": ACCOUNT}, "operatingMode": "Hibernating"},
+        "status": {"external": [{"slot": "project", "id": "p", "names": {"now": "ym-x"}}]},
+    });
+    let claims = Claims::of([serde_json::from_value(instance).unwrap()]);
+    assert!(claims.unread);
+    assert!(claims.uids.contains("uid-0") && claims.names.contains(&("n".into(), "ada".into())));
+    assert!(claims.ids.contains("p") && claims.keys.contains("ym-x"));
+    // Its project names it; the other one is nobody's and goes.
+    let items = orphans(2);
+    assert_eq!(verdict(&items[0], &claims, at(0)), Verdict::Claimed);
+    let mut memory = Memory::default();
+    decide(&items, &claims, 0, false, &mut memory);
+    assert_eq!(decide(&items, &claims, 60, false, &mut memory).due, Some(1));
+    // A tool names nobody.
+    let wants = spec(SweepMode::Delete, 60, 2);
+    let mut memory = Memory::default();
+    let mut tools = |now: i64| {
+        let view = View {
+            account: ACCOUNT,
+            provider: "openrouter",
+            reading: Some((at(now), &items)),
+            claims: Some(&claims),
+            restored: false,
+            sweep: &wants,
+            now: at(now),
+        };
+        sweep(&view, &mut memory)
+    };
+    tools(0);
+    let swept = tools(60);
+    assert_eq!(swept.due, None);
+    assert!(
+        swept
+            .held_back
+            .is_some_and(|why| why.contains("cannot be read"))
+    );
 }

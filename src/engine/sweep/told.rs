@@ -24,6 +24,8 @@ pub enum HeldBack {
     ListingEmpty,
     /// The provider lists less than half of what it listed before.
     ListingShrunk,
+    /// An instance cannot be read, and what its ledger names is not known.
+    Unreadable,
     /// As many were taken back as an hour allows.
     HourlyLimit,
     /// Instances bear the names of others, whose resources are there still.
@@ -32,10 +34,11 @@ pub enum HeldBack {
 
 impl HeldBack {
     /// Every one.
-    pub const ALL: [HeldBack; 5] = [
+    pub const ALL: [HeldBack; 6] = [
         HeldBack::Unread,
         HeldBack::ListingEmpty,
         HeldBack::ListingShrunk,
+        HeldBack::Unreadable,
         HeldBack::HourlyLimit,
         HeldBack::Restored,
     ];
@@ -46,6 +49,7 @@ impl HeldBack {
             HeldBack::Unread => reason::NOT_EVERYTHING_READ,
             HeldBack::ListingEmpty => reason::LISTING_EMPTY,
             HeldBack::ListingShrunk => reason::LISTING_SHRUNK,
+            HeldBack::Unreadable => reason::NOT_READABLE,
             HeldBack::HourlyLimit => reason::HOURLY_LIMIT,
             HeldBack::Restored => reason::RESTORED,
         }
@@ -53,7 +57,10 @@ impl HeldBack {
 
     /// Whether the next reading mostly ends it.
     pub(super) fn may_pass(self) -> bool {
-        !matches!(self, HeldBack::HourlyLimit | HeldBack::Restored)
+        !matches!(
+            self,
+            HeldBack::Unreadable | HeldBack::HourlyLimit | HeldBack::Restored
+        )
     }
 
     fn message(self) -> &'static str {
@@ -67,11 +74,14 @@ impl HeldBack {
             HeldBack::ListingShrunk => {
                 "the provider lists less than half of what it listed before: nothing is told anew or taken back until the listing is whole again, or has stayed so for sweep.gracePeriod, and for 10 minutes at least"
             }
+            HeldBack::Unreadable => {
+                "an AgentInstance cannot be read, and what its ledger names is not known: no tool is taken back until the field that its condition names is corrected, or a version that reads it is installed"
+            }
             HeldBack::HourlyLimit => {
                 "as many orphans were taken back as sweep.maxDeletionsPerHour allows; the others follow, or raise it"
             }
             HeldBack::Restored => {
-                "instances bear the names of others, whose resources they may want back: nothing is taken back in any account until those resources are adopted, or deleted by hand"
+                "instances bear the names of others, whose resources they may want back: nothing is taken back here until the owner of the account of their projects says whether they go on with it; that account says how"
             }
         }
     }

@@ -6,7 +6,7 @@
 use super::keep::keep;
 use super::{Held, LISTED, Slotted, Subject, kept, no_place};
 use crate::api::condition::reason;
-use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot, Unknown};
 use crate::engine::plan::Draft;
 use crate::engine::step::Step;
 use crate::engine::world::World;
@@ -131,6 +131,7 @@ fn on_record_again(w: &World, d: &mut Draft, subject: &Subject<'_>, resource: &R
         settings: resource.settings.clone().unwrap_or_default(),
         attempt: 1,
         started_at: MicroTime(ledger::micros(w.now)),
+        unknown: Unknown::default(),
     };
     ledger::put(&mut d.status, entry);
     d.announcements.push(Announcement {
@@ -174,6 +175,7 @@ pub(super) fn recollect(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
                 settings: String::new(),
                 attempt: 2,
                 started_at: MicroTime(ledger::micros(w.now)),
+                unknown: Unknown::default(),
             },
         );
     }
@@ -290,6 +292,7 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
                     settings: resource.settings.clone().unwrap_or_default(),
                     attempt: 1,
                     started_at: MicroTime(ledger::micros(w.now)),
+                    unknown: Unknown::default(),
                 },
             );
             Continue(Ok(()))

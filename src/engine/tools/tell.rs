@@ -64,6 +64,7 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
             address,
             secret_ref: secret_ref(w, &d.status, tool),
             usage: usage(w, tool, old.and_then(|old| old.usage.as_ref())),
+            unknown: old.map(|old| old.unknown.clone()).unwrap_or_default(),
         });
     }
     for refusal in &w.tools.refused {
