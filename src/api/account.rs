@@ -25,6 +25,8 @@ use serde_json::json;
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity.name"),
     printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
+    printcolumn(name = "Orphans", type_ = "integer", json_path = ".status.sweep.orphans"),
+    printcolumn(name = "Deleting", type_ = "string", json_path = ".status.conditions[?(@.type=='Deleting')].reason"),
     printcolumn(name = "Budget", type_ = "string", json_path = ".status.budget.remaining", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -347,7 +349,7 @@ pub struct ProviderAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub resources: Option<i32>,
-    /// What lives in the account and no ledger claims. Left out while there is nothing of that kind.
+    /// What lives in the account and no ledger claims. Left out until the first comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<AccountSweep>,
 }

@@ -33,6 +33,16 @@ pub mod kind {
     pub const PROGRESSING: &str = "Progressing";
     /// Every instance that follows the template is ready at its current revision.
     pub const ROLLED_OUT: &str = "RolledOut";
+    /// The object was deleted, and something still needs it.
+    pub const DELETING: &str = "Deleting";
+    /// A Secret of the account was deleted, and the account still needs it.
+    pub const SECRET_DELETING: &str = "SecretDeleting";
+    /// Other accounts lead to the same place at the provider.
+    pub const SHARED: &str = "Shared";
+    /// Something of ours lives in the account that nobody claims.
+    pub const ORPHANS_FOUND: &str = "OrphansFound";
+    /// The sweep of the account does not go on.
+    pub const SWEEP_HELD_BACK: &str = "SweepHeldBack";
 }
 
 /// Reasons of conditions and events.
@@ -145,6 +155,24 @@ pub mod reason {
     pub const ORPHAN_DELETED: &str = "OrphanDeleted";
     /// Something that nobody claims could not be taken back.
     pub const ORPHAN_NOT_DELETED: &str = "OrphanNotDeleted";
+    /// Something of ours lives in the account that nobody claims.
+    pub const ORPHANS_FOUND: &str = "OrphansFound";
+    /// What a sweep must know could not be read.
+    pub const NOT_EVERYTHING_READ: &str = "NotEverythingRead";
+    /// A provider lists nothing, and ledgers know of something.
+    pub const LISTING_EMPTY: &str = "ListingEmpty";
+    /// A provider lists far less than before.
+    pub const LISTING_SHRUNK: &str = "ListingShrunk";
+    /// As many were taken back as an hour allows.
+    pub const HOURLY_LIMIT: &str = "HourlyLimit";
+    /// Instances bear the names of others, whose resources are there still.
+    pub const RESTORED: &str = "Restored";
+    /// Deleted, and needed still.
+    pub const IN_USE: &str = "InUse";
+    /// The account is being deleted: nothing new is made in it.
+    pub const ACCOUNT_DELETING: &str = "AccountDeleting";
+    /// Several accounts lead to one place.
+    pub const SAME_PLACE: &str = "SamePlace";
     /// `expiresAfter` has passed.
     pub const EXPIRED: &str = "Expired";
 }

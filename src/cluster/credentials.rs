@@ -20,6 +20,8 @@ pub struct Credentials {
     pub kept_in: Vec<KeyRef>,
     /// What is missing, and what to do.
     pub missing: Vec<String>,
+    /// Secrets that were deleted and are there still, `namespace/name`.
+    pub going: Vec<String>,
 }
 
 impl Credentials {
@@ -50,6 +52,7 @@ async fn gather(
         tokens: Vec::new(),
         kept_in: Vec::new(),
         missing: Vec::new(),
+        going: Vec::new(),
     };
     for reference in references {
         let Some(secret) =
@@ -61,6 +64,10 @@ async fn gather(
             ));
             continue;
         };
+        let going = format!("{namespace}/{}", reference.name);
+        if secret.metadata.deletion_timestamp.is_some() && !found.going.contains(&going) {
+            found.going.push(going);
+        }
         let held = secret
             .finalizers()
             .iter()

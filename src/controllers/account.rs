@@ -8,13 +8,15 @@ use super::observer::Observed;
 use super::providers;
 use super::tool_accounts::{ToolAccount, proof};
 use crate::api::account::{KeyRef, RailwayAccount};
+use crate::api::condition::{self, kind};
 use crate::api::text::Span;
-use crate::api::{IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec};
+use crate::api::{
+    AgentInstance, FINALIZER, IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec,
+};
 use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
-use crate::cluster::{ClusterError, credentials, finalizer, installation, status};
-use crate::engine::account::{Credential, Learned, status as conclude};
-use crate::engine::report;
+use crate::cluster::{ClusterError, credentials, finalizer, installation, left_behind, status};
+use crate::engine::account::{Beside, Credential, Learned, heard, same_place, status as conclude};
 use crate::model::identity::known_again;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
@@ -61,9 +63,14 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
     let Some(provider) = account.spec.provider() else {
         return Ok(Action::await_change());
     };
-    let (users, uid) = (users(ctx, &name), account.uid().unwrap_or_default());
-    if account.metadata.deletion_timestamp.is_some() && users == 0 {
+    let uid = account.uid().unwrap_or_default();
+    let mut users = Vec::new();
+    if account.metadata.deletion_timestamp.is_some() {
+        users = waits_for(ctx, &name).await?;
+    }
+    if account.metadata.deletion_timestamp.is_some() && users.is_empty() {
         forget(ctx, &name);
+        wake_neighbours(ctx, &account);
         installation::unpin(&ctx.client, &ctx.settings.namespace, &uid).await?;
         credentials::let_go(
             &ctx.client,
@@ -88,15 +95,20 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
         account.spec.credentials(),
     )
     .await?;
-    let learned = match (&account.spec.railway, providers::settings(&account.spec)) {
+    let mut learned = match (&account.spec.railway, providers::settings(&account.spec)) {
         (Some(railway), _) => learn_home(ctx, &account, railway, &found).await?,
         (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await?,
         (None, None) => return Ok(Action::await_change()),
     };
     let failed = !matches!(learned.credential, Credential::Good(_));
+    learned.beside = Beside {
+        users,
+        secrets_going: found.going,
+        same_place: neighbours(ctx, &account),
+        sweep: ctx.sweeps.findings(&name),
+    };
     let mut new = conclude(&account, &learned, ctx.now());
     // The account's users go by the tokens in memory; a Secret that it refers to no longer is nobody's business here.
-    new.sweep = ctx.sweeps.told(&name).unwrap_or(new.sweep);
     new.held_secrets = named(&account.spec).into_iter().collect();
     credentials::let_go(
         &ctx.client,
@@ -110,8 +122,12 @@ async fn run(watched: &ProviderAccount, ctx: &Arc<Context>) -> Result<Action, Cl
             .status
             .as_ref()
             .map_or(&[][..], |status| &status.conditions);
-        let heard = report::transitions(before, &new.conditions);
+        let heard = heard(before, &new.conditions);
         ctx.events.publish(&account.object_ref(&()), &heard).await;
+        let shared = |conditions| condition::is_true(conditions, kind::SHARED);
+        if shared(before) != shared(&new.conditions) {
+            wake_neighbours(ctx, &account);
+        }
     }
     if account.metadata.deletion_timestamp.is_some() {
         // Waits for its instances; to look for them costs nothing.
@@ -137,12 +153,48 @@ fn forget(ctx: &Context, name: &str) {
     ctx.gauge.forget(name);
 }
 
-/// Instances that have something in the account, or may have.
-fn users(ctx: &Context, name: &str) -> usize {
-    ctx.users(name)
+/// Instances that have something in the account, or may have, by their names. Nobody but the API server itself says that
+/// there are none: an instance puts its finalizer on, writes its intent, and then looks whether its account is being deleted
+/// (`Workshop::account_goes`); so either it is seen here, or it sees the deletion.
+async fn waits_for(ctx: &Context, name: &str) -> Result<Vec<String>, ClusterError> {
+    let mut users: Vec<String> = ctx.users(name).iter().filter_map(|one| held(one)).collect();
+    if users.is_empty() {
+        let all = left_behind::instances(&ctx.client).await?;
+        let mine = all.iter().filter(|one| ctx.uses(one, name));
+        users.extend(mine.filter_map(held));
+    }
+    users.sort_unstable();
+    Ok(users)
+}
+
+/// `namespace/name` of one that has something outside, or may have.
+fn held(instance: &AgentInstance) -> Option<String> {
+    let (namespace, name) = (
+        instance.namespace().unwrap_or_default(),
+        instance.name_any(),
+    );
+    let ours = instance.finalizers().iter().any(|one| one == FINALIZER);
+    ours.then(|| format!("{namespace}/{name}"))
+}
+
+/// Other accounts that lead to the same place at the provider.
+fn neighbours(ctx: &Context, account: &ProviderAccount) -> Vec<String> {
+    let mut names: Vec<String> = ctx
+        .provider_accounts
+        .state()
         .iter()
-        .filter(|one| !one.finalizers().is_empty())
-        .count()
+        .filter(|other| other.name_any() != account.name_any())
+        .filter(|other| same_place(&account.spec, &other.spec))
+        .map(|other| other.name_any())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn wake_neighbours(ctx: &Context, account: &ProviderAccount) {
+    for name in neighbours(ctx, account) {
+        ctx.wake.account(&name);
+    }
 }
 
 /// Names of the Secrets that an account refers to.
@@ -240,6 +292,7 @@ async fn learn_home(
         outage: account.outage(),
         budget: Some((budget.remaining, budget.limit)),
         resources: account.ours(&ctx.installation.id),
+        beside: Beside::default(),
     })
 }
 
@@ -325,6 +378,7 @@ async fn learn_tool(
         outage: account.outage(),
         budget: None,
         resources: account.ours(ctx),
+        beside: Beside::default(),
     })
 }
 

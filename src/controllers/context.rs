@@ -64,6 +64,8 @@ pub trait Gauge: Send + Sync {
     fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: f64);
     /// An orphan was taken back, or was not: `done` or a fault's class.
     fn swept(&self, account: &str, outcome: &'static str);
+    /// The sweep of an account is held back for this reason, or goes on.
+    fn sweep_held_back(&self, account: &str, reason: Option<&'static str>);
     /// An account is gone.
     fn forget(&self, account: &str);
 }
@@ -155,14 +157,7 @@ impl Context {
     /// Every instance that uses an account: as its home, by a tool of its template, or by what its ledger says.
     pub fn users(&self, account: &str) -> Vec<Arc<AgentInstance>> {
         let mut users = self.instances.state();
-        users.retain(|one| {
-            let namespace = one.namespace().unwrap_or_default();
-            let named = one.spec.template_ref.name.as_str();
-            let template = self
-                .templates
-                .get(&ObjectRef::new(named).within(&namespace));
-            uses(one, template.as_deref()).contains(account)
-        });
+        users.retain(|one| self.uses(one, account));
         users
     }
 
@@ -171,6 +166,16 @@ impl Context {
         self.provider_accounts
             .get(&ObjectRef::new(account))
             .is_some_and(|account| usable(&account))
+    }
+
+    /// Whether an instance uses an account.
+    pub fn uses(&self, instance: &AgentInstance, account: &str) -> bool {
+        let namespace = instance.namespace().unwrap_or_default();
+        let named = instance.spec.template_ref.name.as_str();
+        let template = self
+            .templates
+            .get(&ObjectRef::new(named).within(&namespace));
+        uses(instance, template.as_deref()).contains(account)
     }
 
     /// Wakes every instance that uses an account.

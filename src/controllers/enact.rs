@@ -7,7 +7,7 @@ use super::accounts::Account;
 use super::context::Context;
 use super::pass::Hands;
 use super::tool_accounts::ToolAccount;
-use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, Slot};
+use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
 use crate::cluster::{ClusterError, finalizer, secret, status};
 use crate::engine::World;
 use crate::engine::step::{Outcome, Step};
@@ -51,6 +51,11 @@ impl Hands for Workshop<'_> {
             step = step.word(),
             "step"
         );
+        if let Some(account) = step.makes_in(world)
+            && self.account_goes(account).await?
+        {
+            return Ok(Outcome::AccountGoes);
+        }
         match step {
             Step::Hold => {
                 let held =
@@ -154,6 +159,14 @@ impl Workshop<'_> {
             self.ctx.client.clone(),
             &world.instance.namespace().unwrap_or_default(),
         )
+    }
+
+    /// Whether an account is being deleted, or gone, by the API server itself: no cache may be a moment behind here.
+    async fn account_goes(&self, name: &str) -> Result<bool, ClusterError> {
+        let api: Api<ProviderAccount> = Api::all(self.ctx.client.clone());
+        let found =
+            crate::cluster::call::find("reading the account", api.get_metadata_opt(name)).await?;
+        Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
     }
 
     /// Deletes the object exactly as it was decided upon.

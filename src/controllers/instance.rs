@@ -437,6 +437,9 @@ async fn tool_account(
     let view = match account.usable() {
         Err(message) => ToolAccountView::NotReady { message },
         Ok(()) if account.outage().is_some() => ToolAccountView::Unreachable,
+        Ok(()) if object.metadata.deletion_timestamp.is_some() => {
+            return Ok(Some((ToolAccountView::Deleting, Some(account))));
+        }
         Ok(()) => return Ok(Some((ToolAccountView::Ready, Some(account)))),
     };
     Ok(Some((view, None)))
@@ -487,6 +490,7 @@ async fn account(
         interval: SignedDuration::try_from(account.gateway.project_interval())
             .unwrap_or(SignedDuration::MAX),
         turns: BTreeMap::new(),
+        deleting: object.metadata.deletion_timestamp.is_some(),
     };
     Ok(Some((AccountView::Ready(room), Some(account))))
 }

@@ -11,11 +11,12 @@ use super::accounts::Account;
 use super::context::Context;
 use super::held;
 use super::tool_accounts::ToolAccount;
-use crate::api::account::AccountSweep;
 use crate::api::condition::reason;
 use crate::api::{AgentInstance, Part, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
-use crate::engine::sweep::{Claims, Item, Memory, Reader, Swept, Verdict, View, sweep};
+use crate::engine::sweep::{
+    Claims, Findings, HeldBack, Item, Memory, Reader, Swept, Verdict, View, sweep,
+};
 use crate::model::slot::RAILWAY;
 use crate::model::tool::Named;
 use crate::model::{Announcement, Done, Fault, Sight};
@@ -36,14 +37,17 @@ pub struct Sweeps {
 #[derive(Default)]
 struct Known {
     memory: Memory,
-    /// `None`: nothing was compared yet. Then: what is told, if there is something to tell.
-    told: Option<Option<AccountSweep>>,
+    findings: Findings,
 }
 
 impl Sweeps {
-    /// What is to be told of an account, once something was compared.
-    pub fn told(&self, account: &str) -> Option<Option<AccountSweep>> {
-        held(&self.known).get(account)?.told.clone()
+    /// What was found in an account.
+    pub fn findings(&self, account: &str) -> Findings {
+        let known = held(&self.known);
+        known
+            .get(account)
+            .map(|known| known.findings.clone())
+            .unwrap_or_default()
     }
 
     /// The account is gone.
@@ -202,10 +206,7 @@ async fn round(ctx: &Context) {
         };
         let known = complete.then_some(&claims);
         let swept = decide(ctx, place, &object, inventory, known, restored);
-        tell(ctx, place, inventory, &swept);
-        if let Some(why) = swept.held_back {
-            tracing::debug!(account = place.name(), why, "sweep: nothing is taken back");
-        }
+        tell(ctx, place, &swept);
         if let Some(due) = swept.due {
             take_back(ctx, place, &object, inventory, due).await;
         }
@@ -235,6 +236,7 @@ fn decide(
         claims,
         restored,
         sweep: &object.spec.sweep,
+        settle: ctx.settings.limits.settle,
         now: ctx.now(),
     };
     let entry = known.entry(place.name().to_owned()).or_default();
@@ -242,27 +244,24 @@ fn decide(
 }
 
 /// Keeps what people are told, and wakes the account's own writer where it is news.
-fn tell(ctx: &Context, place: &Place, inventory: &Inventory, swept: &Swept) {
-    let Some(report) = &swept.report else {
-        return;
-    };
-    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-    for (item, verdict) in inventory.items.iter().zip(&swept.verdicts) {
-        if matches!(verdict, Verdict::Orphan { .. }) {
-            *kinds.entry(item.kind.clone()).or_default() += 1;
-        }
-    }
-    ctx.gauge
-        .orphans(place.name(), &kinds, report.monthly_cost_usd);
-    let nothing = report.orphans == 0 && report.foreign == 0 && report.left_behind == 0;
-    let told = (!nothing).then(|| report.clone());
+fn tell(ctx: &Context, place: &Place, swept: &Swept) {
     let news = {
         let mut known = held(&ctx.sweeps.known);
         let entry = known.entry(place.name().to_owned()).or_default();
-        let news = entry.told.as_ref() != Some(&told);
-        entry.told = Some(told);
-        news
+        let before = entry.findings.clone();
+        entry.findings.held_back = swept.held_back;
+        if let Some(report) = &swept.report {
+            entry.findings.report = Some(report.clone());
+            entry.findings.kinds.clone_from(&swept.kinds);
+        }
+        before != entry.findings
     };
+    if let Some(report) = &swept.report {
+        ctx.gauge
+            .orphans(place.name(), &swept.kinds, report.monthly_cost_usd);
+    }
+    ctx.gauge
+        .sweep_held_back(place.name(), swept.held_back.map(HeldBack::reason));
     if news {
         ctx.wake.account(place.name());
     }

@@ -5,7 +5,7 @@
 use super::deployment::SUPERSEDED;
 use super::ledger;
 use super::step::{Outcome, Step};
-use super::world::{AccountView, World};
+use super::world::{AccountView, ToolAccount, World};
 use crate::api::instance::DeploymentStatus;
 use crate::api::{LedgerEntry, Slot, SlotState};
 use crate::model::{Fault, Sight};
@@ -18,6 +18,9 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
     let mut status = w.status();
     if let Some(slot) = step.intends() {
         w.untried.remove(&slot);
+    }
+    if matches!(outcome, Outcome::AccountGoes) {
+        return account_goes(w, step);
     }
     if let Some(slot) = step.tool() {
         return tool(w, slot, step, outcome);
@@ -108,6 +111,29 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         (Step::Hold, Outcome::Held(metadata)) => w.instance.metadata = *metadata,
         // After LetGo and Expire there is nothing more to decide.
         (_, _) => {}
+    }
+    w.instance.status = Some(status);
+    w
+}
+
+/// Nothing was asked, and nothing new is asked of that account.
+fn account_goes(mut w: World, step: &Step) -> World {
+    let mut status = w.status();
+    if let Some(slot) = step.intends() {
+        ledger::planned(&mut status, slot);
+    }
+    match step {
+        Step::MakeTool { account, .. } | Step::LookTool { account, .. } => {
+            let own = w.tools.accounts.iter_mut();
+            for (_, view) in own.filter(|((name, _), _)| name == account) {
+                *view = ToolAccount::Deleting;
+            }
+        }
+        _ => {
+            if let AccountView::Ready(room) = &mut w.account {
+                room.deleting = true;
+            }
+        }
     }
     w.instance.status = Some(status);
     w

@@ -1,5 +1,9 @@
 //! What is true of a ProviderAccount, which namespaces may use it, and which instances do.
 
+mod beside;
+
+pub use beside::{Beside, heard, same_place};
+
 use super::identity::Hold;
 use crate::api::account::{
     AccountBudget, AccountIdentity, AllowedNamespaces, ProviderAccountStatus,
@@ -28,6 +32,8 @@ pub struct Learned {
     pub budget: Option<(u32, u32)>,
     /// Outside resources of ours.
     pub resources: Option<usize>,
+    /// What is so of it beside its credential and its provider.
+    pub beside: Beside,
 }
 
 /// Whether the credential is good.
@@ -121,6 +127,9 @@ pub fn status(
             format!("{message}; nothing is made, changed or deleted until it answers again, and running agents are left alone"),
         ),
     });
+    statements.extend(learned.beside.conditions(account));
+    // What was told before a restart stands until something was compared again.
+    new.sweep = learned.beside.sweep.report.clone().or(new.sweep);
     new.budget = learned
         .budget
         .map(|(left, of)| AccountBudget {
@@ -382,6 +391,7 @@ mod tests {
                     outage: None,
                     budget: None,
                     resources: None,
+                    beside: Beside::default(),
                 };
                 let told = status(&account, &learned, Timestamp::UNIX_EPOCH);
                 assert_eq!(told.budget, None);
@@ -492,6 +502,7 @@ mod tests {
             outage: None,
             budget: None,
             resources: Some(3),
+            beside: Beside::default(),
         };
         main.status = Some(status(&main, &good, Timestamp::UNIX_EPOCH));
         let down = Learned {
@@ -501,6 +512,7 @@ mod tests {
             outage: Some("it does not answer".into()),
             budget: None,
             resources: None,
+            beside: Beside::default(),
         };
         let after = status(&main, &down, Timestamp::UNIX_EPOCH);
         assert!(condition::is_true(&after.conditions, kind::READY));

@@ -45,6 +45,7 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
     let AccountView::Ready(room) = &w.account else {
         return wait(None);
     };
+    plan::account_goes(w, d)?;
     let Some(projects) = room.projects else {
         creating(d, "looking at what is in the account already");
         return wait(Some(w.now + SignedDuration::from_secs(1)));

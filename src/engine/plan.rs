@@ -136,6 +136,8 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
         );
         return act(Step::Expire);
     }
+    // Before the finalizer: an account would wait for one that has nothing in it.
+    account_goes(w, d)?;
     if !w.instance.finalizers().iter().any(|name| name == FINALIZER) {
         return act(Step::Hold);
     }
@@ -263,6 +265,29 @@ fn account(w: &World, d: &mut Draft) -> Phase {
             d.working(reason::ACCOUNT_UNREACHABLE, message);
             wait(Some(w.now + RECHECK))
         }
+    }
+}
+
+/// In an account that is being deleted nothing is begun. What is there goes on, and is taken back when its time comes.
+pub(super) fn account_goes(w: &World, d: &mut Draft) -> Phase {
+    let begun = ledger::entry(&d.status, Slot::Project)
+        .is_some_and(|entry| entry.state != SlotState::Planned);
+    match &w.account {
+        // One whose ledger was lost has something there all the same.
+        AccountView::Ready(room) if room.deleting && !begun && w.ours().is_empty() => {
+            let message = format!(
+                "{}; delete this AgentInstance, or make another whose accountRef names an account that stays",
+                report::account_goes(w.instance.spec.account_ref.name.as_str())
+            );
+            d.say(Statement::no(
+                kind::SYNCED,
+                reason::ACCOUNT_DELETING,
+                message.clone(),
+            ));
+            d.stalled(reason::ACCOUNT_DELETING, message);
+            wait(Some(w.now + RECHECK))
+        }
+        _ => ControlFlow::Continue(()),
     }
 }
 

@@ -37,6 +37,11 @@ pub(super) fn elsewhere(account: &str, provider: &str, needed: &str) -> String {
     )
 }
 
+/// What people read where something new was to be made in an account that is being deleted.
+pub(super) fn account_goes(account: &str) -> String {
+    format!("ProviderAccount {account} is being deleted: nothing new is made in it")
+}
+
 /// What a fault means: a stable reason, whether a person has to do something, and a sentence.
 pub(super) fn meaning(fault: &Fault) -> (&'static str, bool, String) {
     let text = fault.message();
@@ -305,6 +310,7 @@ const REASONS: &[&str] = &[
     reason::CRASHED,
     reason::STARTUP_DEADLINE_EXCEEDED,
     reason::ACCOUNT_NOT_AVAILABLE,
+    reason::ACCOUNT_DELETING,
     reason::LIMIT_REACHED,
     reason::TEMPLATE_NOT_FOUND,
     reason::TEMPLATE_NOT_READY,

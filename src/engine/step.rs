@@ -1,6 +1,7 @@
 //! What a pass can do next, and what can come of it. One step is one effect, and each may be the last before a crash.
 
 use super::compose::Composed;
+use super::world::World;
 use crate::api::{AgentInstanceStatus, Slot};
 use crate::model::tool::{Kept, Made, Named, Order, Resource, Sought, Wish};
 use crate::model::{Announcement, Domain, Fault, Gate, Health, Home, Listing, Marker, Sight, Turn};
@@ -206,6 +207,8 @@ pub enum Step {
 pub enum Outcome {
     /// Done, with nothing to remember beyond that.
     Done,
+    /// Not asked: the account in which something new was to be made is being deleted, or gone.
+    AccountGoes,
     /// The object's metadata, with the finalizer on.
     Held(Box<kube::core::ObjectMeta>),
     /// The account as a whole.
@@ -269,6 +272,24 @@ impl Step {
                 surplus: false,
                 ..
             } => Some(*slot),
+            _ => None,
+        }
+    }
+
+    /// The account in which the step makes, or takes over, something that is not the instance's yet. By then the finalizer
+    /// is on and the intent on record; whether the account is being deleted is asked of the API server between that and the
+    /// step. Whoever lets an account go looks in the opposite order: so one of the two sees the other.
+    pub fn makes_in<'a>(&'a self, world: &'a World) -> Option<&'a str> {
+        if world.deleting() {
+            return None;
+        }
+        let home = world.instance.spec.account_ref.name.as_str();
+        let adopts = world.instance.spec.adopt.is_some();
+        match self {
+            Step::CreateProject { .. } => Some(home),
+            Step::Look { .. } if adopts && world.entry(Slot::Project).is_none() => Some(home),
+            Step::MakeTool { account, .. } if !account.is_empty() => Some(account),
+            Step::LookTool { slot, account, .. } if world.entry(*slot).is_none() => Some(account),
             _ => None,
         }
     }

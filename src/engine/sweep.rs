@@ -10,8 +10,15 @@
 //! A marker is believed only where it agrees with the name beside it: the name is a hash of the installation and the
 //! UID, so a description in which a person changed one letter is no longer ours, though every word of it is there.
 //!
+//! What an instance has taken back is no orphan, though a reading that began before shows it still, and its absence is no
+//! shrinking: its ledger let go of it only when it was seen to be gone.
+//!
 //! Deliberately absent: the deletion, and the second look before it (`controllers/sweep.rs`); deletion of what instances
 //! still own, which is their own passes' business.
+
+mod told;
+
+pub use told::{Findings, HeldBack, conditions};
 
 use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
@@ -155,6 +162,8 @@ pub struct Claims {
     pub keys: BTreeSet<String>,
     /// How many things ledgers say exist in each account.
     pub exist: BTreeMap<String, usize>,
+    /// Those of the ids whose instances are taking them back.
+    pub going: BTreeSet<String>,
     /// UIDs, ids and names of what was left behind on purpose.
     pub left_behind: BTreeSet<String>,
 }
@@ -177,6 +186,9 @@ impl Claims {
             }
             for entry in instance.status.iter().flat_map(|status| &status.external) {
                 claims.ids.extend(entry.id.clone());
+                if entry.state == SlotState::Deleting {
+                    claims.going.extend(entry.id.clone());
+                }
                 if !entry.key.is_empty() {
                     claims.keys.insert(entry.key.clone());
                 }
@@ -229,12 +241,26 @@ pub struct Memory {
     pub first_seen: BTreeMap<String, Timestamp>,
     /// How much the last believed reading showed, without what was taken back lately.
     pub size: Option<usize>,
-    /// What was taken back lately, and when: a reading that began before may show it still, and so may one that lags.
-    pub taken: BTreeMap<String, Timestamp>,
+    /// What was taken back lately, by the sweep or by its instance, and when: a reading that began before may show it
+    /// still, and so may one that lags.
+    pub taken: BTreeMap<String, Taken>,
+    /// Of what the last believed reading showed, that which ledgers claimed when it was last compared.
+    pub claimed: BTreeSet<String>,
     /// Since when readings show far less than that.
     pub shrunk: Option<Timestamp>,
     /// When deletions were tried.
     pub deletions: Vec<Timestamp>,
+    /// Why the sweep is held back, and the reading that first said so.
+    pub held_back: Option<(HeldBack, Timestamp)>,
+}
+
+/// When something was taken back, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// When.
+    pub at: Timestamp,
+    /// Whether its own instance took it back, and saw it gone.
+    pub by_instance: bool,
 }
 
 impl Memory {
@@ -243,9 +269,34 @@ impl Memory {
     pub fn taken_back(&mut self, id: &str, now: Timestamp) {
         self.deletions.push(now);
         self.first_seen.remove(id);
-        if self.taken.insert(id.to_owned(), now).is_none() {
+        self.goes(id, now, false);
+    }
+
+    /// What ledgers knew and let go of, or are about to: that a reading lacks it is no shrinking.
+    fn let_go(&mut self, claims: &Claims, now: Timestamp) {
+        let mut claimed = std::mem::take(&mut self.claimed);
+        claimed.retain(|id| {
+            let known = claims.ids.contains(id);
+            if !known || claims.going.contains(id) {
+                self.goes(id, now, true);
+            }
+            known
+        });
+        self.claimed = claimed;
+    }
+
+    fn goes(&mut self, id: &str, at: Timestamp, by_instance: bool) {
+        let taken = Taken { at, by_instance };
+        if self.taken.insert(id.to_owned(), taken).is_none() {
             self.size = self.size.map(|size| size.saturating_sub(1));
         }
+    }
+
+    /// Whether its instance took it back so late that a reading may show it still.
+    fn may_be_gone(&self, id: &str, begun: Timestamp, settle: SignedDuration) -> bool {
+        self.taken
+            .get(id)
+            .is_some_and(|taken| taken.by_instance && begun <= taken.at + settle)
     }
 }
 
@@ -263,6 +314,8 @@ pub struct View<'a> {
     pub restored: bool,
     /// What the account wants.
     pub sweep: &'a Sweep,
+    /// How long what was deleted may still be seen.
+    pub settle: SignedDuration,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -290,10 +343,12 @@ pub struct Swept {
     pub verdicts: Vec<Verdict>,
     /// What people are told; `None` where nothing new is known.
     pub report: Option<AccountSweep>,
+    /// How many orphans of each kind it counts.
+    pub kinds: BTreeMap<String, usize>,
     /// The position of the one thing that may be taken back now.
     pub due: Option<usize>,
-    /// Why nothing is taken back although something is orphaned, where the account wants it.
-    pub held_back: Option<&'static str>,
+    /// Why nothing is told anew, or nothing taken back that would be; where it is not over with the next reading.
+    pub held_back: Option<HeldBack>,
 }
 
 /// What one thing is to us. `first_seen` stands in where the provider does not tell when it was made.
@@ -314,12 +369,28 @@ pub fn verdict(item: &Item, claims: &Claims, first_seen: Timestamp) -> Verdict {
 
 /// Compares a reading with ledgers. Takes the reading into the memory.
 pub fn sweep(view: &View<'_>, memory: &mut Memory) -> Swept {
+    let begun = view.reading.map_or(view.now, |(begun, _)| begun);
+    let mut swept = compare(view, memory);
+    memory.held_back = swept.held_back.map(|why| match memory.held_back {
+        Some((before, since)) if before == why => (why, since),
+        _ => (why, begun),
+    });
+    // What one reading lacks the next one mostly has.
+    swept.held_back = memory
+        .held_back
+        .filter(|(why, since)| !why.may_pass() || *since < begun)
+        .map(|(why, _)| why);
+    swept
+}
+
+fn compare(view: &View<'_>, memory: &mut Memory) -> Swept {
     let (Some((begun, items)), Some(claims)) = (view.reading, view.claims) else {
         return Swept {
-            held_back: Some("not everything could be read"),
+            held_back: Some(HeldBack::Unread),
             ..Swept::default()
         };
     };
+    memory.let_go(claims, view.now);
     let distrust = distrust(view, claims, begun, items.len(), memory);
     if distrust.is_none() {
         take_in(begun, items, memory);
@@ -328,7 +399,12 @@ pub fn sweep(view: &View<'_>, memory: &mut Memory) -> Swept {
         .iter()
         .map(|item| {
             let first = memory.first_seen.get(&item.id).copied();
-            verdict(item, claims, first.unwrap_or(begun))
+            match verdict(item, claims, first.unwrap_or(begun)) {
+                Verdict::Orphan { .. } if memory.may_be_gone(&item.id, begun, view.settle) => {
+                    Verdict::Claimed
+                }
+                verdict => verdict,
+            }
         })
         .collect();
     if let Some(why) = distrust {
@@ -338,6 +414,8 @@ pub fn sweep(view: &View<'_>, memory: &mut Memory) -> Swept {
             ..Swept::default()
         };
     }
+    let claimed = items.iter().filter(|item| claims.ids.contains(&item.id));
+    memory.claimed = claimed.map(|item| item.id.clone()).collect();
     let mut orphans: Vec<(Timestamp, usize)> = verdicts
         .iter()
         .enumerate()
@@ -349,9 +427,14 @@ pub fn sweep(view: &View<'_>, memory: &mut Memory) -> Swept {
     orphans.sort_by(|(one, at), (other, place)| {
         (one, &items[*at].id).cmp(&(other, &items[*place].id))
     });
+    let mut kinds = BTreeMap::new();
+    for (_, at) in &orphans {
+        *kinds.entry(items[*at].kind.clone()).or_default() += 1;
+    }
     let (due, held_back) = due(view, claims, begun, items, &orphans, memory);
     Swept {
         report: Some(report(view.provider, items, &verdicts, &orphans)),
+        kinds,
         verdicts,
         due,
         held_back,
@@ -365,10 +448,10 @@ fn distrust(
     begun: Timestamp,
     size: usize,
     memory: &mut Memory,
-) -> Option<&'static str> {
+) -> Option<HeldBack> {
     let claimed = claims.exist.get(view.account).copied().unwrap_or(0);
     if size == 0 && claimed > 0 {
-        return Some("the provider lists nothing, and ledgers say that something is there");
+        return Some(HeldBack::ListingEmpty);
     }
     let before = memory.size.unwrap_or(0);
     let shrunk = size * 2 < before || (size == 0 && before > 0);
@@ -384,7 +467,7 @@ fn distrust(
         memory.first_seen.clear();
         return None;
     }
-    Some("the provider lists less than half of what it listed before")
+    Some(HeldBack::ListingShrunk)
 }
 
 /// A listing that shrank is not the new truth sooner than this, however short the grace period.
@@ -401,7 +484,7 @@ fn take_in(begun: Timestamp, items: &[Item], memory: &mut Memory) {
         .collect();
     memory
         .taken
-        .retain(|_, at| begun.duration_since(*at) < SETTLED);
+        .retain(|_, taken| begun.duration_since(taken.at) < SETTLED);
     let taken = &memory.taken;
     let counted = items.iter().filter(|item| !taken.contains_key(&item.id));
     memory.size = Some(counted.count());
@@ -415,7 +498,7 @@ fn due(
     items: &[Item],
     orphans: &[(Timestamp, usize)],
     memory: &mut Memory,
-) -> (Option<usize>, Option<&'static str>) {
+) -> (Option<usize>, Option<HeldBack>) {
     if view.sweep.mode != SweepMode::Delete || orphans.is_empty() {
         return (None, None);
     }
@@ -424,15 +507,10 @@ fn due(
         .retain(|at| view.now.duration_since(*at) < HOUR);
     let most = usize::try_from(view.sweep.max_deletions_per_hour).unwrap_or(0);
     if memory.deletions.len() >= most {
-        return (None, Some("as many were taken back as an hour allows"));
+        return (None, Some(HeldBack::HourlyLimit));
     }
     if view.restored {
-        return (
-            None,
-            Some(
-                "instances were made anew under the names of others, whose resources they may want back",
-            ),
-        );
+        return (None, Some(HeldBack::Restored));
     }
     let grace = grace(view.sweep);
     let ripe = |item: &Item| {

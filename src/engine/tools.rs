@@ -292,12 +292,33 @@ fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
     closed(w, &subject.tool.account, subject.row.provider).or_else(|| fault_of(w, subject.slot))
 }
 
+/// Why nothing new can be made in a resource's account now.
+fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    let place = (
+        subject.tool.account.clone(),
+        subject.row.provider.to_owned(),
+    );
+    let goes = || {
+        let goes = w.tools.accounts.get(&place) == Some(&ToolAccount::Deleting);
+        goes.then(|| {
+            Held::person(
+                reason::ACCOUNT_DELETING,
+                format!(
+                    "{}; take the tool out of the template, or give it another name and the accountRef of an account that stays",
+                    report::account_goes(&subject.tool.account)
+                ),
+            )
+        })
+    };
+    obstacle(w, subject).or_else(goes)
+}
+
 /// Why nothing can be asked of an account now.
 fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
     let soon = w.now + RECHECK;
     let place = (account.to_owned(), needed.to_owned());
     match w.tools.accounts.get(&place) {
-        Some(ToolAccount::Ready) => None,
+        Some(ToolAccount::Deleting | ToolAccount::Ready) => None,
         None | Some(ToolAccount::NotAvailable) => Some(Held {
             person: !w.deleting(),
             ..Held::waits(

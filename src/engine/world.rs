@@ -113,6 +113,8 @@ pub struct AccountRoom {
     pub interval: SignedDuration,
     /// The turns that were asked for in this pass, and the answers.
     pub turns: BTreeMap<Gate, Turn>,
+    /// Whether the account is being deleted: what is there goes on, and nothing new is made in it.
+    pub deleting: bool,
 }
 
 /// What is known of the template.
@@ -251,8 +253,17 @@ pub enum ToolAccount {
     },
     /// Its provider cannot be reached.
     Unreachable,
+    /// It is being deleted: what is there goes on, and nothing new is made in it.
+    Deleting,
     /// It can be used.
     Ready,
+}
+
+impl ToolAccount {
+    /// Whether something can be asked of its provider.
+    pub fn answers(&self) -> bool {
+        matches!(self, ToolAccount::Deleting | ToolAccount::Ready)
+    }
 }
 
 /// What a listing showed.

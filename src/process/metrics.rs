@@ -84,6 +84,12 @@ struct SweptLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeldBackLabels {
+    account: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
 }
@@ -112,6 +118,9 @@ struct Inner {
     orphan_kinds: Mutex<BTreeSet<OrphanLabels>>,
     orphans_usd: Family<AccountLabels, Gauge<f64, AtomicU64>>,
     swept: Family<SweptLabels, Counter>,
+    held_back: Family<HeldBackLabels, Gauge>,
+    /// Why the sweep of each account is held back: what is over is shown no more.
+    held_back_for: Mutex<BTreeMap<String, &'static str>>,
     leader: Gauge,
 }
 
@@ -141,6 +150,8 @@ impl Metrics {
             orphan_kinds: Mutex::default(),
             orphans_usd: Family::default(),
             swept: Family::default(),
+            held_back: Family::default(),
+            held_back_for: Mutex::default(),
             leader: Gauge::default(),
         };
         inner.register(build);
@@ -213,6 +224,7 @@ impl Metrics {
             let account = account.to_owned();
             self.inner.waiting.remove(&LineLabels { account, gate });
         }
+        self.sweep_held_back(account, None);
         let mut kinds = self.orphan_kinds();
         for labels in kinds.iter().filter(|labels| labels.account == account) {
             self.inner.orphans.remove(labels);
@@ -247,6 +259,29 @@ impl Metrics {
             outcome,
         };
         self.inner.swept.get_or_create(&labels).inc();
+    }
+
+    /// The sweep of `account` is held back for this reason, or goes on.
+    pub fn sweep_held_back(&self, account: &str, reason: Option<&'static str>) {
+        let labels = |reason| HeldBackLabels {
+            account: account.to_owned(),
+            reason,
+        };
+        let mut known = self
+            .inner
+            .held_back_for
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = match reason {
+            Some(reason) => known.insert(account.to_owned(), reason),
+            None => known.remove(account),
+        };
+        if let Some(before) = before.filter(|before| Some(*before) != reason) {
+            self.inner.held_back.remove(&labels(before));
+        }
+        if let Some(reason) = reason {
+            self.inner.held_back.get_or_create(&labels(reason)).set(1);
+        }
     }
 
     fn orphan_kinds(&self) -> MutexGuard<'_, BTreeSet<OrphanLabels>> {
@@ -349,6 +384,11 @@ impl Inner {
             self.swept.clone(),
         );
         registry.register(
+            "sweep_held_back",
+            "1 while the sweep of an account does not go on, by the reason of its condition SweepHeldBack",
+            self.held_back.clone(),
+        );
+        registry.register(
             "leader",
             "1 if this process leads, else 0",
             self.leader.clone(),
@@ -415,6 +455,8 @@ mod tests {
             12.5,
         );
         metrics.swept("main", "done");
+        metrics.sweep_held_back("main", Some("HourlyLimit"));
+        metrics.sweep_held_back("main", Some("ListingShrunk"));
         metrics.leader(true);
         metrics
     }
@@ -436,6 +478,7 @@ mod tests {
             "yardmaster_orphans{account=\"main\",kind=\"openrouter\"} 1",
             "yardmaster_orphans_monthly_usd{account=\"main\"} 12.5",
             "yardmaster_swept_total{account=\"main\",outcome=\"done\"} 1",
+            "yardmaster_sweep_held_back{account=\"main\",reason=\"ListingShrunk\"} 1",
             "yardmaster_leader 1",
             concat!(
                 "yardmaster_build_info{version=\"",
@@ -446,6 +489,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
         }
+        assert!(!text.contains("HourlyLimit"), "{text}");
     }
 
     #[test]
@@ -458,7 +502,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(named("# TYPE "), named("# HELP "));
-        assert_eq!(named("# TYPE ").len(), 13);
+        assert_eq!(named("# TYPE ").len(), 14);
     }
 
     #[test]

@@ -241,6 +241,10 @@ impl Gauge for Instruments {
         self.metrics.swept(account, outcome);
     }
 
+    fn sweep_held_back(&self, account: &str, reason: Option<&'static str>) {
+        self.metrics.sweep_held_back(account, reason);
+    }
+
     fn forget(&self, account: &str) {
         self.metrics.forget_account(account);
     }

@@ -224,5 +224,6 @@ impl Gauge for Onlooker {
     fn slots(&self, _: &str, _: &'static str, _: usize) {}
     fn orphans(&self, _: &str, _: &BTreeMap<String, usize>, _: f64) {}
     fn swept(&self, _: &str, _: &'static str) {}
+    fn sweep_held_back(&self, _: &str, _: Option<&'static str>) {}
     fn forget(&self, _: &str) {}
 }

@@ -20,6 +20,8 @@ mod identity;
 #[cfg(test)]
 mod import;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod manifests;
 #[cfg(test)]
 mod outage;

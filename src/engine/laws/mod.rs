@@ -16,6 +16,7 @@ mod adopted_tools;
 mod adoption;
 mod answers;
 mod crashes;
+mod leaving;
 mod losses;
 mod ownership;
 mod phases;

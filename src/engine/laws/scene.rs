@@ -89,6 +89,8 @@ pub struct Scene {
     pub shops: Shops,
     /// The accounts at them, by the provider's name.
     pub accounts: BTreeMap<String, ToolAccount>,
+    /// Accounts whose deletion no cache shows yet.
+    pub going: BTreeSet<String>,
     /// Credentials in the instance's Secret, and in those of its wallets.
     pub drawer: BTreeMap<Slot, (Kept, String)>,
     stock: BTreeMap<String, Stock>,
@@ -178,6 +180,7 @@ impl Scene {
                 .iter()
                 .map(|name| ((*name).to_owned(), ToolAccount::Ready))
                 .collect(),
+            going: BTreeSet::new(),
             drawer: BTreeMap::new(),
             stock: BTreeMap::new(),
             tool_memory: BTreeMap::new(),
@@ -441,7 +444,7 @@ impl Scene {
     fn observe_shops(&mut self) -> bool {
         let mut news = false;
         for shop in SHOPS {
-            if self.tools.is_empty() || self.accounts.get(shop) != Some(&ToolAccount::Ready) {
+            if self.tools.is_empty() || !self.accounts.get(shop).is_some_and(ToolAccount::answers) {
                 continue;
             }
             let Some(stock) = self.shops.list(shop, self.now) else {
@@ -649,7 +652,7 @@ impl Scene {
                 .slot
                 .as_tool()
                 .is_some_and(|own| own.part != Part::Key);
-            if let (true, Some(stock), Some(id), Some(ToolAccount::Ready)) = (
+            if let (true, Some(stock), Some(id), Some(ToolAccount::Deleting | ToolAccount::Ready)) = (
                 listed,
                 self.stock.get(&entry.account),
                 &entry.id,
@@ -753,6 +756,7 @@ pub fn room() -> AccountRoom {
         max_projects: 500,
         interval: second(30),
         turns: BTreeMap::new(),
+        deleting: false,
     }
 }
 

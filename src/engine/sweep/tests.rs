@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 const INSTALLATION: &str = "4098d72c4a21";
 const ACCOUNT: &str = "main";
+const SETTLE: SignedDuration = SignedDuration::from_secs(30);
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
@@ -338,6 +339,7 @@ fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
             claims: (!matches!(visit, Visit::LedgersUnread)).then_some(&claims),
             restored: false,
             sweep: &account.sweep,
+            settle: SETTLE,
             now: at(now),
         };
         let swept = sweep(&view, &mut memory);
@@ -471,6 +473,7 @@ fn decide(items: &[Item], claims: &Claims, now: i64, restored: bool, memory: &mu
         claims: Some(claims),
         restored,
         sweep: &wants,
+        settle: SETTLE,
         now: at(now),
     };
     sweep(&view, memory)
@@ -492,7 +495,7 @@ fn the_oldest_goes_first_and_no_more_than_the_hour_allows() {
     memory.deletions = vec![at(60), at(61)];
     let capped = decide(&items, &claims, 100, false, &mut memory);
     assert_eq!(capped.due, None);
-    assert!(capped.held_back.is_some());
+    assert_eq!(capped.held_back, Some(HeldBack::HourlyLimit));
     assert_eq!(
         decide(&items, &claims, 3661, false, &mut memory).due,
         Some(2)
@@ -508,7 +511,7 @@ fn a_restored_cluster_keeps_the_sweep_from_everything() {
     decide(&items, &claims, 0, true, &mut memory);
     let swept = decide(&items, &claims, 600, true, &mut memory);
     assert_eq!(swept.due, None);
-    assert!(swept.held_back.is_some());
+    assert_eq!(swept.held_back, Some(HeldBack::Restored));
     // Known to have been left behind, it says nothing about a restoration.
     claims.left_behind.insert("uid-0".into());
     assert!(!claims.restored(&items[0]));
@@ -520,11 +523,15 @@ fn a_listing_that_stays_small_becomes_the_truth_and_all_waiting_begins_anew() {
     let mut memory = Memory::default();
     decide(&all, &claims, 0, false, &mut memory);
     let few = &all[..3];
-    assert_eq!(decide(few, &claims, 700, false, &mut memory).report, None);
-    assert_eq!(decide(few, &claims, 1000, false, &mut memory).due, None);
+    let first = decide(few, &claims, 700, false, &mut memory);
+    // One listing that is short is told of nobody: mostly the next one is not.
+    assert_eq!((first.report, first.held_back), (None, None));
+    let second = decide(few, &claims, 1000, false, &mut memory);
+    assert_eq!(second.due, None);
+    assert_eq!(second.held_back, Some(HeldBack::ListingShrunk));
     let believed = decide(few, &claims, 1300, false, &mut memory);
     assert!(believed.report.is_some());
-    assert_eq!(believed.due, None);
+    assert_eq!((believed.due, believed.held_back), (None, None));
     assert_eq!(decide(few, &claims, 1360, false, &mut memory).due, Some(2));
 }
 
@@ -544,6 +551,93 @@ fn what_was_taken_back_and_is_shown_a_while_longer_is_no_shrinking() {
             Some(1 - i32::try_from(gone).unwrap())
         );
     }
+}
+
+/// A fleet of agents: their things, and what their ledgers claim.
+fn fleet(count: usize) -> (Vec<Item>, Claims) {
+    let items = orphans(count);
+    let mut claims = Claims::default();
+    for (number, item) in items.iter().enumerate() {
+        claims.ids.insert(item.id.clone());
+        claims.uids.insert(format!("uid-{number}"));
+    }
+    claims.exist.insert(ACCOUNT.to_owned(), count);
+    (items, claims)
+}
+
+fn told(swept: &Swept) -> Option<i32> {
+    swept.report.as_ref().map(|report| report.orphans)
+}
+
+#[test]
+fn what_its_own_instance_took_back_is_neither_an_orphan_nor_a_shrinking() {
+    for count in [1, 2, 30] {
+        let (items, claims) = fleet(count);
+        let mut memory = Memory::default();
+        assert_eq!(
+            told(&decide(&items, &claims, 0, false, &mut memory)),
+            Some(0)
+        );
+        // All go at once: their ledgers say so, and the listing shows some of them for a while.
+        let mut going = claims.clone();
+        going.going.clone_from(&claims.ids);
+        going.exist.clear();
+        let half = decide(&items[count / 2..], &going, 10, false, &mut memory);
+        assert_eq!(told(&half), Some(0), "{count}");
+        let gone = Claims::default();
+        let lags = decide(&items[count / 2..], &gone, 20, false, &mut memory);
+        assert_eq!((told(&lags), lags.held_back), (Some(0), None), "{count}");
+        let empty = decide(&[], &gone, 25, false, &mut memory);
+        assert_eq!((told(&empty), empty.held_back), (Some(0), None), "{count}");
+    }
+}
+
+#[test]
+fn the_last_thing_of_an_account_is_told_no_more_when_it_went() {
+    // Made and taken back between two readings: the ledger never said that it was going.
+    let (items, claims) = fleet(1);
+    let mut memory = Memory::default();
+    decide(&items, &claims, 0, false, &mut memory);
+    let gone = Claims::default();
+    assert_eq!(told(&decide(&items, &gone, 1, false, &mut memory)), Some(0));
+    assert_eq!(told(&decide(&[], &gone, 2, false, &mut memory)), Some(0));
+}
+
+#[test]
+fn one_whose_finalizer_was_taken_off_by_force_is_an_orphan_all_the_same() {
+    let (items, claims) = fleet(4);
+    let mut memory = Memory::default();
+    decide(&items, &claims, 0, false, &mut memory);
+    let gone = Claims::default();
+    let settle = SETTLE.as_secs();
+    // It may be a reading from before.
+    assert_eq!(told(&decide(&items, &gone, 1, false, &mut memory)), Some(0));
+    let settled = decide(&items, &gone, 1 + settle, false, &mut memory);
+    assert_eq!(told(&settled), Some(0));
+    let later = decide(&items, &gone, 2 + settle, false, &mut memory);
+    assert_eq!(told(&later), Some(4));
+    assert_eq!(later.kinds, BTreeMap::from([("project".to_owned(), 4)]));
+    // And waits for its grace period.
+    assert_eq!(later.due, None);
+    assert!(decide(&items, &gone, 120, false, &mut memory).due.is_some());
+}
+
+#[test]
+fn a_listing_that_lacks_what_ledgers_know_is_a_shrinking_still() {
+    let (items, claims) = fleet(10);
+    let mut memory = Memory::default();
+    decide(&items, &claims, 0, false, &mut memory);
+    let short = decide(&items[..4], &claims, 10, false, &mut memory);
+    assert_eq!((told(&short), short.held_back), (None, None));
+    // The same reading says nothing new.
+    let again = decide(&items[..4], &claims, 10, false, &mut memory);
+    assert_eq!(again.held_back, None);
+    let next = decide(&items[..4], &claims, 20, false, &mut memory);
+    assert_eq!(next.held_back, Some(HeldBack::ListingShrunk));
+    let empty = decide(&[], &claims, 30, false, &mut memory);
+    assert_eq!((told(&empty), empty.held_back), (None, None));
+    let next = decide(&[], &claims, 40, false, &mut memory);
+    assert_eq!(next.held_back, Some(HeldBack::ListingEmpty));
 }
 
 #[test]
@@ -587,4 +681,5 @@ fn claims_are_every_id_name_and_uid_in_any_ledger() {
     let keys = ["ym-k", "ym-p", "ym-s", "ym-x"].map(str::to_owned);
     assert_eq!(claims.keys, BTreeSet::from(keys));
     assert_eq!(claims.exist, BTreeMap::from([(ACCOUNT.to_owned(), 1)]));
+    assert_eq!(claims.going, BTreeSet::from(["x".to_owned()]));
 }

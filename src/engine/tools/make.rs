@@ -4,7 +4,7 @@
 //! what earlier attempts left goes before something new is kept; what costs money by the piece is ordered only so often.
 
 use super::keep::keep;
-use super::{Held, Slotted, Subject, kept, obstacle};
+use super::{Held, Slotted, Subject, kept, no_place};
 use crate::api::condition::reason;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
 use crate::engine::plan::Draft;
@@ -38,7 +38,7 @@ pub(super) fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
             !there && !d.untried.contains(&slot)
         });
         let may = subject.tool.adopt.is_none() && !waits && !ordered_out(d, subject);
-        if due && may && obstacle(w, subject).is_none() {
+        if due && may && no_place(w, subject).is_none() {
             begin(w, d, subject);
         }
     }
@@ -72,7 +72,7 @@ fn ordered_out(d: &Draft, subject: &Subject<'_>) -> bool {
 }
 
 pub(super) fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
-    if let Some(held) = obstacle(w, subject) {
+    if let Some(held) = no_place(w, subject) {
         return Continue(Err(held));
     }
     if let Some(id) = &subject.tool.adopt {

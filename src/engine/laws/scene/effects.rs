@@ -10,7 +10,7 @@ use crate::controllers::pass::Hands;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::step::{Outcome, Step};
-use crate::engine::world::{AccountView, ToolAccount, World};
+use crate::engine::world::{AccountRoom, AccountView, ToolAccount, World};
 use crate::model::slot::{FoundBy, parts};
 use crate::model::tool::{Kept, Order, Wish};
 use crate::model::{
@@ -343,11 +343,16 @@ impl Scene {
         };
         assert_eq!(self.holds, gate, "a turn and its use: {}", said());
         let usable = match step {
-            Step::MakeTool { account, .. }
-            | Step::AdjustTool { account, .. }
+            Step::MakeTool { account, .. } => {
+                account.is_empty() || self.accounts.get(account) == Some(&ToolAccount::Ready)
+            }
+            Step::CreateProject { .. } => {
+                matches!(&world.account, AccountView::Ready(room) if !room.deleting)
+            }
+            Step::AdjustTool { account, .. }
             | Step::DeleteTool { account, .. }
             | Step::FindTool { account, .. } => {
-                account.is_empty() || self.accounts.get(account) == Some(&ToolAccount::Ready)
+                account.is_empty() || self.accounts.get(account).is_some_and(ToolAccount::answers)
             }
             _ => matches!(world.account, AccountView::Ready(_)),
         };
@@ -559,6 +564,23 @@ impl Hands for Scene {
 
     async fn enact(&mut self, world: &World, step: &Step) -> Result<Outcome, Interrupt> {
         let word = step.word();
+        if let Some(account) = step.makes_in(world)
+            && self.going.contains(account)
+        {
+            // By the next pass the caches show it, too.
+            match self.accounts.get_mut(account) {
+                Some(view) => *view = ToolAccount::Deleting,
+                None => {
+                    self.account = AccountView::Ready(AccountRoom {
+                        deleting: true,
+                        ..super::room()
+                    });
+                }
+            }
+            // A turn that it had is given back when the pass ends.
+            self.holds = None;
+            return Ok(Outcome::AccountGoes);
+        }
         if let Some(slot) = step.tool() {
             return self.tool(world, step, slot);
         }
