@@ -417,6 +417,7 @@ mod tests {
     #[test]
     fn what_an_account_lacks_is_told_on_it_while_it_can_be_used() {
         let mut learned = Learned {
+            beside: Beside::default(),
             credential: Credential::Good(AccountIdentity {
                 name: "acme".into(),
                 ..AccountIdentity::default()

@@ -16,6 +16,8 @@ mod drift;
 #[cfg(test)]
 mod gitops;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod import;

@@ -60,6 +60,7 @@ fn told(account: &ProviderAccount, verdict: &Verdict, second: i64) -> ProviderAc
         Verdict::Good { .. } => Credential::Good(Default::default()),
     };
     let learned = Learned {
+        beside: crate::engine::account::Beside::default(),
         credential,
         kept_in: vec![PLACE.into()],
         lacking: Vec::new(),
