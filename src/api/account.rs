@@ -23,7 +23,7 @@ use serde_json::json;
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Healthy", type_ = "string", json_path = ".status.conditions[?(@.type=='Healthy')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
-    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity.name"),
+    printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity.name", priority = 1),
     printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
     printcolumn(name = "Orphans", type_ = "integer", json_path = ".status.sweep.orphans"),
     printcolumn(name = "Deleting", type_ = "string", json_path = ".status.conditions[?(@.type=='Deleting')].reason"),
