@@ -585,6 +585,8 @@ impl Hands for Scene {
                     });
                 }
             }
+            // A turn that it had is given back when the pass ends.
+            self.holds = None;
             return Ok(Outcome::AccountGoes);
         }
         if self.refused.contains(word) {
