@@ -120,6 +120,12 @@ impl Admissible {
             Some("string") => json!(self.text(schema)),
             Some("array") => self.list(schema),
             Some("object") => self.fields(schema),
+            // Text or an object: what says that an agent can work.
+            None if schema["properties"]["ready"].is_object() => match self.below(3) {
+                0 => json!("/health"),
+                1 => json!({"path": "/health", "ready": {"status": 200}}),
+                _ => json!({"path": "/", "ready": {"pointer": "/state", "equals": "ok"}}),
+            },
             _ => panic!("nobody knows what this admits: {schema}"),
         }
     }

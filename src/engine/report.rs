@@ -294,7 +294,10 @@ fn synced(d: &Draft) -> Statement {
         .or_else(|| said(kind::RECONCILING))
         .or_else(|| said(kind::TOOLS_READY).filter(|said| said.status != "True"));
     if let Some(cause) = cause {
-        return Statement::no(kind::SYNCED, cause.reason, cause.message.clone());
+        // A tool may be pending while nothing is under way: what it belongs to is in trouble.
+        let idle = cause.kind == kind::TOOLS_READY && cause.reason == reason::PENDING;
+        let why = if idle { reason::RETRYING } else { cause.reason };
+        return Statement::no(kind::SYNCED, why, cause.message.clone());
     }
     // A configuration is no resource: of one that is suspended it waits, half applied.
     let mut resources = d.status.external.iter();

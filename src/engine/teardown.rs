@@ -318,6 +318,10 @@ fn forget_project(w: &World, d: &mut Draft, entry: &LedgerEntry) -> Phase {
         });
     }
     d.status.external.clear();
+    if w.instance.spec.adopt.is_none() {
+        // That nothing is left stays on record until the finalizer is off: an empty ledger would count as lost.
+        ledger::put(&mut d.status, w.blank(Slot::Project));
+    }
     Continue(())
 }
 

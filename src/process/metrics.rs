@@ -542,7 +542,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(named("# TYPE "), named("# HELP "));
-        assert_eq!(named("# TYPE ").len(), 15);
+        assert_eq!(named("# TYPE ").len(), 16);
     }
 
     #[test]

@@ -122,6 +122,7 @@ pub fn heard(before: &[Condition], after: &[Condition]) -> Vec<Announcement> {
 
 /// Reasons of the conditions that are told here.
 const REASONS: &[&str] = &[
+    reason::NOT_READABLE,
     reason::IN_USE,
     reason::SAME_PLACE,
     reason::ORPHANS_FOUND,

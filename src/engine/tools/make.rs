@@ -173,7 +173,8 @@ pub(super) fn recollect(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
                 key,
                 id: None,
                 settings: String::new(),
-                attempt: 2,
+                // What is ordered by the piece is counted, and of a lost ledger nobody knows an order.
+                attempt: if subject.row.precious { 1 } else { 2 },
                 started_at: MicroTime(ledger::micros(w.now)),
                 unknown: Unknown::default(),
             },
