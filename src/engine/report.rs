@@ -175,9 +175,10 @@ fn page(status: &AgentInstanceStatus) -> Option<String> {
 
 /// Where an agent's logs are.
 pub(super) fn logs(status: &AgentInstanceStatus) -> String {
-    page(status).map_or("its logs at the provider".to_owned(), |page| {
-        format!("its logs at {page}")
-    })
+    page(status).map_or_else(
+        || "its logs at the provider".to_owned(),
+        |page| format!("its logs at {page}"),
+    )
 }
 
 fn ready(w: &World, d: &Draft) -> Statement {

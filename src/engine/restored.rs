@@ -466,7 +466,7 @@ fn unclear(w: &World, identities: &BTreeSet<String>) -> String {
 /// Says why nothing is done, and nothing of what was so before: it is not looked at.
 fn held(w: &World, d: &mut Draft, why: &'static str, identity: String, message: String) -> Phase {
     // Should it begin anew, it is known that its ledger may be another's.
-    d.status.restored.get_or_insert_with(|| Restored {
+    d.status.restored.get_or_insert(Restored {
         identity,
         taken_over_by: None,
     });
