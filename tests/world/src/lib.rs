@@ -25,6 +25,7 @@ mod outside;
 mod process;
 mod records;
 mod shared;
+mod storm;
 mod tenant;
 mod world;
 
@@ -43,5 +44,6 @@ pub use options::{Options, PACE};
 pub use outside::{Inventory, Outside, Resource};
 pub use records::{Audited, Exchange, Mark, Record};
 pub use shared::directory as test_directory;
+pub use storm::{Source, Storm, Weathered};
 pub use tenant::{Tenant, railway_token};
 pub use world::World;
