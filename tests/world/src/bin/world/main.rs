@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Options, SYSTEM_NAMESPACE, World, canary, truth};
+use world::{Options, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth};
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
 #[derive(Parser)]
@@ -36,8 +36,29 @@ enum Command {
         #[arg(default_value = "target/worlds")]
         worlds: PathBuf,
     },
+    /// Put a fleet through a storm of disturbances, and see that it comes to rest and goes.
+    Storm(StormOf),
     /// Start a world, print `ready`, and keep it until Ctrl-C or SIGTERM.
     Up(Up),
+}
+
+#[derive(Args)]
+struct StormOf {
+    /// Where the world's files go.
+    #[arg(long, value_name = "DIR", default_value = "target/storm")]
+    dir: PathBuf,
+    /// What the disturbances are made from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long they come.
+    #[arg(long, default_value_t = 2.0)]
+    minutes: f64,
+    /// Agents in each of the three namespaces.
+    #[arg(long, default_value_t = 6)]
+    agents: usize,
+    /// The list of disturbances of an earlier storm (storm.jsonl in its world's directory), in place of a seed's.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    replay: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -72,6 +93,7 @@ async fn main() -> ExitCode {
         }
         Command::Measure(measure) => measure.run().await,
         Command::Truth { worlds } => truth::look(&worlds).map(|looked| println!("{looked}")),
+        Command::Storm(storm) => storm.run().await,
         Command::Up(up) => up.run().await,
     };
     match done {
@@ -80,6 +102,21 @@ async fn main() -> ExitCode {
             eprintln!("world: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+impl StormOf {
+    async fn run(self) -> Result<()> {
+        let build = tokio::task::spawn_blocking(world::build_controller);
+        let storm = Storm {
+            dir: self.dir,
+            controller: build.await.context("building the controller")??,
+            length: Duration::try_from_secs_f64(self.minutes * 60.0)?,
+            source: self.replay.map_or(Source::Seed(self.seed), Source::Replay),
+            agents: self.agents,
+        };
+        println!("{}", storm.run().await?);
+        Ok(())
     }
 }
 
