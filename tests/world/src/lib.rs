@@ -46,6 +46,5 @@ pub use outside::{Inventory, Outside, Resource};
 pub use records::{Audited, Exchange, Mark, Record};
 pub use shared::directory as test_directory;
 pub use storm::{Source, Storm, Weathered};
-pub use tenant::{Tenant, railway_token};
 pub use tenant::{Tenant, railway_token, tool_credential};
 pub use world::World;
