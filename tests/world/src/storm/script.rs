@@ -185,7 +185,7 @@ impl Disturbance {
     pub(super) fn word(&self) -> String {
         let value = serde_json::to_value(self).unwrap_or_default();
         let word = value["do"].as_str().unwrap_or_default().to_owned();
-        match value["what"].as_str().or(value["process"].as_str()) {
+        match value["what"].as_str().or_else(|| value["process"].as_str()) {
             Some(more) => format!("{word} {more}"),
             None => word,
         }
