@@ -149,8 +149,8 @@ async fn said_in_full(scene: &Scene<'_>, instance: &kube::api::DynamicObject) {
         "REASON",
         "TEMPLATE",
         "UP-TO-DATE",
-        "URL",
         "AGE",
+        "URL",
     ];
     assert_eq!(table[0], header);
     assert_eq!(table[1][..5], ["ada", "True", "Ready", "t", "True"]);
