@@ -24,6 +24,8 @@ fn scenes() -> Vec<(&'static str, Scene, fn(&mut Scene))> {
         ("LetGo", Scene::new().rested(), Scene::delete),
         ("Expire", Scene::new().rested(), |scene| {
             scene.edit(|object| object.spec.expires_after = Some(Span("1m".into())));
+            // It lives an hour from when that was first seen.
+            scene.run_for(SignedDuration::from_mins(59));
         }),
     ]
 }

@@ -862,7 +862,8 @@ fn about(world: &World) -> String {
         "{:?} {} {:?} {key} {:?}",
         world.instance.metadata.generation,
         world.deleting(),
-        world.instance.annotations(),
+        // As the controller does: that its identity was written says nothing about what is tried.
+        world.instance.annotations().get(ABANDON_ANNOTATION),
         std::mem::discriminant(&world.account),
     )
 }

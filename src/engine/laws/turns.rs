@@ -78,7 +78,7 @@ fn who_waits_in_line_and_cannot_use_a_turn_any_more_leaves_it() {
     }
     // Nor does it wait while a fault asks for patience.
     let mut scene = Scene::new();
-    let refused = Fault::Rejected {
+    let refused = Fault::Transient {
         message: "no".into(),
     };
     let creation = {
