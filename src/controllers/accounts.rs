@@ -189,17 +189,19 @@ impl Account {
 
     /// Places that others than this instance take: what the last believed reading shows of ours, what ledgers say that it
     /// could not show yet, and who has a turn. `None` before the first reading. With `takes`, it has a turn from now on.
-    pub fn taken(&self, ctx: &Context, uid: &str, takes: bool) -> Option<usize> {
+    pub fn taken(&self, ctx: &Context, instance: &AgentInstance, takes: bool) -> Option<usize> {
+        let (uid, identity) = (instance.uid().unwrap_or_default(), instance.identity());
         // One after another: of two who take the last place at the same moment the second must see the first.
         let mut about_to = held(&self.about_to);
         let seen = held(&self.seen);
         let begun = seen.begun?;
         let mut listed = 0;
-        let mut known: HashSet<&str> = HashSet::from([uid]);
+        // Markers tell identities: one that goes on with what a restored object had has its place already.
+        let mut known: HashSet<String> = HashSet::from([uid.clone(), identity.clone()]);
         for marker in seen.homes.values().filter_map(|home| home.marker.as_ref()) {
-            if marker.installation == ctx.installation.id && marker.uid != uid {
+            if marker.installation == ctx.installation.id && marker.uid != identity {
                 listed += 1;
-                known.insert(&marker.uid);
+                known.insert(marker.uid.clone());
             }
         }
         let limits = ctx.settings.limits;
@@ -213,14 +215,14 @@ impl Account {
                         && limits.landed_by(entry.started_at.0) > begun
                 })
         });
-        let uids = recorded.filter_map(|one| one.metadata.uid.as_deref());
-        let others: HashSet<&str> = uids
-            .chain(about_to.iter().map(String::as_str))
+        let others: HashSet<String> = recorded
+            .map(|one| one.identity())
+            .chain(about_to.iter().cloned())
             .filter(|other| !known.contains(other))
             .collect();
         let taken = listed + others.len();
         if takes {
-            about_to.insert(uid.to_owned());
+            about_to.insert(uid);
         }
         Some(taken)
     }

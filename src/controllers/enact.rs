@@ -132,7 +132,7 @@ impl Workshop<'_> {
             },
         );
         let takes = gate == Gate::Projects && turn == Turn::Now;
-        let projects = account.taken(self.ctx, &uid, takes);
+        let projects = account.taken(self.ctx, &world.instance, takes);
         account.tell_line(self.ctx, gate);
         Outcome::Turned { turn, projects }
     }
@@ -422,7 +422,11 @@ fn change<'a>(
             &entry.account
         }),
         id,
-        price: price.unwrap_or(limit),
+        // What may be spent in all is no price a month.
+        price: match limit.is_empty() {
+            true => price.unwrap_or_default(),
+            false => limit,
+        },
     }
 }
 

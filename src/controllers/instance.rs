@@ -183,8 +183,9 @@ fn blind(ctx: &Context, instance: AgentInstance, fault: Fault) -> (World, Worksh
 /// Names what a pass tries: a fault of one try says nothing about another.
 fn about(world: &World) -> String {
     let meta = &world.instance.metadata;
+    // Before the token is in its Secret each pass makes up another, and with it another key.
     let key = match &world.desired {
-        Desired::Composed(composed) => composed.key.as_str(),
+        Desired::Composed(composed) if world.token => composed.key.as_str(),
         _ => "",
     };
     // What is asked for, and of whom: a corrected template or account is tried at once.
@@ -516,21 +517,9 @@ async fn tool_account(
     name: &str,
     provider: &str,
 ) -> Result<Option<ToolAccountSeen>, ClusterError> {
-    let not_available = Ok(Some((ToolAccountView::NotAvailable, None)));
-    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
-        return not_available;
+    let Some(object) = open_to(ctx, instance, name).await? else {
+        return Ok(Some((ToolAccountView::NotAvailable, None)));
     };
-    let deleting = instance.metadata.deletion_timestamp.is_some();
-    if !deleting
-        && !allowed(
-            ctx,
-            may_use(&object).as_ref(),
-            &instance.namespace().unwrap_or_default(),
-        )
-        .await?
-    {
-        return not_available;
-    }
     let Seen::Read(object) = object else {
         let message = UNREADABLE_ACCOUNT.to_owned();
         return Ok(Some((ToolAccountView::NotReady { message }, None)));
@@ -565,20 +554,9 @@ async fn account(
     instance: &AgentInstance,
 ) -> Result<Option<AccountSeen>, ClusterError> {
     let name = instance.spec.account_ref.name.as_str();
-    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
+    let Some(object) = open_to(ctx, instance, name).await? else {
         return Ok(Some((AccountView::NotAvailable, None)));
     };
-    let deleting = instance.metadata.deletion_timestamp.is_some();
-    if !deleting
-        && !allowed(
-            ctx,
-            may_use(&object).as_ref(),
-            &instance.namespace().unwrap_or_default(),
-        )
-        .await?
-    {
-        return Ok(Some((AccountView::NotAvailable, None)));
-    }
     let Seen::Read(object) = object else {
         let message = UNREADABLE_ACCOUNT.to_owned();
         return Ok(Some((AccountView::NotReady { message }, None)));
@@ -595,7 +573,6 @@ async fn account(
     if account.outage().is_some() {
         return Ok(Some((AccountView::Unreachable, None)));
     }
-    let uid = instance.uid().unwrap_or_default();
     let project = project_of(instance);
     let stands = |home: &Home| Some(&home.id) == project.as_ref() && !home.deleted;
     let room = AccountRoom {
@@ -607,7 +584,7 @@ async fn account(
             .any(stands)
         {
             true => None,
-            false => account.taken(ctx, &uid, false),
+            false => account.taken(ctx, instance, false),
         },
         max_projects: account.max_projects(),
         interval: SignedDuration::try_from(account.gateway.project_interval())
@@ -620,6 +597,21 @@ async fn account(
 
 /// What its users are told of an account that cannot be read. Its owner is told more, on the account.
 const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";
+
+/// An account, where it is there and open to the instance. What it was open to stays open for the way back.
+async fn open_to(
+    ctx: &Context,
+    instance: &AgentInstance,
+    name: &str,
+) -> Result<Option<Seen<ProviderAccount>>, ClusterError> {
+    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
+        return Ok(None);
+    };
+    let namespace = instance.namespace().unwrap_or_default();
+    let open = instance.metadata.deletion_timestamp.is_some()
+        || allowed(ctx, may_use(&object).as_ref(), &namespace).await?;
+    Ok(open.then_some(object))
+}
 
 /// The namespaces that may use an account. Of one that cannot be read that part may be readable by itself.
 fn may_use(object: &Seen<ProviderAccount>) -> Option<AllowedNamespaces> {

@@ -74,10 +74,10 @@ impl Controllers {
         let instances = self
             .instances
             .with_config(config())
-            .watches_stream(news_of_templates(&ctx.client), move |template| {
+            .watches_stream(news(&ctx.client, what_instances_follow), move |template| {
                 followers(&of_template, &template)
             })
-            .watches_stream(news_of_accounts(&ctx.client), move |account| {
+            .watches_stream(news(&ctx.client, as_people_left_it), move |account| {
                 users(&of_account, &account.name_any())
             })
             .reconcile_on(woken.instances)
@@ -102,7 +102,7 @@ impl Controllers {
                         .map(|namespace| ObjectRef::new(name).within(&namespace))
                 },
             )
-            .watches_stream(turns_of_accounts(&ctx.client), move |account| {
+            .watches_stream(news(&ctx.client, whether_usable), move |account| {
                 rolled_out_over(&of_rollouts, &account.name_any())
             })
             .reconcile_on(woken.templates)
@@ -187,53 +187,36 @@ fn readable<K>(object: &Seen<K>) -> Option<u64> {
     Some(hash.finish())
 }
 
-/// Templates in which something has changed that their instances follow; counting instances is not that.
-fn news_of_templates(
+/// Objects of a kind in which something has changed that this looks at.
+fn news<K>(
     client: &Client,
-) -> impl Stream<Item = watcher::Result<Seen<AgentTemplate>>> + Send + use<> {
-    watcher(
-        Api::<Seen<AgentTemplate>>::all(client.clone()),
-        watcher::Config::default(),
-    )
-    .default_backoff()
-    .touched_objects()
-    .predicate_filter(what_instances_follow, Default::default())
+    what: fn(&Seen<K>) -> Option<u64>,
+) -> impl Stream<Item = watcher::Result<Seen<K>>> + Send + use<K>
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let api = Api::<Seen<K>>::all(client.clone());
+    watcher(api, watcher::Config::default())
+        .default_backoff()
+        .touched_objects()
+        .predicate_filter(what, Default::default())
 }
 
-/// Accounts that were changed by people. Whether one can be used is told to its users where that is found out, and what is
+/// Whether an account can be used: a rollout passes the instances of those that cannot.
+fn whether_usable(account: &Seen<ProviderAccount>) -> Option<u64> {
+    let mut hash = DefaultHasher::new();
+    (account.uid(), account.read().map(|account| usable(account))).hash(&mut hash);
+    Some(hash.finish())
+}
+
+/// What people changed in an account. Whether it can be used is told to its users where that is found out, and what is
 /// counted there is no instance's business.
-fn news_of_accounts(
-    client: &Client,
-) -> impl Stream<Item = watcher::Result<Seen<ProviderAccount>>> + Send + use<> {
-    watcher(
-        Api::<Seen<ProviderAccount>>::all(client.clone()),
-        watcher::Config::default(),
-    )
-    .default_backoff()
-    .touched_objects()
-    .predicate_filter(as_people_left_it, Default::default())
-}
-
-/// Accounts that have become usable, or stopped being so: a rollout passes the instances of those that are not.
-fn turns_of_accounts(
-    client: &Client,
-) -> impl Stream<Item = watcher::Result<Seen<ProviderAccount>>> + Send + use<> {
-    watcher(
-        Api::<Seen<ProviderAccount>>::all(client.clone()),
-        watcher::Config::default(),
-    )
-    .default_backoff()
-    .touched_objects()
-    .predicate_filter(
-        |account: &Seen<ProviderAccount>| {
-            let mut hash = DefaultHasher::new();
-            (account.uid(), account.read().map(|account| usable(account))).hash(&mut hash);
-            Some(hash.finish())
-        },
-        Default::default(),
-    )
-}
-
 fn as_people_left_it(account: &Seen<ProviderAccount>) -> Option<u64> {
     let mut hash = DefaultHasher::new();
     let generation = account.meta().generation;
@@ -241,6 +224,7 @@ fn as_people_left_it(account: &Seen<ProviderAccount>) -> Option<u64> {
     Some(hash.finish())
 }
 
+/// What instances follow of a template; counting instances is not that.
 fn what_instances_follow(template: &Seen<AgentTemplate>) -> Option<u64> {
     let Seen::Read(template) = template else {
         return readable(template);

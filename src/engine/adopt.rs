@@ -112,21 +112,11 @@ pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
 
 fn looking(d: &mut Draft) {
     let message = "looking at the project to adopt";
-    d.say(Statement::no(
-        kind::PROJECT_READY,
-        reason::CREATING,
-        message,
-    ));
-    d.working(reason::CREATING, message);
+    d.working_on(kind::PROJECT_READY, reason::CREATING, message);
 }
 
 fn failed(d: &mut Draft, message: String, again: Timestamp) -> Phase {
-    d.say(Statement::no(
-        kind::PROJECT_READY,
-        reason::ADOPTION_FAILED,
-        message.clone(),
-    ));
-    d.stalled(reason::ADOPTION_FAILED, message);
+    d.stalled_on(kind::PROJECT_READY, reason::ADOPTION_FAILED, message);
     wait(Some(again))
 }
 
@@ -246,8 +236,7 @@ pub(super) fn follow(status: &mut AgentInstanceStatus, newest: &Deployment) {
 /// for the template's revision.
 pub(super) fn not_deployed(d: &mut Draft) -> Phase {
     let message = "nothing of the adopted service is deployed; deploy it at Railway, or set updatePolicy to Automatic to deploy the template's revision";
-    d.say(Statement::no(kind::DEPLOYED, reason::NOT_DEPLOYED, message));
-    d.stalled(reason::NOT_DEPLOYED, message);
+    d.stalled_on(kind::DEPLOYED, reason::NOT_DEPLOYED, message);
     wait(None)
 }
 
@@ -256,12 +245,7 @@ pub(super) fn lost(d: &mut Draft, what: &str) -> Phase {
     let message = format!(
         "the adopted {what} was deleted at the provider; what was adopted is not made again: delete this instance"
     );
-    d.say(Statement::no(
-        kind::PROJECT_READY,
-        reason::DELETED_EXTERNALLY,
-        message.clone(),
-    ));
-    d.stalled(reason::DELETED_EXTERNALLY, message);
+    d.stalled_on(kind::PROJECT_READY, reason::DELETED_EXTERNALLY, message);
     if let Some(known) = &mut d.status.deployment {
         known.ready = false;
         known.status = "Removed".into();

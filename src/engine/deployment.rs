@@ -155,8 +155,7 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
         _ if old_image && !ours => {
             let message = "something else than what was applied is deployed; it is being looked at";
             d.say(Statement::no(kind::SYNCED, reason::DRIFTED, message));
-            d.say(Statement::no(kind::DEPLOYED, reason::DRIFTED, message));
-            d.working(reason::DRIFTED, message);
+            d.working_on(kind::DEPLOYED, reason::DRIFTED, message);
             let believable = applied_at.map(|at| at + w.limits.settle);
             wait(believable.map(|at| at.max(w.now + SignedDuration::from_secs(1))))
         }
@@ -177,12 +176,7 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
                 "the deployment failed: see {}, and correct the image, the command or the variables",
                 report::logs(&d.status)
             );
-            d.say(Statement::no(
-                kind::DEPLOYED,
-                reason::DEPLOYMENT_FAILED,
-                message.clone(),
-            ));
-            d.stalled(reason::DEPLOYMENT_FAILED, message);
+            d.stalled_on(kind::DEPLOYED, reason::DEPLOYMENT_FAILED, message);
             wait(None)
         }
         DeploymentState::Crashed => {
@@ -190,12 +184,7 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
                 "the agent's process ended: see {}; it is started again as restartPolicy says, and a new spec is deployed at once",
                 report::logs(&d.status)
             );
-            d.say(Statement::no(
-                kind::HEALTHY,
-                reason::CRASHED,
-                message.clone(),
-            ));
-            d.stalled(reason::CRASHED, message);
+            d.stalled_on(kind::HEALTHY, reason::CRASHED, message);
             wait(None)
         }
         DeploymentState::Starting | DeploymentState::Other(_) => {
@@ -390,12 +379,7 @@ fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
             "not ready within startupDeadline ({} s): {why}; see the agent's logs at the provider and correct the image, the command, the variables or runtime.contract.health; it is still asked now and then",
             template.startup_deadline.as_secs()
         );
-        d.say(Statement::no(
-            kind::READY,
-            reason::STARTUP_DEADLINE_EXCEEDED,
-            message.clone(),
-        ));
-        d.stalled(reason::STARTUP_DEADLINE_EXCEEDED, message);
+        d.stalled_on(kind::READY, reason::STARTUP_DEADLINE_EXCEEDED, message);
         return wait(Some(next));
     }
     d.working(
@@ -415,12 +399,8 @@ fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
 
 /// Reads the project by itself, or waits until it is worth reading again.
 fn look(w: &World, d: &mut Draft, project: String, asked_at: Option<Timestamp>) -> Phase {
-    d.say(Statement::no(
+    d.working_on(
         kind::DEPLOYED,
-        reason::DEPLOYING,
-        "waiting for the provider to show the deployment",
-    ));
-    d.working(
         reason::DEPLOYING,
         "waiting for the provider to show the deployment",
     );
@@ -486,12 +466,8 @@ fn not_begun(
     asked_at: Option<Timestamp>,
 ) -> Phase {
     let asked = asked_at.unwrap_or(w.now);
-    d.say(Statement::no(
+    d.working_on(
         kind::DEPLOYED,
-        reason::DEPLOYING,
-        "waiting for the provider to begin the deployment",
-    ));
-    d.working(
         reason::DEPLOYING,
         "waiting for the provider to begin the deployment",
     );

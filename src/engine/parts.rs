@@ -144,12 +144,7 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
             "ProviderAccount {} has its {} projects; raise railway.maxProjects or delete instances",
             w.instance.spec.account_ref.name, room.max_projects
         );
-        d.say(Statement::no(
-            kind::PROJECT_READY,
-            reason::LIMIT_REACHED,
-            message.clone(),
-        ));
-        d.stalled(reason::LIMIT_REACHED, message);
+        d.stalled_on(kind::PROJECT_READY, reason::LIMIT_REACHED, message);
         return wait(Some(w.now + SignedDuration::from_mins(1)));
     }
     turn(w, d, Gate::Projects)?;
@@ -193,12 +188,7 @@ fn turn(w: &World, d: &mut Draft, gate: Gate) -> Phase {
         w.instance.spec.account_ref.name,
         place(ahead)
     );
-    d.say(Statement::no(
-        kind::PROJECT_READY,
-        reason::THROTTLED,
-        message.clone(),
-    ));
-    d.working(reason::THROTTLED, message);
+    d.working_on(kind::PROJECT_READY, reason::THROTTLED, message);
     d.line = Some(gate);
     wait(Some(when))
 }
@@ -215,8 +205,7 @@ fn place(ahead: usize) -> &'static str {
 }
 
 fn creating(d: &mut Draft, what: &str) {
-    d.say(Statement::no(kind::PROJECT_READY, reason::CREATING, what));
-    d.working(reason::CREATING, what);
+    d.working_on(kind::PROJECT_READY, reason::CREATING, what);
 }
 
 /// An attempt's answer was lost: adopt what it left, or be sure that it left nothing.
@@ -236,12 +225,7 @@ fn find_project(w: &World, d: &mut Draft, entry: Option<&LedgerEntry>) -> Phase 
         return begin_project(w, d);
     }
     let message = "the answer to an earlier attempt to make the project was lost; looking for it before another is made";
-    d.say(Statement::no(
-        kind::PROJECT_READY,
-        reason::OUTCOME_UNKNOWN,
-        message,
-    ));
-    d.working(reason::OUTCOME_UNKNOWN, message);
+    d.working_on(kind::PROJECT_READY, reason::OUTCOME_UNKNOWN, message);
     if w.outside.searched {
         let soon = w.now + SignedDuration::from_secs(5);
         return wait(Some(if landed_by > w.now {
@@ -358,12 +342,7 @@ fn reports_deletion(w: &World, d: &Draft) -> bool {
 
 fn told_deleted(d: &mut Draft) -> Phase {
     let message = "the project was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to make it anew, or delete this instance";
-    d.say(Statement::no(
-        kind::PROJECT_READY,
-        reason::DELETED_EXTERNALLY,
-        message,
-    ));
-    d.stalled(reason::DELETED_EXTERNALLY, message);
+    d.stalled_on(kind::PROJECT_READY, reason::DELETED_EXTERNALLY, message);
     if let Some(known) = &mut d.status.deployment {
         known.ready = false;
         known.status = "Removed".into();
@@ -574,6 +553,21 @@ fn volume(
             surplus: true,
         });
     }
+    let again = ledger::entry(&d.status, Slot::Volume)
+        .is_some_and(|entry| entry.state == SlotState::Exists && entry.attempt > 1);
+    if again && never_complete {
+        // The attempt that was given up may have landed beside this one, and a service with two disks does not start. A
+        // reading that shows this one shows the other.
+        let kept = id(&d.status, Slot::Volume);
+        let shown = |home: &Home| {
+            home.volumes
+                .iter()
+                .any(|one| Some(&one.id) == kept.as_ref())
+        };
+        if !seen_now(w).is_some_and(shown) {
+            return look_again(w, d, project.to_owned());
+        }
+    }
     // One that has waited for its turn is intended again when it comes: an intent in each pass would be a write in each.
     let waited = ledger::entry(&d.status, Slot::Volume)
         .is_some_and(|entry| entry.state == SlotState::Planned);
@@ -778,12 +772,7 @@ fn unseen(w: &World, d: &mut Draft, entry: &LedgerEntry, home: &Home) -> Phase {
             "the answer to an earlier attempt to make the {} was lost; looking for it before another is made",
             entry.slot
         );
-        d.say(Statement::no(
-            kind::PROJECT_READY,
-            reason::OUTCOME_UNKNOWN,
-            message.clone(),
-        ));
-        d.working(reason::OUTCOME_UNKNOWN, message);
+        d.working_on(kind::PROJECT_READY, reason::OUTCOME_UNKNOWN, message);
         return wait(Some(
             landed_by.max(w.now + SignedDuration::from_millis(200)),
         ));
@@ -845,12 +834,7 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
         && w.instance.spec.on_external_deletion != Some(OnExternalDeletion::Recreate)
     {
         let message = "the volume was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to go on with an empty one, or delete this instance";
-        d.say(Statement::no(
-            kind::PROJECT_READY,
-            reason::DELETED_EXTERNALLY,
-            message,
-        ));
-        d.stalled(reason::DELETED_EXTERNALLY, message);
+        d.stalled_on(kind::PROJECT_READY, reason::DELETED_EXTERNALLY, message);
         return wait(None);
     }
     let names: Vec<String> = missing.iter().map(Slot::to_string).collect();

@@ -113,6 +113,30 @@ impl Draft {
         self.say(Statement::yes(kind::RECONCILING, reason, message));
     }
 
+    /// Something is not so, and a person has to do something.
+    pub(super) fn stalled_on(
+        &mut self,
+        kind: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
+        let message = message.into();
+        self.say(Statement::no(kind, reason, message.clone()));
+        self.stalled(reason, message);
+    }
+
+    /// Something is not so yet, and work goes on by itself.
+    pub(super) fn working_on(
+        &mut self,
+        kind: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
+        let message = message.into();
+        self.say(Statement::no(kind, reason, message.clone()));
+        self.working(reason, message);
+    }
+
     /// A person has to do something.
     pub(super) fn stalled(&mut self, reason: &'static str, message: impl Into<String>) {
         self.say(Statement::yes(kind::STALLED, reason, message));
@@ -196,6 +220,7 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
         // Nothing is made outside before it is certain what shall run there.
         template(w, d)?;
         desired(w, d)?;
+        tools::possible(w, d)?;
     }
     if !w.token {
         return act(Step::MintToken);
@@ -275,24 +300,14 @@ pub(super) fn account(w: &World, d: &mut Draft) -> Phase {
         }
         AccountView::NotReady { message } => {
             let message = format!("ProviderAccount {name} is not ready: {message}");
-            d.say(Statement::no(
-                kind::SYNCED,
-                reason::ACCOUNT_NOT_READY,
-                message.clone(),
-            ));
-            d.working(reason::ACCOUNT_NOT_READY, message);
+            d.working_on(kind::SYNCED, reason::ACCOUNT_NOT_READY, message);
             wait(Some(w.recheck()))
         }
         AccountView::Unreachable => {
             let message = format!(
                 "the provider of ProviderAccount {name} cannot be reached; nothing is made, changed or deleted until it answers again"
             );
-            d.say(Statement::no(
-                kind::SYNCED,
-                reason::ACCOUNT_UNREACHABLE,
-                message.clone(),
-            ));
-            d.working(reason::ACCOUNT_UNREACHABLE, message);
+            d.working_on(kind::SYNCED, reason::ACCOUNT_UNREACHABLE, message);
             wait(Some(w.recheck()))
         }
     }
@@ -309,12 +324,7 @@ pub(super) fn account_goes(w: &World, d: &mut Draft) -> Phase {
                 "{}; delete this AgentInstance, or make another whose accountRef names an account that stays",
                 report::account_goes(w.instance.spec.account_ref.name.as_str())
             );
-            d.say(Statement::no(
-                kind::SYNCED,
-                reason::ACCOUNT_DELETING,
-                message.clone(),
-            ));
-            d.stalled(reason::ACCOUNT_DELETING, message);
+            d.stalled_on(kind::SYNCED, reason::ACCOUNT_DELETING, message);
             wait(Some(w.recheck()))
         }
         _ => ControlFlow::Continue(()),
@@ -346,12 +356,7 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a Templat
         TemplateView::NotReady { stalled, message } => {
             let message = format!("AgentTemplate {name} is not ready: {message}");
             if *stalled {
-                d.say(Statement::no(
-                    kind::TEMPLATE_SYNCED,
-                    reason::TEMPLATE_NOT_READY,
-                    message.clone(),
-                ));
-                d.stalled(reason::TEMPLATE_NOT_READY, message);
+                d.stalled_on(kind::TEMPLATE_SYNCED, reason::TEMPLATE_NOT_READY, message);
             } else {
                 d.say(Statement::unknown(
                     kind::TEMPLATE_SYNCED,
@@ -411,8 +416,7 @@ fn desired(w: &World, d: &mut Draft) -> Phase {
     match &w.desired {
         Desired::Composed(_) => ControlFlow::Continue(()),
         Desired::Broken { reason, message } => {
-            d.say(Statement::no(kind::SYNCED, reason, message.clone()));
-            d.stalled(reason, message.clone());
+            d.stalled_on(kind::SYNCED, reason, message.clone());
             wait(None)
         }
         Desired::Unknown => wait(None),
@@ -620,12 +624,7 @@ fn too_many_names(d: &mut Draft, composed: &Composed) -> Phase {
     let message = format!(
         "env: the names of variables, old and new together, are {all}, and status.variables holds {MOST_VARIABLES}, because it is not known which of them the provider has; put earlier names back, wait until Deployed is True, and rename fewer at a time"
     );
-    d.say(Statement::no(
-        kind::SYNCED,
-        reason::VALUE_NOT_USABLE,
-        message.clone(),
-    ));
-    d.stalled(reason::VALUE_NOT_USABLE, message);
+    d.stalled_on(kind::SYNCED, reason::VALUE_NOT_USABLE, message);
     wait(None)
 }
 
@@ -662,12 +661,7 @@ fn apply(d: &mut Draft, composed: &Composed, template: &TemplateReady) -> Phase 
         template.image.requested,
         composed.names().len()
     );
-    d.say(Statement::no(
-        kind::DEPLOYED,
-        reason::DEPLOYING,
-        message.clone(),
-    ));
-    d.working(reason::DEPLOYING, message);
+    d.working_on(kind::DEPLOYED, reason::DEPLOYING, message);
     say_template(d, false, reason::CURRENT, "");
     act(Step::Configure {
         environment,

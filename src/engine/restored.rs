@@ -480,8 +480,7 @@ fn held(w: &World, d: &mut Draft, why: &'static str, identity: String, message: 
         d.say(Statement::unknown(kind, why, "not looked at"));
     }
     d.say(Statement::no(kind::READY, why, message.clone()));
-    d.say(Statement::no(kind::SYNCED, why, message.clone()));
-    d.stalled(why, message);
+    d.stalled_on(kind::SYNCED, why, message);
     // What it was held for may be taken away by hand, which nobody tells.
     wait(Some(w.now + SELDOM))
 }

@@ -29,8 +29,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     }
     if w.instance.spec.deletion_protection {
         let message = "deletion was asked for, and deletionProtection is on: nothing is taken back until it is set to false";
-        d.say(Statement::no(kind::SYNCED, reason::PROTECTED, message));
-        d.stalled(reason::PROTECTED, message);
+        d.stalled_on(kind::SYNCED, reason::PROTECTED, message);
         return wait(None);
     }
     d.say(being_taken_back());
@@ -153,8 +152,7 @@ fn the_tools(w: &World, d: &mut Draft) -> Phase {
                     entry.slot
                 );
                 if held.person {
-                    d.say(Statement::no(kind::SYNCED, held.reason, message.clone()));
-                    d.stalled(held.reason, message);
+                    d.stalled_on(kind::SYNCED, held.reason, message);
                 } else {
                     being_told(d, message);
                 }
@@ -166,12 +164,7 @@ fn the_tools(w: &World, d: &mut Draft) -> Phase {
 }
 
 fn being_told(d: &mut Draft, message: String) {
-    d.say(Statement::no(
-        kind::SYNCED,
-        reason::DELETING,
-        message.clone(),
-    ));
-    d.working(reason::DELETING, message);
+    d.working_on(kind::SYNCED, reason::DELETING, message);
 }
 
 /// When the deletion was asked for.

@@ -146,6 +146,25 @@ pub(super) fn recollect(w: &World, d: &mut Draft) {
     }
 }
 
+/// What the agent is of no use without and a person has to make possible first: until then not even a project is made.
+pub(super) fn possible(w: &World, d: &mut Draft) -> Phase {
+    let wanted = w.tools.wanted.as_deref().unwrap_or_default();
+    let status = w.status();
+    let missing = |one: &&Subject<'_>| {
+        let known = ledger::entry(&status, one.slot).is_some();
+        one.tool.required && !one.tool.account.is_empty() && !known
+    };
+    for subject in subjects(wanted).iter().filter(missing) {
+        let closed = closed(w, &subject.tool.account, subject.row.provider);
+        if let Some(why) = closed.or_else(|| goes(w, subject)).filter(|why| why.person) {
+            let message = format!("{}: {}", subject.slot, why.message);
+            d.stalled_on(kind::TOOLS_READY, why.reason, message);
+            return wait(why.wake);
+        }
+    }
+    Continue(())
+}
+
 /// Makes sure of every tool that the instance shall have.
 pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
     let Some(wanted) = &w.tools.wanted else {
@@ -216,12 +235,7 @@ fn lacks(w: &World, d: &Draft, subjects: &[Subject<'_>]) -> bool {
 
 fn act_on(d: &mut Draft, subject: &Subject<'_>, step: Step) -> Phase {
     let message = format!("making sure of {}", subject.slot);
-    d.say(Statement::no(
-        kind::TOOLS_READY,
-        reason::CREATING,
-        message.clone(),
-    ));
-    d.working(reason::CREATING, message);
+    d.working_on(kind::TOOLS_READY, reason::CREATING, message);
     act(step)
 }
 
@@ -309,23 +323,25 @@ fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
 
 /// Why nothing new can be made in a resource's account now.
 fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    obstacle(w, subject).or_else(|| goes(w, subject))
+}
+
+/// That a resource's account is being deleted.
+fn goes(w: &World, subject: &Subject<'_>) -> Option<Held> {
     let place = (
         subject.tool.account.clone(),
         subject.row.provider.to_owned(),
     );
-    let goes = || {
-        let goes = w.tools.accounts.get(&place) == Some(&ToolAccount::Deleting);
-        goes.then(|| {
-            Held::person(
-                reason::ACCOUNT_DELETING,
-                format!(
-                    "{}; take the tool out of the template, or give it another name and the accountRef of an account that stays",
-                    report::account_goes(&subject.tool.account)
-                ),
-            )
-        })
-    };
-    obstacle(w, subject).or_else(goes)
+    let goes = w.tools.accounts.get(&place) == Some(&ToolAccount::Deleting);
+    goes.then(|| {
+        Held::person(
+            reason::ACCOUNT_DELETING,
+            format!(
+                "{}; take the tool out of the template, or give it another name and the accountRef of an account that stays",
+                report::account_goes(&subject.tool.account)
+            ),
+        )
+    })
 }
 
 /// Why no further resource can be put on record: what a template no longer names stays there until it is taken back.

@@ -155,7 +155,8 @@ async fn said_in_full(scene: &Scene<'_>, instance: &kube::api::DynamicObject) {
     assert_eq!(table[0], header);
     assert_eq!(table[1][..5], ["ada", "True", "Ready", "t", "True"]);
     let table = columns(&["-o", "wide"]).await;
-    assert!(table[1].contains(&id(instance, "project")), "{table:?}");
+    let link = format!("https://railway.com/project/{}", id(instance, "project"));
+    assert!(table[1].contains(&link), "{table:?}");
 }
 
 async fn written_sparingly(scene: &Scene<'_>, instance: &world::Object<'_>, most: usize) {

@@ -540,10 +540,11 @@ async fn an_agent_waits_for_what_it_needs_and_for_nothing_else() {
         .unwrap();
     let other = scene.instance("b", "t", json!({})).await;
     says(&other, "ToolsReady", "False", "Throttled").await;
+    let services = scene.tenant.inventory().await.unwrap();
     assert_eq!(
-        scene.projects().await,
-        1,
-        "nothing is made that is of no use"
+        (scene.projects().await, services.kind("service").count()),
+        (2, 1),
+        "nothing is made beyond an empty project, which costs nothing"
     );
     scene.end_fault(&llm).await;
     is_ready(&other).await;

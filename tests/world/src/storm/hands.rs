@@ -12,19 +12,11 @@ use serde_json::{Value, json};
 use tokio::time;
 
 use super::fleet::Fleet;
-use super::script::{Agent, Disturbance, Hand, Kind, Process, TENANTS};
+use super::script::{Agent, Disturbance, Hand, Kind, PROVIDERS, Process, TENANTS};
 use crate::controller::Controller;
 use crate::install::SYSTEM_NAMESPACE;
 use crate::object::eventually;
 
-const PROVIDERS: [&str; 6] = [
-    "railway",
-    "openrouter",
-    "exa",
-    "agentmail",
-    "telnyx",
-    "bankr",
-];
 const SOON: Duration = Duration::from_secs(60);
 
 pub(super) struct Hands<'a, 'w> {

@@ -14,6 +14,16 @@ use serde_json::{Value, json};
 /// Namespaces, each with a Railway workspace and an account at every provider of its own.
 pub(super) const TENANTS: usize = 3;
 
+/// Where each tenant has an account.
+pub(super) const PROVIDERS: [&str; 6] = [
+    "railway",
+    "openrouter",
+    "exa",
+    "agentmail",
+    "telnyx",
+    "bankr",
+];
+
 /// Kinds of agents, in each namespace one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -288,15 +298,7 @@ fn one(random: &mut StdRng, agents: &[Agent]) -> (Disturbance, Option<Disturbanc
             Some(Disturbance::NamespaceBack { tenant }),
         ),
         37..40 => {
-            let providers = [
-                "railway",
-                "openrouter",
-                "exa",
-                "agentmail",
-                "telnyx",
-                "bankr",
-            ];
-            let provider = providers[random.random_range(0..providers.len())].to_owned();
+            let provider = PROVIDERS[random.random_range(0..PROVIDERS.len())].to_owned();
             (
                 Disturbance::GarbleAccount {
                     tenant,
