@@ -12,7 +12,7 @@ use super::plan::{Draft, Phase, act, wait};
 use super::step::Step;
 use super::world::{AccountView, World};
 use super::{ledger, parts};
-use crate::api::condition::{Statement, kind, reason};
+use crate::api::condition::{kind, reason};
 use crate::api::instance::{
     Adopt, DeletionPolicy, DeploymentStatus, OperatingMode, Ownership, UpdatePolicy,
 };

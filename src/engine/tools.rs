@@ -22,7 +22,7 @@ use super::plan::{Draft, Phase, act, follows, prepares, wait};
 use super::report;
 use super::step::Step;
 use super::world::{Desired, ToolAccount, World};
-use crate::api::condition::{Statement, kind, reason};
+use crate::api::condition::{kind, reason};
 use crate::api::instance::{MOST_SLOTS, OperatingMode};
 use crate::api::{LedgerEntry, Part, Slot, SlotState};
 use crate::model::Fault;

@@ -132,7 +132,7 @@ async fn a_restored_agent_waits_for_a_word_and_goes_on_with_what_it_had() {
         assert_eq!(secret.owner_references()[0].uid, own);
         tells_no_longer(&account).await;
         assert_eq!(scene.mutations(mark), [""; 0]);
-        assert_eq!(projects_of(&scene).await, [project.clone()]);
+        assert_eq!(projects_of(&scene).await, std::slice::from_ref(&project));
     }
     // One word is of one occurrence.
     words.dedup();

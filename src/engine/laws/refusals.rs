@@ -7,8 +7,10 @@ use crate::api::template::ReclaimPolicy;
 use crate::api::text::Span;
 use jiff::SignedDuration;
 
+type Act = fn(&mut Scene);
+
 /// A scene in which a step of that name comes, and what brings it.
-fn scenes() -> Vec<(&'static str, Scene, fn(&mut Scene))> {
+fn scenes() -> Vec<(&'static str, Scene, Act)> {
     let tooled = || Scene::new().with_tools();
     let mut keyed = tooled();
     keyed.tools.retain(|tool| tool.name.as_str() == "llm");
