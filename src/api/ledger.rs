@@ -70,6 +70,12 @@ impl Slot {
         Some(Slot::Tool(ToolSlot { tool, part }))
     }
 
+    /// Another resource of the same tool, if it is one of a tool.
+    pub fn beside(&self, part: Part) -> Option<Slot> {
+        let tool = self.as_tool()?.tool;
+        Some(Slot::Tool(ToolSlot { tool, part }))
+    }
+
     /// The tool's resource that it is, if it is one.
     pub fn as_tool(&self) -> Option<&ToolSlot> {
         match self {

@@ -5,9 +5,8 @@
 //! from there, and because not every provider lets a resource be renamed. Deliberately absent: its use (`engine::sweep`).
 
 use super::call::{ClusterError, Written, call};
-use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, Seen, Slot};
-use crate::model::marker::named;
+use crate::model::marker::{named, stem_of};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
@@ -16,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Label of the records.
 const LABEL: &str = "yardmaster.dev/left-behind";
+
+/// Of a record, how the names of tools' resources begin.
+const STEMS: &str = "names";
 
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
@@ -27,35 +29,62 @@ pub struct Record {
     data: BTreeMap<String, String>,
 }
 
-/// What an instance as it is now may leave behind: all that its ledger names where it is being deleted and retains, or was
-/// restored and never taken over (`restored`: as whom), else what its abandon annotation names.
-pub fn record(instance: &AgentInstance, restored: &BTreeSet<String>) -> Option<Record> {
+/// What an instance leaves behind.
+pub enum Left<'a> {
+    /// The slot that its abandon annotation names.
+    GivenUp,
+    /// All that its ledger names.
+    All,
+    /// All that it had as these identities, which it never goes on as.
+    Former {
+        /// As whom.
+        identities: &'a BTreeSet<String>,
+        /// How the names of its tools' resources may begin: its ledger may have been lost.
+        stems: BTreeSet<String>,
+        /// Whether it lives on, as another.
+        lives: bool,
+    },
+}
+
+/// What an instance as it is now leaves behind. `None`: nothing.
+pub fn record(instance: &AgentInstance, left: &Left<'_>) -> Option<Record> {
     // The record's own name: who may edit an object chooses its identity, and must not take another's record.
     let uid = instance.uid().unwrap_or_default();
-    let deleting = instance.metadata.deletion_timestamp.is_some();
-    let untouched = deleting && !restored.is_empty();
-    let retains = untouched || deleting && instance.spec.deletion_policy == DeletionPolicy::Retain;
-    let given_up = instance.annotations().get(ABANDON_ANNOTATION);
+    let given_up = instance
+        .annotations()
+        .get(ABANDON_ANNOTATION)
+        .filter(|_| matches!(left, Left::GivenUp));
     let mut data = BTreeMap::new();
-    if untouched {
-        let all: Vec<&str> = restored.iter().map(String::as_str).collect();
-        data.insert("uid".to_owned(), all.join(" "));
+    if let Left::Former {
+        identities, stems, ..
+    } = left
+    {
+        let spaced = |words: &BTreeSet<String>| {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            words.join(" ")
+        };
+        data.insert("uid".to_owned(), spaced(identities));
+        data.insert(STEMS.to_owned(), spaced(stems));
     }
     let entries = instance.status.iter().flat_map(|status| &status.external);
     for entry in entries.filter(|entry| !entry.is_blank()) {
         let slot = entry.slot.to_string();
-        if !retains && given_up != Some(&slot) {
+        if matches!(left, Left::GivenUp) && given_up != Some(&slot) {
             continue;
         }
         // A project's marker names the UID, and so a late second one of the same instance is spoken of, too.
-        if entry.slot == Slot::Project && !untouched {
-            data.insert("uid".to_owned(), instance.identity());
+        if entry.slot == Slot::Project {
+            data.entry("uid".to_owned())
+                .or_insert_with(|| instance.identity());
         }
+        let stem = entry.slot.as_tool().and_then(|_| stem_of(&entry.key));
         let words = [
             entry.provider.as_str(),
             &entry.account,
             entry.id.as_deref().unwrap_or("-"),
             &entry.key,
+            // Of a ledger that was lost the name may be of another life.
+            stem.filter(|_| given_up.is_none()).unwrap_or("-"),
         ];
         data.insert(slot.replace('/', "."), words.join(" "));
     }
@@ -68,13 +97,14 @@ pub fn record(instance: &AgentInstance, restored: &BTreeSet<String>) -> Option<R
     ];
     data.insert("instance".to_owned(), whose.join("/"));
     Some(Record {
-        name: match given_up.filter(|_| !retains) {
-            Some(slot) => format!(
+        name: match (given_up, left) {
+            (Some(slot), _) => format!(
                 "left-behind-{uid}-{}-{}",
                 slot.replace('/', "."),
                 digest(&data)
             ),
-            None => format!("left-behind-{uid}"),
+            (None, Left::Former { lives: true, .. }) => format!("left-behind-{uid}-former"),
+            (None, _) => format!("left-behind-{uid}"),
         },
         data,
     })
@@ -116,7 +146,7 @@ pub async fn keep(client: &Client, namespace: &str, record: Record) -> Written<(
     }
 }
 
-/// Of all records: ids and names of resources, and objects as [`named`] words them.
+/// Of all records: ids and names of resources, how such names begin, and objects as [`named`] words them.
 pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let mut words = BTreeSet::new();
@@ -131,6 +161,7 @@ pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>>
                 match key.as_str() {
                     "instance" => {}
                     "uid" => words.extend(value.split(' ').map(|uid| named(uid, namespace, name))),
+                    STEMS => words.extend(value.split(' ').map(str::to_owned)),
                     // A provider's and an account's name can be no resource's.
                     _ => words.extend(
                         value
@@ -172,5 +203,73 @@ pub async fn instances(client: &Client) -> Written<Vec<Seen<AgentInstance>>> {
             None => return Ok(all),
             Some(token) => params = params.continue_token(&token),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn instance(status: &serde_json::Value) -> AgentInstance {
+        let object = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentInstance",
+            "metadata": {"namespace": "team-a", "name": "ada", "uid": "y",
+                "annotations": {"yardmaster.dev/identity": "x", ABANDON_ANNOTATION: "tool/llm"}},
+            "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "main"}}, "status": status,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn entry(slot: &str, key: &str) -> serde_json::Value {
+        json!({"slot": slot, "provider": "p", "account": "main", "state": "Exists", "key": key, "id": format!("id-{slot}"),
+            "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"})
+    }
+
+    #[test]
+    fn each_way_of_leaving_something_behind_has_a_record_of_its_own() {
+        let all = instance(&json!({"external": [
+            entry("project", "ym-p"), entry("tool/llm", "ym-i-aaaaaaaabbbccccc"), entry("tool/search", "ym-i-ddddddddbbbccccc"),
+        ]}));
+        let given_up = record(&all, &Left::GivenUp).unwrap();
+        assert!(
+            given_up.name.starts_with("left-behind-y-tool.llm-"),
+            "{}",
+            given_up.name
+        );
+        // It is made again under another name of the same slot.
+        assert_eq!(
+            given_up.data["tool.llm"],
+            "p main id-tool/llm ym-i-aaaaaaaabbbccccc -"
+        );
+        assert!(!given_up.data.contains_key("uid"));
+
+        let retained = record(&all, &Left::All).unwrap();
+        assert_eq!(retained.name, "left-behind-y");
+        assert_eq!(retained.data["uid"], "x");
+        let words = "p main id-tool/search ym-i-ddddddddbbbccccc ym-i-dddddddd";
+        assert_eq!(retained.data["tool.search"], words);
+
+        // Nothing is known but as whom it was.
+        let nothing = instance(&json!({}));
+        assert!(record(&nothing, &Left::All).is_none());
+        let identities = BTreeSet::from(["x".to_owned()]);
+        let stems = || BTreeSet::from(["ym-i-aaaaaaaa".to_owned()]);
+        let former = |lives| Left::Former {
+            identities: &identities,
+            stems: stems(),
+            lives,
+        };
+        let deleted = record(&nothing, &former(false)).unwrap();
+        assert_eq!(deleted.name, "left-behind-y");
+        assert_eq!(
+            (deleted.data["uid"].as_str(), deleted.data[STEMS].as_str()),
+            ("x", "ym-i-aaaaaaaa")
+        );
+        // It may retain what it has as another when it goes.
+        assert_eq!(
+            record(&nothing, &former(true)).unwrap().name,
+            "left-behind-y-former"
+        );
     }
 }

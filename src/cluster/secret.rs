@@ -6,7 +6,7 @@
 //! once and never changed.
 
 use super::call::{ClusterError, Written, call, find};
-use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Slot};
+use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Part, Slot};
 use crate::model::slot::{self, FoundBy};
 use crate::model::tool::{FINGERPRINT, Kept, Made, fingerprint, is_id};
 use k8s_openapi::ByteString;
@@ -23,6 +23,9 @@ const KEY: &str = "GATEWAY_TOKEN";
 
 /// Prefix of the annotations that say which resource a credential opens: the slot's own name follows.
 const OPENS: &str = "yardmaster.dev/opens.";
+
+/// Prefix of the annotations that say under which name a thing was made whose key is kept: no listing may show it.
+const NAMED: &str = "yardmaster.dev/named.";
 
 /// Label of a wallet's Secret: the tool's name.
 const TOOL_LABEL: &str = "yardmaster.dev/tool";
@@ -128,15 +131,26 @@ fn take_in(held: &mut Held, secret: &Secret) {
             .address
             .and_then(|name| value(secret, name))
             .map(|address| address.expose_secret().to_owned());
+        let main = main_of(slot).and_then(|main| secret.annotations().get(&named(main)));
         let kept = Kept {
             key: key.to_owned(),
             id: id.to_owned(),
+            main: main.cloned(),
             address,
             secret: Some(secret.name_any()),
         };
         held.kept.insert(slot, kept);
         held.values.insert(slot, credential);
     }
+}
+
+/// The thing that a slot's credential is a key of.
+fn main_of(slot: Slot) -> Option<Slot> {
+    slot.beside(Part::Main).filter(|main| *main != slot)
+}
+
+fn named(slot: Slot) -> String {
+    format!("{NAMED}{}", spell(slot))
 }
 
 /// `tool/inbox/key` as the end of an annotation's name, where no slash may be.
@@ -238,14 +252,21 @@ pub async fn keep(
             what: "keeping a credential",
         });
     };
+    let mut annotations = BTreeMap::from([(format!("{OPENS}{}", spell(entry.slot)), opens)]);
+    let mut entries = instance.status.iter().flat_map(|status| &status.external);
+    let main = main_of(entry.slot)
+        .and_then(|main| entries.find(|entry| entry.slot == main))
+        .filter(|main| !main.key.is_empty());
+    annotations.extend(main.map(|main| (named(main.slot), main.key.clone())));
     let patch = json!({
-        "metadata": {"annotations": {format!("{OPENS}{}", spell(entry.slot)): opens}},
+        "metadata": {"annotations": annotations},
         "data": {key: bytes(secret)},
     });
     change(&api, instance, &own, patch).await?;
     Ok(Kept {
         key: entry.key.clone(),
         id: made.resource.id.clone(),
+        main: main.map(|main| main.key.clone()),
         address: None,
         secret: Some(name(instance)),
     })
@@ -294,6 +315,7 @@ async fn keep_wallet(
     Ok(Kept {
         key: entry.key.clone(),
         id: made.resource.id.clone(),
+        main: None,
         address: Some(address),
         secret: made_secret.metadata.name,
     })

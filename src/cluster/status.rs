@@ -91,7 +91,7 @@ where
 }
 
 /// What turns `old` into `new`, as a JSON merge patch. What neither says stays as it is.
-fn difference(old: &Value, new: &Value) -> Value {
+pub(crate) fn difference(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         return new.clone();
     };

@@ -52,7 +52,13 @@ pub async fn reconcile(
             if let Some(account) = account.read() {
                 refused(&ctx, account, &error).await;
             }
-            failures::again(&ctx, account.as_ref(), &error).await
+            let ended = failures::again(&ctx, account.as_ref(), &error).await;
+            // Who waits for its set-up is told that there is none.
+            let name = account.name_any();
+            if ctx.accounts.get(&name).is_none() && ctx.tool_accounts.get(&name).is_none() {
+                ctx.wake_users(&name);
+            }
+            ended
         }
     };
     ctx.gauge

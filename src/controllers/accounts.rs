@@ -44,6 +44,8 @@ pub struct Account {
 struct Seen {
     begun: Option<Timestamp>,
     homes: HashMap<String, Home>,
+    /// Of those, what was seen to be gone since: the next object of that name has nothing to do with it.
+    gone: HashSet<String>,
     suspect: Option<String>,
     /// Projects that ledgers know, and that readings lack.
     missed: Newly,
@@ -150,7 +152,12 @@ impl Account {
         };
         (
             seen.begun,
-            seen.homes.values().filter(mine).cloned().collect(),
+            seen.homes
+                .values()
+                .filter(|home| !seen.gone.contains(&home.id))
+                .filter(mine)
+                .cloned()
+                .collect(),
         )
     }
 
@@ -162,6 +169,11 @@ impl Account {
     ) -> Option<(String, String)> {
         let seen = held(&self.seen);
         restored::bearer(identity, seen.homes.values(), installation)
+    }
+
+    /// A project that its instance, on its way back, has seen to be gone: the last reading may show it still.
+    pub fn gone(&self, project: &str) {
+        held(&self.seen).gone.insert(project.to_owned());
     }
 
     /// The last reading and when it began, where it is believed and nothing since has cast doubt on it.
@@ -242,34 +254,12 @@ impl Account {
         let waiting = self.gateway.waiting(gate);
         ctx.gauge.waiting(&self.name, gate.word(), waiting);
     }
-
-    /// Reads the whole account now, and believes nothing that the provider's own count contradicts: for one who has to
-    /// know that something is *not* there.
-    pub async fn search(&self) -> Done<Listing> {
-        let listing = self.gateway.list().await?;
-        let count = self.gateway.living_projects().await?;
-        agrees(&listing, count)?;
-        Ok(listing)
-    }
 }
 
 fn owner(home: &Home, installation: &InstallationId) -> bool {
     home.marker
         .as_ref()
         .is_some_and(|marker| &marker.installation == installation)
-}
-
-fn agrees(listing: &Listing, count: u64) -> Done<()> {
-    let listed = u64::try_from(listing.homes.iter().filter(|home| !home.deleted).count())
-        .unwrap_or(u64::MAX);
-    if listed >= count {
-        return Ok(());
-    }
-    Err(Fault::Transient {
-        message: format!(
-            "the provider lists {listed} projects and counts {count}: the listing is not believed"
-        ),
-    })
 }
 
 impl Observed for Account {
@@ -316,27 +306,21 @@ impl Observed for Account {
 /// One reading: believed, kept, and told to those whom it concerns.
 async fn read(ctx: &Context, account: &Account) -> Done<()> {
     let listing = account.gateway.list().await?;
+    let known = recorded(ctx, &account.name, listing.begun);
+    let listing = match missing(&known, &listing).is_empty() {
+        true => Ok(listing),
+        false => account.gateway.counted(listing).await?,
+    };
+    held(&account.seen).suspect = listing.as_ref().err().cloned();
+    let listing = listing.map_err(|message| Fault::Transient { message })?;
+    // A second listing may have begun later.
     let recorded = recorded(ctx, &account.name, listing.begun);
+    let missing = missing(&recorded, &listing);
     let listed: HashMap<String, Home> = listing
         .homes
-        .iter()
-        .map(|home| (home.id.clone(), home.clone()))
+        .into_iter()
+        .map(|home| (home.id.clone(), home))
         .collect();
-    let missing: Vec<&String> = recorded
-        .keys()
-        .filter(|id| !listed.contains_key(*id))
-        .collect();
-    if !missing.is_empty() {
-        let count = account.gateway.living_projects().await?;
-        let verdict = agrees(&listing, count);
-        held(&account.seen).suspect = verdict
-            .as_ref()
-            .err()
-            .map(|fault| fault.message().to_owned());
-        verdict?;
-    } else {
-        held(&account.seen).suspect = None;
-    }
     let mut wake: Vec<(String, String)> = Vec::new();
     let (first, resources, room) = {
         let mut seen = held(&account.seen);
@@ -359,8 +343,16 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
                 _ => {}
             }
         }
+        // What is gone may have held one of its name.
+        let gone = seen
+            .homes
+            .values()
+            .filter(|home| !listed.contains_key(&home.id));
+        let gone = gone.filter_map(|home| home.marker.as_ref());
+        let gone = gone.filter(|marker| marker.installation == ctx.installation.id);
+        wake.extend(gone.map(|marker| (marker.namespace.clone(), marker.name.clone())));
         // One that was missing before has been told; it waits for a person.
-        let newly = seen.missed.news(missing.into_iter().cloned());
+        let newly = seen.missed.news(missing);
         wake.extend(
             newly
                 .iter()
@@ -382,6 +374,7 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
             .filter(|home| owner(home, &ctx.installation.id))
             .count();
         seen.begun = Some(listing.begun);
+        seen.gone.retain(|id| listed.contains_key(id));
         seen.homes = listed;
         let after = seen
             .homes
@@ -410,6 +403,13 @@ async fn read(ctx: &Context, account: &Account) -> Done<()> {
         ctx.wake.instance(&namespace, &name);
     }
     Ok(())
+}
+
+/// What is recorded and not listed.
+fn missing(recorded: &HashMap<String, Vec<Who>>, listing: &Listing) -> Vec<String> {
+    let listed: HashSet<&String> = listing.homes.iter().map(|home| &home.id).collect();
+    let missing = recorded.keys().filter(|id| !listed.contains(id));
+    missing.cloned().collect()
 }
 
 /// Projects that ledgers say exist, old enough that a reading begun at `begun` must show them; with their instances, of

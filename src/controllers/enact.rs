@@ -7,10 +7,13 @@ use super::accounts::Account;
 use super::audit::Change;
 use super::context::Context;
 use super::pass::Hands;
+use super::sweep;
 use super::tool_accounts::ToolAccount;
+use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
 use crate::cluster::{ClusterError, finalizer, secret, status};
 use crate::engine::World;
+use crate::engine::restored::touches_nothing;
 use crate::engine::step::{Outcome, Step};
 use crate::engine::tools::seen;
 use crate::model::slot::RAILWAY;
@@ -162,6 +165,11 @@ impl Workshop<'_> {
                 Outcome::Held(Box::new(held.metadata))
             }
             Step::LetGo => {
+                if instance.spec.deletion_policy == DeletionPolicy::Retain
+                    && !touches_nothing(&world.standing)
+                {
+                    sweep::retain(instance, self.ctx).await?;
+                }
                 finalizer::let_go(&self.instances(world), instance, FINALIZER).await?;
                 Outcome::Done
             }
@@ -282,8 +290,19 @@ impl Workshop<'_> {
         }
         let railway = &account.gateway;
         match step {
-            Step::Search => Ok(Outcome::Searched(account.search().await?)),
-            Step::Look { project } => Ok(Outcome::Looked(look(account, project).await?)),
+            Step::Search => Ok(Outcome::Searched(account.gateway.search().await?)),
+            Step::Look { project } => {
+                let sight = look(account, project).await?;
+                let gone = match &sight {
+                    Sight::Seen(home) => home.deleted,
+                    Sight::Absent { .. } => true,
+                    Sight::Unknown => false,
+                };
+                if gone && world.deleting() {
+                    account.gone(project);
+                }
+                Ok(Outcome::Looked(sight))
+            }
             Step::TakeTurn { gate } => Ok(self.take_turn(account, world, *gate)),
             Step::CreateProject { name, marker } => {
                 let made = railway.create_project(name, marker).await?;
@@ -456,7 +475,7 @@ fn asks(world: &World, step: &Step) -> String {
 async fn look(account: &Account, project: &str) -> Done<Sight<crate::model::Home>> {
     match account.gateway.look(project, Class::User).await {
         Err(Fault::Denied { .. }) => {
-            let listing = account.search().await?;
+            let listing = account.gateway.search().await?;
             let found = listing.homes.into_iter().find(|home| home.id == project);
             Ok(found.map_or(
                 Sight::Absent {

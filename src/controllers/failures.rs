@@ -16,6 +16,11 @@ pub fn none<K: Resource>(ctx: &Context, object: &K) {
     ctx.retries.clear(&of_api_server(object));
 }
 
+/// Whether the last pass did not come to its end, for a fault of the API server.
+pub fn known<K: Resource>(ctx: &Context, object: &K) -> bool {
+    ctx.retries.patience(&of_api_server(object), "").is_some()
+}
+
 /// A word for how the pass ended, and when to come again.
 pub async fn again<K>(ctx: &Context, object: &K, error: &ClusterError) -> (&'static str, Action)
 where

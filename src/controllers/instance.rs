@@ -137,12 +137,14 @@ async fn run(
     let (world, mut hands) = match gather(ctx, instance.clone()).await {
         Ok(Some(gathered)) => gathered,
         Ok(None) => return Ok(None),
-        Err(ClusterError::Refused { what, refusal }) => blind(ctx, instance, refusal.fault(what)),
+        Err(ClusterError::Refused { what, refusal }) => {
+            blind(ctx, instance.clone(), refusal.fault(what))
+        }
         Err(error) => return Err(error),
     };
     let about = about(&world);
     let uid = world.instance.uid().unwrap_or_default();
-    let ended = pass(&mut hands, world).await;
+    let ended = pass(&mut hands, world, instance).await;
     hands.give_back(&uid, ended.as_ref().ok().and_then(|end| end.line));
     Ok(Some((ended?, about)))
 }
@@ -470,9 +472,20 @@ async fn tools(
         }
     }
     for tool in tools.wanted.iter().flatten() {
-        let Some(account) = ways.get(&tool.account).filter(|_| tool.adopt.is_none()) else {
+        if tool.adopt.is_some() {
             continue;
-        };
+        }
+        let view = tools
+            .accounts
+            .get(&(tool.account.clone(), tool.kind.provider().to_owned()));
+        let out_of_reach = matches!(
+            view,
+            Some(ToolAccountView::NotReady { .. } | ToolAccountView::Unreachable)
+        );
+        let account = ways.get(&tool.account);
+        if account.is_none() && !out_of_reach {
+            continue;
+        }
         for slot in tool
             .parts
             .iter()
@@ -481,7 +494,10 @@ async fn tools(
             .filter(|slot| !on_record(instance, *slot))
         {
             let marker = marker(&ctx.installation.id, instance, slot);
-            match account.bearing(&marker, &ctx.installation.seal) {
+            let bearing = account
+                .filter(|_| !out_of_reach)
+                .and_then(|account| account.bearing(&marker, &ctx.installation.seal));
+            match bearing {
                 Some(found) if !found.is_empty() => {
                     tools.unclaimed.insert(slot, found);
                 }
@@ -528,7 +544,9 @@ async fn tool_account(
         return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
     }
     let Some(account) = ctx.tool_accounts.get(name) else {
-        return Ok(None);
+        let message = NOT_SET_UP.to_owned();
+        let failed = failures::known(ctx, object.as_ref());
+        return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));
     };
     let view = match account.usable() {
         Err(message) => ToolAccountView::NotReady { message },
@@ -565,7 +583,9 @@ async fn account(
         return Ok(Some((AccountView::Elsewhere { provider }, None)));
     }
     let Some(account) = ctx.accounts.get(name) else {
-        return Ok(None);
+        let message = NOT_SET_UP.to_owned();
+        let failed = failures::known(ctx, object.as_ref());
+        return Ok(failed.then_some((AccountView::NotReady { message }, None)));
     };
     if let Err(message) = account.usable() {
         return Ok(Some((AccountView::NotReady { message }, None)));
@@ -594,6 +614,10 @@ async fn account(
     };
     Ok(Some((AccountView::Ready(room), Some(account))))
 }
+
+/// What its users are told of an account on whose behalf the API server lets nothing be done. Its own condition says what.
+const NOT_SET_UP: &str =
+    "it is not set up, because the API server refuses that; ask whoever runs Yardmaster here";
 
 /// What its users are told of an account that cannot be read. Its owner is told more, on the account.
 const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";

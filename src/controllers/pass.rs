@@ -63,10 +63,12 @@ pub struct End {
     pub line: Option<Gate>,
 }
 
-/// Runs one pass.
-pub async fn pass<H: Hands>(hands: &mut H, mut world: World) -> Result<End, H::Interrupt> {
-    // What the API server has, against what the pass knows by now.
-    let mut written = world.instance.clone();
+/// Runs one pass. `written`: the object as the API server has it, of which the world's may know less.
+pub async fn pass<H: Hands>(
+    hands: &mut H,
+    mut world: World,
+    mut written: AgentInstance,
+) -> Result<End, H::Interrupt> {
     // Asking for a turn does nothing yet.
     let mut steps = 0;
     for _ in 0..MOST_STEPS {

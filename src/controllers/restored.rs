@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Whose things the instance may touch. `read`: when its account was last read, and what that showed of it.
 pub async fn standing(
@@ -66,13 +67,12 @@ pub async fn standing(
 
 fn taken(ctx: &Context, instance: &AgentInstance) -> bool {
     let identity = instance.identity();
-    let bearer = ctx
-        .accounts
-        .all()
-        .iter()
-        .find_map(|account: &std::sync::Arc<Account>| {
-            account.bearer(&identity, &ctx.installation.id)
-        });
+    let says = |account: &Arc<Account>| account.bearer(&identity, &ctx.installation.id);
+    // Who has another account's workspace may write there what he likes.
+    let own = ctx.accounts.get(instance.spec.account_ref.name.as_str());
+    let bearer = own
+        .and_then(|own| says(&own))
+        .or_else(|| ctx.accounts.all().iter().find_map(says));
     let all = ctx.instances.state();
     restored::taken(instance, all.iter().map(AsRef::as_ref), bearer.as_ref())
 }

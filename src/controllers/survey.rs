@@ -131,7 +131,7 @@ async fn inventory(
     }
     if let Some(railway) = &account.spec.railway {
         let opened = open_railway(ctx, (&account.name_any(), ""), railway, found.tokens);
-        let listing = opened.search().await?;
+        let listing = opened.gateway.search().await?;
         let living = listing.homes.iter().filter(|home| !home.deleted);
         let items = living.map(|home| Item::of_home(home, reader));
         return Ok(Some(items.collect()));

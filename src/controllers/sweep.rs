@@ -14,15 +14,18 @@ use super::held;
 use super::instance::{allowed, template_of};
 use super::tool_accounts::ToolAccount;
 use crate::api::condition::reason;
-use crate::api::{AgentInstance, Part, ProviderAccount, Seen};
+use crate::api::template::ToolSpec;
+use crate::api::{AgentInstance, Part, ProviderAccount, Seen, Slot};
+use crate::cluster::left_behind::Left;
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::restored::{self, Standing};
 use crate::engine::sweep::{
     Claims, Findings, HeldBack, Item, Memory, Reader, Swept, Verdict, View, sweep,
 };
-use crate::model::slot::RAILWAY;
+use crate::engine::world::marker;
+use crate::model::slot::{RAILWAY, parts};
 use crate::model::tool::Named;
-use crate::model::{Announcement, Done, Fault, Sight};
+use crate::model::{Announcement, Done, Fault, Marker, Sight};
 use crate::railway::Class;
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
@@ -179,7 +182,7 @@ async fn round(ctx: &Context) {
             places.push((place, inventory));
         }
     }
-    let mut claims = Claims::of(ctx.instances.all());
+    let mut claims = claims(ctx, ctx.instances.all());
     // What was left behind is asked for only where something is nobody's: at rest that is never.
     let loose = |claims: &Claims| {
         places.iter().any(|(_, inventory)| {
@@ -258,8 +261,8 @@ async fn waited_for<'a>(
         let uses = ctx.uses(one, &name);
         let may = template.is_none() && account.spec.railway.is_none();
         let namespace = one.namespace().unwrap_or_default();
-        // Where nobody can say it is so.
-        if uses || may && allowed(ctx, may_use, &namespace).await.unwrap_or(true) {
+        // Where nobody can say it is so. Nobody holds back what his namespace may not use.
+        if (uses || may) && allowed(ctx, may_use, &namespace).await.unwrap_or(true) {
             return true;
         }
     }
@@ -410,7 +413,7 @@ async fn verified(
     let instances = left_behind::instances(&ctx.client).await?;
     let read = instances.iter().filter_map(|one| one.read());
     let restored = waited_for(ctx, object, read.map(AsRef::as_ref)).await;
-    let mut claims = Claims::of(instances);
+    let mut claims = claims(ctx, instances);
     claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
     let swept = decide(ctx, place, object, inventory, Some(&claims), restored);
     let same = swept
@@ -420,6 +423,29 @@ async fn verified(
     Ok(same && ctx.gauge.may_act())
 }
 
+/// What living instances claim.
+fn claims(ctx: &Context, instances: Vec<Seen<AgentInstance>>) -> Claims {
+    let mut claims = Claims::of(instances.iter().cloned());
+    for one in instances.iter().filter_map(Seen::read) {
+        claims.expect(&ctx.installation.id, one, slots_of(ctx, one));
+    }
+    claims
+}
+
+/// The slots of all tools that an instance's template names.
+fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
+    let template = template_of(ctx, instance);
+    let tools = template
+        .as_ref()
+        .and_then(Seen::read)
+        .map_or(&[][..], |template| &template.spec.tools);
+    let slots = |tool: &ToolSpec| {
+        let name = tool.name.0.clone();
+        parts(tool.kind.provider()).filter_map(move |(part, _)| Slot::tool(&name, part))
+    };
+    tools.iter().flat_map(slots).collect()
+}
+
 /// Records what an instance leaves behind on purpose, before the pass that lets go of it: of the very object that the pass
 /// decides upon. A pass that cannot record is put off.
 pub async fn remember(
@@ -427,11 +453,55 @@ pub async fn remember(
     standing: &Standing,
     ctx: &Context,
 ) -> Result<(), ClusterError> {
-    let restored = match standing {
-        Standing::Held { identities, .. } => identities.clone(),
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    let identities = match standing {
+        Standing::Held { identities, .. } if deleting => identities.clone(),
+        Standing::Own | Standing::Anew => given_away(ctx, instance).into_iter().collect(),
         _ => BTreeSet::new(),
     };
-    let Some(record) = left_behind::record(instance, &restored) else {
+    if identities.is_empty() {
+        return keep(instance, &Left::GivenUp, ctx).await;
+    }
+    let marked = |identity: &String, slot| Marker {
+        uid: identity.clone(),
+        ..marker(&ctx.installation.id, instance, slot)
+    };
+    let slots = slots_of(ctx, instance);
+    let stems = identities.iter().flat_map(|identity| {
+        let slots = slots.iter();
+        slots.map(move |slot| marked(identity, *slot).tool_stem())
+    });
+    let left = Left::Former {
+        identities: &identities,
+        stems: stems.collect(),
+        lives: !deleting,
+    };
+    keep(instance, &left, ctx).await
+}
+
+/// The identity that an instance was held as before it began anew, unless it is a living one's.
+fn given_away(ctx: &Context, instance: &AgentInstance) -> Option<String> {
+    let held_as = restored::on_record(instance)
+        .filter(|one| one.taken_over_by.is_none() && Some(&one.identity) != instance.uid().as_ref())
+        .map(|one| one.identity.clone())
+        .filter(|identity| AgentInstance::is_identity(identity))?;
+    let all = ctx.instances.state();
+    let lives = all.iter().any(|other| other.identity() == held_as);
+    (!lives).then_some(held_as)
+}
+
+/// Records what an instance leaves behind that retains all it has, when it lets go of it: its ledger may have been written
+/// anew in this very pass.
+pub async fn retain(instance: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
+    keep(instance, &Left::All, ctx).await
+}
+
+async fn keep(
+    instance: &AgentInstance,
+    left: &Left<'_>,
+    ctx: &Context,
+) -> Result<(), ClusterError> {
+    let Some(record) = left_behind::record(instance, left) else {
         return Ok(());
     };
     let name = record.name.clone();

@@ -58,12 +58,7 @@ pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
     }
     let listed = !w.ours().is_empty();
     let others = d.status.external.iter().any(|entry| !entry.is_blank());
-    let made_once = d
-        .status
-        .timings
-        .as_ref()
-        .is_some_and(|timings| timings.created.is_some());
-    if !w.new && (w.token || others || made_once || listed) {
+    if !w.new && (w.token || others || made_once(&d.status) || listed) {
         let template = match &w.template {
             TemplateView::Ready(template) => Some(template),
             _ => None,
@@ -78,6 +73,12 @@ pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
         ledger::put(&mut d.status, w.blank(Slot::Project));
     }
     Continue(())
+}
+
+/// Whether the agent was complete once.
+pub(super) fn made_once(status: &AgentInstanceStatus) -> bool {
+    let timings = status.timings.as_ref();
+    timings.is_some_and(|timings| timings.created.is_some())
 }
 
 /// Of these slots nothing is known: each may be there, and is looked for before it is made.
@@ -119,12 +120,7 @@ fn begin_project(w: &World, d: &mut Draft) -> Phase {
         creating(d, "looking at what is there already");
         return wait(Some(w.now + SignedDuration::from_secs(1)));
     }
-    let made_once = d
-        .status
-        .timings
-        .as_ref()
-        .is_some_and(|timings| timings.created.is_some());
-    if made_once && reports_deletion(w, d) {
+    if made_once(&d.status) && reports_deletion(w, d) {
         return told_deleted(d);
     }
     make_project(w, d)
@@ -673,13 +669,15 @@ fn domain(
     if let (Some(kept), Sight::Seen(home)) = (ledger::entry(&d.status, Slot::Domain), w.home())
         && w.instance.spec.adopt.is_none()
         && kept.state == SlotState::Exists
+        // Only an earlier attempt leaves one too many: another one is somebody's.
+        && kept.attempt > 1
         && home.begun >= kept.started_at.0
         && let Some(surplus) = home
             .domains
             .iter()
             .find(|domain| Some(&domain.id) != kept.id.as_ref() && domain.service == service)
     {
-        // A request that landed after it had been given up; nobody was told of this address.
+        // A request that landed after it had been given up.
         if w.outside.looked.is_none() {
             return look_at(d);
         }
@@ -698,6 +696,12 @@ fn domain(
         };
         if let Some(found) = home.domains.iter().find(|domain| domain.service == service) {
             ledger::exists(&mut d.status, Slot::Domain, Some(found.id.clone()));
+            if let Some(entry) = ledger::entry_mut(&mut d.status, Slot::Domain)
+                && !home.deployments.is_empty()
+            {
+                // The ledger was lost: no attempt of ours is under way, and people may know each address there is.
+                entry.attempt = 1;
+            }
             d.status.url = Some(format!("https://{}", found.host));
             return Continue(());
         }

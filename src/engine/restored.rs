@@ -139,6 +139,10 @@ pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
             Some(homes) => {
                 let mut found = namesakes(instance, homes, facts.installation);
                 found.retain(|uid| !facts.left_behind.contains(uid));
+                // Under another name, too, a ledger may be another's: a backup that was restored beside what it is of.
+                let whose = recorded(instance, homes, facts.installation);
+                let others = whose.is_some_and(|whose| Some(&whose.uid) != instance.uid().as_ref());
+                found.extend(whose.filter(|_| others).map(|whose| whose.uid.clone()));
                 if found.is_empty() {
                     Standing::Own
                 } else {
@@ -178,6 +182,16 @@ fn is_own(instance: &AgentInstance, installation: &InstallationId) -> bool {
 
 /// Whether what the ledger has for its project was made under another UID than the object's.
 fn anothers(instance: &AgentInstance, homes: &[Home], installation: &InstallationId) -> bool {
+    recorded(instance, homes, installation)
+        .is_some_and(|whose| Some(&whose.uid) != instance.uid().as_ref())
+}
+
+/// What the project in the ledger says that it was made for.
+fn recorded<'a>(
+    instance: &AgentInstance,
+    homes: &'a [Home],
+    installation: &InstallationId,
+) -> Option<&'a Marker> {
     let entries = instance.status.iter().flat_map(|status| &status.external);
     let recorded = entries
         .filter(|entry| entry.slot == Slot::Project)
@@ -185,8 +199,7 @@ fn anothers(instance: &AgentInstance, homes: &[Home], installation: &Installatio
     homes
         .iter()
         .filter(|home| Some(&home.id) == recorded)
-        .filter_map(|home| genuine(home, installation))
-        .any(|marker| Some(&marker.uid) != instance.uid().as_ref())
+        .find_map(|home| genuine(home, installation))
 }
 
 /// UIDs under which something of the object's name was made. None where something was made under its own.
@@ -232,18 +245,18 @@ pub fn bearer<'a>(
 }
 
 /// Whether another living object comes first under the identity that this one states: the one that was born with it, then
-/// the one that a project names, then the one that has been taken over, then the older. `bearer`: whom a project names.
+/// the one of which the word was given, then the one that a project names, then the older. `bearer`: whom a project names.
 pub fn taken<'a>(
     instance: &AgentInstance,
     all: impl IntoIterator<Item = &'a AgentInstance>,
     bearer: Option<&(String, String)>,
 ) -> bool {
     let identity = instance.identity();
-    let (_, strange, ..) = rank(instance, bearer);
+    let (_, unsaid, strange, ..) = rank(instance, bearer);
     if Some(&identity) == instance.uid().as_ref() {
         return false;
     }
-    strange
+    unsaid && strange
         || all
             .into_iter()
             .filter(|other| other.uid() != instance.uid() && other.identity() == identity)
@@ -259,8 +272,8 @@ fn rank(instance: &AgentInstance, bearer: Option<&(String, String)>) -> Rank {
     );
     (
         instance.uid() != Some(instance.identity()),
-        bearer.is_some_and(|bearer| *bearer != who),
         !taken_over(instance),
+        bearer.is_some_and(|bearer| *bearer != who),
         instance.metadata.creation_timestamp.as_ref().map(|at| at.0),
         instance.uid(),
     )
@@ -268,16 +281,10 @@ fn rank(instance: &AgentInstance, bearer: Option<&(String, String)>) -> Rank {
 
 /// Whether an object shows by itself that it was restored, and nobody has said yet that it goes on.
 pub fn waits(instance: &AgentInstance) -> bool {
-    let stalled = stalled(instance);
     match instance.annotations().get(IDENTITY_ANNOTATION) {
-        Some(stated) if Some(stated) == instance.uid().as_ref() => false,
-        Some(_) if taken_over(instance) => false,
-        Some(_) => !matches!(
-            stalled,
-            Some(reason::IDENTITY_TAKEN | reason::ACCOUNT_NOT_AVAILABLE)
-        ),
+        Some(stated) => Some(stated) != instance.uid().as_ref() && !taken_over(instance),
         None => matches!(
-            stalled,
+            stalled(instance),
             Some(reason::RESTORED_ELSEWHERE | reason::IDENTITY_UNCLEAR)
         ),
     }
@@ -285,9 +292,15 @@ pub fn waits(instance: &AgentInstance) -> bool {
 
 /// Whether the word of the account's owner would let it go on.
 pub fn waits_for_a_word(instance: &AgentInstance) -> bool {
+    let stated = instance.annotations().get(IDENTITY_ANNOTATION);
+    let clear = match stated {
+        Some(stated) => AgentInstance::is_identity(stated),
+        None => stalled(instance) != Some(reason::IDENTITY_UNCLEAR),
+    };
     waits(instance)
+        && clear
         && instance.metadata.deletion_timestamp.is_none()
-        && stalled(instance) != Some(reason::IDENTITY_UNCLEAR)
+        && stalled(instance) != Some(reason::IDENTITY_TAKEN)
 }
 
 fn stalled(instance: &AgentInstance) -> Option<&str> {
@@ -374,7 +387,7 @@ pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
                 let owner = match word.since {
                     Some(since) => format!("its owner runs: {}", command(account, since)),
                     // The account tells it first, so that this one is told once.
-                    None if stated => {
+                    None if stated && waits_for_a_word(&w.instance) => {
                         d.unchanged = true;
                         return wait(Some(w.now + SOON));
                     }
@@ -555,9 +568,62 @@ mod tests {
             assert_eq!(free, wins.into_iter().collect::<Vec<_>>(), "{what}");
         }
         let gone_on = has_been_taken_over(other.clone());
+        // Whoever has a workspace writes into it what he likes: what was said once is not taken back by it.
+        let said = has_been_taken_over(restored.clone());
+        assert!(!taken(
+            &said,
+            [&said, &thief],
+            Some(&("team-b".into(), "ada".into()))
+        ));
         let all = [&restored, &gone_on];
         assert!(taken(&restored, all, None) && !taken(&gone_on, all, None));
         assert!(!taken(&living, [&living, &gone_on], None));
+    }
+
+    #[test]
+    fn a_ledger_of_anothers_project_is_not_ones_own_under_whatever_name() {
+        let installation = InstallationId("i-1".into());
+        let marker = Marker {
+            installation: installation.clone(),
+            namespace: "team-a".into(),
+            name: "ada".into(),
+            uid: "x".into(),
+            slot: Slot::Project,
+        };
+        let home = Home {
+            id: "p".into(),
+            name: marker.outside_name(),
+            marker: Some(marker.clone()),
+            created: Timestamp::UNIX_EPOCH,
+            deleted: false,
+            environment: None,
+            services: Vec::new(),
+            volumes: Vec::new(),
+            domains: Vec::new(),
+            deployments: Vec::new(),
+            configuration_tag: None,
+            begun: Timestamp::UNIX_EPOCH,
+        };
+        // A backup of an old version, restored into another namespace.
+        let mut copy = object("team-b", "y", "y", 50);
+        copy.annotations_mut().clear();
+        let status = json!({"external": [{"slot": "project", "provider": "railway", "account": "main", "state": "Exists",
+            "key": marker.outside_name(), "id": "p", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]});
+        copy.status = serde_json::from_value(status).unwrap();
+        let facts = Facts {
+            installation: &installation,
+            homes: Some(&[home]),
+            left_behind: &BTreeSet::new(),
+            taken: false,
+            word: Word::default(),
+        };
+        let held = Standing::Held {
+            identities: BTreeSet::from(["x".to_owned()]),
+            word: Word::default(),
+        };
+        assert_eq!(standing(&copy, &facts), held);
+        copy.status = None;
+        assert_eq!(standing(&copy, &facts), Standing::Own);
     }
 
     #[test]

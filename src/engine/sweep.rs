@@ -22,9 +22,10 @@ pub use told::{Findings, HeldBack, conditions};
 
 use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
-use crate::api::{AgentInstance, Seen, SlotState, Unreadable};
+use crate::api::{AgentInstance, Seen, Slot, SlotState, Unreadable};
 use crate::engine::restored;
-use crate::model::marker::{STEM, is_tool_name, named};
+use crate::engine::world::marker;
+use crate::model::marker::{STEM, is_tool_name, named, stem_of};
 use crate::model::slot::{RAILWAY, Undo, parts};
 use crate::model::tool::{Resource, Stage};
 use crate::model::values::Seal;
@@ -143,6 +144,13 @@ impl Item {
     }
 }
 
+impl Item {
+    /// How its name begins, where it is a tool's that we gave.
+    fn stem(&self) -> Option<&str> {
+        matches!(self.bears, Bears::Ours(None)).then(|| stem_of(&self.name))?
+    }
+}
+
 /// What the ledgers of all instances claim, whatever the account: two accounts may lead to one workspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
@@ -157,9 +165,11 @@ pub struct Claims {
     pub keys: BTreeSet<String>,
     /// How many things ledgers say exist in each account.
     pub exist: BTreeMap<String, usize>,
+    /// How the names of tools' resources begin that living instances may have although their ledgers do not say so.
+    pub stems: BTreeSet<String>,
     /// Those of the ids whose instances are taking them back.
     pub going: BTreeSet<String>,
-    /// Ids and names of what was left behind on purpose, and objects as [`named`] words them.
+    /// Ids and names of what was left behind on purpose, how such names begin, and objects as [`named`] words them.
     pub left_behind: BTreeSet<String>,
     /// Whether an instance is among them whose ledger cannot be read.
     pub unread: bool,
@@ -189,6 +199,21 @@ impl Claims {
             }
         }
         claims
+    }
+
+    /// Of an instance whose ledger names no project, because it was lost or has not begun, these slots may have something.
+    pub fn expect(
+        &mut self,
+        installation: &InstallationId,
+        instance: &AgentInstance,
+        slots: impl IntoIterator<Item = Slot>,
+    ) {
+        let mut entries = instance.status.iter().flat_map(|status| &status.external);
+        if entries.all(|entry| entry.slot != Slot::Project) {
+            let slots = slots.into_iter();
+            self.stems
+                .extend(slots.map(|slot| marker(installation, instance, slot).tool_stem()));
+        }
     }
 
     fn read(&mut self, instance: &AgentInstance) {
@@ -228,7 +253,10 @@ impl Claims {
             Bears::Ours(Some(instance)) => self.owners.contains(instance),
             _ => false,
         };
-        owned || self.ids.contains(&item.id) || self.keys.contains(&item.name)
+        owned
+            || self.ids.contains(&item.id)
+            || self.keys.contains(&item.name)
+            || item.stem().is_some_and(|stem| self.stems.contains(stem))
     }
 
     fn left(&self, item: &Item) -> bool {
@@ -239,7 +267,11 @@ impl Claims {
             }
             _ => false,
         };
-        owner || self.left_behind.contains(&item.id) || self.left_behind.contains(&item.name)
+        let stem = item.stem();
+        owner
+            || self.left_behind.contains(&item.id)
+            || self.left_behind.contains(&item.name)
+            || stem.is_some_and(|stem| self.left_behind.contains(stem))
     }
 
     /// Whether it names an instance that was restored from a backup and waits for a word. One that lives under that name and

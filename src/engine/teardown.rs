@@ -38,10 +38,23 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     }
     if restored::touches_nothing(&w.standing) {
         let left: Vec<LedgerEntry> = d.status.external.clone();
+        let why = "restored from a backup and never taken over";
         if !left.is_empty() {
-            let why = "restored from a backup and never taken over";
             d.announcements
                 .push(left_behind(w, reason::RETAINED, why, &left));
+        } else if let Standing::Held { identities, .. } = &w.standing
+            && !identities.is_empty()
+        {
+            let all: Vec<&str> = identities.iter().map(String::as_str).collect();
+            d.announcements.push(Announcement {
+                warning: true,
+                reason: reason::RETAINED,
+                action: "LeaveBehind",
+                note: format!(
+                    "{why}; still there at the providers, and billed: what it had as {}",
+                    all.join(", ")
+                ),
+            });
         }
         return act(Step::LetGo);
     }

@@ -71,17 +71,18 @@ impl Marker {
             &self.slot.to_string(),
             &born.as_microsecond().to_string(),
         ]);
-        let open = format!("{}{}", self.owned_stem(), letters(&life, 3));
+        let open = format!("{}{}", self.tool_stem(), letters(&life, LIFE));
         let proof = proof(seal, &open);
         format!("{open}{proof}")
     }
 
     /// Whether a name is one that was given to this slot's resource, in whichever of its lives.
     pub fn named(&self, seal: &Seal, name: &str) -> bool {
-        name.starts_with(&self.owned_stem()) && is_tool_name(seal, &self.installation, name)
+        name.starts_with(&self.tool_stem()) && is_tool_name(seal, &self.installation, name)
     }
 
-    fn owned_stem(&self) -> String {
+    /// How the names of this slot's resource begin, in whichever of its lives.
+    pub fn tool_stem(&self) -> String {
         let owner = hash(&[self.uid.as_str(), &self.slot.to_string()]);
         format!("{}{}", stem(&self.installation), letters(&owner, 8))
     }
@@ -109,6 +110,10 @@ pub fn named(uid: &str, namespace: &str, name: &str) -> String {
     format!("{uid} {namespace}/{name}")
 }
 
+/// Letters of a tool's name that tell its life, and those that prove that the name is ours.
+const LIFE: usize = 3;
+const PROOF: usize = 5;
+
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 fn letters(bytes: &[u8], count: usize) -> String {
@@ -127,7 +132,7 @@ fn stem(installation: &InstallationId) -> String {
 }
 
 fn proof(seal: &Seal, open: &str) -> String {
-    letters(&seal.hash(open), 5)
+    letters(&seal.hash(open), PROOF)
 }
 
 /// Whether a name is one that this installation gave to a tool's resource, whole and unedited.
@@ -138,8 +143,13 @@ pub fn is_tool_name(seal: &Seal, installation: &InstallationId, name: &str) -> b
     if own.len() != 16 || !own.bytes().all(|byte| ALPHABET.contains(&byte)) {
         return false;
     }
-    let (open, given) = name.split_at(name.len() - 5);
+    let (open, given) = name.split_at(name.len() - PROOF);
     proof(seal, open) == given
+}
+
+/// Of a name that this installation gave to a tool's resource, what all lives of its slot have in common.
+pub fn stem_of(name: &str) -> Option<&str> {
+    name.get(..name.len().checked_sub(LIFE + PROOF)?)
 }
 
 /// The text for a description field. `parse` is its inverse.

@@ -230,6 +230,8 @@ pub struct Kept {
     pub key: String,
     /// The id of the resource that the credential opens.
     pub id: String,
+    /// The name under which the thing itself was made, where the credential is a key of it.
+    pub main: Option<String>,
     /// The address, where the Secret keeps one.
     pub address: Option<String>,
     /// The Secret's name.

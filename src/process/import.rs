@@ -98,16 +98,8 @@ pub async fn run(
             flags.workspace
         )
     };
-    let listing = railway.list().await;
+    let listing = railway.search().await;
     let listing = listing.map_err(|fault| reading(fault.to_string()))?;
-    let count = railway.living_projects().await;
-    let count = count.map_err(|fault| reading(fault.to_string()))?;
-    if u64::try_from(listing.homes.len()).unwrap_or(u64::MAX) < count {
-        return Err(format!(
-            "Railway lists {} projects and counts {count}: the listing is not believed; try again",
-            listing.homes.len()
-        ));
-    }
     let wish = Wish {
         namespace: flags.namespace,
         account: flags.account,

@@ -13,6 +13,11 @@ use std::collections::BTreeSet;
 /// More pages than any account has: an end to a listing that never ends.
 const MOST_PAGES: usize = 1000;
 
+fn living(listing: &Listing) -> u64 {
+    let living = listing.homes.iter().filter(|home| !home.deleted);
+    u64::try_from(living.count()).unwrap_or(u64::MAX)
+}
+
 /// A page of projects.
 struct Page {
     homes: Vec<Home>,
@@ -58,6 +63,32 @@ impl Gateway {
         })
     }
 
+    /// Every project that lives, for one who has to know that something is *not* there.
+    ///
+    /// Fails with `Transient` where Railway counts more than it lists.
+    pub async fn search(&self) -> Done<Listing> {
+        let listing = self.counted(self.list().await?).await?;
+        listing.map_err(|message| Fault::Transient { message })
+    }
+
+    /// Holds a listing against Railway's own count. The count is of a later moment, so what is made after the listing is
+    /// in the count alone: where there is less in the listing, a second one between two counts decides, and is answered. Answers why it is not
+    /// believed, if it is not.
+    pub async fn counted(&self, listing: Listing) -> Done<Result<Listing, String>> {
+        let before = self.living_projects().await?;
+        if living(&listing) >= before {
+            return Ok(Ok(listing));
+        }
+        let listing = self.list().await?;
+        let (listed, after) = (living(&listing), self.living_projects().await?);
+        if listed >= before.min(after) {
+            return Ok(Ok(listing));
+        }
+        Ok(Err(format!(
+            "the provider lists {listed} projects and counts {after}: the listing is not believed"
+        )))
+    }
+
     /// How many projects live in the workspace, by Railway's own count: a second opinion on a listing, for one request.
     pub async fn living_projects(&self) -> Done<u64> {
         let class = self.class(Class::Poll);
@@ -66,8 +97,7 @@ impl Gateway {
 
     /// Every project of the workspace that lives, all or nothing.
     ///
-    /// Whole as far as Railway says so; whoever concludes an absence from it compares it with `living_projects`
-    /// (design 3.2).
+    /// Whole as far as Railway says so; whoever concludes an absence from it asks `counted` (design 3.2).
     pub async fn list(&self) -> Done<Listing> {
         let begun = self.inner.now();
         let class = self.class(Class::Poll);

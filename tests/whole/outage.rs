@@ -1,8 +1,9 @@
 //! Railway is down, slow, talks nonsense or forgets: nothing is concluded from it, it is told as what it is, and what
 //! was under way goes on by itself.
 
+use reqwest::Method;
 use serde_json::{Value, json};
-use world::{Object, eventually};
+use world::{Object, condition, eventually};
 
 use crate::support::{SOON, Scene, holds, id, is_mutation, is_ready, says};
 
@@ -89,6 +90,52 @@ async fn an_outage_of_any_shape_concludes_nothing_and_ends_by_itself() {
         assert_eq!(standing(&instances).await, before, "{what}");
         assert_eq!(scene.projects().await, AGENTS.len() + row + 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_made_between_a_listing_and_its_count_cast_no_doubt() {
+    let fast = json!({"requestsPerSecond": 50});
+    let scene = Scene::with("meanwhile", fast).await;
+    let disk = json!({"volume": {"mountPath": "/data"}});
+    let instances = scene.ready(disk, &["a", "b"]).await;
+    // One is missing for good: from now on every listing is counted.
+    let project = id(&instances[0].get().await.unwrap(), "project");
+    let path = format!("/railway/projects/{project}/delete");
+    scene.by_hand(Method::POST, &path, json!(null)).await;
+    says(&instances[0], "Stalled", "True", "DeletedExternally").await;
+    scene.listings(2).await;
+
+    let account = scene.tenant.provider_account();
+    let since = async || {
+        let account = account.get().await.unwrap();
+        condition(&account, "Healthy").unwrap()["lastTransitionTime"].clone()
+    };
+    let healthy = since().await;
+    let mark = scene.mark();
+    let slow = json!({"provider": "railway", "operation": "projects", "times": 0, "effect": {"delay": 0.5}});
+    let slow = scene.tenant.post_fault(slow).await.unwrap();
+    let listed = || {
+        let all = scene.exchanges(mark).into_iter();
+        all.filter(|one| one.operation == "projects").count()
+    };
+    // A listing is answered half a second after it was taken: meanwhile another project is there, and is counted.
+    for number in 0..4 {
+        let before = listed();
+        eventually("the account is listed", SOON, async || {
+            Ok((listed() > before).then_some(()))
+        })
+        .await
+        .unwrap();
+        let made = json!({"name": format!("other-{number}"), "description": "", "workspace": scene.tenant.workspace()});
+        scene.by_hand(Method::POST, "/railway/projects", made).await;
+    }
+    scene.end_fault(&slow).await;
+    scene.listings(2).await;
+    let counted = scene.exchanges(mark).into_iter();
+    let counted = counted.filter(|one| one.operation == "workspace").count();
+    assert!(counted > 4, "{counted}");
+    assert_eq!(since().await, healthy);
+    is_ready(&instances[1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,11 @@
 //! Objects that come back from a backup, under new UIDs: they wait for a word, go on with what they had, or begin anew.
 
+use std::collections::BTreeSet;
+
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
-use world::{Object, SYSTEM_NAMESPACE, condition, eventually};
+use world::{Object, SYSTEM_NAMESPACE, condition};
 
 use crate::support::{SOON, Scene, id, is_ready, manifest, says};
 
@@ -143,7 +145,7 @@ async fn a_restored_agent_waits_for_a_word_and_goes_on_with_what_it_had() {
 }
 
 /// Whether the backup has the status.
-const STATUS: [bool; 1] = [true];
+const STATUS: [bool; 2] = [true, false];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_agent_that_is_deleted_leaves_what_it_named_and_a_record() {
@@ -197,6 +199,8 @@ async fn one_without_an_identity_is_held_and_may_begin_anew() {
     let instance = scene.ready(json!({}), &["a"]).await.remove(0);
     let account = scene.tenant.provider_account();
     let old = id(&instance.get().await.unwrap(), "project");
+    // Without an identity it is known by what the last listing shows.
+    scene.listings(1).await;
     let mark = scene.mark();
     reborn(&scene, &instance, false, false).await;
     let asks = says(&instance, "Stalled", "True", "RestoredElsewhere").await;
@@ -215,13 +219,15 @@ async fn one_without_an_identity_is_held_and_may_begin_anew() {
     instance.patch(anew).await.unwrap();
     let new = id(&is_ready(&instance).await, "project");
     assert_ne!(new, old);
-    // What the old one had is nobody's now.
-    eventually("the old project is taken back", SOON, async || {
-        let left = projects_of(&scene).await;
-        Ok((left == [new.clone()]).then_some(()))
-    })
-    .await
-    .unwrap();
+    // What the old one had stays where it is, as was said.
+    let left = |object: &DynamicObject| object.data["status"]["sweep"]["leftBehind"] == 1;
+    account
+        .wait_until("the old project is told as left behind", SOON, left)
+        .await
+        .unwrap();
+    scene.listings(3).await;
+    let there = BTreeSet::from_iter(projects_of(&scene).await);
+    assert_eq!(there, BTreeSet::from([old, new]));
     tells_no_longer(&account).await;
     is_ready(&instance).await;
 }

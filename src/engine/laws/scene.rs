@@ -504,7 +504,8 @@ impl Scene {
         let before = self.version;
         let world = self.gather()?;
         let about = about(&world);
-        let ended = pass(self, world)
+        let written = self.object.clone()?;
+        let ended = pass(self, world, written)
             .now_or_never()
             .expect("a pass waits for nothing");
         match ended {

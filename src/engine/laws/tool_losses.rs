@@ -360,6 +360,43 @@ fn what_cannot_be_looked_for_is_not_looked_for_again_and_again_in_one_pass() {
 }
 
 #[test]
+fn a_name_that_we_did_not_give_is_never_looked_for_whatever_a_secret_says() {
+    for (name, shop, part) in [
+        ("tool/llm", "openrouter", Part::Main),
+        ("tool/search", "exa", Part::Main),
+    ] {
+        for deletes in [false, true] {
+            let mut scene = tooled().rested();
+            let own = scene.shops.things.iter().cloned();
+            let mut own = own.filter(|one| one.shop == shop && one.part == part);
+            let persons = Thing {
+                id: "a-persons".into(),
+                name: "production".into(),
+                ..own.next().unwrap()
+            };
+            scene.shops.things.push(persons);
+            // The tenant's own Secret names it, and the ledger is lost.
+            if let Some((kept, _)) = scene.drawer.get_mut(&slot(name)) {
+                kept.key = "production".into();
+                kept.id = "a-persons".into();
+            }
+            scene.edit(|object| object.status = None);
+            if deletes {
+                scene.delete();
+            }
+            scene.settle();
+            let persons = scene.shops.things.iter().find(|one| one.id == "a-persons");
+            assert!(!persons.unwrap().deleted, "{name}: {}", told(&scene));
+            assert!(
+                !scene.portrait().contains("a-persons"),
+                "{name}: {}",
+                told(&scene)
+            );
+        }
+    }
+}
+
+#[test]
 fn a_secret_that_names_another_resource_than_its_own_is_not_believed() {
     for (name, shop, part) in [
         ("tool/llm", "openrouter", Part::Main),

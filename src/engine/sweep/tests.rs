@@ -697,6 +697,78 @@ fn claims_are_every_id_name_and_uid_in_any_ledger() {
     assert_eq!(claims.going, BTreeSet::from(["x".to_owned()]));
 }
 
+/// A resource under a name that was given to a slot of an agent in one of its lives.
+fn of_life(uid: &str, slot: Slot, life: i64) -> Item {
+    let name = marker(INSTALLATION, uid, slot).tool_name(&seal(), at(life));
+    Item {
+        kind: "openrouter".to_owned(),
+        id: format!("key-{life}"),
+        name,
+        bears: Bears::Ours(None),
+        created: Some(at(0)),
+        monthly_usd: None,
+        may_hold_money: false,
+        resting: false,
+    }
+}
+
+#[test]
+fn a_ledger_that_was_lost_leaves_the_tools_of_a_living_agent_its_own() {
+    let mut instance = AgentInstance::new(
+        "agent-u",
+        serde_json::from_value(
+            json!({"templateRef": {"name": "t"}, "accountRef": {"name": ACCOUNT}}),
+        )
+        .unwrap(),
+    );
+    instance.metadata.uid = Some("u".into());
+    instance.metadata.namespace = Some("team-a".into());
+    let installation = InstallationId(INSTALLATION.to_owned());
+    let of = |instance: &AgentInstance| {
+        let mut claims = Claims::of([Seen::Read(Arc::new(instance.clone()))]);
+        claims.expect(&installation, instance, [tool()]);
+        claims
+    };
+    let claims = of(&instance);
+    let search = Slot::tool("search", Part::Main).unwrap();
+    for life in 0..3 {
+        let own = of_life("u", tool(), life);
+        assert_eq!(verdict(&own, &claims, at(0)), Verdict::Claimed);
+        for other in [of_life("u", search, life), of_life("other", tool(), life)] {
+            assert!(matches!(
+                verdict(&other, &claims, at(0)),
+                Verdict::Orphan { .. }
+            ));
+        }
+    }
+    // Where the ledger says what it has, nothing else is its own.
+    instance.status = serde_json::from_value(json!({"external": [{"slot": "project", "provider": "railway", "account": ACCOUNT,
+        "state": "Exists", "key": "ym-p", "id": "p", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]}))
+    .unwrap();
+    let own = of_life("u", tool(), 0);
+    assert!(matches!(
+        verdict(&own, &of(&instance), at(0)),
+        Verdict::Orphan { .. }
+    ));
+}
+
+#[test]
+fn what_was_left_behind_without_a_ledger_stays_under_each_name_that_it_had() {
+    let claims = Claims {
+        left_behind: BTreeSet::from([marker(INSTALLATION, "u", tool()).tool_stem()]),
+        ..Claims::default()
+    };
+    for life in 0..3 {
+        let own = of_life("u", tool(), life);
+        assert_eq!(verdict(&own, &claims, at(0)), Verdict::LeftBehind);
+        let other = of_life("other", tool(), life);
+        assert!(matches!(
+            verdict(&other, &claims, at(0)),
+            Verdict::Orphan { .. }
+        ));
+    }
+}
+
 #[test]
 fn what_an_unreadable_instance_mentions_is_its_own_and_no_tool_goes_meanwhile() {
     let instance = json!({

@@ -7,6 +7,7 @@ use super::keep::keep;
 use super::{Held, LISTED, Slotted, Subject, kept, no_place};
 use crate::api::condition::reason;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot, Unknown};
+use crate::engine::parts::made_once;
 use crate::engine::plan::Draft;
 use crate::engine::step::Step;
 use crate::engine::world::World;
@@ -84,11 +85,6 @@ fn new_name(w: &World, d: &Draft, slot: Slot) -> String {
         .unwrap_or_else(|| marker.tool_name(&w.seal, ledger::micros(w.now)))
 }
 
-fn made_once(status: &AgentInstanceStatus) -> bool {
-    let timings = status.timings.as_ref();
-    timings.is_some_and(|timings| timings.created.is_some())
-}
-
 /// What became of a slot that is not on record, before anything is made for it: `None` where it never had anything.
 enum Lost<'a> {
     /// No listing tells yet.
@@ -157,9 +153,12 @@ pub(super) fn recollect(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
             on_record_again(w, d, subject, resource);
             continue;
         }
+        let marker = w.marker(subject.slot);
+        // A Secret is its namespace's: a name that was not given to this slot may be anybody's.
         let kept = w.tools.kept.get(&subject.slot).map(|kept| kept.key.clone());
-        let key = kept.unwrap_or_else(|| {
-            let marker = w.marker(subject.slot);
+        let kept = kept.or_else(|| named_by_its_key(w, subject));
+        let key = kept.filter(|key| marker.named(&w.seal, key));
+        let key = key.unwrap_or_else(|| {
             let created = w.instance.metadata.creation_timestamp.as_ref();
             marker.tool_name(&w.seal, created.map_or(w.now, |created| created.0))
         });
@@ -180,6 +179,17 @@ pub(super) fn recollect(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
             },
         );
     }
+}
+
+/// What the Secret says of the name of a thing that no listing shows, beside a key of it.
+fn named_by_its_key(w: &World, subject: &Subject<'_>) -> Option<String> {
+    let key = subject.slot.beside(Part::Key)?;
+    let kept = w
+        .tools
+        .kept
+        .get(&key)
+        .filter(|_| subject.part == Part::Main);
+    kept?.main.clone()
 }
 
 /// Whether something that costs money by the piece was ordered as often as it may be.

@@ -8,6 +8,7 @@ use crate::api::template::ToolTime;
 use crate::api::{
     AgentInstance, AgentInstanceStatus, FINALIZER, IDENTITY_ANNOTATION, Part, Slot, SlotState,
 };
+use crate::cluster::status::difference;
 use crate::controllers::pass::Hands;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
@@ -317,6 +318,11 @@ impl Scene {
                 let kept = Kept {
                     key: entry.key,
                     id: made.resource.id,
+                    main: slot
+                        .beside(Part::Main)
+                        .filter(|main| *main != slot)
+                        .and_then(|main| world.entry(main))
+                        .map(|main| main.key.clone()),
                     address: made.resource.address.filter(|_| here),
                     secret: Some(if here { "ada-purse" } else { "ada-agent" }.to_owned()),
                 };
@@ -558,12 +564,18 @@ impl Hands for Scene {
         let told = serde_json::json!({"metadata": seen.metadata, "status": status});
         let wrong = contradictions(&told);
         assert!(wrong.is_empty(), "{wrong:?}\n{text}\n{:?}", self.log);
+        let json = |status: &Option<AgentInstanceStatus>| match status {
+            Some(status) => serde_json::to_value(status).unwrap(),
+            None => serde_json::json!({}),
+        };
+        let patch = difference(&json(&seen.status), &serde_json::from_str(&text).unwrap());
         self.cluster("Persist", Some(seen), |scene| {
-            let stored = serde_json::from_str(&text).unwrap();
             scene.version += 1;
             let version = scene.version.to_string();
             if let Some(object) = &mut scene.object {
-                object.status = Some(stored);
+                let mut stored = json(&object.status);
+                json_patch::merge(&mut stored, &patch);
+                object.status = Some(serde_json::from_value(stored).unwrap());
                 object.metadata.resource_version = Some(version);
             }
         })?;
