@@ -134,6 +134,7 @@ async fn lead(
             config.request_timeout.min(Duration::from_secs(30)),
             config.registries.clone(),
         ),
+        inquiries: Default::default(),
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,
         gauge,
