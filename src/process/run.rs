@@ -130,7 +130,7 @@ async fn lead(
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Some(config.lease.identity.clone())),
         registry: Registry::new(
-            http.clone(),
+            https::for_registries(&config.registries).map_err(because("HTTPS client"))?,
             config.request_timeout.min(Duration::from_secs(30)),
             config.registries.clone(),
         ),
