@@ -148,10 +148,8 @@ fn search_world(world: &Path, journal: &Path, searched: &mut Searched) -> Result
 /// besides. The lines stay, so that they can be counted.
 #[must_use]
 pub fn own_writes(audit: &[u8]) -> Vec<u8> {
-    let has = |line: &[u8], word: &str| {
-        line.windows(word.len())
-            .any(|part| part == word.as_bytes())
-    };
+    let has =
+        |line: &[u8], word: &str| line.windows(word.len()).any(|part| part == word.as_bytes());
     let lines = audit.split_inclusive(|byte| *byte == b'\n');
     let kept = lines.map(|line| {
         if !has(line, SERVICE_ACCOUNT) {

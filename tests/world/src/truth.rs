@@ -258,7 +258,8 @@ mod tests {
         let world = folder.path().join("one");
         fs::create_dir(&world).unwrap();
         // The patch alone contradicts nothing, and names nobody.
-        let patch = json!({"metadata": {"resourceVersion": "1"}, "status": {"url": "https://a.example"}});
+        let patch =
+            json!({"metadata": {"resourceVersion": "1"}, "status": {"url": "https://a.example"}});
         let line = |object: Value, user: &str, code: u16| {
             json!({"stage": "ResponseComplete", "user": {"username": user}, "responseStatus": {"code": code},
                 "objectRef": {"resource": "agentinstances", "subresource": "status"},
@@ -284,11 +285,7 @@ mod tests {
         let looked = look(folder.path()).unwrap();
         assert_eq!((looked.worlds, looked.statuses), (1, 1));
         // A log without answers proves nothing.
-        fs::write(
-            world.join("audit.jsonl"),
-            line(Value::Null, &own, 200),
-        )
-        .unwrap();
+        fs::write(world.join("audit.jsonl"), line(Value::Null, &own, 200)).unwrap();
         let told = look(folder.path()).unwrap_err().to_string();
         assert!(told.contains("no status was written"), "{told}");
         let log = [line(good, &own, 200), line(bad, &own, 200)];
