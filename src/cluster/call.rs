@@ -76,6 +76,8 @@ pub enum RefusalClass {
     Invalid,
     /// What was sent is too large to be stored.
     TooLarge,
+    /// Somebody else's object has the name.
+    Taken,
     /// Nobody has to: a webhook that does not answer, a namespace that is going.
     Passing,
 }
@@ -121,6 +123,7 @@ impl Refusal {
                 "ask whoever sets the policies of this cluster; where none is named, please report it"
             }
             RefusalClass::TooLarge => "make the object smaller: less in env, fewer tools",
+            RefusalClass::Taken => "delete that object, or give what needs the name another one",
             RefusalClass::Passing => "it is tried again by itself",
         };
         Fault::Refused {

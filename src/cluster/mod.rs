@@ -14,4 +14,4 @@ pub mod secret;
 pub mod status;
 pub mod values;
 
-pub use call::{ClusterError, Refusal, Written};
+pub use call::{ClusterError, Refusal, RefusalClass, Written};

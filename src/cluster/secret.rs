@@ -5,7 +5,7 @@
 //! of the resource that it opens, so that one whose record was lost in a crash is known again; a wallet's Secret is made
 //! once and never changed.
 
-use super::call::{ClusterError, Written, call, find};
+use super::call::{ClusterError, Refusal, RefusalClass, Written, call, find};
 use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Part, Slot};
 use crate::model::slot::{self, FoundBy};
 use crate::model::tool::{FINGERPRINT, Kept, Made, fingerprint, is_id};
@@ -89,14 +89,17 @@ pub async fn read(client: &Client, instance: &AgentInstance, wallets: &[Slot]) -
     }
     for wallet in wallets {
         let name = wallet_name(instance, *wallet);
-        let found = find("reading a wallet's Secret", api.get_opt(&name)).await?;
-        if let Some(secret) = found.filter(|secret| {
-            secret.annotations().get(UID) == Some(&instance.identity()) && instance.uid().is_some()
-        }) {
-            take_in(&mut held, &secret);
+        if let Some(secret) = find("reading a wallet's Secret", api.get_opt(&name)).await? {
+            take_in_wallet(&mut held, &secret, instance);
         }
     }
     Ok(held)
+}
+
+fn take_in_wallet(held: &mut Held, secret: &Secret, instance: &AgentInstance) {
+    if secret.annotations().get(UID) == Some(&instance.identity()) && instance.uid().is_some() {
+        take_in(held, secret);
+    }
 }
 
 fn value(secret: &Secret, key: &str) -> Option<SecretString> {
@@ -307,11 +310,15 @@ async fn keep_wallet(
         data: Some(data),
         ..Secret::default()
     };
-    let made_secret = call(
-        "making a wallet's Secret",
-        api.create(&PostParams::default(), &wallet),
-    )
-    .await?;
+    let what = "making a wallet's Secret";
+    let made_secret = match call(what, api.create(&PostParams::default(), &wallet)).await {
+        Err(ClusterError::Stale { what }) => {
+            let name = wallet_name(instance, entry.slot);
+            let found = find("reading a wallet's Secret", api.get_opt(&name)).await?;
+            return Err(taken(what, found.as_ref(), instance, entry.slot));
+        }
+        other => other?,
+    };
     Ok(Kept {
         key: entry.key.clone(),
         id: made.resource.id.clone(),
@@ -319,6 +326,31 @@ async fn keep_wallet(
         address: Some(address),
         secret: made_secret.metadata.name,
     })
+}
+
+/// What it means that a wallet's Secret cannot be made because there is one of its name.
+fn taken(
+    what: &'static str,
+    found: Option<&Secret>,
+    instance: &AgentInstance,
+    slot: Slot,
+) -> ClusterError {
+    let mut held = Held::default();
+    if let Some(secret) = found {
+        take_in_wallet(&mut held, secret, instance);
+    }
+    // Ours from a pass that could not go on, or gone by now: read everything again.
+    if found.is_none() || held.kept.contains_key(&slot) {
+        return ClusterError::Stale { what };
+    }
+    let name = wallet_name(instance, slot);
+    ClusterError::Refused {
+        what,
+        refusal: Refusal {
+            class: RefusalClass::Taken,
+            answer: format!("Secret {name} exists and is not this instance's wallet"),
+        },
+    }
 }
 
 /// Takes a credential out of the instance's Secret, or a wallet's Secret away.

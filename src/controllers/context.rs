@@ -1,6 +1,7 @@
 //! The handles that passes work with. All of them are given; none is global.
 
 use super::accounts::Accounts;
+use super::inquiries::Inquiries;
 use super::retries::Retries;
 use super::sweep::Sweeps;
 use super::template::Counted;
@@ -165,6 +166,8 @@ pub struct Context {
     pub wallets: Arc<dyn Provider>,
     /// Image registries.
     pub registry: Registry,
+    /// What they are being asked.
+    pub inquiries: Arc<Inquiries>,
     /// Running agents.
     pub agents: Agents,
     /// The outside, for gateways.

@@ -11,7 +11,7 @@ use super::sweep;
 use super::tool_accounts::ToolAccount;
 use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
-use crate::cluster::{ClusterError, finalizer, secret, status};
+use crate::cluster::{ClusterError, RefusalClass, finalizer, secret, status};
 use crate::engine::World;
 use crate::engine::restored::touches_nothing;
 use crate::engine::step::{Outcome, Step};
@@ -74,9 +74,11 @@ impl Hands for Workshop<'_> {
             Err(ClusterError::Refused { refusal, .. }) => {
                 let fault = refusal.fault(&asks(world, step));
                 return Ok(Outcome::Faulted(match step {
-                    Step::KeepSecret { .. } => fault.reworded(|refused| {
-                        format!("{refused}; what was made is taken back and made again")
-                    }),
+                    // A wallet is made here: there is nothing to be taken back.
+                    Step::KeepSecret { .. } if refusal.class != RefusalClass::Taken => fault
+                        .reworded(|refused| {
+                            format!("{refused}; what was made is taken back and made again")
+                        }),
                     _ => fault,
                 }));
             }

@@ -4,8 +4,8 @@
 //! pass asks `engine::plan` and lets [`enact`] carry out one step after the other, writing the ledger before each and
 //! the status at the end. [`accounts`] keeps what was read of each Railway account, [`tool_accounts`] of each account of a
 //! tool provider (which [`providers`] opens); [`observer`] reads both, [`credential`] says whether they can be used.
-//! [`account`] and [`template`] are the other two kinds, [`sources`] notices changed Secrets and ConfigMaps, [`retries`] remembers
-//! faults, [`failures`] says when to come again after one of the API server's, [`sweep`] finds what nobody claims (and
+//! [`account`] and [`template`] are the other two kinds, [`inquiries`] asks image registries, [`sources`] notices changed Secrets
+//! and ConfigMaps, [`retries`] remembers faults, [`failures`] says when to come again after one of the API server's, [`sweep`] finds what nobody claims (and
 //! [`survey`] shows it), [`audit`] logs what was changed outside, [`unreadable`] tells of objects that this version cannot
 //! read, [`wiring`] connects watches.
 //!
@@ -18,6 +18,7 @@ pub mod context;
 pub mod credential;
 pub mod enact;
 pub mod failures;
+pub mod inquiries;
 pub mod instance;
 pub mod observer;
 pub mod pass;

@@ -1,20 +1,25 @@
 //! AgentTemplate: its image's digest, its revision, and where its rollout stands. The instances do the rest.
+//!
+//! What holds: no pass waits for a registry; its answer wakes the template (`inquiries`), and until then its status stays.
 
 use super::context::Context;
 use super::failures;
 use super::unreadable;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
-use crate::api::{AgentTemplate, AgentTemplateStatus, Seen};
+use crate::api::{AgentTemplate, Seen};
 use crate::cluster::{ClusterError, status, values};
-use crate::engine::compose::{by_digest, readiness, references, registry, revision};
+use crate::engine::compose::{Broken, by_digest, readiness, references, registry, revision};
 use crate::engine::report;
 use crate::engine::rollout;
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
-use crate::model::values::Values;
+use crate::model::values::{Seal, Values};
+use crate::model::{Done, RegistryCredentials};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::Api;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
+use secrecy::ExposeSecret;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +50,7 @@ pub async fn reconcile(
     Ok(action)
 }
 
-async fn run(watched: &Seen<AgentTemplate>, ctx: &Context) -> Result<Action, ClusterError> {
+async fn run(watched: &Seen<AgentTemplate>, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
     let namespace = watched.namespace().unwrap_or_default();
     let api = Api::namespaced(ctx.client.clone(), &namespace);
     let Some(Seen::Read(template)) =
@@ -63,18 +68,30 @@ async fn run(watched: &Seen<AgentTemplate>, ctx: &Context) -> Result<Action, Clu
     )
     .await?;
     let old = template.status.clone().unwrap_or_default();
-    let (uid, about) = (template.uid().unwrap_or_default(), about(&template));
+    let runtime = &template.spec.runtime;
+    let credentials = registry(runtime, &values)
+        .and_then(|shown| readiness(&runtime.contract.health).map(|_| shown));
+    let uid = template.uid().unwrap_or_default();
+    let about = about(&ctx.installation.seal, &template, &credentials);
     let asked = ctx.now();
     let patience = ctx
         .retries
         .patience(&uid, &about)
         .filter(|patience| patience.until > asked);
-    let resolution = match &patience {
+    let known = old
+        .image
+        .clone()
+        .filter(|image| image.requested == runtime.image.as_str());
+    let resolution = match (known, credentials, &patience) {
+        (_, Err(broken), _) => Resolution::Broken(broken),
+        (Some(image), Ok(_), _) => resolve(ctx, &template.spec, image, &values),
         // Woken by something else than the time to ask again.
-        Some(patience) if !resolved(&template.spec, &old) => {
-            Resolution::Registry(patience.fault.clone())
-        }
-        _ => resolve(ctx, &template.spec, &old, &values).await,
+        (None, Ok(_), Some(patience)) => Resolution::Registry(patience.fault.clone()),
+        (None, Ok(credentials), None) => match digest(ctx, &template, &about, credentials) {
+            Some(Ok(image)) => resolve(ctx, &template.spec, image, &values),
+            Some(Err(fault)) => Resolution::Registry(fault),
+            None => return Ok(Action::await_change()),
+        },
     };
     let all = ctx.instances.state();
     let members = rollout::members(&template, all.iter().map(AsRef::as_ref));
@@ -173,50 +190,76 @@ impl Counted {
     }
 }
 
-/// Names what is tried: a fault of one try says nothing about another.
-fn about(template: &AgentTemplate) -> String {
-    format!("{:?}", template.metadata.generation)
+/// Names what is tried: a fault of one try says nothing about another. A corrected Secret changes only the credentials.
+fn about(
+    seal: &Seal,
+    template: &AgentTemplate,
+    credentials: &Result<Option<RegistryCredentials>, Broken>,
+) -> String {
+    let shown = match credentials {
+        Ok(Some(shown)) => {
+            let RegistryCredentials { username, password } = shown;
+            seal.hex(&format!(
+                "{}:{username}:{}",
+                username.len(),
+                password.expose_secret()
+            ))
+        }
+        _ => String::new(),
+    };
+    format!("{:?} {shown}", template.metadata.generation)
 }
 
-/// Whether the image that the spec names has been resolved.
-fn resolved(spec: &AgentTemplateSpec, old: &AgentTemplateStatus) -> bool {
-    let requested = spec.runtime.image.as_str();
-    old.image
-        .as_ref()
-        .is_some_and(|image| image.requested == requested)
+/// The image's digest, asked for once for each image that the spec names: when a tag moves, a running fleet does not. `None`:
+/// the registry is being asked.
+fn digest(
+    ctx: &Arc<Context>,
+    template: &AgentTemplate,
+    about: &str,
+    credentials: Option<RegistryCredentials>,
+) -> Option<Done<ResolvedImage>> {
+    let requested = template.spec.runtime.image.as_str().to_owned();
+    let (namespace, name) = (
+        template.namespace().unwrap_or_default(),
+        template.name_any(),
+    );
+    let uid = template.uid().unwrap_or_default();
+    let question = {
+        let (ctx, requested) = (Arc::clone(ctx), requested.clone());
+        let (uid, named) = (uid.clone(), ObjectRef::new(&name).within(&namespace));
+        async move {
+            let there = || {
+                let found = ctx.templates.get(&named).and_then(|found| found.uid());
+                found.as_ref() == Some(&uid)
+            };
+            if !there() {
+                return None;
+            }
+            let answer = ctx.registry.digest(&requested, credentials.as_ref()).await;
+            there().then_some(answer)
+        }
+    };
+    let told = {
+        let (wake, namespace) = (ctx.wake.clone(), namespace.clone());
+        move || wake.template(&namespace, &name)
+    };
+    let answer = ctx
+        .inquiries
+        .answer(&namespace, &uid, about, question, told)?;
+    Some(answer.map(|digest| ResolvedImage { requested, digest }))
 }
 
-/// The image's digest and the revision. A tag is asked for once for each image that the spec names: when it moves, a
-/// running fleet does not.
-async fn resolve(
+/// What the template's instances are made from.
+fn resolve(
     ctx: &Context,
     spec: &AgentTemplateSpec,
-    old: &AgentTemplateStatus,
+    image: ResolvedImage,
     values: &Values,
 ) -> Resolution {
-    let requested = spec.runtime.image.as_str();
-    let credentials = match registry(&spec.runtime, values) {
-        Ok(credentials) => credentials,
-        Err(broken) => return Resolution::Broken(broken),
-    };
-    if let Err(broken) = readiness(&spec.runtime.contract.health) {
-        return Resolution::Broken(broken);
-    }
-    let known = old
-        .image
-        .clone()
-        .filter(|image| image.requested == requested);
-    let image = match known {
-        Some(image) => image,
-        None => match ctx.registry.digest(requested, credentials.as_ref()).await {
-            Ok(digest) => ResolvedImage {
-                requested: requested.to_owned(),
-                digest,
-            },
-            Err(fault) => return Resolution::Registry(fault),
-        },
-    };
-    tracing::trace!(image = by_digest(requested, &image.digest), "resolved");
+    tracing::trace!(
+        image = by_digest(&image.requested, &image.digest),
+        "resolved"
+    );
     match revision(&ctx.installation.seal, spec, &image.digest, values) {
         Ok(revision) => Resolution::Known { image, revision },
         Err(broken) => Resolution::Broken(broken),
@@ -226,4 +269,33 @@ async fn resolve(
 /// `reconcile` gives every error its time itself.
 pub fn on_error(_: Arc<Seen<AgentTemplate>>, error: &Infallible, _: Arc<Context>) -> Action {
     match *error {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+
+    #[test]
+    fn a_corrected_pull_secret_is_another_try_and_is_not_repeated() {
+        let template: AgentTemplate = serde_json::from_value(serde_json::json!({
+            "metadata": {"generation": 3},
+            "spec": {"runtime": {"image": "ghcr.io/acme/agent:1"}},
+        }))
+        .unwrap();
+        let seal = Seal(SecretString::from("seal"));
+        let shown = |username: &str, password: &str| {
+            let shown = RegistryCredentials {
+                username: username.to_owned(),
+                password: SecretString::from(password),
+            };
+            about(&seal, &template, &Ok(Some(shown)))
+        };
+        let wrong = shown("pull", "passwort");
+        assert_eq!(wrong, shown("pull", "passwort"));
+        assert_ne!(wrong, shown("pull", "password"));
+        assert_ne!(wrong, shown("pulls", "passwort"));
+        assert_ne!(wrong, about(&seal, &template, &Ok(None)));
+        assert!(!wrong.contains("passwort"), "{wrong}");
+    }
 }

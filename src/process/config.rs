@@ -86,7 +86,7 @@ pub struct RunFlags {
     agent_timeout: Duration,
 
     /// The only registries whose images agents may run, as images name them (ghcr.io, registry.example.com:5000),
-    /// separated by commas [default: every registry with a public name].
+    /// separated by commas; they may have private addresses [default: every registry with a public name and address].
     #[arg(
         long,
         env = "YARDMASTER_REGISTRIES",

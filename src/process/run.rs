@@ -130,10 +130,11 @@ async fn lead(
     let context = Arc::new(Context {
         events: Events::new(client.clone(), Some(config.lease.identity.clone())),
         registry: Registry::new(
-            http.clone(),
+            https::for_registries(&config.registries).map_err(because("HTTPS client"))?,
             config.request_timeout.min(Duration::from_secs(30)),
             config.registries.clone(),
         ),
+        inquiries: Default::default(),
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,
         gauge,

@@ -73,6 +73,7 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
     let ctx = Context {
         events: Events::new(client.clone(), None),
         registry: Registry::new(http.clone(), timeout, Vec::new()),
+        inquiries: Default::default(),
         agents: Agents::new(reqwest::Client::builder(), timeout)
             .map_err(because("HTTPS client"))?,
         gauge: Arc::new(Onlooker),

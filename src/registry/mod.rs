@@ -4,14 +4,16 @@
 //! asked, or only those that the installation lists; nobody is followed to another domain, neither by a redirect nor to a
 //! token service; credentials go to the registry and its token service alone; one deadline covers a whole call, and every
 //! answer has a largest size; what a registry says besides a status goes into no message, and whether something listens
-//! where it points to is told in one sentence, so that nobody learns by it what is open inside. Deliberately absent: pulling,
-//! caching, repeating.
+//! where it points to is told in one sentence, so that nobody learns by it what is open inside; a name that nobody has listed
+//! leads to no address inside (`addresses`). Deliberately absent: pulling, caching, repeating.
 
+mod addresses;
 mod challenge;
 mod reference;
 
 use crate::model::{Done, Fault, RegistryCredentials};
 use crate::wire::{self, Unread};
+pub use addresses::PublicOnly;
 use challenge::Challenge;
 use reference::Reference;
 pub use reference::is_registry;
@@ -36,6 +38,9 @@ const LARGEST_TOKEN: usize = 64 << 10;
 
 /// How often one is sent elsewhere within a registry's own domain.
 const MOST_REDIRECTS: usize = 3;
+
+/// What is said of silence where the installation lists no registry.
+const UNLISTED: &str = "; one with a private address must be listed in the chart's registries";
 
 /// Asks registries. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,7 +73,7 @@ enum Pass {
 }
 
 impl Registry {
-    /// `http` follows no redirects and sends nothing in the clear; proxy and authorities are its business. `timeout` is for
+    /// `http` follows no redirects and sends nothing in the clear; proxy, authorities and addresses are its business. `timeout` is for
     /// a whole call, which takes up to five requests. `allowed` are registries as images name them, with a port where
     /// they have one; with none, every public name is asked.
     pub fn new(http: reqwest::Client, timeout: Duration, allowed: Vec<String>) -> Registry {
@@ -108,7 +113,11 @@ impl Registry {
         asked
             .await
             .unwrap_or(Err(Failed::Silent))
-            .map_err(|failed| fault(&failed, &reference, image, credentials.is_some()))
+            .map_err(|failed| match failed {
+                // Told whatever the silence is: nobody learns by it which names lead inside.
+                Failed::Silent if self.allowed.is_empty() => silent(&reference, image, UNLISTED),
+                _ => fault(&failed, &reference, image, credentials.is_some()),
+            })
     }
 
     async fn ask(
@@ -142,9 +151,11 @@ impl Registry {
             return Err(refused(answer.status()));
         }
         let said = told(answer.headers());
-        let body = wire::body(answer, LARGEST_MANIFEST).await?;
+        // Only its hash is wanted: nothing of it is kept.
+        let mut hash = Sha256::new();
+        wire::read(answer, LARGEST_MANIFEST, |chunk| hash.update(chunk)).await?;
         let mut computed = "sha256:".to_owned();
-        for byte in Sha256::digest(&body) {
+        for byte in hash.finalize() {
             // Writing to a String cannot fail.
             let _ = write!(computed, "{byte:02x}");
         }
@@ -336,9 +347,14 @@ fn fault(failed: &Failed, reference: &Reference, image: &str, credentials: bool)
                 status.as_u16()
             ),
         },
-        Failed::Silent => Fault::Transient {
-            message: format!("{registry} gives no answer about {image} that can be used"),
-        },
+        Failed::Silent => silent(reference, &image, ""),
+    }
+}
+
+fn silent(reference: &Reference, image: &str, besides: &str) -> Fault {
+    let (registry, image) = (&reference.registry, cut(image));
+    Fault::Transient {
+        message: format!("{registry} gives no answer about {image} that can be used{besides}"),
     }
 }
 

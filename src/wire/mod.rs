@@ -18,13 +18,25 @@ pub enum Unread {
 ///
 /// # Errors
 /// The connection fails, or there is more.
-pub async fn body(mut response: Response, largest: usize) -> Result<Vec<u8>, Unread> {
+pub async fn body(response: Response, largest: usize) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
-        if body.len() + chunk.len() > largest {
-            return Err(Unread::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
+    read(response, largest, |chunk| body.extend_from_slice(chunk)).await?;
     Ok(body)
+}
+
+/// Hands on the body of an answer piece by piece, of at most so many bytes.
+///
+/// # Errors
+/// The connection fails, or there is more.
+pub async fn read(
+    mut response: Response,
+    largest: usize,
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), Unread> {
+    let mut left = largest;
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
+        left = left.checked_sub(chunk.len()).ok_or(Unread::TooLarge)?;
+        take(&chunk);
+    }
+    Ok(())
 }

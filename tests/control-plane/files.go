@@ -66,6 +66,8 @@ anonymous:
 // own leases, the reads of the two controllers, health checks. What the
 // controllers write stays in: it tells who deleted an object. With their
 // bodies are writes that a test may want to search; never those of Secrets.
+// A status is written as a patch of what changed, so the answer is with it:
+// only there is the whole object.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -81,6 +83,10 @@ rules:
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*"]
 - level: Metadata
   resources: [{group: "", resources: [secrets, serviceaccounts/token]}]
+- level: RequestResponse
+  verbs: [update, patch]
+  resources: [{group: yardmaster.dev, resources: ["*/status"]}]
+  omitManagedFields: true
 - level: Request
   verbs: [create, update, patch]
   resources: [{group: "", resources: [configmaps, events]}, {group: events.k8s.io}, {group: yardmaster.dev}]

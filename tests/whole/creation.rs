@@ -1,5 +1,7 @@
 //! How an agent comes up: the requests, the deployment, the writes, what is said; and what it waits for.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use world::{condition, eventually};
 
@@ -222,6 +224,55 @@ async fn a_private_image_is_pulled_with_either_form_of_secret() {
     let named = json!({"spec": {"runtime": {"imagePullSecretRef": {"name": "pair"}}}});
     template.patch(named).await.unwrap();
     is_ready(&instance).await;
+
+    // One with a wrong password is corrected: the refusal of the old one, repeated first after 30 s, says nothing of the new.
+    scene
+        .secret("typo", json!({"username": "pull", "password": "wrong"}))
+        .await;
+    let runtime = json!({"image": image, "imagePullSecretRef": {"name": "typo"}});
+    let template = scene.template("typo", runtime, json!({})).await;
+    says(&template, "Stalled", "True", "ImageAccessDenied").await;
+    scene
+        .secret(
+            "typo",
+            json!({"username": "pull", "password": "pull-secret"}),
+        )
+        .await;
+    let quickly = Duration::from_secs(15);
+    template
+        .wait_condition("Ready", "True", quickly)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_registry_keeps_none_waiting_but_those_who_named_it() {
+    let (loud, neighbour) = (Scene::new("loud").await, Scene::new("quiet").await);
+    let silence =
+        json!({"provider": "ghcr", "contains": "says-nothing", "times": 0, "effect": {"late": 60}});
+    let silence = loud.world.outside().post_fault(silence).await.unwrap();
+    // More than there are workers.
+    for n in 0..20 {
+        let runtime = json!({"image": format!("ghcr.io/says-nothing/agent:{n}")});
+        loud.template(&format!("t-{n}"), runtime, json!({})).await;
+    }
+    let asked = async || Ok((loud.world.outside().fired(&silence).await? > 0).then_some(()));
+    eventually("the registry was asked", SOON, asked)
+        .await
+        .unwrap();
+    // Each question waits for its answer for half a minute.
+    let template = neighbour.template("t", json!({}), json!({})).await;
+    let quickly = Duration::from_secs(15);
+    template
+        .wait_condition("Ready", "True", quickly)
+        .await
+        .unwrap();
+    // Those who named it are told, and go on when it answers.
+    let first = loud.tenant.template("t-0");
+    let told = says(&first, "Ready", "False", "RegistryUnreachable").await;
+    assert!(told.contains("ghcr.io gives no answer"), "{told}");
+    loud.end_fault(&silence).await;
+    first.wait_condition("Ready", "True", SOON).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -443,6 +443,37 @@ async fn a_lost_secret_is_made_again_where_that_is_safe_and_a_wallets_never() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_whose_secrets_name_is_taken_is_told_and_waited_for() {
+    let scene = equipped("taken", |tools| tools.retain(|one| one["name"] == "purse")).await;
+    let stopped = json!({"operatingMode": "Suspended"});
+    let instance = scene.instance("a", "t", stopped).await;
+    says(&instance, "Suspended", "True", "Suspended").await;
+    let uid = instance.get().await.unwrap().metadata.uid.unwrap();
+    let part: String = uid.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = format!("a-purse-{}", &part[..10]);
+    scene.secret(&name, json!({"mine": "all mine"})).await;
+    let mark = scene.mark();
+    instance
+        .patch(json!({"spec": {"operatingMode": "Running"}}))
+        .await
+        .unwrap();
+    let why = says(&instance, "Stalled", "True", "RefusedByCluster").await;
+    assert!(
+        why.contains(&name) && why.contains("delete that object"),
+        "{why}"
+    );
+    // It used to be tried twenty times a second.
+    scene.listings(8).await;
+    let writes = scene.writes(mark);
+    let tried = writes.iter().filter(|one| one.resource == "secrets");
+    assert!((1..=5).contains(&tried.count()), "{writes:?}");
+    assert_eq!(secret(&scene, &name).await["mine"], "all mine");
+
+    scene.tenant.object("Secret", &name).delete().await.unwrap();
+    is_ready(&instance).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_keeps_the_object_and_abandon_gives_up_one_slot() {
     let scene = equipped("stuck", |_| {}).await;
     let instance = scene.instance("a", "t", json!({})).await;

@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 
 use crate::install::SERVICE_ACCOUNT;
 
+/// The object that the API server answered with, in a line of its audit log.
+const ANSWERED: &str = "responseObject";
+
 /// The forms in which a value could be seen.
 #[must_use]
 pub fn forms(value: &str) -> BTreeSet<String> {
@@ -141,17 +144,25 @@ fn search_world(world: &Path, journal: &Path, searched: &mut Searched) -> Result
     Ok(())
 }
 
-/// Of an audit log what the controller wrote: what others write is theirs. The lines stay, so that they can be counted.
+/// Of an audit log what the controller wrote: what others write is theirs, and so is what stands in the object of an answer
+/// besides. The lines stay, so that they can be counted.
 #[must_use]
 pub fn own_writes(audit: &[u8]) -> Vec<u8> {
-    let own = SERVICE_ACCOUNT.as_bytes();
+    let has =
+        |line: &[u8], word: &str| line.windows(word.len()).any(|part| part == word.as_bytes());
     let lines = audit.split_inclusive(|byte| *byte == b'\n');
-    let kept = lines.map(
-        |line| match line.windows(own.len()).any(|part| part == own) {
-            true => line,
-            false => b"\n",
-        },
-    );
+    let kept = lines.map(|line| {
+        if !has(line, SERVICE_ACCOUNT) {
+            return b"\n".to_vec();
+        }
+        match serde_json::from_slice::<Value>(line) {
+            Ok(mut event) if has(line, ANSWERED) => {
+                event[ANSWERED].take();
+                format!("{event}\n").into_bytes()
+            }
+            _ => line.to_vec(),
+        }
+    });
     kept.collect::<Vec<_>>().concat()
 }
 
@@ -213,5 +224,18 @@ mod tests {
         assert_eq!((searched.worlds, searched.credentials), (1, 2));
         // Of the audit log only what the controller wrote.
         assert_eq!(searched.bytes, 5 + 1);
+        // And of that what it sent, not the rest of the object that it was answered with.
+        let write = |sent: &str, answered: &str| {
+            let user = format!("system:serviceaccount:s:{SERVICE_ACCOUNT}");
+            json!({"user": {"username": user}, "requestObject": {"status": sent},
+                "responseObject": {"spec": answered}})
+            .to_string()
+        };
+        fs::write(world.join("audit.jsonl"), write("fine", key)).unwrap();
+        search(folder.path()).unwrap();
+        let log = format!("{}\n{}\n", write("fine", key), write(key, "fine"));
+        fs::write(world.join("audit.jsonl"), log).unwrap();
+        let complaint = format!("{:#}", search(folder.path()).unwrap_err());
+        assert!(complaint.ends_with("audit.jsonl, line 2"), "{complaint}");
     }
 }

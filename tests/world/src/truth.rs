@@ -223,7 +223,8 @@ pub fn look(worlds: &Path) -> Result<Looked> {
     Ok(looked)
 }
 
-/// The object whose status a line of the audit log writes, where it is an instance's by the controller, and was taken.
+/// The object whose status a line of the audit log writes, where it is an instance's by the controller, and was taken. What was
+/// sent is a patch of what changed: only the answer says the whole.
 fn written_status(line: &str) -> Option<Value> {
     // Most lines are others, and reading each as JSON would take long.
     if !line.contains("\"subresource\":\"status\"") || !line.contains(SERVICE_ACCOUNT) {
@@ -233,7 +234,9 @@ fn written_status(line: &str) -> Option<Value> {
     let of = &event["objectRef"];
     let taken = event["responseStatus"]["code"] == 200 && event["stage"] == "ResponseComplete";
     let instance = of["resource"] == "agentinstances" && of["subresource"] == "status";
-    (taken && instance).then(|| event["requestObject"].take())
+    (taken && instance)
+        .then(|| event["responseObject"].take())
+        .filter(Value::is_object)
 }
 
 #[cfg(test)]
@@ -254,9 +257,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let world = folder.path().join("one");
         fs::create_dir(&world).unwrap();
+        // The patch alone contradicts nothing, and names nobody.
+        let patch =
+            json!({"metadata": {"resourceVersion": "1"}, "status": {"url": "https://a.example"}});
         let line = |object: Value, user: &str, code: u16| {
             json!({"stage": "ResponseComplete", "user": {"username": user}, "responseStatus": {"code": code},
-                "objectRef": {"resource": "agentinstances", "subresource": "status"}, "requestObject": object})
+                "objectRef": {"resource": "agentinstances", "subresource": "status"},
+                "requestObject": patch, "responseObject": object})
             .to_string()
         };
         let good = says(&[
@@ -277,6 +284,10 @@ mod tests {
         fs::write(world.join("audit.jsonl"), log.join("\n")).unwrap();
         let looked = look(folder.path()).unwrap();
         assert_eq!((looked.worlds, looked.statuses), (1, 1));
+        // A log without answers proves nothing.
+        fs::write(world.join("audit.jsonl"), line(Value::Null, &own, 200)).unwrap();
+        let told = look(folder.path()).unwrap_err().to_string();
+        assert!(told.contains("no status was written"), "{told}");
         let log = [line(good, &own, 200), line(bad, &own, 200)];
         fs::write(world.join("audit.jsonl"), log.join("\n")).unwrap();
         let told = look(folder.path()).unwrap_err().to_string();
