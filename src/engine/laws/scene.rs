@@ -828,6 +828,7 @@ impl Scene {
                 self.env,
                 brief(&told.concat())
             ),
+            own: self.env.clone(),
         }
     }
 }
