@@ -288,6 +288,9 @@ pub struct RolloutStatus {
     /// Whether it served before, or an earlier update took it down: only then its not getting ready stops the rollout.
     #[serde(default)]
     pub served: bool,
+    /// Whether a change of its own env was applied with it: then its not getting ready stops no rollout.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_change: bool,
 }
 
 /// An object that was restored from a backup, under a new UID.

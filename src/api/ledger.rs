@@ -194,7 +194,8 @@ pub struct LedgerEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub id: Option<String>,
-    /// What it was last set to, of that which can be changed in place, such as `limitUSD=20`.
+    /// What it was last set to, of that which can be changed in place, such as `limitUSD=20`; of the configuration, what of
+    /// it is the instance's own (a keyed hash).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 256))]
     pub settings: String,

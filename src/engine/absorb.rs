@@ -79,6 +79,7 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
                 if first {
                     entry.started_at = MicroTime(ledger::micros(now));
                 }
+                entry.settings.clone_from(&composed.own);
                 entry.started_at.0
             });
             status.variables = composed.names();

@@ -25,6 +25,8 @@ pub struct Composed {
     pub configuration: Configuration,
     /// Names it.
     pub key: String,
+    /// Names what of it is the instance's own: its variables.
+    pub own: String,
 }
 
 /// Why a configuration cannot be put together.
@@ -125,7 +127,8 @@ pub fn compose(
     let runtime = &template.runtime;
     let image = by_digest(runtime.image.as_str(), digest);
     let mut variables = resolve(&template.env, values)?;
-    variables.extend(resolve(env, values)?);
+    let own = resolve(env, values)?;
+    variables.extend(own.clone());
     variables.insert("GATEWAY_TOKEN".into(), token.clone());
     variables.extend(given.clone());
     if let Some(port) = runtime.port {
@@ -134,7 +137,11 @@ pub fn compose(
     let registry = registry(runtime, values)?;
     let configuration = configuration(runtime, image, registry, variables);
     let key = name(seal, &configuration);
-    Ok(Composed { configuration, key })
+    Ok(Composed {
+        configuration,
+        key,
+        own: own_name(seal, &own),
+    })
 }
 
 /// What an agent of the template is asked, and what says that it is ready. In no revision: to ask otherwise deploys nothing.
@@ -393,6 +400,16 @@ fn name(seal: &Seal, c: &Configuration) -> String {
     for variable in &c.variables {
         part(&variable.name);
         part(variable.value.expose_secret());
+    }
+    seal.hex(&text)
+}
+
+/// A keyed hash of an instance's own variables. It says first what it is of, so that it equals no configuration's.
+fn own_name(seal: &Seal, variables: &BTreeMap<String, SecretString>) -> String {
+    let mut text = String::from("own;");
+    for (name, value) in variables {
+        let value = value.expose_secret();
+        let _ = write!(text, "{}:{name};{}:{value};", name.len(), value.len());
     }
     seal.hex(&text)
 }

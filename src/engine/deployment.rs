@@ -106,10 +106,13 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
     if applied_at.is_some_and(|at| home.begun <= at + AT_ONCE) {
         record_tag(d, &home);
     }
+    // The image on record may be that of an attempt that was refused: then nothing says what was applied.
+    let applied =
+        ledger::entry(&d.status, Slot::Configuration).is_some_and(|entry| !entry.key.is_empty());
     let old_image = newest
         .image
         .as_deref()
-        .zip(d.status.image.as_ref())
+        .zip(d.status.image.as_ref().filter(|_| applied))
         .is_some_and(|(runs, wanted)| runs.contains("@sha256:") && !runs.ends_with(&wanted.digest));
     let ours = ledger::entry(&d.status, Slot::Configuration)
         .is_some_and(|entry| entry.id.is_none() || entry.id == home.configuration_tag);
@@ -213,6 +216,27 @@ pub(super) fn newest<'a>(home: &'a Home, service: &str) -> Option<&'a Deployment
 
 pub(super) fn is_up(state: &DeploymentState) -> bool {
     matches!(state, DeploymentState::Running | DeploymentState::Sleeping)
+}
+
+/// What runs has no disk, or a former one: another deployment is to come in its place. Whether that is news.
+pub(super) fn outlived(w: &World, d: &mut Draft, home: &Home) -> bool {
+    let Some(newest) =
+        parts::id(&d.status, Slot::Service).and_then(|service| newest(home, &service))
+    else {
+        return false;
+    };
+    let known = d.status.deployment.as_ref();
+    if known.is_some_and(|known| known.id == newest.id && known.status == SUPERSEDED) {
+        return false;
+    }
+    d.status.deployment = Some(DeploymentStatus {
+        id: newest.id.clone(),
+        status: SUPERSEDED.to_owned(),
+        ready: false,
+        since: MicroTime(ledger::micros(w.now)),
+        answer: None,
+    });
+    true
 }
 
 /// Takes a newly seen deployment, or the known one's new state, into the status.

@@ -6,14 +6,16 @@
 //! taken back only while it is empty, and told where something runs or is kept in it.
 
 use super::adopt;
+use super::deployment;
 use super::ledger;
 use super::plan::{self, Draft, Phase, Verdict, act, wait};
 use super::retry;
+use super::rollout;
 use super::step::Step;
 use super::tools;
-use super::world::{AccountView, TemplateReady, TemplateView, World};
+use super::world::{AccountView, Desired, TemplateReady, TemplateView, World};
 use crate::api::condition::{Statement, kind, reason};
-use crate::api::instance::OnExternalDeletion;
+use crate::api::instance::{OnExternalDeletion, OperatingMode};
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
@@ -392,7 +394,7 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
     let Some(project) = id(&d.status, Slot::Project) else {
         return wait(None);
     };
-    forget_what_is_gone(w, d, &project)?;
+    forget_what_is_gone(w, d, template, &project)?;
     let Some(environment) = id(&d.status, Slot::Environment) else {
         return match w
             .outside
@@ -623,7 +625,12 @@ fn attachment(
     let Some((volume, path)) = volume.and_then(|one| Some((one, one.mount_path.as_ref()?))) else {
         return Continue(());
     };
-    if volume.service.as_deref() == Some(service) && path == mount {
+    // Another path may be the template's and no drift: it comes with the revision, when the agent can take that.
+    let behind = rollout::behind(&d.status, &template.revision);
+    let takes = plan::follows(w) && matches!(w.desired, Desired::Composed(_));
+    let mount = if behind && !takes { path } else { mount };
+    let attached = volume.service.as_deref() == Some(service);
+    if attached && path == mount {
         return Continue(());
     }
     match doubt(w, d, home.begun, since) {
@@ -636,26 +643,45 @@ fn attachment(
         Some(other) if other == service => format!("mounted at {path}"),
         Some(other) => format!("attached to service {other}"),
     };
-    let note = format!("the volume was {was} at the provider, and is mounted at {mount} again");
-    d.announcements.push(Announcement {
-        warning: true,
-        reason: reason::DRIFTED,
-        action: "Mend",
-        note: note.clone(),
-    });
-    d.say(Statement::no(kind::SYNCED, reason::DRIFTED, note.clone()));
-    d.working(reason::DRIFTED, note);
-    if ledger::entry(&d.status, Slot::Configuration)
-        .is_some_and(|entry| entry.state != SlotState::Planned)
-    {
-        ledger::lost(&mut d.status, Slot::Configuration);
+    if attached && behind {
+        let note = format!("the volume was {was}; the template's new revision has it at {mount}");
+        d.working_on(kind::SYNCED, reason::DEPLOYING, note);
+    } else {
+        let note = format!("the volume was {was} at the provider, and is mounted at {mount} again");
+        d.announcements.push(Announcement {
+            warning: true,
+            reason: reason::DRIFTED,
+            action: "Mend",
+            note: note.clone(),
+        });
+        d.say(Statement::no(kind::SYNCED, reason::DRIFTED, note.clone()));
+        d.working(reason::DRIFTED, note);
     }
+    deploy_with_disk(w, d, template, &home);
     act(Step::Mount {
         environment: environment.to_owned(),
         service: service.to_owned(),
         volume: id,
         mount: mount.clone(),
     })
+}
+
+/// What runs has no disk, or not the one that it shall have. The configuration is applied as a new attempt, because the
+/// same one again would deploy nothing; where it has to wait for the agent's turn, what was applied is deployed anew.
+fn deploy_with_disk(w: &World, d: &mut Draft, template: &TemplateReady, home: &Home) {
+    let runs = w.instance.spec.operating_mode == OperatingMode::Running;
+    let news = runs && deployment::outlived(w, d, home);
+    let waits = rollout::behind(&d.status, &template.revision) && !plan::follows(w);
+    match ledger::entry_mut(&mut d.status, Slot::Configuration) {
+        Some(entry) if waits && entry.state == SlotState::Exists => {
+            // It is on record before anything is changed that this is to be deployed.
+            entry.attempt += i32::from(news);
+        }
+        Some(entry) if news || entry.state != SlotState::Planned => {
+            ledger::lost(&mut d.status, Slot::Configuration);
+        }
+        _ => {}
+    }
 }
 
 fn domain(
@@ -800,7 +826,7 @@ fn begin_again(w: &World, d: &mut Draft, slot: Slot) {
 
 /// A service, volume or domain that was deleted at the provider is made again: absence is believed only from a
 /// reading begun late enough, and confirmed by the project's own answer.
-fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
+fn forget_what_is_gone(w: &World, d: &mut Draft, template: &TemplateReady, project: &str) -> Phase {
     let Sight::Seen(home) = w.home() else {
         return Continue(());
     };
@@ -862,10 +888,8 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, project: &str) -> Phase {
         d.status.deployment = None;
         d.status.variables.clear();
     }
-    if !missing.contains(&Slot::Domain) && !missing.contains(&Slot::Service) {
-        // A new volume reaches the service with the next configuration: as a new attempt, because the same one again
-        // would deploy nothing.
-        ledger::lost(&mut d.status, Slot::Configuration);
+    if missing.contains(&Slot::Volume) && !missing.contains(&Slot::Service) {
+        deploy_with_disk(w, d, template, &home);
     }
     Continue(())
 }

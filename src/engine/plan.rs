@@ -13,7 +13,7 @@ use super::world::{
     AccountView, Desired, Patience, RolloutTurn, TemplateReady, TemplateView, World,
 };
 use super::{expiry, ledger, parts, report, restored, rollout, tools};
-use crate::api::condition::{Statement, find, is_true, kind, reason};
+use crate::api::condition::{Statement, find, kind, reason};
 use crate::api::instance::{MOST_VARIABLES, OperatingMode, UpdatePolicy};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::slot::RAILWAY;
@@ -200,6 +200,7 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
         .get_or_insert_with(|| MicroTime(ledger::micros(w.now)));
     account(w, d)?;
     parts::open_ledger(w, d)?;
+    as_it_was(w, d);
     // An empty project is nothing that could run or cost yet.
     let begun = d
         .status
@@ -269,7 +270,10 @@ fn patience(w: &World, verdict: Verdict, d: &mut Draft) -> Verdict {
 pub(super) fn account(w: &World, d: &mut Draft) -> Phase {
     let name = &w.instance.spec.account_ref.name;
     match &w.account {
-        AccountView::Ready(_) => ControlFlow::Continue(()),
+        AccountView::Ready(_) => {
+            rollout::resumed(&mut d.status, w.now);
+            ControlFlow::Continue(())
+        }
         AccountView::NotAvailable => {
             let message =
                 report::not_available(name.as_str(), &w.instance.namespace().unwrap_or_default());
@@ -429,18 +433,44 @@ pub(super) fn follows(w: &World) -> bool {
         return false;
     };
     let status = w.status();
-    let applied = ledger::entry(&status, Slot::Configuration)
-        .is_some_and(|entry| entry.state == SlotState::Exists);
     if status.template_revision.as_ref() == Some(&template.revision) {
         return true;
     }
-    if !applied {
+    if !waits_its_turn(&status) {
         // One that is being adopted stays as it was found until it takes a revision.
         return w.instance.spec.adopt.is_none();
     }
     w.instance.spec.operating_mode == OperatingMode::Running
         && w.instance.spec.update_policy == UpdatePolicy::Automatic
         && template.turn == RolloutTurn::Yes
+}
+
+/// Whether something runs that another revision must wait for. An attempt under way is brought to its end, and what was
+/// never deployed needs nobody's leave. An attempt that was refused has changed nothing: what ran before runs on.
+fn waits_its_turn(status: &AgentInstanceStatus) -> bool {
+    let configuration = ledger::entry(status, Slot::Configuration);
+    match configuration.map(|entry| entry.state) {
+        Some(SlotState::Exists | SlotState::Deleting) => true,
+        Some(SlotState::Planned) => status.deployment.is_some(),
+        Some(SlotState::Creating) | None => false,
+    }
+}
+
+/// A change that was refused, and may not be tried again before the agent's turn, has changed nothing: what was applied
+/// before it is what is there. What that was made from, nothing on record says.
+fn as_it_was(w: &World, d: &mut Draft) {
+    let TemplateView::Ready(template) = &w.template else {
+        return;
+    };
+    let refused = ledger::entry(&d.status, Slot::Configuration)
+        .is_some_and(|entry| entry.state == SlotState::Planned);
+    let behind = rollout::behind(&d.status, &template.revision);
+    if refused && behind && waits_its_turn(&d.status) {
+        ledger::exists(&mut d.status, Slot::Configuration, None);
+        if let Some(entry) = ledger::entry_mut(&mut d.status, Slot::Configuration) {
+            entry.key.clear();
+        }
+    }
 }
 
 /// Whether the instance is made ready for what its template says now: it follows, or it would if it could.
@@ -477,10 +507,17 @@ fn not_taken(w: &World, d: &mut Draft, until: Option<Timestamp>) {
         return;
     }
     let stalled = said(d, kind::STALLED);
-    let why = stalled.clone().or_else(|| said(d, kind::RECONCILING));
+    // What keeps a variable from the agent may keep nothing else of it: a tool that it need not have.
+    let kept = |kind: &str| said(d, kind).filter(|said| said.status == "False");
+    let why = stalled
+        .clone()
+        .or_else(|| said(d, kind::RECONCILING))
+        .or_else(|| kept(kind::TOOLS_READY))
+        .or_else(|| kept(kind::SYNCED));
     let before = w.status().conditions;
-    let trying_since = find(&before, kind::RECONCILING)
-        .filter(|_| is_true(&before, kind::RECONCILING))
+    let trying_since = why
+        .as_ref()
+        .and_then(|why| find(&before, why.kind).filter(|old| old.status == why.status))
         .map_or(w.now, |trying| trying.last_transition_time.0);
     match (&template.turn, why) {
         (RolloutTurn::Yes, Some(_)) if stalled.is_none() && w.now < trying_since + TRYING => {
@@ -525,21 +562,18 @@ fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
     let applied = ledger::entry(&d.status, Slot::Configuration)
         .filter(|entry| entry.state != SlotState::Planned)
         .cloned();
-    let outdated = applied.is_some() && rollout::behind(&d.status, &template.revision);
+    let behind = rollout::behind(&d.status, &template.revision);
+    let outdated = behind && waits_its_turn(&d.status);
     if suspended {
         say_template(
             d,
-            outdated,
+            behind,
             reason::OUTDATED,
             "takes the template's new revision when it runs again",
         );
         return ControlFlow::Continue(());
     }
-    if outdated
-        && applied
-            .as_ref()
-            .is_some_and(|entry| entry.state == SlotState::Exists)
-    {
+    if outdated {
         if w.instance.spec.update_policy == UpdatePolicy::Manual {
             say_template(
                 d,
@@ -599,7 +633,12 @@ pub(super) fn intend_configuration(w: &World, d: &mut Draft, template: &Template
 }
 
 fn begin_configuration(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady) {
-    d.status.rollout = Some(rollout::taking(&d.status, &template.revision, w.now));
+    let own = ledger::entry(&d.status, Slot::Configuration)
+        .map(|entry| entry.settings.clone())
+        .unwrap_or_default();
+    let own_change = !own.is_empty() && own != composed.own;
+    let taking = rollout::taking(&d.status, &template.revision, own_change, w.now);
+    d.status.rollout = Some(taking);
     let account = w.instance.spec.account_ref.name.0.clone();
     let key = composed.key.clone();
     ledger::begin(
@@ -610,6 +649,10 @@ fn begin_configuration(w: &World, d: &mut Draft, composed: &Composed, template: 
         key,
         w.now,
     );
+    if let Some(entry) = ledger::entry_mut(&mut d.status, Slot::Configuration) {
+        // What was applied last, until this attempt is.
+        entry.settings = own;
+    }
     d.untried.insert(Slot::Configuration);
 }
 

@@ -32,7 +32,8 @@ pub struct Standing {
     pub waiting: usize,
     /// Begun by the rollout and not ready yet.
     pub under_way: usize,
-    /// Not ready, and to take no part: Manual or Suspended. Of those that are behind also the ready ones.
+    /// Not ready, and to take no part: Manual or Suspended. Of those that are behind also the ready ones, and those that
+    /// are Suspended and were never deployed.
     pub held: usize,
     /// Names of those that are behind and cannot move now, sorted.
     pub passed: Vec<String>,
@@ -102,9 +103,13 @@ pub fn standing(
             .as_ref()
             .and_then(|status| Some((status, status.template_revision.as_ref()?)))
         else {
-            standing.coming += 1;
+            match member.spec.operating_mode {
+                OperatingMode::Suspended => standing.held += 1,
+                OperatingMode::Running => standing.coming += 1,
+            }
             continue;
         };
+        let able = |member: &AgentInstance| usable(member.spec.account_ref.name.as_str());
         let takes_no_part = member.spec.update_policy == UpdatePolicy::Manual
             || member.spec.operating_mode == OperatingMode::Suspended;
         if runs == revision && is_true(&status.conditions, kind::READY) {
@@ -116,10 +121,11 @@ pub fn standing(
                 &mut standing,
                 &mut under_way,
                 (member, status),
+                able(member),
                 deadline,
                 now,
             );
-        } else if passed_over(status) || !usable(member.spec.account_ref.name.as_str()) {
+        } else if passed_over(status) || unclear(status) || !able(member) {
             standing.passed.push(member.name_any());
         } else {
             waiting.push(member);
@@ -141,10 +147,11 @@ fn at_revision(
     standing: &mut Standing,
     under_way: &mut UnderWay,
     (member, status): (&AgentInstance, &AgentInstanceStatus),
+    able: bool,
     deadline: SignedDuration,
     now: Timestamp,
 ) {
-    let Some((begun, served)) = update(status) else {
+    let Some(update) = update(status) else {
         match status
             .timings
             .as_ref()
@@ -155,17 +162,22 @@ fn at_revision(
         }
         return;
     };
-    let until = begun + deadline;
-    let given_up = !served && is_true(&status.conditions, kind::STALLED);
+    // Nobody can see how far it is, so that its time says nothing.
+    if !able || cut_off(status) || unclear(status) {
+        standing.down.push(member.name_any());
+        return;
+    }
+    let until = update.begun + deadline;
+    let given_up = !update.speaks() && is_true(&status.conditions, kind::STALLED);
     if until > now && !given_up {
-        match served {
+        match update.served {
             true => under_way.served += 1,
             false => under_way.served_nobody += 1,
         }
         standing.deadline = Some(standing.deadline.map_or(until, |other| other.min(until)));
-    } else if served {
+    } else if update.speaks() {
         let failure = Failure {
-            begun,
+            begun: update.begun,
             name: member.name_any(),
             reason: find(&status.conditions, kind::READY)
                 .map(|ready| ready.reason.clone())
@@ -204,14 +216,36 @@ fn in_turn(waiting: Vec<&AgentInstance>, under_way: &UnderWay, most: usize) -> V
         .collect()
 }
 
-/// When the update that an instance is under began, and whether it served before; `None` where it is its first
-/// deployment, or where it has been ready since: what goes down days later says nothing about the rollout.
-fn update(status: &AgentInstanceStatus) -> Option<(Timestamp, bool)> {
+/// An update that an instance is under.
+struct Update {
+    begun: Timestamp,
+    served: bool,
+    own_change: bool,
+}
+
+impl Update {
+    /// Whether its not getting ready speaks of the template.
+    fn speaks(&self) -> bool {
+        self.served && !self.own_change
+    }
+}
+
+/// The update that an instance is under; `None` where it is its first deployment, or where it has been ready since: what
+/// goes down days later says nothing about the rollout.
+fn update(status: &AgentInstanceStatus) -> Option<Update> {
     match &status.rollout {
         Some(update) if Some(&update.revision) == status.template_revision.as_ref() => {
-            Some((update.begun_at.as_ref()?.0, update.served))
+            Some(Update {
+                begun: update.begun_at.as_ref()?.0,
+                served: update.served,
+                own_change: update.own_change,
+            })
         }
-        _ => unrecorded(status).map(|begun| (begun, true)),
+        _ => unrecorded(status).map(|begun| Update {
+            begun,
+            served: true,
+            own_change: false,
+        }),
     }
 }
 
@@ -228,14 +262,15 @@ fn unrecorded(status: &AgentInstanceStatus) -> Option<Timestamp> {
 
 /// Whether an instance serves, or did until a rollout took it down: what comes of its next update speaks of the template.
 fn served(status: &AgentInstanceStatus) -> bool {
-    is_true(&status.conditions, kind::READY) || update(status).is_some_and(|(_, served)| served)
+    is_true(&status.conditions, kind::READY) || update(status).is_some_and(|update| update.speaks())
 }
 
 /// What is on record while the configuration takes `revision`: another try of the same revision, and a change of the
-/// instance's own at it, leave that as it is.
+/// instance's own at it, leave that as it is. `own_change`: whether what is the instance's own changes with it.
 pub(super) fn taking(
     status: &AgentInstanceStatus,
     revision: &str,
+    own_change: bool,
     now: Timestamp,
 ) -> RolloutStatus {
     if let Some(update) = &status.rollout
@@ -248,6 +283,26 @@ pub(super) fn taking(
         revision: revision.to_owned(),
         begun_at: moves.then(|| MicroTime(ledger::micros(now))),
         served: moves && served(status),
+        own_change: moves && own_change,
+    }
+}
+
+/// Whether the status still says that the instance's account could not be used. What a tool's account is in trouble with
+/// is told of the tools.
+fn cut_off(status: &AgentInstanceStatus) -> bool {
+    let said = |kind: &str| find(&status.conditions, kind).filter(|said| said.status == "False");
+    let trouble = [reason::ACCOUNT_UNREACHABLE, reason::ACCOUNT_NOT_READY];
+    said(kind::SYNCED).is_some_and(|said| trouble.contains(&said.reason.as_str()))
+        && said(kind::TOOLS_READY).is_none()
+}
+
+/// The account can be used again: an update that was under way has all its time from now on.
+pub(super) fn resumed(status: &mut AgentInstanceStatus, now: Timestamp) {
+    if cut_off(status)
+        && let Some(update) = &mut status.rollout
+        && let Some(begun_at) = &mut update.begun_at
+    {
+        *begun_at = MicroTime(ledger::micros(now));
     }
 }
 
@@ -268,6 +323,17 @@ pub(super) fn behind(status: &AgentInstanceStatus, revision: &str) -> bool {
 fn passed_over(status: &AgentInstanceStatus) -> bool {
     find(&status.conditions, kind::TEMPLATE_SYNCED)
         .is_some_and(|said| said.status == "False" && said.reason == reason::PASSED_OVER)
+}
+
+/// Whether it is a restored object that waits for somebody to say whose things it may touch.
+fn unclear(status: &AgentInstanceStatus) -> bool {
+    let whose = [
+        reason::RESTORED_ELSEWHERE,
+        reason::IDENTITY_UNCLEAR,
+        reason::IDENTITY_TAKEN,
+    ];
+    find(&status.conditions, kind::TEMPLATE_SYNCED)
+        .is_some_and(|said| said.status == "Unknown" && whose.contains(&said.reason.as_str()))
 }
 
 /// Whether it is this instance's turn.

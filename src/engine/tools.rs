@@ -107,6 +107,11 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// Whether an entry is of this very provider and account: under the tool's name the agent may have had another thing.
+    fn made(&self, entry: &LedgerEntry) -> bool {
+        entry.provider == self.row.provider && entry.account == self.tool.account
+    }
+
     /// The tool's own slots that must be there before it.
     fn parents(&self) -> impl Iterator<Item = Slot> {
         self.row.needs.iter().filter_map(|need| match need {
@@ -214,7 +219,8 @@ fn lacks(w: &World, d: &Draft, subjects: &[Subject<'_>]) -> bool {
         else {
             return false;
         };
-        let gives = subject.row.gives;
+        // Under the name there may still be what another row made: the agent is given that.
+        let gives = entry.row().gives;
         let told = d
             .status
             .tools
@@ -408,10 +414,28 @@ fn fault_of(w: &World, slot: Slot) -> Option<Held> {
     (patience.until > w.now).then(|| Held::of(&patience.fault, Some(patience.until)))
 }
 
+/// What the agent has stays until its turn.
+fn next_revision(w: &World) -> Held {
+    Held::waits(
+        reason::PENDING,
+        "what the template says of it now comes with the template's next revision",
+        w.recheck(),
+    )
+    .but_complete()
+}
+
 /// One resource: the step that it needs next, or how it is.
 fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
+    let other = |slot: Slot| {
+        ledger::entry(&d.status, slot)
+            .is_some_and(|entry| entry.state != SlotState::Deleting && !subject.made(entry))
+    };
+    if !follows(w) && subject.parents().any(other) {
+        return Continue(Err(next_revision(w)));
+    }
     let exists = |slot: Slot| {
-        ledger::entry(&d.status, slot).is_some_and(|entry| entry.state == SlotState::Exists)
+        ledger::entry(&d.status, slot)
+            .is_some_and(|entry| entry.state == SlotState::Exists && subject.made(entry))
     };
     if !subject.parents().all(exists) {
         return Continue(Err(Held::waits(
@@ -423,16 +447,13 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
     let entry = ledger::entry(&d.status, subject.slot).cloned();
     match entry {
         // Under this name the agent had something at another provider, or in another account: that goes first.
-        Some(entry)
-            if entry.provider != subject.row.provider || entry.account != subject.tool.account =>
-        {
+        Some(entry) if !subject.made(&entry) => {
             if !follows(w) && entry.state != SlotState::Deleting {
-                return Continue(Err(Held::waits(
-                    reason::PENDING,
-                    "what the template says of it now comes with the template's next revision",
-                    w.recheck(),
-                )
-                .but_complete()));
+                // One that was passed over stays so until its turn would bring it further.
+                if let Some(held) = back::hindrance(w, &entry).filter(|_| prepares(w)) {
+                    return Continue(Err(held));
+                }
+                return Continue(Err(next_revision(w)));
             }
             keep::remake(w, d, subject, &entry)
         }

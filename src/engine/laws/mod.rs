@@ -16,6 +16,7 @@ mod adopted_tools;
 mod adoption;
 mod answers;
 mod crashes;
+mod held;
 mod leaving;
 mod losses;
 mod ownership;

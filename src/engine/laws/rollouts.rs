@@ -8,7 +8,7 @@ use crate::api::template::{AgentTemplateStatus, ResolvedImage, Rollout};
 use crate::api::text::Span;
 use crate::engine::rollout::{self, Standing, standing, turn};
 use crate::engine::template::{self, Resolution};
-use crate::engine::world::RolloutTurn;
+use crate::engine::world::{AccountView, RolloutTurn};
 use crate::model::{Answer, Health};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -373,7 +373,7 @@ proptest! {
                     match (turn(&standing, one), nature.moves(minute)) {
                         (RolloutTurn::Yes, true) => {
                             let status = one.status.as_mut().unwrap();
-                            status.rollout = Some(rollout::taking(status, "r2", now));
+                            status.rollout = Some(rollout::taking(status, "r2", false, now));
                             status.template_revision = Some("r2".into());
                             status.conditions.retain(|said| said.type_ != kind::STALLED);
                             say(one, &[Statement::no(kind::READY, reason::DEPLOYING, "")], now);
@@ -437,6 +437,132 @@ fn beside(scene: &Scene, revision: &str, later: SignedDuration) -> Standing {
 }
 
 const LATER: SignedDuration = SignedDuration::from_hours(1);
+
+/// A member that is ready at the first revision.
+fn good() -> Member {
+    Member {
+        revision: 1,
+        ready: true,
+        manual: false,
+        suspended: false,
+        attempt: 1,
+        since: 90,
+    }
+}
+
+#[test]
+fn one_that_was_suspended_from_birth_keeps_no_rollout_from_its_end() {
+    let current = Member {
+        revision: 2,
+        ..good()
+    };
+    let unborn = Member {
+        revision: 0,
+        ready: false,
+        suspended: true,
+        ..good()
+    };
+    let standing = stand(&[object(0, &current), object(1, &unborn)], 1);
+    assert_eq!((standing.held, standing.coming), (1, 0));
+    assert!(standing.rolled_out());
+    let coming = Member {
+        suspended: false,
+        ..unborn
+    };
+    assert!(!stand(&[object(0, &current), object(1, &coming)], 1).rolled_out());
+}
+
+#[test]
+fn one_that_was_restored_and_waits_for_a_word_is_passed_and_stops_nothing() {
+    for why in [
+        reason::RESTORED_ELSEWHERE,
+        reason::IDENTITY_UNCLEAR,
+        reason::IDENTITY_TAKEN,
+    ] {
+        // First in the order of turns: not ready, and begun before.
+        let taken_down = Member {
+            revision: 1,
+            ready: false,
+            attempt: 2,
+            since: 30,
+            ..good()
+        };
+        for revision in [1, 2] {
+            let mut restored = object(
+                0,
+                &Member {
+                    revision,
+                    ..taken_down.clone()
+                },
+            );
+            let status = restored.status.as_mut().unwrap();
+            let said = [Statement::unknown(
+                kind::TEMPLATE_SYNCED,
+                why,
+                "not looked at",
+            )];
+            let mut conditions = conclude(&status.conditions, &said, None, now());
+            status.conditions.append(&mut conditions);
+            let standing = stand(&[restored, object(1, &good())], 1);
+            assert_eq!(standing.turn, ["a1"], "{why}");
+            assert_eq!(standing.passed.len() + standing.down.len(), 1, "{why}");
+            assert_eq!(standing.failed, None, "{why}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_of_its_own_that_comes_with_a_revision_stops_no_rollout() {
+    let mut scene = rolled();
+    scene.ready_template().turn = RolloutTurn::Wait;
+    scene.revise("3");
+    scene.set_env("broken");
+    scene.settle();
+    scene.agent = Health::NotReady(Answer::Status(503));
+    scene.ready_template().turn = RolloutTurn::Yes;
+    scene.happened();
+    scene.run_for(SignedDuration::from_mins(1));
+    // It served, and so it takes a place of those that may be down.
+    let standing = beside(&scene, "r3", SignedDuration::ZERO);
+    assert_eq!(standing.under_way, 1);
+    assert!(standing.deadline.is_some());
+    let fleet = [scene.object.clone().unwrap(), object(1, &good())];
+    let beside_it = stand_at(&fleet, 1, "r3", scene.now);
+    assert!(beside_it.turn.is_empty(), "{beside_it:?}");
+    scene.run_for(LATER);
+    let standing = beside(&scene, "r3", SignedDuration::ZERO);
+    assert_eq!((standing.failed, standing.down), (None, vec!["ada".into()]));
+    // Nor does it stop the next one.
+    scene.revise("4");
+    scene.run_for(LATER);
+    let standing = beside(&scene, "r4", SignedDuration::ZERO);
+    assert_eq!((standing.failed, standing.down), (None, vec!["ada".into()]));
+}
+
+#[test]
+fn an_account_that_is_out_in_mid_update_stops_no_rollout() {
+    let mut scene = rolled();
+    scene.agent = Health::NotReady(Answer::Status(503));
+    scene.revise("3");
+    scene.run_for(SignedDuration::from_mins(1));
+    assert_eq!(beside(&scene, "r3", SignedDuration::ZERO).under_way, 1);
+    let account = std::mem::replace(&mut scene.account, AccountView::Unreachable);
+    scene.happened();
+    scene.run_for(LATER);
+    let fleet = [scene.object.clone().unwrap()];
+    let members: Vec<&AgentInstance> = fleet.iter().collect();
+    let out = standing(&rollout(1), "r3", &members, &|_| false, scene.now);
+    assert_eq!((out.failed, out.down), (None, vec!["ada".into()]));
+    // It is back, and the agent was not looked at yet; then it has all its time, and no more.
+    assert_eq!(beside(&scene, "r3", SignedDuration::ZERO).failed, None);
+    scene.account = account;
+    scene.happened();
+    scene.run_for(SignedDuration::from_mins(5));
+    let now = beside(&scene, "r3", SignedDuration::ZERO);
+    assert_eq!((now.failed, now.under_way), (None, 1));
+    scene.run_for(LATER);
+    assert!(beside(&scene, "r3", SignedDuration::ZERO).failed.is_some());
+}
 
 #[test]
 fn an_agent_that_its_own_variable_broke_fails_no_rollout_and_no_later_one() {

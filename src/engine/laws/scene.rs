@@ -829,6 +829,7 @@ impl Scene {
                 self.env,
                 brief(&told.concat())
             ),
+            own: self.env.clone(),
         }
     }
 }

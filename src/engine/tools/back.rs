@@ -85,6 +85,17 @@ pub(in crate::engine) fn one_back(
     take_back(w, d, entry, for_good)
 }
 
+/// Why taking it back could not even begin now.
+pub(super) fn hindrance(w: &World, entry: &LedgerEntry) -> Option<Held> {
+    let here = entry.row().found_by == FoundBy::Kept;
+    let others = entry.key.is_empty() && adopt::shared(&w.instance);
+    let free = entry.is_blank() || here || others || teardown::given_up(w, entry);
+    if free {
+        return None;
+    }
+    closed(w, &entry.account, &entry.provider).or_else(|| fault_of(w, entry.slot))
+}
+
 /// The ledger's tools in the order in which they are taken back.
 pub(in crate::engine) fn in_order_of_teardown(status: &AgentInstanceStatus) -> Vec<LedgerEntry> {
     let mut tools: Vec<LedgerEntry> = status

@@ -36,7 +36,7 @@ pub(super) fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
         // What would wait for another is not begun and taken off again in each pass: that is a write each time.
         let waits = subject.parents().any(|slot| {
             let there = ledger::entry(&d.status, slot)
-                .is_some_and(|entry| entry.state == SlotState::Exists);
+                .is_some_and(|entry| entry.state == SlotState::Exists && subject.made(entry));
             !there && !d.untried.contains(&slot)
         });
         let may = subject.tool.adopt.is_none()
