@@ -19,7 +19,7 @@ use crate::api::instance::{OnExternalDeletion, OperatingMode};
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
-use crate::model::{Gate, Home, Sight, Turn};
+use crate::model::{DeploymentState, Gate, Home, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
@@ -534,25 +534,28 @@ fn volume(
     };
     // Not asked of the configuration's entry: that is new, too, where a service was lost that had run.
     // In an adopted project what is not on record is somebody else's.
-    let never_complete = w.instance.spec.adopt.is_none()
-        && d.status
-            .timings
-            .as_ref()
-            .is_none_or(|timings| timings.created.is_none());
+    let never_complete = w.instance.spec.adopt.is_none() && !made_once(&d.status);
+    let again = ledger::entry(&d.status, Slot::Volume)
+        .is_some_and(|entry| entry.state == SlotState::Exists && entry.attempt > 1);
+    let never_ran = |home: &Home| {
+        let mut deployments = home.deployments.iter();
+        deployments.all(|one| again && one.state == DeploymentState::Failed)
+    };
     if let (Some(kept), Some(home), true) =
         (id(&d.status, Slot::Volume), seen_now(w), never_complete)
-        && home.deployments.is_empty()
+        && never_ran(home)
         && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
     {
-        // Empty still: nothing was ever deployed here.
+        // Empty still: nothing ever ran here. A service with two disks does not start.
+        if !home.deployments.is_empty() {
+            deploy_with_disk(w, d, template, home);
+        }
         return act(Step::Delete {
             slot: Slot::Volume,
             id: surplus.id.clone(),
             surplus: true,
         });
     }
-    let again = ledger::entry(&d.status, Slot::Volume)
-        .is_some_and(|entry| entry.state == SlotState::Exists && entry.attempt > 1);
     if again && never_complete {
         // The attempt that was given up may have landed beside this one, and a service with two disks does not start. A
         // reading that shows this one shows the other.
