@@ -19,7 +19,7 @@ use crate::api::instance::{OnExternalDeletion, OperatingMode};
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
-use crate::model::{DeploymentState, Gate, Home, Sight, Turn};
+use crate::model::{Deployment, DeploymentState, Gate, Home, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
@@ -537,18 +537,21 @@ fn volume(
     let never_complete = w.instance.spec.adopt.is_none() && !made_once(&d.status);
     let again = ledger::entry(&d.status, Slot::Volume)
         .is_some_and(|entry| entry.state == SlotState::Exists && entry.attempt > 1);
-    let never_ran = |home: &Home| {
-        let mut deployments = home.deployments.iter();
-        deployments.all(|one| again && one.state == DeploymentState::Failed)
+    let never_ran = |home: &Home| match home.deployments.is_empty() {
+        true => never_complete,
+        // A service with two disks does not start.
+        false => again && never_deployed(w, d) && home.deployments.iter().all(failed),
     };
-    if let (Some(kept), Some(home), true) =
-        (id(&d.status, Slot::Volume), seen_now(w), never_complete)
-        && never_ran(home)
+    if let (Some(kept), Sight::Seen(home)) = (id(&d.status, Slot::Volume), w.home())
+        && never_ran(&home)
         && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
     {
-        // Empty still: nothing ever ran here. A service with two disks does not start.
+        // Empty still: nothing ever ran here.
+        if w.outside.looked.is_none() {
+            return look_at(d);
+        }
         if !home.deployments.is_empty() {
-            deploy_with_disk(w, d, template, home);
+            deploy_with_disk(w, d, template, &home);
         }
         return act(Step::Delete {
             slot: Slot::Volume,
@@ -605,6 +608,16 @@ fn volume(
         service: service.to_owned(),
         mount,
     })
+}
+
+/// Whether no deployment of the agent ever ran.
+fn never_deployed(w: &World, d: &Draft) -> bool {
+    let timings = d.status.timings.as_ref();
+    w.instance.spec.adopt.is_none() && timings.is_none_or(|timings| timings.deployed.is_none())
+}
+
+fn failed(deployment: &Deployment) -> bool {
+    deployment.state == DeploymentState::Failed
 }
 
 /// The volume is there: is it where it belongs? Nothing is deployed before it is, because what would run had no disk; and

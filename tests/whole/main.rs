@@ -62,3 +62,5 @@ mod telling;
 mod tools;
 #[cfg(test)]
 mod toolset;
+#[cfg(test)]
+mod upgrade;
