@@ -234,9 +234,19 @@ fn written_status(line: &str) -> Option<Value> {
     let of = &event["objectRef"];
     let taken = event["responseStatus"]["code"] == 200 && event["stage"] == "ResponseComplete";
     let instance = of["resource"] == "agentinstances" && of["subresource"] == "status";
-    (taken && instance)
+    let user = event["user"]["username"].as_str().unwrap_or_default();
+    let own = user.starts_with("system:serviceaccount:") && user.ends_with(SERVICE_ACCOUNT);
+    (taken && instance && own)
         .then(|| event["responseObject"].take())
         .filter(Value::is_object)
+        .filter(|object| !is_unreadable(object))
+}
+
+/// Of an object that it cannot read the controller writes conditions beside a status that is another version's.
+fn is_unreadable(object: &Value) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|one| one["type"] == "Stalled" && one["reason"] == "NotReadable")
 }
 
 #[cfg(test)]
