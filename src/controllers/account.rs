@@ -55,7 +55,9 @@ pub async fn reconcile(
             let ended = failures::again(&ctx, account.as_ref(), &error).await;
             // Who waits for its set-up is told that there is none.
             let name = account.name_any();
-            if ctx.accounts.get(&name).is_none() && ctx.tool_accounts.get(&name).is_none() {
+            let set_up =
+                ctx.accounts.get(&name).is_some() || ctx.tool_accounts.get(&name).is_some();
+            if !set_up && failures::known(&ctx, account.as_ref()) {
                 ctx.wake_users(&name);
             }
             ended

@@ -459,6 +459,8 @@ pub async fn remember(
         Standing::Own | Standing::Anew => given_away(ctx, instance).into_iter().collect(),
         _ => BTreeSet::new(),
     };
+    // What its ledger names is its own, whatever it was held as.
+    let own = *standing == Standing::Own;
     if identities.is_empty() {
         return keep(instance, &Left::GivenUp, ctx).await;
     }
@@ -476,7 +478,17 @@ pub async fn remember(
         stems: stems.collect(),
         lives: !deleting,
     };
-    keep(instance, &left, ctx).await
+    match own {
+        true => keep(&without_ledger(instance), &left, ctx).await,
+        false => keep(instance, &left, ctx).await,
+    }
+}
+
+fn without_ledger(instance: &AgentInstance) -> AgentInstance {
+    AgentInstance {
+        status: None,
+        ..instance.clone()
+    }
 }
 
 /// The identity that an instance was held as before it began anew, unless it is a living one's.

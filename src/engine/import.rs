@@ -237,18 +237,9 @@ mod tests {
             name: (*one).to_owned(),
         };
         Home {
-            id: format!("p-{name}"),
-            name: name.to_owned(),
-            marker: None,
-            created: Timestamp::UNIX_EPOCH,
-            deleted: false,
             environment: Some("env".into()),
             services: services.iter().map(service).collect(),
-            volumes: Vec::new(),
-            domains: Vec::new(),
-            deployments: Vec::new(),
-            configuration_tag: None,
-            begun: Timestamp::UNIX_EPOCH,
+            ..Home::bare(&format!("p-{name}"), name, None, Timestamp::UNIX_EPOCH)
         }
     }
 

@@ -19,7 +19,7 @@ use crate::api::instance::{OnExternalDeletion, OperatingMode};
 use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
-use crate::model::{Deployment, DeploymentState, Gate, Home, Sight, Turn};
+use crate::model::{Deployment, DeploymentState, Gate, Home, Sight, Turn, Volume};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
@@ -89,8 +89,9 @@ fn lost_entries(w: &World, d: &mut Draft, slots: &[Slot]) {
         if ledger::entry(&d.status, *slot).is_none_or(LedgerEntry::is_blank) {
             let entry = LedgerEntry {
                 state: SlotState::Creating,
-                // As after an outcome that was once unknown.
-                attempt: 2,
+                // Of the project, as after an outcome that was once unknown. In it, what is found beside what is taken
+                // is not what an attempt of ours left.
+                attempt: if *slot == Slot::Project { 2 } else { 1 },
                 ..w.blank(*slot)
             };
             ledger::put(&mut d.status, entry);
@@ -540,9 +541,10 @@ fn volume(
     let never_ran = |home: &Home| match home.deployments.is_empty() {
         true => never_complete,
         // A service with two disks does not start.
-        false => again && never_deployed(w, d) && home.deployments.iter().all(failed),
+        false => never_deployed(w, d) && home.deployments.iter().all(failed),
     };
-    if let (Some(kept), Sight::Seen(home)) = (id(&d.status, Slot::Volume), w.home())
+    // Only an earlier attempt leaves one too many: another one is somebody's.
+    if let (Some(kept), Sight::Seen(home), true) = (id(&d.status, Slot::Volume), w.home(), again)
         && never_ran(&home)
         && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
     {
@@ -580,10 +582,12 @@ fn volume(
             let Some(home) = seen_now(w) else {
                 return look_again(w, d, project.to_owned());
             };
-            let own = |volume: &&crate::model::Volume| {
-                w.instance.spec.adopt.is_none() || volume.service.as_deref() == Some(service)
-            };
-            if let Some(found) = home.volumes.iter().find(own) {
+            let mounted = |volume: &&Volume| volume.service.as_deref() == Some(service);
+            let any = home
+                .volumes
+                .first()
+                .filter(|_| w.instance.spec.adopt.is_none());
+            if let Some(found) = home.volumes.iter().find(mounted).or(any) {
                 ledger::exists(&mut d.status, Slot::Volume, Some(found.id.clone()));
                 return Continue(());
             }
@@ -738,12 +742,6 @@ fn domain(
         };
         if let Some(found) = home.domains.iter().find(|domain| domain.service == service) {
             ledger::exists(&mut d.status, Slot::Domain, Some(found.id.clone()));
-            if let Some(entry) = ledger::entry_mut(&mut d.status, Slot::Domain)
-                && !home.deployments.is_empty()
-            {
-                // The ledger was lost: no attempt of ours is under way, and people may know each address there is.
-                entry.attempt = 1;
-            }
             d.status.url = Some(format!("https://{}", found.host));
             return Continue(());
         }

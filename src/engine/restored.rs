@@ -590,25 +590,13 @@ mod tests {
             uid: "x".into(),
             slot: Slot::Project,
         };
-        let home = Home {
-            id: "p".into(),
-            name: marker.outside_name(),
-            marker: Some(marker.clone()),
-            created: Timestamp::UNIX_EPOCH,
-            deleted: false,
-            environment: None,
-            services: Vec::new(),
-            volumes: Vec::new(),
-            domains: Vec::new(),
-            deployments: Vec::new(),
-            configuration_tag: None,
-            begun: Timestamp::UNIX_EPOCH,
-        };
+        let name = marker.outside_name();
+        let home = Home::bare("p", &name, Some(marker.clone()), Timestamp::UNIX_EPOCH);
         // A backup of an old version, restored into another namespace.
         let mut copy = object("team-b", "y", "y", 50);
         copy.annotations_mut().clear();
         let status = json!({"external": [{"slot": "project", "provider": "railway", "account": "main", "state": "Exists",
-            "key": marker.outside_name(), "id": "p", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]});
+            "key": name, "id": "p", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]});
         copy.status = serde_json::from_value(status).unwrap();
         let facts = Facts {
             installation: &installation,

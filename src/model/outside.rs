@@ -60,6 +60,25 @@ pub struct Home {
 }
 
 impl Home {
+    /// A project in which nothing is.
+    #[cfg(test)]
+    pub fn bare(id: &str, name: &str, marker: Option<Marker>, created: Timestamp) -> Home {
+        Home {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            marker,
+            created,
+            deleted: false,
+            environment: None,
+            services: Vec::new(),
+            volumes: Vec::new(),
+            domains: Vec::new(),
+            deployments: Vec::new(),
+            configuration_tag: None,
+            begun: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     /// Whether nothing was made in it yet: no service, so that nothing runs, and no volume, so that no data is lost.
     pub fn is_empty(&self) -> bool {
         self.services.is_empty()

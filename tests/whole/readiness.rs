@@ -8,13 +8,13 @@ use crate::support::{SOON, Scene, is_ready, says};
 async fn an_agent_that_answers_404_after_a_first_503_shows_404_and_what_was_expected_of_whom() {
     let scene = Scene::new("unready").await;
     // It takes a moment to start, answers 503 until then, and knows no such path afterwards.
-    let slow = json!({
-        "image": "ghcr.io/acme/agent:1.4-slow", "contract": {"health": "/healthz"}, "startupDeadline": "12s",
-    });
+    let elsewhere = [("agent.healthPaths", "/healthz")];
+    scene.tenant.set(&elsewhere).await.unwrap();
+    let slow = json!({"image": "ghcr.io/acme/agent:1.4-slow", "startupDeadline": "12s"});
     let template = scene.template("t", slow, json!({})).await;
     let instance = scene.instance("a", "t", json!({})).await;
     let expected =
-        "/healthz answered 404; expected 200 with {\"ready\": true} (runtime.contract.health)";
+        "/pool/health answered 404; expected 200 with {\"ready\": true} (runtime.contract.health)";
     let told = instance.wait_until("its answer is told", SOON, |object| {
         let url = object.data["status"]["url"].as_str().unwrap_or("https://");
         world::condition(object, "Healthy")

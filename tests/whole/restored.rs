@@ -153,6 +153,20 @@ async fn a_restored_agent_waits_for_a_word_and_goes_on_with_what_it_had() {
 /// Whether the backup has the status.
 const STATUS: [bool; 2] = [true, false];
 
+/// What is recorded as left behind by an instance.
+async fn records(scene: &Scene<'_>, name: &str) -> Vec<String> {
+    let maps = scene
+        .world
+        .cluster()
+        .api("ConfigMap", Some(SYSTEM_NAMESPACE));
+    let all = maps.await.unwrap().list(&ListParams::default()).await;
+    let whose = format!("{}/{name}", scene.tenant.namespace());
+    let all = all.unwrap().items.into_iter();
+    all.filter(|map| map.data["data"]["instance"] == whose.as_str())
+        .map(|map| map.data["data"].to_string())
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_agent_that_is_deleted_leaves_what_it_named_and_a_record() {
     let scene = Scene::new("revoked").await;
@@ -171,22 +185,7 @@ async fn a_restored_agent_that_is_deleted_leaves_what_it_named_and_a_record() {
         .wait_until("it is told as left behind", SOON, left)
         .await
         .unwrap();
-    let maps = scene
-        .world
-        .cluster()
-        .api("ConfigMap", Some(SYSTEM_NAMESPACE));
-    let maps = maps
-        .await
-        .unwrap()
-        .list(&ListParams::default())
-        .await
-        .unwrap();
-    let whose = format!("{}/a", scene.tenant.namespace());
-    assert!(
-        maps.items
-            .iter()
-            .any(|map| map.data["data"]["instance"] == whose.as_str())
-    );
+    assert_eq!(records(&scene, "a").await.len(), 1);
     tells_no_longer(&account).await;
     scene.listings(3).await;
     assert_eq!(scene.mutations(mark), [""; 0]);
@@ -263,6 +262,21 @@ async fn nobody_gets_anything_by_stating_anothers_identity() {
     says(&thief, "Stalled", "True", "IdentityUnclear").await;
     state(json!(own)).await;
     is_ready(&thief).await;
+    let unknown = "6b1c0f2e-8a4d-4a8e-9a52-0d5b6f1a2c3d";
+    state(json!(unknown)).await;
+    says(&thief, "Stalled", "True", "RestoredElsewhere").await;
+    state(json!(own)).await;
+    let project = id(&is_ready(&thief).await, "project");
+    // What it leaves behind is what that one may have had, and nothing of its own.
+    let records = records(&scene, "thief").await;
+    assert!(
+        records.iter().any(|one| one.contains(unknown)),
+        "{records:?}"
+    );
+    assert!(
+        !records.iter().any(|one| one.contains(&project)),
+        "{records:?}"
+    );
     assert_eq!(scene.mutations(mark), [""; 0]);
     assert_eq!(scene.projects().await, 2);
 }

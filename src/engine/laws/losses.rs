@@ -4,7 +4,7 @@
 //! Holds: what is lost at one provider costs nothing at another; what is there is found again before anything is made;
 //! nothing that runs, holds data or money is made twice or taken for one too many.
 
-use super::provider::Project;
+use super::provider::{Fate, Project};
 use super::scene::{Scene, Trouble, second};
 use super::tool_ends::{in_order, slot, told, tool, tooled};
 use crate::api::condition::kind;
@@ -347,6 +347,33 @@ fn one_entry_that_is_lost_is_found_again() {
                 .iter()
                 .filter(|(what, _)| what.starts_with("make"));
             assert_eq!(makes.count(), 0, "{name}: {}", told(&scene));
+        }
+    }
+}
+
+#[test]
+fn no_disk_is_one_too_many_for_a_lost_status_whatever_became_of_the_last_deployment() {
+    for fate in [Fate::Up, Fate::Fails] {
+        for loss in [Loss::Ledger, Loss::Status] {
+            let mut scene = agent(true, false).rested();
+            let now = scene.now;
+            let own = scene.provider.projects[0].volumes.first().cloned();
+            // A person has made another.
+            scene.provider.meddle(now, |projects| {
+                projects[0].volumes.insert(0, "a-persons".into());
+                for one in &mut projects[0].deployments {
+                    one.fate = fate;
+                }
+            });
+            loss.happens()(&mut scene);
+            scene.settle();
+            let there = scene.provider.projects[0].volumes.len();
+            assert_eq!(there, 2, "{fate:?} {loss:?}: {}", told(&scene));
+            let status = scene.object.as_ref().unwrap().status.as_ref().unwrap();
+            let mut entries = status.external.iter();
+            let disk = entries.find(|entry| entry.slot.to_string() == "volume");
+            let disk = disk.and_then(|entry| entry.id.clone());
+            assert_eq!(disk, own, "{fate:?} {loss:?}: {}", told(&scene));
         }
     }
 }

@@ -43,20 +43,7 @@ fn read<T>(with: impl FnOnce(Reader<'_>) -> T) -> T {
 }
 
 fn home(id: &str, name: String, description: &str, created: Timestamp) -> Item {
-    let home = Home {
-        id: id.to_owned(),
-        name,
-        marker: Marker::parse(description),
-        created,
-        deleted: false,
-        environment: None,
-        services: Vec::new(),
-        volumes: Vec::new(),
-        domains: Vec::new(),
-        deployments: Vec::new(),
-        configuration_tag: None,
-        begun: at(0),
-    };
+    let home = Home::bare(id, &name, Marker::parse(description), created);
     read(|reader| Item::of_home(&home, reader))
 }
 

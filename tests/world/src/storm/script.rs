@@ -371,17 +371,7 @@ fn hand(random: &mut StdRng) -> Hand {
 }
 
 fn outside_fault(random: &mut StdRng) -> Value {
-    let providers = [
-        "*",
-        "railway",
-        "railway",
-        "openrouter",
-        "exa",
-        "agentmail",
-        "telnyx",
-        "bankr",
-        "agent",
-    ];
+    let providers = [&PROVIDERS[..], &["*", "railway", "agent"]].concat();
     let effect = match random.random_range(0..10) {
         0 => json!("reset_before"),
         1 | 2 => json!("reset_after"),
