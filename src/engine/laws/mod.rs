@@ -35,19 +35,12 @@ mod undisturbed;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// Random cases, the same in every run: `LAWS_SEED` chooses others, `LAWS_TIMES` more.
+/// Random cases, the same in every run (`world::cases`).
 fn seeded(cases: u32) -> Config {
-    let number = |name| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<u32>().ok())
-    };
-    let seed = number("LAWS_SEED").unwrap_or(1);
-    println!("LAWS_SEED={seed}");
     Config {
-        cases: cases * number("LAWS_TIMES").unwrap_or(1),
+        cases: cases * world::cases::times(),
         failure_persistence: None,
-        rng_seed: RngSeed::Fixed(seed.into()),
+        rng_seed: RngSeed::Fixed(world::cases::seed().into()),
         ..Config::default()
     }
 }

@@ -1,5 +1,5 @@
-//! Lost, late, refused and garbled answers at every exchange that changes something in the creation and the deletion of an
-//! agent with all six tools.
+//! Lost, late, refused and garbled answers at the exchanges that change something in the creation and the deletion of an
+//! agent with all six tools: every run takes some, all together all.
 //!
 //! Holds: in each phase of a life something goes wrong at every provider, once each; what a provider rejects is said at
 //! the tool and at the agent, and the agent recovers when it is no longer rejected. A fault that did not fire fails.
@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use futures::future::join_all;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use world::cases::Draw;
 use world::{Options, World, condition, conditions, test_directory};
 
 use super::equipped::{DEADLINE, Equipped, PHASES, Place, equip, places};
@@ -137,11 +138,13 @@ async fn campaign(world: &World, score: &Mutex<Score>) -> Result<usize> {
     Ok(changing.len())
 }
 
-/// Every fault of every exchange once, at different providers in one life.
+/// Faults of the exchanges, at different providers in one life.
 fn cases(changing: &[(Phase, Place)]) -> Vec<Case> {
     let mut lanes: BTreeMap<(Phase, String), Vec<Fault>> = BTreeMap::new();
     let mut refused: BTreeMap<(Phase, String), Vec<Fault>> = BTreeMap::new();
     let mut of_railway = 0;
+    // Prime to the number of effects, so that each of them is met.
+    let (mut draw, mut draw_refused) = (Draw::one_in(3), Draw::one_in(2));
     for (phase, place) in changing {
         let provider = place.point.provider.clone();
         let fault = |effect| Fault {
@@ -156,12 +159,15 @@ fn cases(changing: &[(Phase, Place)]) -> Vec<Case> {
         } else {
             let body = refusal(&provider, WHY);
             let rejected = fault(json!({"status": 400, "body": body}));
-            refused
-                .entry((*phase, lane.clone()))
-                .or_default()
-                .push(rejected);
+            if draw_refused.takes() {
+                refused
+                    .entry((*phase, lane.clone()))
+                    .or_default()
+                    .push(rejected);
+            }
         }
         let faults = effects(&provider).into_iter().map(fault);
+        let faults = faults.filter(|_| draw.takes());
         lanes.entry((*phase, lane)).or_default().extend(faults);
     }
     let mut cases = Vec::new();

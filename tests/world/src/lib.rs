@@ -10,6 +10,7 @@
 mod arguments;
 mod binaries;
 pub mod canary;
+pub mod cases;
 mod checkout;
 mod commands;
 mod control;
