@@ -87,7 +87,9 @@ pub async fn waiting(
     for one in ctx.instances.state() {
         let here = one.spec.account_ref.name.as_str() == account.name_any();
         let namespace = one.namespace().unwrap_or_default();
-        if here && restored::waits_for_a_word(&one) && allowed(ctx, may, &namespace).await? {
+        // What another one has is looked up here: its own pass may not have said so yet.
+        let waits = here && restored::waits_for_a_word(&one) && !taken(ctx, &one);
+        if waits && allowed(ctx, may, &namespace).await? {
             waiting.push((namespace, one.name_any()));
         }
     }

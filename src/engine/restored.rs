@@ -290,17 +290,14 @@ pub fn waits(instance: &AgentInstance) -> bool {
     }
 }
 
-/// Whether the word of the account's owner would let it go on.
+/// Whether the word of the account's owner would let it go on, unless another one has its identity.
 pub fn waits_for_a_word(instance: &AgentInstance) -> bool {
     let stated = instance.annotations().get(IDENTITY_ANNOTATION);
     let clear = match stated {
         Some(stated) => AgentInstance::is_identity(stated),
         None => stalled(instance) != Some(reason::IDENTITY_UNCLEAR),
     };
-    waits(instance)
-        && clear
-        && instance.metadata.deletion_timestamp.is_none()
-        && stalled(instance) != Some(reason::IDENTITY_TAKEN)
+    waits(instance) && clear && instance.metadata.deletion_timestamp.is_none()
 }
 
 fn stalled(instance: &AgentInstance) -> Option<&str> {

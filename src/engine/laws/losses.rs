@@ -220,7 +220,7 @@ fn a_project_that_is_lost_leaves_the_tools_as_they_are() {
 
 #[test]
 fn a_loss_at_any_effect_of_any_phase_doubles_and_leaks_nothing() {
-    let (mut draw, mut cases) = (Draw::one_in(3), 0);
+    let (mut draw, mut cases) = (Draw::one_in(5), 0);
     for phase in PHASES {
         for (volume, slow) in [(false, false), (true, true)] {
             let start = phase.before(volume, slow);

@@ -259,11 +259,14 @@ const CRASHES: [Trouble; 2] = [Trouble::CrashBefore, Trouble::CrashAfter];
 
 #[test]
 fn with_tools_a_crash_at_any_effect_changes_nothing() {
-    let mut points = 0;
+    let (mut draw, mut points) = (Draw::one_in(3), 0);
     for story in all() {
         let undisturbed = story.told(&[]);
         for at in 0..undisturbed.scene.log.len() {
             for crash in &CRASHES {
+                if !draw.takes() {
+                    continue;
+                }
                 let troubles = [(at, crash.clone())];
                 same(&story, &undisturbed, &story.told(&troubles), &troubles);
                 points += 1;
@@ -300,7 +303,7 @@ fn with_tools_any_two_crashes_of_a_creation_change_nothing() {
     let story = &creations()[0];
     println!(
         "{} pairs in {}; books differ by 0",
-        pairs(story, 7),
+        pairs(story, 13),
         story.name
     );
 }
@@ -310,14 +313,14 @@ fn with_tools_two_crashes_of_a_slow_creation_change_nothing() {
     let story = &creations()[2];
     println!(
         "{} pairs in {}; books differ by 0",
-        pairs(story, 31),
+        pairs(story, 61),
         story.name
     );
 }
 
 #[test]
 fn with_tools_two_crashes_of_a_deletion_change_nothing() {
-    for (story, of) in deletions().iter().zip([11, 61]) {
+    for (story, of) in deletions().iter().zip([23, 121]) {
         println!(
             "{} pairs in {}; books differ by 0",
             pairs(story, of),
@@ -330,10 +333,13 @@ fn with_tools_two_crashes_of_a_deletion_change_nothing() {
 const CHANGES: [&str; 3] = ["MakeTool", "AdjustTool", "DeleteTool"];
 
 fn everywhere(words: &[&str], trouble: &Trouble) {
-    let mut cases = 0;
+    let (mut draw, mut cases) = (Draw::one_in(3), 0);
     for story in all() {
         let undisturbed = story.told(&[]);
         for at in at(&undisturbed, words) {
+            if !draw.takes() {
+                continue;
+            }
             let troubles = [(at, trouble.clone())];
             same(&story, &undisturbed, &story.told(&troubles), &troubles);
             cases += 1;
@@ -357,7 +363,7 @@ fn a_tools_answer_that_is_lost_late_or_vanished_changes_nothing() {
 
 #[test]
 fn two_lost_answers_of_tools_change_nothing() {
-    let (mut draw, mut pairs) = (Draw::one_in(10), 0);
+    let (mut draw, mut pairs) = (Draw::one_in(20), 0);
     for story in [&creations()[2], &deletions()[1]] {
         let undisturbed = story.told(&[]);
         for first in at(&undisturbed, &CHANGES) {
@@ -448,11 +454,14 @@ fn a_stale_write_stops_before_a_tool_is_touched() {
 
 #[test]
 fn a_deletion_in_any_phase_leaves_nothing_of_tools() {
-    let mut cases = 0;
+    let (mut draw, mut cases) = (Draw::one_in(4), 0);
     for mut story in creations().into_iter().chain(changes()) {
         let undisturbed = story.told(&[]);
         for at in 0..undisturbed.scene.log.len() {
             for crash in [None, Some(1), Some(3)] {
+                if !draw.takes() {
+                    continue;
+                }
                 story.scene.events.insert(at, Scene::delete);
                 let troubles: Vec<(usize, Trouble)> = crash
                     .map(|after| (at + after, Trouble::CrashAfter))

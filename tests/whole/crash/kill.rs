@@ -38,7 +38,7 @@ async fn campaign(world: &World) -> Result<String> {
     let tenant = ready_tenant(world).await?;
     let reference = Life::new(&tenant, "reference")?;
     let mut plan = Vec::new();
-    let mut draw = Draw::one_in(3);
+    let mut draw = Draw::one_in(5);
     for phase in PHASES {
         let told = reference.play(phase, None).await?;
         let kills = points(&told.exchanges).into_iter().flat_map(|point| {

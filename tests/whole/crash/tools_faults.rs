@@ -144,7 +144,7 @@ fn cases(changing: &[(Phase, Place)]) -> Vec<Case> {
     let mut refused: BTreeMap<(Phase, String), Vec<Fault>> = BTreeMap::new();
     let mut of_railway = 0;
     // Prime to the number of effects, so that each of them is met.
-    let (mut draw, mut draw_refused) = (Draw::one_in(3), Draw::one_in(2));
+    let (mut draw, mut draw_refused) = (Draw::one_in(5), Draw::one_in(3));
     for (phase, place) in changing {
         let provider = place.point.provider.clone();
         let fault = |effect| Fault {

@@ -110,7 +110,7 @@ async fn learn(world: &World, score: &Mutex<Score>) -> Result<VecDeque<Bundle>> 
     let tenant = equip(world, "reference").await?;
     let mut life = Equipped::new(&tenant, "reference").await?;
     let mut bundles: Vec<Bundle> = Vec::new();
-    let mut draw = Draw::one_in(3);
+    let mut draw = Draw::one_in(5);
     for phase in PHASES {
         let told = life.play(phase, &[]).await?;
         let places = places(&told.exchanges);

@@ -72,7 +72,15 @@ impl<T: DeserializeOwned> Record<T> {
     ///
     /// # Errors
     /// The file cannot be read, or a line is not what it should be.
-    pub fn since(&self, mark: Mark) -> Result<Vec<T>> {
+    pub fn since(&self, mut mark: Mark) -> Result<Vec<T>> {
+        self.follow(&mut mark)
+    }
+
+    /// The lines since a mark, which goes on to their end: who waits for something reads each line once.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line is not what it should be.
+    pub fn follow(&self, mark: &mut Mark) -> Result<Vec<T>> {
         let mut text = Vec::new();
         match fs::File::open(&self.path) {
             Ok(mut file) => {
@@ -86,6 +94,7 @@ impl<T: DeserializeOwned> Record<T> {
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
+        mark.0 += whole as u64;
         let lines = text[..whole]
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty());
