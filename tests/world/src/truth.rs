@@ -225,7 +225,8 @@ pub fn look(worlds: &Path) -> Result<Looked> {
 
 /// The object whose status a line of the audit log writes, where it is an instance's by the controller, and was taken. What was
 /// sent is a patch of what changed: only the answer says the whole.
-fn written_status(line: &str) -> Option<Value> {
+#[must_use]
+pub fn written_status(line: &str) -> Option<Value> {
     // Most lines are others, and reading each as JSON would take long.
     if !line.contains("\"subresource\":\"status\"") || !line.contains(SERVICE_ACCOUNT) {
         return None;
