@@ -59,6 +59,9 @@ struct StormOf {
     /// The list of disturbances of an earlier storm (storm.jsonl in its world's directory), in place of a seed's.
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     replay: Option<PathBuf>,
+    /// The controller's binary; without it, it is built.
+    #[arg(long, value_name = "FILE")]
+    controller: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -107,10 +110,15 @@ async fn main() -> ExitCode {
 
 impl StormOf {
     async fn run(self) -> Result<()> {
-        let build = tokio::task::spawn_blocking(world::build_controller);
+        let controller = match self.controller {
+            Some(built) => std::path::absolute(built)?,
+            None => tokio::task::spawn_blocking(world::build_controller)
+                .await
+                .context("building the controller")??,
+        };
         let storm = Storm {
             dir: self.dir,
-            controller: build.await.context("building the controller")??,
+            controller,
             length: Duration::try_from_secs_f64(self.minutes * 60.0)?,
             source: self.replay.map_or(Source::Seed(self.seed), Source::Replay),
             agents: self.agents,
