@@ -27,13 +27,7 @@ const CONTROLLER_PACE: [(&str, &str); 8] = [
 ];
 
 /// What a child process may know of the user's environment.
-const INHERITED: [&str; 5] = [
-    "PATH",
-    "TMPDIR",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-    "YARDMASTER_LOG",
-];
+const INHERITED: [&str; 4] = ["PATH", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
 
 /// Where a controller can listen without meeting a connection on its way out: below the range that systems take
 /// outgoing ports from, so that it gets the same port again after a crash.
