@@ -53,14 +53,16 @@ pub(super) fn project(w: &World, d: &mut Draft) -> Phase {
 /// ledger's beginning tells which. The token comes right before the first thing that is made, `timings.created` with the
 /// last; either one, or any other entry, means that there may be a project, which is then looked for as after a lost
 /// answer. Deciding it from a listing alone would miss what is younger, and searching for each new instance would cost two
-/// requests.
+/// requests. One that goes is always searched for: with its namespace go the Secrets that would tell, and nobody looks later.
 pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
     if w.instance.spec.adopt.is_some() || ledger::entry(&d.status, Slot::Project).is_some() {
         return Continue(());
     }
     let listed = !w.ours().is_empty();
     let others = d.status.external.iter().any(|entry| !entry.is_blank());
-    if !w.new && (w.token || others || made_once(&d.status) || listed) {
+    let goes = w.instance.metadata.deletion_timestamp.is_some()
+        && !matches!(w.account, AccountView::NotAvailable);
+    if !w.new && (goes || w.token || others || made_once(&d.status) || listed) {
         let template = match &w.template {
             TemplateView::Ready(template) => Some(template),
             _ => None,

@@ -710,3 +710,37 @@ proptest! {
         one_of_each(&scene, phase, volume, &case);
     }
 }
+
+#[test]
+fn a_deletion_that_remembers_nothing_looks_before_it_lets_go() {
+    // As a namespace goes: its Secrets are gone already, somebody takes the status away, and another process begins.
+    for (volume, slow) in [(false, false), (true, true)] {
+        let mut scene = Scene::new();
+        if volume {
+            scene = scene.with_volume();
+        }
+        if slow {
+            scene = scene.slow();
+        }
+        let mut scene = scene.rested();
+        scene.delete();
+        scene.lose(|status| *status = None);
+        scene.drop_own_secret();
+        scene.restart();
+        scene.settle();
+        let told = told(&scene);
+        assert!(scene.object.is_none(), "{told}");
+        assert!(scene.alive().is_empty(), "left behind: {told}");
+    }
+}
+
+#[test]
+fn what_waited_for_an_account_that_never_was_goes_at_once() {
+    let mut scene = Scene::new().rested();
+    scene.lose(|status| *status = None);
+    scene.drop_own_secret();
+    scene.account = crate::engine::world::AccountView::NotAvailable;
+    scene.delete();
+    scene.settle();
+    assert!(scene.object.is_none(), "{}", told(&scene));
+}

@@ -109,10 +109,10 @@ impl<'a, 'w> Hands<'a, 'w> {
                 fleet.tenant(*agent).object("Secret", &name).delete().await
             }
             Disturbance::LoseLedger { agent } => {
-                self.status(*agent, json!({"status": {"external": null}}))
+                self.forget(*agent, json!({"status": {"external": null}}))
                     .await
             }
-            Disturbance::LoseStatus { agent } => self.status(*agent, json!({"status": null})).await,
+            Disturbance::LoseStatus { agent } => self.forget(*agent, json!({"status": null})).await,
             Disturbance::ByHand { agent, what } => self.by_hand(*agent, *what).await,
             Disturbance::Kill { process } => match process {
                 Process::Controller => Ok(fleet.world.controller()?.signal(Signal::SIGKILL)?),
@@ -193,6 +193,17 @@ impl<'a, 'w> Hands<'a, 'w> {
         let instance = self.fleet.instance(agent);
         instance.patch(json!({"spec": change})).await?;
         Ok(())
+    }
+
+    /// Not where the template is gone as well: then nothing is left that knows of the agent's tools, which are told as
+    /// orphans of the account, and no agent is to blame.
+    async fn forget(&self, agent: Agent, change: Value) -> Result<()> {
+        let has_tools = matches!(agent.kind(), Kind::Six | Kind::Demand);
+        let template = self.fleet.tenants[agent.tenant].template(agent.kind().template());
+        if has_tools && (self.gone.contains(&agent.tenant) || template.find().await?.is_none()) {
+            bail!("its template is gone");
+        }
+        self.status(agent, change).await
     }
 
     async fn status(&self, agent: Agent, change: Value) -> Result<()> {
