@@ -231,6 +231,8 @@ impl Provider for Bankr {
         Box::pin(async move {
             let seen = self.line.tell(Ask::get("identity", wallet(NOBODY))).await;
             super::unless_missing(seen)?;
+            // "There is none" is the answer that was hoped for, and in trouble no other request is sent.
+            self.line.answered();
             Ok(super::whose(None, "partner organisation"))
         })
     }

@@ -231,6 +231,11 @@ impl Line {
         held(&self.inner.trouble).standing()
     }
 
+    /// A refusal was the good answer: the provider is there, and takes the credential.
+    pub(super) fn answered(&self) {
+        held(&self.inner.trouble).ended();
+    }
+
     /// Deadline of one request.
     pub(super) fn timeout(&self) -> SignedDuration {
         SignedDuration::try_from(self.inner.connection.timeout).unwrap_or(SignedDuration::MAX)

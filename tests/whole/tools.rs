@@ -778,8 +778,17 @@ async fn a_wallet_at_bankr_is_one_and_rests() {
     let world = World::new(&[]).await;
     let opened = world.open(Account::Bankr, "bk_ptr_acme_1");
     let provider = &opened.provider;
-    provider.identity().await.unwrap();
+    // Nothing else is asked of an account in trouble: whether it is over must show in this.
     let main = order(Part::Main, Wish::Bankr, &[]);
+    for _ in 0..3 {
+        world
+            .fault("bankr", "POST /partner/wallets", json!("reset_before"))
+            .await;
+        assert_eq!(class(provider.make(&main).await), "Uncertain");
+    }
+    assert!(matches!(opened.line.standing(), Standing::Trouble { .. }));
+    provider.identity().await.unwrap();
+    assert_eq!(opened.line.standing(), Standing::Fine);
     world
         .fault("bankr", "POST /partner/wallets", json!("reset_after"))
         .await;

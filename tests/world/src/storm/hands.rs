@@ -84,11 +84,13 @@ impl<'a, 'w> Hands<'a, 'w> {
                 self.template(*tenant, *kind, json!({"env": env})).await
             }
             Disturbance::TemplateGone { tenant, kind } => {
+                self.remembered(*tenant).await?;
                 let template = fleet.tenants[*tenant].template(kind.template());
                 template.delete().await
             }
             Disturbance::TemplateBack { tenant, kind } => fleet.put_template(*tenant, *kind).await,
             Disturbance::NamespaceGone { tenant } => {
+                self.remembered(*tenant).await?;
                 self.gone.insert(*tenant);
                 let name = fleet.tenants[*tenant].namespace();
                 fleet.world.object("Namespace", None, name).delete().await
@@ -192,6 +194,25 @@ impl<'a, 'w> Hands<'a, 'w> {
     async fn spec(&self, agent: Agent, change: Value) -> Result<()> {
         let instance = self.fleet.instance(agent);
         instance.patch(json!({"spec": change})).await?;
+        Ok(())
+    }
+
+    /// A template that goes before a lost ledger was written again takes along what is known of tools (see `forget`).
+    async fn remembered(&self, tenant: usize) -> Result<()> {
+        let of_tenant = self.fleet.agents.iter().filter(|one| one.tenant == tenant);
+        for agent in of_tenant.filter(|one| matches!(one.kind(), Kind::Six | Kind::Demand)) {
+            let Some(object) = self.fleet.instance(*agent).find().await? else {
+                continue;
+            };
+            let slots = object.data["status"]["external"].as_array();
+            let slots = slots
+                .into_iter()
+                .flatten()
+                .filter_map(|one| one["slot"].as_str());
+            if !slots.clone().any(|slot| slot.starts_with("tool/")) {
+                bail!("{} does not remember its tools yet", agent.name());
+            }
+        }
         Ok(())
     }
 
