@@ -8,6 +8,7 @@ use super::template::Counted;
 use super::tool_accounts::ToolAccounts;
 use super::unreadable::Warned;
 use crate::agent::Agents;
+use crate::api::condition::{kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount, Seen, Unreadable};
 use crate::cluster::events::Events;
 use crate::cluster::installation::Installation;
@@ -236,6 +237,22 @@ impl Context {
         for one in self.users(account) {
             self.wake
                 .instance(&one.namespace().unwrap_or_default(), &one.name_any());
+        }
+    }
+
+    /// Wakes who waits for a place in a full account. The listing that showed one free may be older than the end of the
+    /// instance that had it, whose ledger counted until then.
+    pub fn wake_those_without_a_place(&self, account: &str) {
+        for one in self.instances.state() {
+            let conditions = one.status.iter().flat_map(|status| &status.conditions);
+            let waits = one.spec.account_ref.name.as_str() == account
+                && conditions
+                    .filter(|found| found.type_ == kind::STALLED && found.status == "True")
+                    .any(|found| found.reason == reason::LIMIT_REACHED);
+            if waits {
+                self.wake
+                    .instance(&one.namespace().unwrap_or_default(), &one.name_any());
+            }
         }
     }
 

@@ -130,6 +130,7 @@ async fn run(
                 .and_then(|one| ctx.accounts.get(one.spec.account_ref.name.as_str()));
             if let Some(account) = home {
                 account.give_back(ctx, &uid, None);
+                ctx.wake_those_without_a_place(&account.name);
             }
             return Ok(None);
         }
