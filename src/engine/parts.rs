@@ -60,8 +60,7 @@ pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
     }
     let listed = !w.ours().is_empty();
     let others = d.status.external.iter().any(|entry| !entry.is_blank());
-    let goes = w.instance.metadata.deletion_timestamp.is_some()
-        && !matches!(w.account, AccountView::NotAvailable);
+    let goes = w.deleting() && !matches!(w.account, AccountView::NotAvailable);
     if !w.new && (goes || w.token || others || made_once(&d.status) || listed) {
         let template = match &w.template {
             TemplateView::Ready(template) => Some(template),
