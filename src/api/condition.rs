@@ -210,6 +210,8 @@ pub mod reason {
     pub const ADDRESS_CHANGED: &str = "AddressChanged";
     /// This version cannot read the object.
     pub const NOT_READABLE: &str = "NotReadable";
+    /// The object's ledger is of a version whose records do not say how a resource came to be the instance's.
+    pub const LEDGER_UNKNOWN: &str = "LedgerUnknown";
     /// `status.expiresAt` has come.
     pub const EXPIRED: &str = "Expired";
     /// `status.expiresAt` is another.

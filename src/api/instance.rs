@@ -1,6 +1,7 @@
 //! AgentInstance: one agent, its project and everything in it.
 
 use super::IDENTITY_ANNOTATION;
+use super::deployment::DeploymentStatus;
 use super::ledger::{LedgerEntry, Unknown};
 use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
 use super::text::{OutsideId, Span, ToolName};
@@ -362,40 +363,6 @@ pub struct ToolUsage {
     pub limit_usd: Option<f64>,
     /// When it was read.
     pub as_of: MicroTime,
-}
-
-/// A deployment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeploymentStatus {
-    /// The provider's id.
-    #[schemars(length(max = 256))]
-    pub id: String,
-    /// Starting, Running, Sleeping, Failed, Crashed, Removed, Superseded (a newer one was asked for), or the
-    /// provider's own word, cut.
-    #[schemars(length(max = 300))]
-    pub status: String,
-    /// Whether the agent has said, in this deployment, that it is ready.
-    #[serde(default)]
-    pub ready: bool,
-    /// When it was asked for, or first seen where nobody asked: `startupDeadline` counts from here.
-    pub since: MicroTime,
-    /// What the agent answered last when it was asked whether it is ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<AnswerStatus>,
-}
-
-/// What an agent that is not ready answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AnswerStatus {
-    /// The HTTP status where another one is expected; OtherValue, NoValue, NotJson, TooLong, NotRunning, NotReached, NoAnswer or
-    /// NotAsked.
-    #[schemars(length(max = 32))]
-    pub kind: String,
-    /// When it was first written so. Another kind is written at the earliest as long after that as that was after the deployment
-    /// was asked for: at least 2 s, at most 10 minutes.
-    pub since: MicroTime,
 }
 
 /// When the instance reached what, the first time.

@@ -1,6 +1,7 @@
 //! The ledger: for each outside resource of an instance what we intend, what we know, and what must be taken back
 //! (design 3.2). It stands in `.status.external` and is all that a teardown needs.
 
+use super::template::ReclaimPolicy;
 use arrayvec::ArrayString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -170,6 +171,15 @@ pub enum SlotState {
     Deleting,
 }
 
+/// How a resource came to be the instance's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Origin {
+    /// Made for it, or being made.
+    Made,
+    /// It was there before: `spec.adopt` names it. Of the configuration: the agent runs as it was found.
+    Adopted,
+}
+
 /// What we know about one outside resource.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -184,6 +194,8 @@ pub struct LedgerEntry {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub account: String,
+    /// How it came to be the instance's. Ledgers of version 0.1.0 do not say it, and are not read.
+    pub origin: Origin,
     /// How far it is.
     pub state: SlotState,
     /// What it is found by: its name outside, or for the configuration what it is made from (a keyed hash).
@@ -202,12 +214,43 @@ pub struct LedgerEntry {
     /// Number of the attempt that the state speaks of.
     #[schemars(range(min = 0))]
     pub attempt: i32,
+    /// Whether the outcome of an attempt was unknown once: what bears the name is looked for when it is deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubtful: bool,
+    /// Whether the provider has shown it: from then on it is gone when nobody shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown: bool,
+    /// What becomes of something that may hold money. Left out: it is kept, at rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim: Option<ReclaimPolicy>,
     /// When that attempt began.
     pub started_at: MicroTime,
     /// What a newer version says of it.
     #[serde(flatten)]
     #[schemars(skip)]
     pub unknown: Unknown,
+}
+
+impl LedgerEntry {
+    /// A record of a slot of which nothing was tried yet.
+    pub fn new(slot: Slot, provider: &str, account: String, at: MicroTime) -> LedgerEntry {
+        LedgerEntry {
+            slot,
+            provider: provider.to_owned(),
+            account,
+            origin: Origin::Made,
+            state: SlotState::Planned,
+            key: String::new(),
+            id: None,
+            settings: String::new(),
+            attempt: 1,
+            doubtful: false,
+            shown: false,
+            reclaim: None,
+            started_at: at,
+            unknown: Unknown::default(),
+        }
+    }
 }
 
 /// Fields of a record that this version does not know. A write of the status replaces a list as a whole, so each of its

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod acknowledge;
 pub mod condition;
+pub mod deployment;
 pub mod instance;
 pub mod ledger;
 pub mod seen;
@@ -19,8 +20,9 @@ mod admissible;
 mod schema_tests;
 
 pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
+pub use deployment::{DeploymentState, DeploymentStatus};
 pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
-pub use ledger::{LedgerEntry, Part, Slot, SlotState, ToolSlot, Unknown};
+pub use ledger::{LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot, Unknown};
 pub use seen::{Seen, Unreadable};
 pub use template::{AgentTemplate, AgentTemplateSpec, AgentTemplateStatus};
 

@@ -84,8 +84,21 @@ impl Unreadable {
         titled(&self.metadata)
     }
 
+    /// Whether its ledger is of version 0.1.0, whose records do not say how a resource came to be the instance's.
+    pub fn has_unknown_ledger(&self) -> bool {
+        let ledger = self.whole["status"]["external"].as_array();
+        ledger.is_some_and(|ledger| ledger.iter().any(|entry| entry["origin"].is_null()))
+    }
+
     /// Why it is left alone, and what mends it.
     pub fn sentence(&self) -> String {
+        if self.has_unknown_ledger() {
+            let name = self.metadata.name.as_deref().unwrap_or_default();
+            let namespace = self.metadata.namespace.as_deref().unwrap_or_default();
+            return format!(
+                "status.external does not say how each resource came to be the instance's (origin), as that of version 0.1.0 does not. Nothing is made, changed or deleted for this object until it is emptied: kubectl patch agi {name} -n {namespace} --subresource=status --type=merge -p '{{\"status\":{{\"external\":null}}}}'. What bears the instance's name and marker, or is named by spec.adopt, is then on record again"
+            );
+        }
         format!(
             "{} cannot be read: this version of Yardmaster expects {}; correct the field, or install the version that wrote it. Until then nothing is made, changed or deleted for this object",
             self.field, self.expected
@@ -253,7 +266,7 @@ mod tests {
     fn it_says_where_and_what_was_expected_and_quotes_nothing() {
         let entry = |state: &str, slot: &str| {
             json!({"external": [{"slot": slot, "provider": "railway", "state": state,
-                "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]})
+                "origin": "Made", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]})
         };
         for (object, field, expected) in [
             (
@@ -290,6 +303,22 @@ mod tests {
             let told = format!("{found:?} {}", found.sentence());
             assert!(!told.contains("hunter2"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_ledger_of_the_first_version_is_told_with_what_mends_it() {
+        let entry = json!({"slot": "project", "provider": "railway", "state": "Exists",
+            "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"});
+        let status = |entry| json!({"external": [entry]});
+        let found = unreadable::<AgentInstance>(instance(json!({}), status(entry.clone())));
+        assert!(found.has_unknown_ledger());
+        let told = found.sentence();
+        assert!(told.contains("kubectl patch agi ada -n n"), "{told}");
+        let mut known = entry;
+        known["origin"] = json!("Made");
+        let read: Seen<AgentInstance> =
+            serde_json::from_value(instance(json!({}), status(known))).unwrap();
+        assert!(read.read().is_some());
     }
 
     #[test]

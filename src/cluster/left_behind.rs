@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn entry(slot: &str, key: &str) -> serde_json::Value {
-        json!({"slot": slot, "provider": "p", "account": "main", "state": "Exists", "key": key, "id": format!("id-{slot}"),
+        json!({"origin": "Made", "slot": slot, "provider": "p", "account": "main", "state": "Exists", "key": key, "id": format!("id-{slot}"),
             "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"})
     }
 

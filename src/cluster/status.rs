@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_record_keeps_what_a_newer_version_says_of_it() {
-        let entry = json!({"slot": "project", "provider": "railway", "state": "Creating", "attempt": 1,
+        let entry = json!({"origin": "Made", "slot": "project", "provider": "railway", "state": "Creating", "attempt": 1,
             "startedAt": "2026-01-01T00:00:00.000000Z", "price": {"usd": 5}});
         let tool = json!({"name": "llm", "type": "openrouter", "ready": true, "reason": "Ready", "mood": "good"});
         let before = json!({"external": [entry], "tools": [tool]});

@@ -2,15 +2,12 @@
 //!
 //! What holds: nothing here decides; the plan that follows does.
 
-use super::deployment::SUPERSEDED;
 use super::ledger;
 use super::step::{Outcome, Step};
 use super::world::{AccountView, ToolAccount, World};
-use crate::api::instance::DeploymentStatus;
-use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
+use crate::api::{AgentInstanceStatus, DeploymentState, DeploymentStatus, Slot, SlotState};
 use crate::model::{Fault, Sight};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// The world after a step.
 pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> World {
@@ -37,21 +34,8 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             ledger::exists(&mut status, Slot::Project, Some(project));
             // What was read in this pass was its predecessor.
             w.outside.looked = None;
-            let entry = ledger::entry(&status, Slot::Project).cloned();
-            if let (Some(project), Some(environment)) = (entry, environment) {
-                let started_at = MicroTime(ledger::micros(now));
-                ledger::put(
-                    &mut status,
-                    LedgerEntry {
-                        slot: Slot::Environment,
-                        key: String::new(),
-                        id: Some(environment),
-                        state: SlotState::Exists,
-                        started_at,
-                        unknown: Unknown::default(),
-                        ..project
-                    },
-                );
+            if let Some(environment) = environment {
+                ledger::environment(&mut status, environment, now);
             }
         }
         (Step::CreateService { .. }, Outcome::Made { id }) => {
@@ -67,7 +51,7 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         (Step::Mount { .. }, Outcome::Done) => {
             // What was read before shows it as it was.
             if let Some(entry) = ledger::entry_mut(&mut status, Slot::Volume) {
-                entry.started_at = MicroTime(ledger::micros(now));
+                entry.started_at = ledger::moment(now);
             }
             w.outside.looked = None;
         }
@@ -77,20 +61,22 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             let first = status.deployment.is_none();
             let asked_at = ledger::entry_mut(&mut status, Slot::Configuration).map(|entry| {
                 if first {
-                    entry.started_at = MicroTime(ledger::micros(now));
+                    entry.started_at = ledger::moment(now);
                 }
                 entry.settings.clone_from(&composed.own);
                 entry.started_at.0
             });
             status.variables = composed.names();
             status.variables.sort();
-            supersede(&mut status.deployment, asked_at.unwrap_or(now), None);
+            if status.deployment.is_some() {
+                supersede(&mut status.deployment, asked_at.unwrap_or(now));
+            }
             w.outside.looked = None;
             w.agent = None;
             w.drift = None;
         }
         (Step::Deploy { .. }, Outcome::Done) => {
-            supersede(&mut status.deployment, now, Some(""));
+            supersede(&mut status.deployment, now);
             w.outside.looked = None;
             w.agent = None;
         }
@@ -161,19 +147,14 @@ fn account_goes(mut w: World, step: &Step) -> World {
     w
 }
 
-/// A change was applied: whatever was deployed before is no longer what counts. `of` stands for it where nothing is
-/// known to have been deployed, so that what was asked for is not asked for again at once.
-fn supersede(deployment: &mut Option<DeploymentStatus>, asked_at: Timestamp, of: Option<&str>) {
-    let known = deployment
-        .as_ref()
-        .map(|known| known.id.as_str())
-        .or(of)
-        .map(str::to_owned);
-    *deployment = known.map(|id| DeploymentStatus {
+/// A change was applied: whatever was deployed before is no longer what counts.
+fn supersede(deployment: &mut Option<DeploymentStatus>, asked_at: Timestamp) {
+    let id = deployment.take().and_then(|known| known.id);
+    *deployment = Some(DeploymentStatus {
         id,
-        status: SUPERSEDED.to_owned(),
+        state: DeploymentState::Superseded,
         ready: false,
-        since: MicroTime(ledger::micros(asked_at)),
+        since: ledger::moment(asked_at),
         answer: None,
     });
 }
@@ -240,7 +221,7 @@ fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
         (Step::AdjustTool { wish, .. }, Outcome::Done) => {
             if let Some(entry) = ledger::entry_mut(&mut status, slot) {
                 entry.settings = wish.settings();
-                entry.started_at = MicroTime(ledger::micros(w.now));
+                entry.started_at = ledger::moment(w.now);
             }
             tools.looked.remove(&slot);
             tools.seen.remove(&slot);
@@ -265,7 +246,7 @@ fn forget_found(w: &mut World, status: &mut AgentInstanceStatus, slot: Slot, id:
         ledger::entry_mut(status, slot).filter(|entry| entry.state == SlotState::Exists)
     {
         // A listing that began before shows it still.
-        entry.started_at = MicroTime(ledger::micros(w.now));
+        entry.started_at = ledger::moment(w.now);
     }
     if let Some((_, found)) = w.tools.found.get_mut(&slot) {
         found.retain(|resource| resource.id != id);
@@ -299,7 +280,7 @@ fn tool_faulted(mut w: World, slot: Slot, step: &Step, fault: Fault) -> World {
         } else if let Some(entry) = ledger::entry_mut(&mut status, slot) {
             // A make may be several requests, each of which waits for its turn: until when the last one can still land is
             // counted from here.
-            entry.started_at = MicroTime(ledger::micros(w.now));
+            entry.started_at = ledger::moment(w.now);
         }
         w.instance.status = Some(status);
     }

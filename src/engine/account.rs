@@ -494,9 +494,9 @@ mod tests {
         // What a template does not name any more is still to be taken back.
         instance.status = Some(
             serde_json::from_value(serde_json::json!({"external": [
-                {"slot": "tool/old", "provider": "exa", "account": "search", "state": "Exists", "id": "1",
+                {"origin": "Made", "slot": "tool/old", "provider": "exa", "account": "search", "state": "Exists", "id": "1",
                  "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"},
-                {"slot": "tool/purse", "provider": "wallet", "state": "Exists", "id": "0x1",
+                {"origin": "Made", "slot": "tool/purse", "provider": "wallet", "state": "Exists", "id": "0x1",
                  "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}
             ]}))
             .unwrap(),

@@ -13,25 +13,21 @@ use super::step::Step;
 use super::world::{AccountView, World};
 use super::{ledger, parts};
 use crate::api::condition::{kind, reason};
-use crate::api::instance::{
-    Adopt, DeletionPolicy, DeploymentStatus, OperatingMode, Ownership, UpdatePolicy,
-};
+use crate::api::instance::{Adopt, DeletionPolicy, OperatingMode, Ownership, UpdatePolicy};
 use crate::api::template::ResolvedImage;
-use crate::api::{AgentInstance, AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
+use crate::api::{
+    AgentInstance, AgentInstanceStatus, DeploymentState, DeploymentStatus, LedgerEntry, Origin,
+    Slot, SlotState,
+};
 use crate::engine::deployment::newest;
 use crate::engine::world::{RolloutTurn, TemplateReady};
 use crate::model::slot::{Kind, RAILWAY, SlotRow, Undo};
 use crate::model::tool::Wanted;
 use crate::model::{Announcement, Deployment, Home, Sight};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow::Continue;
-
-/// Stands as the configuration's key and as the template's revision while the agent runs as it was found: equal to no
-/// revision, so that it counts as outdated and takes the template's in its turn.
-pub const AS_FOUND: &str = "adopted";
 
 /// Two objects of the same second may come to us in either order: until so long after its creation nothing is adopted,
 /// and by then both are known and the same one wins for everyone.
@@ -40,17 +36,12 @@ pub(super) const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 /// A project that could not be adopted is looked at again after so long: each look is a request.
 const AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whether the agent still runs as it was found.
-pub(super) fn as_found(status: &AgentInstanceStatus) -> bool {
-    ledger::entry(status, Slot::Configuration).is_some_and(|entry| entry.key == AS_FOUND)
-}
-
 /// Whether an adopted agent stays as it was found for now, so that nothing is made for a revision that it does not take.
 pub(super) fn stays(w: &World, d: &Draft, template: &TemplateReady) -> bool {
     let takes = w.instance.spec.update_policy == UpdatePolicy::Automatic
         && w.instance.spec.operating_mode == OperatingMode::Running
         && template.turn == RolloutTurn::Yes;
-    as_found(&d.status) && !takes
+    ledger::as_found(&d.status) && !takes
 }
 
 /// Whether a project is shared with others.
@@ -169,19 +160,15 @@ fn unfit(w: &World, wanted: &Adopt, home: &Home) -> Option<String> {
 
 /// The ledger of what was found. Everything counts from the reading that showed it.
 fn record(w: &World, d: &mut Draft, wanted: &Adopt, home: &Home) {
-    let seen = MicroTime(ledger::micros(home.begun));
+    let seen = ledger::moment(home.begun);
     let mut found = |slot, key: &str, id: Option<String>| {
+        let account = w.instance.spec.account_ref.name.0.clone();
         let entry = LedgerEntry {
-            slot,
-            provider: RAILWAY.to_owned(),
-            account: w.instance.spec.account_ref.name.0.clone(),
+            origin: Origin::Adopted,
             state: SlotState::Exists,
             key: key.chars().take(128).collect(),
             id,
-            settings: String::new(),
-            attempt: 1,
-            started_at: seen.clone(),
-            unknown: Unknown::default(),
+            ..LedgerEntry::new(slot, RAILWAY, account, seen.clone())
         };
         ledger::put(&mut d.status, entry);
     };
@@ -200,17 +187,12 @@ fn record(w: &World, d: &mut Draft, wanted: &Adopt, home: &Home) {
     if let Some(domain) = domain {
         found(Slot::Domain, &domain.host, Some(domain.id.clone()));
     }
-    found(
-        Slot::Configuration,
-        AS_FOUND,
-        home.configuration_tag.clone(),
-    );
+    found(Slot::Configuration, "", home.configuration_tag.clone());
     d.status.url = domain.map(|domain| format!("https://{}", domain.host));
-    d.status.template_revision = Some(AS_FOUND.to_owned());
     let newest = newest(home, service);
     d.status.deployment = newest.map(|newest| DeploymentStatus {
-        id: newest.id.clone(),
-        status: newest.state.word().to_owned(),
+        id: Some(newest.id.clone()),
+        state: newest.state.clone(),
         ready: false,
         since: seen,
         answer: None,
@@ -222,7 +204,7 @@ fn record(w: &World, d: &mut Draft, wanted: &Adopt, home: &Home) {
 
 /// What runs as it was found may be changed by those who made it: it is told, never set back.
 pub(super) fn follow(status: &mut AgentInstanceStatus, newest: &Deployment) {
-    let Some(runs) = newest.image.as_deref().filter(|_| as_found(status)) else {
+    let Some(runs) = newest.image.as_deref().filter(|_| ledger::as_found(status)) else {
         return;
     };
     let digest = runs.split_once('@').map_or("", |(_, digest)| digest);
@@ -248,7 +230,7 @@ pub(super) fn lost(d: &mut Draft, what: &str) -> Phase {
     d.stalled_on(kind::PROJECT_READY, reason::DELETED_EXTERNALLY, message);
     if let Some(known) = &mut d.status.deployment {
         known.ready = false;
-        known.status = "Removed".into();
+        known.state = DeploymentState::Removed;
     }
     wait(None)
 }
@@ -455,7 +437,7 @@ mod tests {
     fn recorded(mut one: AgentInstance) -> AgentInstance {
         one.status = Some(
             serde_json::from_value(json!({"external": [{
-                "slot": "project", "provider": "railway", "state": "Exists", "id": "p", "attempt": 1,
+                "origin": "Made", "slot": "project", "provider": "railway", "state": "Exists", "id": "p", "attempt": 1,
                 "startedAt": "2026-01-01T00:00:00.000000Z",
             }]}))
             .unwrap(),
@@ -493,7 +475,7 @@ mod tests {
         assert_eq!(of(&young, std::slice::from_ref(&going)), 0);
         going.status = Some(
             serde_json::from_value(json!({"external": [{
-                "slot": "tool/llm", "provider": "openrouter", "state": "Exists", "id": "k", "attempt": 1,
+                "origin": "Made", "slot": "tool/llm", "provider": "openrouter", "state": "Exists", "id": "k", "attempt": 1,
                 "startedAt": "2026-01-01T00:00:00.000000Z",
             }]}))
             .unwrap(),

@@ -8,8 +8,9 @@ use super::step::Step;
 use super::world::{TemplateReady, World};
 use super::{adopt as adoption, ledger, parts, report, retry, rollout};
 use crate::api::condition::{Statement, find, is_true, kind, reason};
-use crate::api::instance::{AnswerStatus, DeploymentStatus, OperatingMode};
-use crate::api::{AgentInstanceStatus, Slot, SlotState};
+use crate::api::deployment::AnswerStatus;
+use crate::api::instance::OperatingMode;
+use crate::api::{AgentInstanceStatus, DeploymentStatus, Slot, SlotState};
 use crate::model::{
     Announcement, Answer, Deployment, DeploymentState, Health, Home, Readiness, Sight,
 };
@@ -30,11 +31,9 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
     let known = d.status.deployment.clone();
     let pending = known
         .as_ref()
-        .is_none_or(|known| known.status == SUPERSEDED || !known.ready);
+        .is_none_or(|known| known.is_superseded() || !known.ready);
     let asked_at = known.as_ref().map(|known| known.since.0).max(applied_at);
-    let up_already = known
-        .as_ref()
-        .is_some_and(|known| matches!(known.status.as_str(), "Running" | "Sleeping"));
+    let up_already = known.as_ref().is_some_and(|known| known.state.is_up());
     let home = match w.home() {
         // A reading begun before we last changed something says nothing about what came of it.
         Sight::Seen(home) if asked_at.is_none_or(|at| home.begun >= at) => Some(home),
@@ -56,8 +55,8 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
     };
     let newest = newest(&home, &service);
     if !suspended && let (Some(newest), Some(known)) = (newest, &known) {
-        let other = newest.id != known.id;
-        if other && known.status != SUPERSEDED && w.outside.looked.is_none() {
+        let other = !known.is(&newest.id);
+        if other && !known.is_superseded() && w.outside.looked.is_none() {
             // The listing may lag behind what we have seen ourselves since.
             return look(w, d, project, asked_at);
         }
@@ -88,16 +87,13 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
         reason::RUNNING,
         "operatingMode is Running",
     ));
-    let superseded = known
-        .as_ref()
-        .filter(|known| known.status == SUPERSEDED)
-        .map(|known| known.id.as_str());
+    let superseded = known.as_ref().filter(|known| known.is_superseded());
     // What runs as it was found is begun only where we ended it.
-    let held = adoption::as_found(&d.status)
+    let held = ledger::as_found(&d.status)
         && superseded.is_none()
         && !is_true(&w.status().conditions, kind::SUSPENDED);
     let newest = match newest {
-        Some(newest) if superseded != Some(newest.id.as_str()) => newest,
+        Some(newest) if !superseded.is_some_and(|known| known.is(&newest.id)) => newest,
         None if held => return adoption::not_deployed(d),
         _ => return not_begun(w, d, project, environment, service, asked_at),
     };
@@ -121,9 +117,9 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
         DeploymentState::Removed if w.outside.looked.is_none() => look(w, d, project, asked_at),
         DeploymentState::Removed if held => adoption::not_deployed(d),
         DeploymentState::Removed
-            if known.as_ref().is_some_and(|known| {
-                known.status == SUPERSEDED && w.now < known.since.0 + REDEPLOY
-            }) =>
+            if known
+                .as_ref()
+                .is_some_and(|known| known.is_superseded() && w.now < known.since.0 + REDEPLOY) =>
         {
             // Asked for a moment ago and taken away at once: asking again at once would go on for ever.
             d.say(Statement::no(
@@ -190,7 +186,7 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
             d.stalled_on(kind::HEALTHY, reason::CRASHED, message);
             wait(None)
         }
-        DeploymentState::Starting | DeploymentState::Other(_) => {
+        DeploymentState::Starting | DeploymentState::Superseded | DeploymentState::Other(_) => {
             d.say(Statement::no(
                 kind::DEPLOYED,
                 reason::DEPLOYING,
@@ -204,18 +200,11 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
 /// A deployment that does not stay is asked for again after so long at the earliest.
 const REDEPLOY: SignedDuration = SignedDuration::from_secs(30);
 
-/// The status word of a deployment in whose place another was asked for.
-pub(super) const SUPERSEDED: &str = "Superseded";
-
 pub(super) fn newest<'a>(home: &'a Home, service: &str) -> Option<&'a Deployment> {
     home.deployments
         .iter()
         .filter(|seen| seen.service == service)
         .max_by_key(|seen| seen.created)
-}
-
-pub(super) fn is_up(state: &DeploymentState) -> bool {
-    matches!(state, DeploymentState::Running | DeploymentState::Sleeping)
 }
 
 /// What runs has no disk, or a former one: another deployment is to come in its place. Whether that is news.
@@ -226,14 +215,14 @@ pub(super) fn outlived(w: &World, d: &mut Draft, home: &Home) -> bool {
         return false;
     };
     let known = d.status.deployment.as_ref();
-    if known.is_some_and(|known| known.id == newest.id && known.status == SUPERSEDED) {
+    if known.is_some_and(|known| known.is(&newest.id) && known.is_superseded()) {
         return false;
     }
     d.status.deployment = Some(DeploymentStatus {
-        id: newest.id.clone(),
-        status: SUPERSEDED.to_owned(),
+        id: Some(newest.id.clone()),
+        state: DeploymentState::Superseded,
         ready: false,
-        since: MicroTime(ledger::micros(w.now)),
+        since: ledger::moment(w.now),
         answer: None,
     });
     true
@@ -241,9 +230,9 @@ pub(super) fn outlived(w: &World, d: &mut Draft, home: &Home) -> bool {
 
 /// Takes a newly seen deployment, or the known one's new state, into the status.
 fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &Deployment) {
-    let same = known.as_ref().filter(|known| known.id == newest.id);
+    let same = known.as_ref().filter(|known| known.is(&newest.id));
     // One that was asked for counts from the asking, one that came by itself from now.
-    let asked = known.as_ref().filter(|known| known.status == SUPERSEDED);
+    let asked = known.as_ref().filter(|known| known.is_superseded());
     let since = same.or(asked).map_or_else(
         || {
             let applied =
@@ -256,16 +245,16 @@ fn adopt(w: &World, d: &mut Draft, known: &Option<DeploymentStatus>, newest: &De
         },
         |known| known.since.clone(),
     );
-    let up = is_up(&newest.state);
+    let up = newest.state.is_up();
     d.status.deployment = Some(DeploymentStatus {
-        id: newest.id.clone(),
-        status: newest.state.word().to_owned(),
+        id: Some(newest.id.clone()),
+        state: newest.state.clone(),
         ready: same.is_some_and(|known| known.ready) && up,
         since,
         answer: same.and_then(|known| known.answer.clone()),
     });
     if up {
-        let now = MicroTime(ledger::micros(w.now));
+        let now = ledger::moment(w.now);
         d.status
             .timings
             .get_or_insert_default()
@@ -317,7 +306,7 @@ fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
                 known.answer = None;
             }
             rollout::over(&mut d.status);
-            let now = MicroTime(ledger::micros(w.now));
+            let now = ledger::moment(w.now);
             d.status
                 .timings
                 .get_or_insert_default()
@@ -359,7 +348,7 @@ fn hear(w: &World, d: &mut Draft, answer: Answer) {
     if !early {
         deployment.answer = Some(AnswerStatus {
             kind: word,
-            since: MicroTime(ledger::micros(w.now)),
+            since: ledger::moment(w.now),
         });
     }
 }
@@ -517,13 +506,14 @@ fn suspend(w: &World, d: &mut Draft, newest: Option<&Deployment>, project: Strin
     let running = newest.filter(|newest| newest.state != DeploymentState::Removed);
     if let Some(newest) = newest {
         d.status.deployment = Some(DeploymentStatus {
-            id: newest.id.clone(),
-            status: newest.state.word().to_owned(),
+            id: Some(newest.id.clone()),
+            state: newest.state.clone(),
             ready: false,
-            since: d.status.deployment.as_ref().map_or_else(
-                || MicroTime(ledger::micros(w.now)),
-                |known| known.since.clone(),
-            ),
+            since: d
+                .status
+                .deployment
+                .as_ref()
+                .map_or_else(|| ledger::moment(w.now), |known| known.since.clone()),
             answer: None,
         });
     }

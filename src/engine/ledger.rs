@@ -1,13 +1,13 @@
 //! How ledger entries change: the only functions that write them.
 
-use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Origin, Slot, SlotState};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// Begins an attempt: the entry says `Creating`, and under which key.
 ///
-/// The number goes up unless the last attempt is known not to have landed (`Planned`): so a number above 1 means that
-/// an outcome was once unknown, and a teardown looks for what it may have left.
+/// The number goes up unless the last attempt is known not to have landed (`Planned`); the outcome of one before that may be
+/// unknown, and a teardown looks for what it may have left.
 pub fn begin(
     status: &mut AgentInstanceStatus,
     slot: Slot,
@@ -16,26 +16,35 @@ pub fn begin(
     key: String,
     now: Timestamp,
 ) {
-    let attempt = match entry(status, slot) {
-        Some(entry) if entry.state == SlotState::Planned => entry.attempt,
-        Some(entry) => entry.attempt + 1,
-        None => 1,
+    let (attempt, doubtful) = match entry(status, slot) {
+        Some(entry) if entry.state == SlotState::Planned => (entry.attempt, entry.doubtful),
+        Some(entry) => (entry.attempt + 1, true),
+        None => (1, false),
     };
     put(
         status,
         LedgerEntry {
-            slot,
-            provider: provider.to_owned(),
-            account: account.to_owned(),
             state: SlotState::Creating,
             key,
-            id: None,
-            settings: String::new(),
             attempt,
-            started_at: MicroTime(micros(now)),
-            unknown: Unknown::default(),
+            doubtful,
+            ..LedgerEntry::new(slot, provider, account.to_owned(), moment(now))
         },
     );
+}
+
+/// Records the environment that has come with the project.
+pub fn environment(status: &mut AgentInstanceStatus, id: String, now: Timestamp) {
+    let Some(project) = entry(status, Slot::Project) else {
+        return;
+    };
+    let account = project.account.clone();
+    let environment = LedgerEntry {
+        state: SlotState::Exists,
+        id: Some(id),
+        ..LedgerEntry::new(Slot::Environment, &project.provider, account, moment(now))
+    };
+    put(status, environment);
 }
 
 /// Records that it is there.
@@ -60,6 +69,7 @@ pub fn lost(status: &mut AgentInstanceStatus, slot: Slot) {
         entry.state = SlotState::Planned;
         entry.id = None;
         entry.attempt += 1;
+        entry.doubtful = true;
     }
 }
 
@@ -73,6 +83,11 @@ pub fn entry_mut(status: &mut AgentInstanceStatus, slot: Slot) -> Option<&mut Le
     status.external.iter_mut().find(|entry| entry.slot == slot)
 }
 
+/// Whether the agent still runs as it was found: at no revision of its template, so that it takes the current one in its turn.
+pub fn as_found(status: &AgentInstanceStatus) -> bool {
+    entry(status, Slot::Configuration).is_some_and(|one| one.origin == Origin::Adopted)
+}
+
 /// Puts an entry in the place of the slot's old one; the ledger stays in the table's order.
 pub fn put(status: &mut AgentInstanceStatus, mut entry: LedgerEntry) {
     if let Some(old) = self::entry(status, entry.slot) {
@@ -81,6 +96,11 @@ pub fn put(status: &mut AgentInstanceStatus, mut entry: LedgerEntry) {
     status.external.retain(|old| old.slot != entry.slot);
     status.external.push(entry);
     status.external.sort_by_key(|entry| entry.row().rank);
+}
+
+/// A moment as a status has it.
+pub fn moment(now: Timestamp) -> MicroTime {
+    MicroTime(micros(now))
 }
 
 /// Kubernetes keeps these times in microseconds; ours must compare equal after the round trip.

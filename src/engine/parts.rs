@@ -16,12 +16,11 @@ use super::tools;
 use super::world::{AccountView, Desired, TemplateReady, TemplateView, World};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{OnExternalDeletion, OperatingMode};
-use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState, Unknown};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
 use crate::model::{Deployment, DeploymentState, Gate, Home, Sight, Turn, Volume};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// The id of a slot that exists.
@@ -92,7 +91,7 @@ fn lost_entries(w: &World, d: &mut Draft, slots: &[Slot]) {
                 state: SlotState::Creating,
                 // Of the project, as after an outcome that was once unknown. In it, what is found beside what is taken
                 // is not what an attempt of ours left.
-                attempt: if *slot == Slot::Project { 2 } else { 1 },
+                doubtful: *slot == Slot::Project,
                 ..w.blank(*slot)
             };
             ledger::put(&mut d.status, entry);
@@ -252,26 +251,9 @@ fn adopt_project(w: &World, d: &mut Draft, home: &Home) {
     }
     ledger::exists(&mut d.status, Slot::Project, Some(home.id.clone()));
     if let Some(environment) = &home.environment {
-        record_environment(w, d, environment.clone());
+        ledger::environment(&mut d.status, environment.clone(), w.now);
     }
     d.untried.remove(&Slot::Project);
-}
-
-fn record_environment(w: &World, d: &mut Draft, environment: String) {
-    if let Some(project) = ledger::entry(&d.status, Slot::Project).cloned() {
-        ledger::put(
-            &mut d.status,
-            LedgerEntry {
-                slot: Slot::Environment,
-                key: String::new(),
-                id: Some(environment),
-                state: SlotState::Exists,
-                started_at: MicroTime(ledger::micros(w.now)),
-                unknown: Unknown::default(),
-                ..project
-            },
-        );
-    }
 }
 
 /// The project is on record: is it still there, and is it the only one?
@@ -345,7 +327,7 @@ fn told_deleted(d: &mut Draft) -> Phase {
     d.stalled_on(kind::PROJECT_READY, reason::DELETED_EXTERNALLY, message);
     if let Some(known) = &mut d.status.deployment {
         known.ready = false;
-        known.status = "Removed".into();
+        known.state = DeploymentState::Removed;
     }
     wait(None)
 }
@@ -406,7 +388,7 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
             .and_then(|home| home.environment.clone())
         {
             Some(environment) => {
-                record_environment(w, d, environment);
+                ledger::environment(&mut d.status, environment, w.now);
                 inside(w, d, template)
             }
             None => look_again(w, d, project),
@@ -453,7 +435,7 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
     volume(w, d, template, &project, &environment, &service)?;
     attachment(w, d, template, &environment, &service)?;
     domain(w, d, template, &project, &environment, &service)?;
-    let now = MicroTime(ledger::micros(w.now));
+    let now = ledger::moment(w.now);
     d.status
         .timings
         .get_or_insert_default()
@@ -538,7 +520,7 @@ fn volume(
     // In an adopted project what is not on record is somebody else's.
     let never_complete = w.instance.spec.adopt.is_none() && !made_once(&d.status);
     let again = ledger::entry(&d.status, Slot::Volume)
-        .is_some_and(|entry| entry.state == SlotState::Exists && entry.attempt > 1);
+        .is_some_and(|entry| entry.state == SlotState::Exists && entry.doubtful);
     let never_ran = |home: &Home| match home.deployments.is_empty() {
         true => never_complete,
         // A service with two disks does not start.
@@ -717,7 +699,7 @@ fn domain(
         && w.instance.spec.adopt.is_none()
         && kept.state == SlotState::Exists
         // Only an earlier attempt leaves one too many: another one is somebody's.
-        && kept.attempt > 1
+        && kept.doubtful
         && home.begun >= kept.started_at.0
         && let Some(surplus) = home
             .domains
@@ -765,7 +747,7 @@ fn open(w: &World, d: &mut Draft, slot: Slot) -> Option<LedgerEntry> {
         .filter(|entry| entry.state == SlotState::Creating)?;
     let age = w.now.duration_since(entry.started_at.0);
     if d.untried.contains(&slot) && age > w.limits.request / 10 {
-        entry.started_at = MicroTime(ledger::micros(w.now));
+        entry.started_at = ledger::moment(w.now);
     }
     Some(entry.clone())
 }

@@ -5,7 +5,7 @@
 //! the plan's status; nothing is concluded from silence, from an outage or from a reading begun too early.
 
 use super::compose::Composed;
-use super::deployment::{AT_ONCE, deployment, is_up, newest};
+use super::deployment::{AT_ONCE, deployment, newest};
 use super::parts::Doubt;
 use super::step::{Plan, Step};
 use super::teardown;
@@ -19,7 +19,6 @@ use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::slot::RAILWAY;
 use crate::model::{Announcement, Fault, Gate, Sight};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -197,7 +196,7 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
         .timings
         .get_or_insert_default()
         .queued
-        .get_or_insert_with(|| MicroTime(ledger::micros(w.now)));
+        .get_or_insert_with(|| ledger::moment(w.now));
     account(w, d)?;
     parts::open_ledger(w, d)?;
     as_it_was(w, d);
@@ -377,9 +376,9 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a Templat
 /// Without a usable template what runs is left alone; only whether it runs is still told.
 fn watch_over<T>(w: &World, d: &mut Draft, end: Phase) -> ControlFlow<Verdict, T> {
     if let (Sight::Seen(home), Some(mut known)) = (w.home(), d.status.deployment.clone())
-        && let Some(newest) = home.deployments.iter().find(|seen| seen.id == known.id)
+        && let Some(newest) = home.deployments.iter().find(|seen| known.is(&seen.id))
     {
-        known.status = newest.state.word().to_owned();
+        known.state = newest.state.clone();
         d.status.deployment = Some(known);
     }
     match end {
@@ -758,7 +757,7 @@ fn drift(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady
         // No tag was recorded right after the configuration was applied, and somebody may have edited it since: it is
         // compared once, when the deployment that came of it is up.
         let up = parts::id(&d.status, Slot::Service)
-            .and_then(|service| newest(&home, &service).map(|newest| is_up(&newest.state)));
+            .and_then(|service| newest(&home, &service).map(|newest| newest.state.is_up()));
         let at_once = home.begun <= entry.started_at.0 + AT_ONCE;
         if at_once || up != Some(true) {
             return ControlFlow::Continue(());

@@ -214,9 +214,11 @@ fn serves(w: &World, d: &Draft) -> bool {
         .is_some_and(|entry| entry.state == SlotState::Exists);
     let home = ledger::entry(&d.status, Slot::Project)
         .is_some_and(|entry| entry.state == SlotState::Exists);
-    let up = d.status.deployment.as_ref().is_some_and(|known| {
-        known.ready && matches!(known.status.as_str(), "Running" | "Sleeping")
-    });
+    let up = d
+        .status
+        .deployment
+        .as_ref()
+        .is_some_and(|known| known.ready && known.state.is_up());
     applied
         && home
         && up

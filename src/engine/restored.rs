@@ -592,7 +592,7 @@ mod tests {
         // A backup of an old version, restored into another namespace.
         let mut copy = object("team-b", "y", "y", 50);
         copy.annotations_mut().clear();
-        let status = json!({"external": [{"slot": "project", "provider": "railway", "account": "main", "state": "Exists",
+        let status = json!({"external": [{"origin": "Made", "slot": "project", "provider": "railway", "account": "main", "state": "Exists",
             "key": name, "id": "p", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]});
         copy.status = serde_json::from_value(status).unwrap();
         let facts = Facts {

@@ -14,9 +14,8 @@ use super::world::RolloutTurn;
 use crate::api::condition::{find, is_true, kind, reason};
 use crate::api::instance::{AgentInstanceStatus, OperatingMode, RolloutStatus, UpdatePolicy};
 use crate::api::template::Rollout;
-use crate::api::{AgentInstance, AgentTemplate, Slot};
+use crate::api::{AgentInstance, AgentTemplate};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 
 /// Where a rollout stands. Instances that are being deleted are left out of everything.
@@ -98,10 +97,10 @@ pub fn standing(
     {
         standing.instances += 1;
         // One that was never deployed has nothing to be rolled from.
-        let Some((status, runs)) = member
+        let Some((status, at_it)) = member
             .status
             .as_ref()
-            .and_then(|status| Some((status, status.template_revision.as_ref()?)))
+            .and_then(|status| Some((status, at(status, revision)?)))
         else {
             match member.spec.operating_mode {
                 OperatingMode::Suspended => standing.held += 1,
@@ -112,11 +111,11 @@ pub fn standing(
         let able = |member: &AgentInstance| usable(member.spec.account_ref.name.as_str());
         let takes_no_part = member.spec.update_policy == UpdatePolicy::Manual
             || member.spec.operating_mode == OperatingMode::Suspended;
-        if runs == revision && is_true(&status.conditions, kind::READY) {
+        if at_it && is_true(&status.conditions, kind::READY) {
             standing.updated += 1;
         } else if takes_no_part {
             standing.held += 1;
-        } else if runs == revision {
+        } else if at_it {
             at_revision(
                 &mut standing,
                 &mut under_way,
@@ -241,23 +240,8 @@ fn update(status: &AgentInstanceStatus) -> Option<Update> {
                 own_change: update.own_change,
             })
         }
-        _ => unrecorded(status).map(|begun| Update {
-            begun,
-            served: true,
-            own_change: false,
-        }),
+        _ => None,
     }
-}
-
-/// The same, as far as statuses of 0.1.0 tell it.
-fn unrecorded(status: &AgentInstanceStatus) -> Option<Timestamp> {
-    let entry = ledger::entry(status, Slot::Configuration)?;
-    let unready_since =
-        find(&status.conditions, kind::READY).map(|ready| ready.last_transition_time.0);
-    // Conditions count whole seconds, and turn with the intent of the update.
-    let since_then = unready_since
-        .is_none_or(|since| since <= entry.started_at.0 + SignedDuration::from_secs(2));
-    (entry.attempt > 1 && since_then).then_some(entry.started_at.0)
 }
 
 /// Whether an instance serves, or did until a rollout took it down: what comes of its next update speaks of the template.
@@ -281,7 +265,7 @@ pub(super) fn taking(
     let moves = behind(status, revision);
     RolloutStatus {
         revision: revision.to_owned(),
-        begun_at: moves.then(|| MicroTime(ledger::micros(now))),
+        begun_at: moves.then(|| ledger::moment(now)),
         served: moves && served(status),
         own_change: moves && own_change,
     }
@@ -302,7 +286,7 @@ pub(super) fn resumed(status: &mut AgentInstanceStatus, now: Timestamp) {
         && let Some(update) = &mut status.rollout
         && let Some(begun_at) = &mut update.begun_at
     {
-        *begun_at = MicroTime(ledger::micros(now));
+        *begun_at = ledger::moment(now);
     }
 }
 
@@ -315,8 +299,16 @@ pub(super) fn over(status: &mut AgentInstanceStatus) {
 
 /// Whether an instance runs another revision than this.
 pub(super) fn behind(status: &AgentInstanceStatus, revision: &str) -> bool {
-    let runs = status.template_revision.as_ref();
-    runs.is_some_and(|runs| runs != revision)
+    at(status, revision) == Some(false)
+}
+
+/// Whether an instance runs this revision. `None`: none was deployed yet. What runs as it was found runs none of the template's.
+fn at(status: &AgentInstanceStatus, revision: &str) -> Option<bool> {
+    if ledger::as_found(status) {
+        return Some(false);
+    }
+    let runs = status.template_revision.as_ref()?;
+    Some(runs == revision)
 }
 
 /// Whether an instance had its turn and could not take it.

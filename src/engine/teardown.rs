@@ -18,7 +18,6 @@ use crate::model::Announcement;
 use crate::model::Sight;
 use crate::model::slot::{FoundBy, Kind, SLOTS, Undo};
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -276,7 +275,7 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
     if entry.state == SlotState::Exists {
         if let Some(entry) = ledger::entry_mut(&mut d.status, entry.slot) {
             entry.state = SlotState::Deleting;
-            entry.started_at = MicroTime(ledger::micros(w.now));
+            entry.started_at = ledger::moment(w.now);
         }
         return act(step);
     }
@@ -305,7 +304,7 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
         d.status.external.retain(|kept| kept.slot != entry.slot);
         return Continue(());
     }
-    if entry.attempt > 1 {
+    if entry.doubtful {
         // An earlier attempt's outcome was once unknown: nothing of it may be left either.
         return find(w, d, entry);
     }

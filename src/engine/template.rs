@@ -12,7 +12,6 @@ use crate::api::condition::{self, Statement, kind, reason};
 use crate::api::template::{AgentTemplateStatus, ResolvedImage, TemplateRollout};
 use crate::model::{Announcement, Fault};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// What was learned about a template's image and values.
 #[derive(Clone, Debug)]
@@ -93,7 +92,7 @@ fn rollout(
     standing: &Standing,
     now: Timestamp,
 ) -> Option<TemplateRollout> {
-    let now = MicroTime(ledger::micros(now));
+    let now = ledger::moment(now);
     let behind = standing.waiting + standing.under_way + standing.passed.len() > 0;
     match old {
         Some(mut this) if this.revision == revision => {

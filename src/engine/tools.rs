@@ -32,13 +32,6 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::ops::ControlFlow::{Break, Continue};
 
-/// How the ledger remembers `reclaimPolicy: Delete` of what may hold money: teardown knows nothing but the ledger.
-const FOR_GOOD: &str = "reclaimPolicy=Delete";
-
-/// How the ledger remembers that the provider has shown what it delivers later than it is ordered: from then on that nobody
-/// shows it means that it is gone, however young it is, and whatever the status says of the tool by then.
-const LISTED: &str = "listed";
-
 /// Whether the credentials are still in their Secrets is looked at this often.
 const SECRETS_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
@@ -110,6 +103,12 @@ impl Subject<'_> {
     /// Whether an entry is of this very provider and account: under the tool's name the agent may have had another thing.
     fn made(&self, entry: &LedgerEntry) -> bool {
         entry.provider == self.row.provider && entry.account == self.tool.account
+    }
+
+    /// An entry that says of it that nothing was tried.
+    fn blank(&self, w: &World) -> LedgerEntry {
+        let account = self.tool.account.clone();
+        LedgerEntry::new(self.slot, self.row.provider, account, ledger::moment(w.now))
     }
 
     /// The tool's own slots that must be there before it.

@@ -40,7 +40,7 @@ fn statement(
     let mut said = json!({
         "type": kind,
         "status": status,
-        "reason": reason::NOT_READABLE,
+        "reason": if object.has_unknown_ledger() { reason::LEDGER_UNKNOWN } else { reason::NOT_READABLE },
         "message": object.sentence(),
         "lastTransitionTime": before.map_or_else(|| now.to_string(), str::to_owned),
     });

@@ -6,15 +6,12 @@ use super::restored::Standing;
 use super::tools::Refusal;
 use super::{ledger, retry};
 use crate::api::template::ResolvedImage;
-use crate::api::{
-    AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot, SlotState, Unknown,
-};
+use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot};
 use crate::model::slot::RAILWAY;
 use crate::model::tool::{Kept, Made, Resource, Wanted};
 use crate::model::values::Seal;
 use crate::model::{Fault, Gate, Health, Home, InstallationId, Marker, Readiness, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -325,17 +322,10 @@ impl World {
 
     /// An entry that says of a slot of the home that nothing is there.
     pub fn blank(&self, slot: Slot) -> LedgerEntry {
+        let account = self.instance.spec.account_ref.name.0.clone();
         LedgerEntry {
-            slot,
-            provider: RAILWAY.to_owned(),
-            account: self.instance.spec.account_ref.name.0.clone(),
-            state: SlotState::Planned,
             key: self.marker(slot).outside_name(),
-            id: None,
-            settings: String::new(),
-            attempt: 1,
-            started_at: MicroTime(ledger::micros(self.now)),
-            unknown: Unknown::default(),
+            ..LedgerEntry::new(slot, RAILWAY, account, ledger::moment(self.now))
         }
     }
 

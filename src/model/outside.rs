@@ -4,6 +4,7 @@
 //! a reading begun late enough (design 3.2). Deliberately absent: variables' values and anything else secret.
 
 use super::marker::Marker;
+pub use crate::api::DeploymentState;
 use jiff::Timestamp;
 
 /// The result of looking for something.
@@ -133,40 +134,6 @@ pub struct Deployment {
     /// The image that it really runs, as the provider tells it: a redeploy may run an older one than is configured
     /// (`facts/railway.md` 2.5).
     pub image: Option<String>,
-}
-
-/// How far a deployment is. What the provider adds later maps to `Other` and blocks nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeploymentState {
-    /// On its way up.
-    Starting,
-    /// Up.
-    Running,
-    /// Up, and put to sleep for want of traffic.
-    Sleeping,
-    /// Never came up.
-    Failed,
-    /// Came up and went down.
-    Crashed,
-    /// Taken away.
-    Removed,
-    /// A state that we do not know.
-    Other(String),
-}
-
-impl DeploymentState {
-    /// The word shown in status.
-    pub fn word(&self) -> &str {
-        match self {
-            DeploymentState::Starting => "Starting",
-            DeploymentState::Running => "Running",
-            DeploymentState::Sleeping => "Sleeping",
-            DeploymentState::Failed => "Failed",
-            DeploymentState::Crashed => "Crashed",
-            DeploymentState::Removed => "Removed",
-            DeploymentState::Other(word) => word,
-        }
-    }
 }
 
 /// What a provider allows only once in a while, one after another.

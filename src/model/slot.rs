@@ -350,7 +350,7 @@ impl LedgerEntry {
 
     /// Whether it stands for nothing that could be outside: nothing was tried, or what was tried certainly did not land.
     pub fn is_blank(&self) -> bool {
-        self.state == SlotState::Planned && self.attempt <= 1
+        self.state == SlotState::Planned && !self.doubtful
     }
 }
 

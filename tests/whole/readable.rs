@@ -264,3 +264,80 @@ async fn what_a_newer_version_left_is_told_kept_and_stops_nobody() {
     assert_eq!(lone.projects().await, 0);
     world.stop().await.unwrap();
 }
+
+/// The kind's schema as it is, and as 0.1.0 had it: its ledgers do not say how a resource came to be the instance's.
+async fn without_origin(world: &World) -> (Value, Value) {
+    let crd = "agentinstances.yardmaster.dev";
+    let crd = world.object("CustomResourceDefinition", None, crd);
+    let now = crd.get().await.unwrap().data["spec"]["versions"].clone();
+    let mut then = now.clone();
+    let entry = "/0/schema/openAPIV3Schema/properties/status/properties/external/items";
+    let entry = then.pointer_mut(entry).unwrap();
+    let required = entry["required"].as_array_mut().unwrap();
+    required.retain(|field| field != "origin");
+    entry["properties"]
+        .as_object_mut()
+        .unwrap()
+        .remove("origin");
+    let versions = |versions: Value| json!({"spec": {"versions": versions}});
+    (versions(now), versions(then))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_of_the_first_version_is_told_and_found_again_when_it_is_emptied() {
+    let world = world("first").await;
+    let scene = Scene::within(&world, "first", Value::Null).await;
+    let mut agents = scene.ready(json!({}), &["a", "b"]).await.into_iter();
+    let (a, b) = (agents.next().unwrap(), agents.next().unwrap());
+    let project = id(&a.get().await.unwrap(), "project");
+
+    let controller = world.controller().unwrap();
+    controller.stop().await.unwrap();
+    let (now, then) = without_origin(&world).await;
+    let crd = world.object(
+        "CustomResourceDefinition",
+        None,
+        "agentinstances.yardmaster.dev",
+    );
+    crd.patch(then).await.unwrap();
+    let mut ledger = list(&a.get().await.unwrap().data["status"]["external"]);
+    for entry in &mut ledger {
+        entry.as_object_mut().unwrap().remove("origin");
+    }
+    write_status(&a, json!({"external": ledger})).await;
+    crd.patch(now).await.unwrap();
+    controller.start().await.unwrap();
+    controller.wait_ready(SOON).await.unwrap();
+
+    let mark = scene.mark();
+    let message = says(&a, "Stalled", "True", "LedgerUnknown").await;
+    // It is left alone, deleted or not, and others are served.
+    let env = json!({"spec": {"env": [{"name": "GREETING", "value": "Hello"}]}});
+    a.patch(env.clone()).await.unwrap();
+    b.patch(env).await.unwrap();
+    scene.listings(3).await;
+    is_ready(&b).await;
+    let touched = scene.mutations(mark);
+    assert!(touched.len() <= 2, "{touched:?}");
+
+    // The command that it prints is enough.
+    let command = message.split_once("kubectl ").unwrap().1;
+    let command = command.split_once(". What bears").unwrap().0;
+    let arguments: Vec<&str> = command
+        .split(' ')
+        .map(|one| one.trim_matches('\''))
+        .collect();
+    world.kubectl(&arguments).await.unwrap().ok().unwrap();
+    let found = a.wait_until("it is on record again", SOON, |object| {
+        let ledger = list(&object.data["status"]["external"]);
+        let known = ledger.len() == 5 && ledger.iter().all(|entry| entry["origin"] == "Made");
+        known && condition(object, "Ready").is_some_and(|ready| ready["status"] == "True")
+    });
+    let found = found.await.unwrap();
+    assert_eq!(id(&found, "project"), project);
+    assert!(condition(&found, "Stalled").is_none());
+    a.delete().await.unwrap();
+    a.wait_gone(SOON).await.unwrap();
+    assert_eq!(scene.projects().await, 1);
+    world.stop().await.unwrap();
+}

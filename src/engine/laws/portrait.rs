@@ -32,7 +32,7 @@ impl Scene {
                         entry.id.is_some()
                     );
                 }
-                let deployment = status.deployment.map(|one| (one.status, one.ready));
+                let deployment = status.deployment.map(|one| (one.state, one.ready));
                 let _ = writeln!(
                     text,
                     "url {} deployment {deployment:?} revision {:?} variables {:?}",

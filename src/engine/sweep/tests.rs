@@ -1,7 +1,7 @@
 //! The sweep against thousands of random accounts, each thing in them known to be ours, claimed, or somebody else's.
 
 use super::*;
-use crate::api::{AgentInstance, LedgerEntry, Part, Seen, Slot, Unknown};
+use crate::api::{AgentInstance, LedgerEntry, Part, Seen, Slot};
 use crate::model::Marker;
 use crate::model::slot::row;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -652,16 +652,10 @@ fn claims_are_every_id_name_and_uid_in_any_ledger() {
     instance.metadata.uid = Some("u".into());
     instance.metadata.namespace = Some("n".into());
     let entry = |slot, provider: &str, state, key: &str, id: Option<&str>| LedgerEntry {
-        slot,
-        provider: provider.into(),
-        account: ACCOUNT.into(),
         state,
         key: key.into(),
         id: id.map(str::to_owned),
-        settings: String::new(),
-        attempt: 1,
-        started_at: MicroTime(at(0)),
-        unknown: Unknown::default(),
+        ..LedgerEntry::new(slot, provider, ACCOUNT.into(), MicroTime(at(0)))
     };
     assert_eq!(row("railway", Slot::Service).undo, Undo::WithProject);
     instance.status = Some(
@@ -729,7 +723,7 @@ fn a_ledger_that_was_lost_leaves_the_tools_of_a_living_agent_its_own() {
         }
     }
     // Where the ledger says what it has, nothing else is its own.
-    instance.status = serde_json::from_value(json!({"external": [{"slot": "project", "provider": "railway", "account": ACCOUNT,
+    instance.status = serde_json::from_value(json!({"external": [{"origin": "Made", "slot": "project", "provider": "railway", "account": ACCOUNT,
         "state": "Exists", "key": "ym-p", "id": "p", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]}))
     .unwrap();
     let own = of_life("u", tool(), 0);

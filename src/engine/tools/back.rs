@@ -4,9 +4,10 @@
 //! goes for good only where the spec or a person says so, and what stays is told once.
 
 use super::make::{find, named, siblings};
-use super::{FOR_GOOD, Held, closed, fault_of, kept, seen, subjects};
+use super::{Held, closed, fault_of, kept, seen, subjects};
 use crate::api::condition::reason;
-use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot};
+use crate::api::template::ReclaimPolicy;
+use crate::api::{AgentInstanceStatus, LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot};
 use crate::engine::plan::{Draft, Phase, act};
 use crate::engine::step::Step;
 use crate::engine::world::World;
@@ -15,7 +16,6 @@ use crate::model::Announcement;
 use crate::model::slot::{self, FoundBy, Undo};
 use crate::model::tool::{Resource, Stage};
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// Takes back the tools that the instance no longer wants.
@@ -73,7 +73,7 @@ pub(in crate::engine) fn one_back(
         teardown::abandon(w, d, entry);
         return Continue(());
     }
-    if entry.key.is_empty() && adopt::shared(&w.instance) {
+    if entry.origin == Origin::Adopted && adopt::shared(&w.instance) {
         teardown::leave_to_others(w, d, entry);
         return Continue(());
     }
@@ -88,7 +88,7 @@ pub(in crate::engine) fn one_back(
 /// Why taking it back could not even begin now.
 pub(super) fn hindrance(w: &World, entry: &LedgerEntry) -> Option<Held> {
     let here = entry.row().found_by == FoundBy::Kept;
-    let others = entry.key.is_empty() && adopt::shared(&w.instance);
+    let others = entry.origin == Origin::Adopted && adopt::shared(&w.instance);
     let free = entry.is_blank() || here || others || teardown::given_up(w, entry);
     if free {
         return None;
@@ -110,7 +110,7 @@ pub(in crate::engine) fn in_order_of_teardown(status: &AgentInstanceStatus) -> V
 
 /// Whether it goes for good also where it may hold money: the spec said so, and the ledger remembers.
 fn goes_for_good(entry: &LedgerEntry) -> bool {
-    entry.row().undo != Undo::Rest || entry.settings == FOR_GOOD
+    entry.row().undo != Undo::Rest || entry.reclaim == Some(ReclaimPolicy::Delete)
 }
 
 /// What a resource costs a month, where that is known.
@@ -188,7 +188,7 @@ fn take_back(
             let named = named(&d.status, entry, &id);
             if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
                 entry.state = SlotState::Deleting;
-                entry.started_at = MicroTime(ledger::micros(w.now));
+                entry.started_at = ledger::moment(w.now);
             }
             Break(Back::Step(Step::DeleteTool {
                 slot,
@@ -275,7 +275,7 @@ fn watch_it_go(
             next.max(w.now + SignedDuration::from_secs(1)),
         )));
     }
-    if entry.attempt > 1 && !entry.key.is_empty() {
+    if entry.doubtful && entry.origin == Origin::Made {
         // An earlier attempt's outcome was once unknown: nothing of it may be left either.
         return find_leftovers(w, d, entry);
     }

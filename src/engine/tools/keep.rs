@@ -6,11 +6,11 @@
 use super::back::{Back, one_back};
 use super::make::{MOST_ORDERS, begin, fresh_start, make, named, recover};
 use super::tell::address;
-use super::{FOR_GOOD, Held, LISTED, Slotted, Subject, kept, obstacle, seen};
+use super::{Held, Slotted, Subject, kept, obstacle, seen};
 use crate::api::condition::reason;
 use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ReclaimPolicy;
-use crate::api::{LedgerEntry, Part, Slot, SlotState};
+use crate::api::{LedgerEntry, Origin, Part, Slot, SlotState};
 use crate::engine::ledger;
 use crate::engine::plan::{Draft, follows};
 use crate::engine::retry;
@@ -30,7 +30,7 @@ pub(super) fn keep(
     entry: &LedgerEntry,
 ) -> Slotted {
     let slot = subject.slot;
-    let adopted = entry.key.is_empty();
+    let adopted = entry.origin == Origin::Adopted;
     if subject.row.gives.secret.is_some() && !adopted && kept(w, entry).is_none() {
         return secret_lost(w, d, subject, entry);
     }
@@ -105,7 +105,11 @@ pub(super) fn keep(
                 w.recheck(),
             )));
         }
-        Some(Stage::Ready) if waits_for_provider(subject) => remember(d, slot, LISTED),
+        Some(Stage::Ready) if waits_for_provider(subject) => {
+            if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
+                entry.shown = true;
+            }
+        }
         Some(Stage::Ready) | None => {}
     }
     if let Some(parent) = later_parent(d, subject, entry) {
@@ -128,7 +132,7 @@ pub(super) fn keep(
 fn namesake(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Option<Step> {
     let slot = subject.slot;
     let glance = w.tools.seen.get(&slot)?;
-    if entry.key.is_empty() {
+    if entry.origin == Origin::Adopted {
         return None;
     }
     let other = glance.resources.iter().find(|one| {
@@ -214,7 +218,7 @@ fn adjust(
 ) -> Slotted {
     let wish = subject.tool.wish.settings();
     // What was taken over stays as it was found until a revision is taken.
-    let as_found = entry.key.is_empty() && !follows(w);
+    let as_found = entry.origin == Origin::Adopted && !follows(w);
     if wish.is_empty() || subject.part != Part::Main || as_found {
         return Continue(Ok(()));
     }
@@ -246,19 +250,8 @@ fn adjust(
 
 /// Teardown knows nothing but the ledger: what shall become of something that may hold money stands in it.
 fn remember_reclaim(d: &mut Draft, slot: Slot, reclaim: ReclaimPolicy) {
-    let wanted = match reclaim {
-        ReclaimPolicy::Retain => "",
-        ReclaimPolicy::Delete => FOR_GOOD,
-    };
-    remember(d, slot, wanted);
-}
-
-/// Puts something that teardown needs to know into the ledger.
-fn remember(d: &mut Draft, slot: Slot, wanted: &str) {
-    if let Some(entry) = ledger::entry_mut(&mut d.status, slot)
-        && entry.settings != wanted
-    {
-        wanted.clone_into(&mut entry.settings);
+    if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
+        entry.reclaim = Some(reclaim).filter(|reclaim| *reclaim != ReclaimPolicy::Retain);
     }
 }
 
@@ -294,7 +287,7 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
         Some(_) => {}
     }
     let again = w.instance.spec.on_external_deletion == Some(OnExternalDeletion::Recreate);
-    let adopted = entry.key.is_empty();
+    let adopted = entry.origin == Origin::Adopted;
     if (subject.row.precious && !again) || adopted {
         let id = entry.id.as_deref().unwrap_or("it");
         let what_to_do = if adopted {
@@ -327,6 +320,7 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
     begin(w, d, subject);
     if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
         entry.attempt = attempt + 1;
+        entry.doubtful = true;
         if subject.row.precious && subject.row.found_by == FoundBy::Name && attempt >= MOST_ORDERS {
             entry.state = SlotState::Planned;
             d.untried.remove(&slot);
@@ -372,6 +366,7 @@ fn secret_lost(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEn
         entry.state = SlotState::Creating;
         entry.id = None;
         entry.attempt += 1;
+        entry.doubtful = true;
     }
     match ledger::entry(&d.status, slot).cloned() {
         Some(entry) => recover(w, d, subject, &entry),

@@ -4,9 +4,9 @@
 //! what earlier attempts left goes before something new is kept; what costs money by the piece is ordered only so often.
 
 use super::keep::keep;
-use super::{Held, LISTED, Slotted, Subject, kept, no_place};
+use super::{Held, Slotted, Subject, kept, no_place};
 use crate::api::condition::reason;
-use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState, ToolSlot, Unknown};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot};
 use crate::engine::parts::made_once;
 use crate::engine::plan::Draft;
 use crate::engine::step::Step;
@@ -17,7 +17,6 @@ use crate::model::marker;
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Named, Order, Resource, Sought, Stage};
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -116,18 +115,20 @@ fn best(w: &World, slot: Slot) -> Option<&Resource> {
     seen.iter().find(opened).or_else(|| seen.first())
 }
 
-fn on_record_again(w: &World, d: &mut Draft, subject: &Subject<'_>, resource: &Resource) {
-    let entry = LedgerEntry {
-        slot: subject.slot,
-        provider: subject.row.provider.to_owned(),
-        account: subject.tool.account.clone(),
+/// What a resource that is there is on record as.
+fn on_record(w: &World, subject: &Subject<'_>, resource: &Resource) -> LedgerEntry {
+    LedgerEntry {
         state: SlotState::Exists,
-        key: resource.name.clone(),
         id: Some(resource.id.clone()),
         settings: resource.settings.clone().unwrap_or_default(),
-        attempt: 1,
-        started_at: MicroTime(ledger::micros(w.now)),
-        unknown: Unknown::default(),
+        ..subject.blank(w)
+    }
+}
+
+fn on_record_again(w: &World, d: &mut Draft, subject: &Subject<'_>, resource: &Resource) {
+    let entry = LedgerEntry {
+        key: resource.name.clone(),
+        ..on_record(w, subject, resource)
     };
     ledger::put(&mut d.status, entry);
     d.announcements.push(Announcement {
@@ -165,17 +166,10 @@ pub(super) fn recollect(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
         ledger::put(
             &mut d.status,
             LedgerEntry {
-                slot: subject.slot,
-                provider: subject.row.provider.to_owned(),
-                account: subject.tool.account.clone(),
                 state: SlotState::Creating,
                 key,
-                id: None,
-                settings: String::new(),
-                // What is ordered by the piece is counted, and of a lost ledger nobody knows an order.
-                attempt: if subject.row.precious { 1 } else { 2 },
-                started_at: MicroTime(ledger::micros(w.now)),
-                unknown: Unknown::default(),
+                doubtful: true,
+                ..subject.blank(w)
             },
         );
     }
@@ -294,16 +288,8 @@ fn take_over(w: &World, d: &mut Draft, subject: &Subject<'_>, id: &str) -> Slott
             ledger::put(
                 &mut d.status,
                 LedgerEntry {
-                    slot: subject.slot,
-                    provider: subject.row.provider.to_owned(),
-                    account: subject.tool.account.clone(),
-                    state: SlotState::Exists,
-                    key: String::new(),
-                    id: Some(resource.id.clone()),
-                    settings: resource.settings.clone().unwrap_or_default(),
-                    attempt: 1,
-                    started_at: MicroTime(ledger::micros(w.now)),
-                    unknown: Unknown::default(),
+                    origin: Origin::Adopted,
+                    ..on_record(w, subject, resource)
                 },
             );
             Continue(Ok(()))
@@ -316,7 +302,7 @@ pub(super) fn make(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Step {
         // One intent covers several resources, and when a request can no longer land is counted from its intent.
         let age = w.now.duration_since(entry.started_at.0);
         if age > w.limits.request / 10 {
-            entry.started_at = MicroTime(ledger::micros(w.now));
+            entry.started_at = ledger::moment(w.now);
         }
     }
     Step::MakeTool {
@@ -372,7 +358,7 @@ pub(super) fn named(status: &AgentInstanceStatus, entry: &LedgerEntry, id: &str)
         part: part_of(entry),
         id: id.to_owned(),
         key: entry.key.clone(),
-        seen: entry.settings == LISTED
+        seen: entry.shown
             || status.tools.iter().any(|told| {
                 told.ready
                     && entry

@@ -14,7 +14,6 @@ use crate::engine::plan::Draft;
 use crate::engine::world::World;
 use crate::model::tool::Wanted;
 use jiff::SignedDuration;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// What has been spent is brought up to date this often at most.
 const USAGE_EVERY: SignedDuration = SignedDuration::from_mins(5);
@@ -121,7 +120,7 @@ fn usage(w: &World, tool: &Wanted, old: Option<&ToolUsage>) -> Option<ToolUsage>
         (Some(now), _) => Some(ToolUsage {
             spent_usd: now.spent_usd,
             limit_usd: now.limit_usd,
-            as_of: MicroTime(ledger::micros(w.now)),
+            as_of: ledger::moment(w.now),
         }),
     }
 }
