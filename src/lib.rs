@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod controllers;
 pub mod engine;
 pub mod model;
+pub mod passes;
 pub mod process;
 pub mod railway;
 pub mod registry;

@@ -9,6 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("model", &["api"]),
     ("engine", &["api", "model"]),
+    ("passes", &["api", "model", "engine"]),
     ("wire", &[]),
     ("railway", &["model", "wire"]),
     ("registry", &["model", "wire"]),
@@ -18,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "controllers",
         &[
-            "api", "model", "engine", "railway", "registry", "agent", "tools", "cluster",
+            "api", "model", "engine", "passes", "railway", "registry", "agent", "tools", "cluster",
         ],
     ),
     (

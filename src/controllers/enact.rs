@@ -6,7 +6,6 @@
 use super::accounts::Account;
 use super::audit::Change;
 use super::context::Context;
-use super::pass::Hands;
 use super::sweep;
 use super::tool_accounts::ToolAccount;
 use crate::api::instance::DeletionPolicy;
@@ -19,6 +18,7 @@ use crate::engine::tools::seen;
 use crate::model::slot::RAILWAY;
 use crate::model::tool;
 use crate::model::{Announcement, Done, Fault, Gate, Sight, Turn};
+use crate::passes::pass::Hands;
 use crate::railway::{Applicant, Class};
 use crate::tools::Provider;
 use jiff::Timestamp;

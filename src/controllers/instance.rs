@@ -1,47 +1,21 @@
-//! AgentInstance: what a pass needs is gathered here, fresh from the API server, and handed to the pass.
+//! AgentInstance: each visit reads the object, gathers what a pass needs, runs the pass and tells the workqueue when to come again.
+//!
+//! Holds: nothing is decided here. What is read is in `gather`, the pass in `passes`, its effects in `enact`.
 
-use super::accounts::Account;
 use super::context::Context;
-use super::enact::Workshop;
 use super::failures;
-use super::pass::{End, pass};
-use super::restored::standing;
-use super::sweep;
-use super::tool_accounts::ToolAccount;
+use super::gather::{blind, gather};
 use super::unreadable;
-use crate::api::account::AllowedNamespaces;
-use crate::api::template::AgentTemplateSpec;
-use crate::api::text::Span;
-use crate::api::{
-    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, LedgerEntry, Part, ProviderAccount, Seen,
-    Slot, SlotState,
-};
-use crate::cluster::call::find;
-use crate::cluster::{ClusterError, secret, values};
-use crate::engine::account as account_rules;
-use crate::engine::adopt;
-use crate::engine::compose::{self, compose, references, revision};
-use crate::engine::restored::{Standing, as_it_stands};
-use crate::engine::rollout;
-use crate::engine::tools::{Refusal, wanted};
-use crate::engine::world::{
-    AccountRoom, AccountView, Desired, Glance, Outside, RolloutTurn, TemplateReady, TemplateView,
-    ToolAccount as ToolAccountView, Tools, World, marker,
-};
-use crate::model::slot::FoundBy;
-use crate::model::tool::{Kept, Wanted};
-use crate::model::values::Seal;
-use crate::model::{Fault, Home};
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Namespace;
+use crate::api::{AgentInstance, Seen};
+use crate::cluster::ClusterError;
+use crate::engine::view;
+use crate::passes::end::finished;
+use crate::passes::pass::pass;
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
-use secrecy::SecretString;
-use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,13 +26,10 @@ pub async fn reconcile(
 ) -> Result<Action, Infallible> {
     ctx.caches_read().await;
     let begun = Instant::now();
-    let uid = instance.uid().unwrap_or_default();
     let (outcome, action) = match run(&instance, &ctx).await {
         Ok(ended) => {
             failures::none(&ctx, instance.as_ref());
-            ended.map_or(("waiting", Action::await_change()), |(end, about)| {
-                finished(&ctx, &uid, &end, &about)
-            })
+            ended
         }
         Err(error) => failures::again(&ctx, instance.as_ref(), &error).await,
     };
@@ -67,785 +38,62 @@ pub async fn reconcile(
     Ok(action)
 }
 
-fn finished(ctx: &Context, uid: &str, end: &End, about: &str) -> (&'static str, Action) {
-    let now = ctx.now();
-    for slot in &end.answered {
-        if !end.faults.contains_key(slot) {
-            ctx.retries.clear(&of_tool(uid, *slot));
-        }
-    }
-    let mut wake = end.wake;
-    for (slot, fault) in &end.faults {
-        let until = ctx.retries.failed(&of_tool(uid, *slot), about, fault, now);
-        wake = Some(wake.map_or(until, |wake| wake.min(until)));
-    }
-    if let Some(fault) = &end.fault {
-        let until = ctx.retries.failed(uid, about, fault, now);
-        return ("fault", Action::requeue(until_then(until, now)));
-    }
-    // A pass that took no step proves nothing about an earlier fault.
-    if end.steps > 0 {
-        ctx.retries.clear(uid);
-    }
-    let action = wake.map_or_else(Action::await_change, |wake| {
-        Action::requeue(until_then(wake, now))
-    });
-    (
-        if !end.faults.is_empty() {
-            "fault"
-        } else if end.steps > 0 {
-            "changed"
-        } else {
-            "unchanged"
-        },
-        action,
-    )
-}
+/// Something that a visit needs is not known yet, and will wake the instance; or there is nothing to visit.
+const WAITS: (&str, Action) = ("waiting", Action::await_change());
 
-/// Under which a tool's faults are remembered.
-fn of_tool(uid: &str, slot: Slot) -> String {
-    format!("{uid} {slot}")
-}
-
-fn until_then(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(then.duration_since(now))
-        .unwrap_or(Duration::ZERO)
-        .max(Duration::from_millis(5))
-}
-
-/// One pass. `None`: something that a pass needs is not known yet, and will wake the instance.
+/// One visit: how it went, and when to come again.
 async fn run(
     watched: &Seen<AgentInstance>,
     ctx: &Arc<Context>,
-) -> Result<Option<(End, String)>, ClusterError> {
+) -> Result<(&'static str, Action), ClusterError> {
     let api = Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
     let instance = match unreadable::get(ctx, &api, "reading the instance", watched).await? {
         Some(Seen::Read(instance)) => Arc::unwrap_or_clone(instance),
-        Some(Seen::Unreadable(_)) => return Ok(None),
+        Some(Seen::Unreadable(_)) => return Ok(WAITS),
         None => {
-            let uid = watched.uid().unwrap_or_default();
-            ctx.retries.forget(&uid);
-            let home = watched
-                .read()
-                .and_then(|one| ctx.accounts.get(one.spec.account_ref.name.as_str()));
-            if let Some(account) = home {
-                account.give_back(ctx, &uid, None);
-                ctx.wake_those_without_a_place(&account.name);
-            }
-            return Ok(None);
+            forget(ctx, watched);
+            return Ok(WAITS);
         }
     };
-    let (world, mut hands) = match gather(ctx, instance.clone()).await {
+    let (mut world, mut hands) = match gather(ctx, instance.clone()).await {
         Ok(Some(gathered)) => gathered,
-        Ok(None) => return Ok(None),
+        Ok(None) => return Ok(WAITS),
         Err(ClusterError::Refused { what, refusal }) => {
             blind(ctx, instance.clone(), refusal.fault(what))
         }
         Err(error) => return Err(error),
     };
-    let about = about(&world);
+    let about = view::tried(&world);
     let uid = world.instance.uid().unwrap_or_default();
+    ctx.retries.of_instance(&uid, |troubles| {
+        world.patience = troubles.patience(&about);
+        world.tools.patience = troubles.of_tools(&about);
+    });
     let ended = pass(&mut hands, world, instance).await;
     hands.give_back(&uid, ended.as_ref().ok().and_then(|end| end.line));
-    Ok(Some((ended?, about)))
+    let (end, now) = (ended?, ctx.now());
+    let (went, wake) = ctx
+        .retries
+        .of_instance(&uid, |troubles| finished(troubles, &end, &about, &uid, now));
+    let action = wake.map_or_else(Action::await_change, |at| Action::requeue(until(at, now)));
+    Ok((went.word(), action))
 }
 
-/// A pass for which nothing could be gathered, because the API server refuses it: it tells of that, and nothing else.
-fn blind(ctx: &Context, instance: AgentInstance, fault: Fault) -> (World, Workshop<'_>) {
-    let world = World {
-        now: ctx.now(),
-        limits: ctx.settings.limits,
-        installation: ctx.installation.id.clone(),
-        seal: ctx.installation.seal.clone(),
-        instance,
-        standing: Standing::Unread,
-        new: false,
-        account: AccountView::Unreachable,
-        template: TemplateView::Missing,
-        token: false,
-        adopted_by: None,
-        desired: Desired::Unknown,
-        outside: Outside::default(),
-        agent: None,
-        drift: None,
-        tools: Tools::default(),
-        stopped: false,
-        untried: BTreeSet::new(),
-        fault: Some(fault),
-        patience: None,
-    };
-    let hands = Workshop {
-        ctx,
-        account: None,
-        tools: BTreeMap::new(),
-        token: SecretString::default(),
-    };
-    (world, hands)
-}
-
-/// Names what a pass tries: a fault of one try says nothing about another.
-fn about(world: &World) -> String {
-    let meta = &world.instance.metadata;
-    // Before the token is in its Secret each pass makes up another, and with it another key.
-    let key = match &world.desired {
-        Desired::Composed(composed) if world.token => composed.key.as_str(),
-        _ => "",
-    };
-    // What is asked for, and of whom: a corrected template or account is tried at once.
-    let mut tools = DefaultHasher::new();
-    format!("{:?} {:?}", world.tools.wanted, world.tools.accounts).hash(&mut tools);
-    format!(
-        "{:?} {} {} {key} {:?} {:x}",
-        meta.generation,
-        world.deleting(),
-        world
-            .instance
-            .annotations()
-            .get(ABANDON_ANNOTATION)
-            .map_or("", String::as_str),
-        std::mem::discriminant(&world.account),
-        tools.finish(),
-    )
-}
-
-/// Everything that a decision about the instance depends on.
-async fn gather<'a>(
-    ctx: &'a Arc<Context>,
-    instance: AgentInstance,
-) -> Result<Option<(World, Workshop<'a>)>, ClusterError> {
-    let now = ctx.now();
-    let (uid, namespace) = (
-        instance.uid().unwrap_or_default(),
-        instance.namespace().unwrap_or_default(),
-    );
-    let Some((view, account)) = account(ctx, &instance).await? else {
-        return Ok(None);
-    };
-    let project = project_of(&instance);
-    let (listing, homes) = account
-        .as_ref()
-        .map(|account| account.seen(&instance, project.as_deref()))
-        .unwrap_or_default();
-    let standing = standing(ctx, &instance, (listing, &homes)).await?;
-    sweep::remember(&instance, &standing, ctx).await?;
-    let instance = as_it_stands(instance, &standing);
-    let deleting = instance.metadata.deletion_timestamp.is_some();
-    // A ledger that was lost is written again from what the template says, where there is one.
-    let lost = instance.spec.adopt.is_none() && !on_record(&instance, Slot::Project);
-    // Read once: what the agent is given and what it is deployed from must be of one generation.
-    let stamp = (!deleting || lost)
-        .then(|| template_of(ctx, &instance))
-        .flatten();
-    let (wanted, refused) = stamp
-        .as_ref()
-        .and_then(Seen::read)
-        .filter(|template| observed(template))
-        .map(|template| wanted(&template.spec.tools, &instance.spec, &instance.name_any()))
-        .map_or((None, Vec::new()), |(wanted, refused)| {
-            (Some(wanted), refused)
-        });
-    let secrets = secret::read(
-        &ctx.client,
-        &instance,
-        &wallets(&instance, wanted.as_deref().unwrap_or_default()),
-    )
-    .await?;
-    let has_token = secrets.token.is_some();
-    let token = secrets
-        .token
-        .clone()
-        .unwrap_or_else(|| SecretString::from(fresh_token()));
-    let given = given(&instance, wanted.as_deref().unwrap_or_default(), &secrets);
-    let Some((tools, tool_accounts)) = tools(ctx, &instance, wanted, refused, secrets.kept).await?
-    else {
-        return Ok(None);
-    };
-    let (template, desired) = if deleting {
-        (TemplateView::Missing, Desired::Unknown)
-    } else {
-        template(ctx, stamp, &instance, &token, &given).await?
-    };
-    let project = project_of(&instance);
-    let adopted_by = instance
-        .spec
-        .adopt
-        .as_ref()
-        .filter(|_| project.is_none())
-        .and_then(|_| {
-            let all = ctx.instances.state();
-            adopt::rival(&instance, all.iter().map(AsRef::as_ref))
-                .or_else(|| unread_rival(ctx, &instance))
-        });
-    let mut world = World {
-        now,
-        limits: ctx.settings.limits,
-        installation: ctx.installation.id.clone(),
-        seal: ctx.installation.seal.clone(),
-        instance,
-        standing,
-        account: view,
-        template,
-        token: has_token,
-        new: false,
-        adopted_by,
-        desired,
-        outside: Outside {
-            listing,
-            homes,
-            ..Outside::default()
-        },
-        agent: None,
-        drift: None,
-        tools,
-        stopped: false,
-        untried: BTreeSet::new(),
-        fault: None,
-        patience: None,
-    };
-    let tried = about(&world);
-    world.patience = ctx.retries.patience(&uid, &tried);
-    world.tools.patience = slots(&world)
-        .into_iter()
-        .filter_map(|slot| Some((slot, ctx.retries.patience(&of_tool(&uid, slot), &tried)?)))
-        .collect();
-    tracing::trace!(namespace, uid, "gathered");
-    Ok(Some((
-        world,
-        Workshop {
-            ctx,
-            account,
-            tools: tool_accounts,
-            token,
-        },
-    )))
-}
-
-/// The id of the recorded project.
-fn project_of(instance: &AgentInstance) -> Option<String> {
-    let status = instance.status.as_ref()?;
-    let mut entries = status.external.iter();
-    entries
-        .find(|entry| entry.slot == Slot::Project)?
-        .id
-        .clone()
-}
-
-fn on_record(instance: &AgentInstance, slot: Slot) -> bool {
-    let entries = instance.status.iter().flat_map(|status| &status.external);
-    entries.into_iter().any(|entry| entry.slot == slot)
-}
-
-/// An instance that cannot be read and mentions the project that this one wants to adopt.
-fn unread_rival(ctx: &Context, instance: &AgentInstance) -> Option<String> {
-    let project = &instance.spec.adopt.as_ref()?.project_id.0;
-    let others = ctx.instances.unreadable();
-    let rival = others.iter().find(|other| other.mentions(project))?;
-    Some(rival.title())
-}
-
-/// Slots of tools that the instance has, or shall have.
-fn slots(world: &World) -> BTreeSet<Slot> {
-    let status = world.status();
-    let recorded = status.external.iter().map(|entry| entry.slot);
-    let wanted = world.tools.wanted.iter().flatten().flat_map(|tool| {
-        tool.parts
-            .iter()
-            .filter_map(|part| Slot::tool(&tool.name, *part))
-    });
-    recorded
-        .chain(wanted)
-        .filter(|slot| slot.as_tool().is_some())
-        .collect()
-}
-
-/// The wallets whose Secrets are of interest.
-fn wallets(instance: &AgentInstance, wanted: &[Wanted]) -> Vec<Slot> {
-    let recorded = instance
-        .status
-        .iter()
-        .flat_map(|status| &status.external)
-        .filter(|entry| entry.row().found_by == FoundBy::Kept)
-        .map(|entry| entry.slot);
-    let wanted = wanted
-        .iter()
-        .filter(|tool| tool.account.is_empty())
-        .filter_map(|tool| Slot::tool(&tool.name, Part::Main));
-    let all: BTreeSet<Slot> = recorded.chain(wanted).collect();
-    all.into_iter().collect()
-}
-
-/// The variables that an agent gets from its tools: of each resource that exists and is wanted, what its row says.
-pub(crate) fn given(
-    instance: &AgentInstance,
-    wanted: &[Wanted],
-    secrets: &secret::Held,
-) -> BTreeMap<String, SecretString> {
-    let mut given = BTreeMap::new();
-    let Some(status) = &instance.status else {
-        return given;
-    };
-    for tool in wanted {
-        for part in &tool.parts {
-            let Some(entry) = status
-                .external
-                .iter()
-                .find(|entry| Some(entry.slot) == Slot::tool(&tool.name, *part))
-                .filter(|entry| entry.state == SlotState::Exists)
-            else {
-                continue;
-            };
-            let gives = entry.row().gives;
-            let told = status.tools.iter().find(|told| told.name == tool.name);
-            let address = told.and_then(|told| told.address.clone());
-            let texts = [(gives.address, address), (gives.id, entry.id.clone())];
-            for (name, text) in texts {
-                if let (Some(name), Some(text)) = (name, text) {
-                    given.insert(name.to_owned(), SecretString::from(text));
-                }
-            }
-            if let (Some(name), Some(value)) = (gives.secret, secrets.values.get(&entry.slot)) {
-                given.insert(name.to_owned(), value.clone());
-            }
-        }
-    }
-    given
-}
-
-type ToolsSeen = (Tools, BTreeMap<String, Arc<ToolAccount>>);
-
-/// What is known of the instance's tools, and the way to their providers. `None`: an account exists and was not set up
-/// yet; its set-up wakes the instance.
-async fn tools(
-    ctx: &Context,
-    instance: &AgentInstance,
-    wanted: Option<Vec<Wanted>>,
-    refused: Vec<Refusal>,
-    kept: BTreeMap<Slot, Kept>,
-) -> Result<Option<ToolsSeen>, ClusterError> {
-    let entries: Vec<&LedgerEntry> = instance
-        .status
-        .iter()
-        .flat_map(|status| &status.external)
-        .filter(|entry| entry.slot.as_tool().is_some() && !entry.account.is_empty())
-        .collect();
-    let mut named: BTreeSet<(String, String)> = entries
-        .iter()
-        .map(|entry| (entry.account.clone(), entry.provider.clone()))
-        .collect();
-    named.extend(
-        wanted
-            .iter()
-            .flatten()
-            .filter(|tool| !tool.account.is_empty())
-            .map(|tool| (tool.account.clone(), tool.kind.provider().to_owned())),
-    );
-    let adopts = instance.spec.adopt.is_some();
-    let mut tools = Tools {
-        rivals: match adopts {
-            true => rivals(ctx, instance, wanted.as_deref().unwrap_or_default()),
-            false => BTreeSet::new(),
-        },
-        wanted,
-        refused,
-        kept,
-        ..Tools::default()
-    };
-    let mut ways = BTreeMap::new();
-    for (name, provider) in named {
-        let Some((view, way)) = tool_account(ctx, instance, &name, &provider).await? else {
-            return Ok(None);
-        };
-        tools.accounts.insert((name.clone(), provider), view);
-        if let Some(way) = way {
-            ways.insert(name, way);
-        }
-    }
-    for entry in entries {
-        // No listing shows the keys of an inbox or a wallet: that one is not there says nothing.
-        let listed = entry
-            .slot
-            .as_tool()
-            .is_some_and(|own| own.part != Part::Key);
-        if let (true, Some(account), Some(id)) = (listed, ways.get(&entry.account), &entry.id)
-            && let (Some(begun), resources) = account.seen(id, &entry.key)
-        {
-            tools.seen.insert(entry.slot, Glance { begun, resources });
-        }
-    }
-    for tool in tools.wanted.iter().flatten() {
-        if tool.adopt.is_some() {
-            continue;
-        }
-        let view = tools
-            .accounts
-            .get(&(tool.account.clone(), tool.kind.provider().to_owned()));
-        let out_of_reach = matches!(
-            view,
-            Some(ToolAccountView::NotReady { .. } | ToolAccountView::Unreachable)
-        );
-        let account = ways.get(&tool.account);
-        if account.is_none() && !out_of_reach {
-            continue;
-        }
-        for slot in tool
-            .parts
-            .iter()
-            .filter(|part| **part != Part::Key)
-            .filter_map(|part| Slot::tool(&tool.name, *part))
-            .filter(|slot| !on_record(instance, *slot))
-        {
-            let marker = marker(&ctx.installation.id, instance, slot);
-            let bearing = account
-                .filter(|_| !out_of_reach)
-                .and_then(|account| account.bearing(&marker, &ctx.installation.seal));
-            match bearing {
-                Some(found) if !found.is_empty() => {
-                    tools.unclaimed.insert(slot, found);
-                }
-                Some(_) => {}
-                None => {
-                    tools.unread.insert(slot);
-                }
-            }
-        }
-    }
-    Ok(Some((tools, ways)))
-}
-
-/// Tools whose resources to adopt are, or may be, another instance's.
-fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSet<String> {
-    let all = ctx.instances.state();
-    let mut rivals = adopt::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
-    for other in ctx.instances.unreadable() {
-        let theirs = wanted
-            .iter()
-            .filter(|tool| tool.adopt.as_ref().is_some_and(|id| other.mentions(id)));
-        rivals.extend(theirs.map(|tool| tool.name.clone()));
-    }
-    rivals
-}
-
-type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
-
-/// A tool's account as this instance may use it.
-async fn tool_account(
-    ctx: &Context,
-    instance: &AgentInstance,
-    name: &str,
-    provider: &str,
-) -> Result<Option<ToolAccountSeen>, ClusterError> {
-    let Some(object) = open_to(ctx, instance, name).await? else {
-        return Ok(Some((ToolAccountView::NotAvailable, None)));
-    };
-    let Seen::Read(object) = object else {
-        let message = UNREADABLE_ACCOUNT.to_owned();
-        return Ok(Some((ToolAccountView::NotReady { message }, None)));
-    };
-    if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
-        return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
-    }
-    let Some(account) = ctx.tool_accounts.get(name) else {
-        let message = NOT_SET_UP.to_owned();
-        let failed = failures::known(ctx, object.as_ref());
-        return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));
-    };
-    let view = match account.usable() {
-        Err(message) => ToolAccountView::NotReady { message },
-        Ok(()) if account.outage().is_some() => ToolAccountView::Unreachable,
-        Ok(()) if object.metadata.deletion_timestamp.is_some() => {
-            return Ok(Some((ToolAccountView::Deleting, Some(account))));
-        }
-        Ok(()) => return Ok(Some((ToolAccountView::Ready, Some(account)))),
-    };
-    Ok(Some((view, None)))
-}
-
-fn fresh_token() -> String {
-    let bytes: [u8; 32] = rand::random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-type AccountSeen = (AccountView, Option<Arc<Account>>);
-
-/// The account as this instance may use it. `None`: it exists and was not set up yet; its set-up wakes the instance.
-async fn account(
-    ctx: &Arc<Context>,
-    instance: &AgentInstance,
-) -> Result<Option<AccountSeen>, ClusterError> {
-    let name = instance.spec.account_ref.name.as_str();
-    let Some(object) = open_to(ctx, instance, name).await? else {
-        return Ok(Some((AccountView::NotAvailable, None)));
-    };
-    let Seen::Read(object) = object else {
-        let message = UNREADABLE_ACCOUNT.to_owned();
-        return Ok(Some((AccountView::NotReady { message }, None)));
-    };
-    if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
-        return Ok(Some((AccountView::Elsewhere { provider }, None)));
-    }
-    let Some(account) = ctx.accounts.get(name) else {
-        let message = NOT_SET_UP.to_owned();
-        let failed = failures::known(ctx, object.as_ref());
-        return Ok(failed.then_some((AccountView::NotReady { message }, None)));
-    };
-    if let Err(message) = account.usable() {
-        return Ok(Some((AccountView::NotReady { message }, None)));
-    }
-    if account.outage().is_some() {
-        return Ok(Some((AccountView::Unreachable, None)));
-    }
-    let project = project_of(instance);
-    let stands = |home: &Home| Some(&home.id) == project.as_ref() && !home.deleted;
-    let room = AccountRoom {
-        // Counting looks at every instance: done for those that may have to make a project.
-        projects: match account
-            .seen(instance, project.as_deref())
-            .1
-            .iter()
-            .any(stands)
-        {
-            true => None,
-            false => account.taken(ctx, instance, false),
-        },
-        max_projects: account.max_projects(),
-        interval: SignedDuration::try_from(account.gateway.project_interval())
-            .unwrap_or(SignedDuration::MAX),
-        turns: BTreeMap::new(),
-        deleting: object.metadata.deletion_timestamp.is_some(),
-    };
-    Ok(Some((AccountView::Ready(room), Some(account))))
-}
-
-/// What its users are told of an account on whose behalf the API server lets nothing be done. Its own condition says what.
-const NOT_SET_UP: &str =
-    "it is not set up, because the API server refuses that; ask whoever runs Yardmaster here";
-
-/// What its users are told of an account that cannot be read. Its owner is told more, on the account.
-const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";
-
-/// An account, where it is there and open to the instance. What it was open to stays open for the way back.
-async fn open_to(
-    ctx: &Context,
-    instance: &AgentInstance,
-    name: &str,
-) -> Result<Option<Seen<ProviderAccount>>, ClusterError> {
-    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
-        return Ok(None);
-    };
-    let namespace = instance.namespace().unwrap_or_default();
-    let open = instance.metadata.deletion_timestamp.is_some()
-        || allowed(ctx, may_use(&object).as_ref(), &namespace).await?;
-    Ok(open.then_some(object))
-}
-
-/// The namespaces that may use an account. Of one that cannot be read that part may be readable by itself.
-fn may_use(object: &Seen<ProviderAccount>) -> Option<AllowedNamespaces> {
-    match object {
-        Seen::Read(object) => object.spec.allowed_namespaces.clone(),
-        Seen::Unreadable(object) => object.part("/spec/allowedNamespaces"),
+/// The object is gone: so is what was remembered of it, and the place that it held.
+fn forget(ctx: &Context, watched: &Seen<AgentInstance>) {
+    let uid = watched.uid().unwrap_or_default();
+    ctx.retries.forget(&uid);
+    let home = watched
+        .read()
+        .and_then(|one| ctx.accounts.get(one.spec.account_ref.name.as_str()));
+    if let Some(account) = home {
+        account.give_back(ctx, &uid, None);
+        ctx.wake_those_without_a_place(&account.name);
     }
 }
 
-/// Whether a namespace is among those that may use an account. Its labels are read only where a selector asks for them.
-pub(super) async fn allowed(
-    ctx: &Context,
-    allowed: Option<&AllowedNamespaces>,
-    namespace: &str,
-) -> Result<bool, ClusterError> {
-    if account_rules::allows(allowed, namespace, &BTreeMap::new()) {
-        return Ok(true);
-    }
-    if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
-        return Ok(false);
-    }
-    let api: Api<Namespace> = Api::all(ctx.client.clone());
-    let labels = find("reading the namespace", api.get_opt(namespace))
-        .await?
-        .and_then(|found| found.metadata.labels);
-    Ok(account_rules::allows(
-        allowed,
-        namespace,
-        &labels.unwrap_or_default(),
-    ))
-}
-
-pub(super) fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Seen<AgentTemplate>> {
-    let reference = ObjectRef::new(instance.spec.template_ref.name.as_str())
-        .within(&instance.namespace().unwrap_or_default());
-    ctx.templates.get(&reference)
-}
-
-/// Whether the template's own controller has seen it as it is now.
-fn observed(template: &AgentTemplate) -> bool {
-    let status = template.status.as_ref();
-    status.is_some_and(|status| status.observed_generation == template.metadata.generation)
-}
-
-/// The template as it can be used now, and what a deployment would be made from.
-async fn template(
-    ctx: &Context,
-    template: Option<Seen<AgentTemplate>>,
-    instance: &AgentInstance,
-    token: &SecretString,
-    given: &BTreeMap<String, SecretString>,
-) -> Result<(TemplateView, Desired), ClusterError> {
-    let namespace = instance.namespace().unwrap_or_default();
-    let template = match template {
-        Some(Seen::Read(template)) => template,
-        Some(Seen::Unreadable(template)) => {
-            let message = template.sentence();
-            let stalled = true;
-            return Ok((
-                TemplateView::NotReady { stalled, message },
-                Desired::Unknown,
-            ));
-        }
-        None => return Ok((TemplateView::Missing, Desired::Unknown)),
-    };
-    let status = template.status.clone().unwrap_or_default();
-    let current = observed(&template);
-    // What keeps the template from being ready comes first: one that never was has neither image nor revision.
-    if let Some(ready) = crate::api::condition::find(&status.conditions, "Ready")
-        .filter(|ready| current && ready.status != "True")
-    {
-        let stalled = crate::api::condition::is_true(&status.conditions, "Stalled");
-        return Ok((
-            TemplateView::NotReady {
-                stalled,
-                message: ready.message.clone(),
-            },
-            Desired::Unknown,
-        ));
-    }
-    let (Some(image), Some(named), true) = (status.image.clone(), status.revision.clone(), current)
-    else {
-        return Ok((
-            TemplateView::NotReady {
-                stalled: false,
-                message: "it was just changed and is being looked at".into(),
-            },
-            Desired::Unknown,
-        ));
-    };
-    let mut referred = references(Some(&template.spec.runtime), &template.spec.env);
-    for (source, keys) in references(None, &instance.spec.env) {
-        referred.entry(source).or_default().extend(keys);
-    }
-    let values = values::read(&ctx.client, &namespace, &referred).await?;
-    // The template's own controller must have seen the same values: a change rolls out in its turn.
-    match same_revision(
-        &ctx.installation.seal,
-        &template.spec,
-        &image.digest,
-        &values,
-        &named,
-    ) {
-        Ok(true) => {}
-        Ok(false) => {
-            ctx.wake.template(&namespace, &template.name_any());
-            let message =
-                "a value that it refers to was just changed and is being looked at".into();
-            return Ok((
-                TemplateView::NotReady {
-                    stalled: false,
-                    message,
-                },
-                Desired::Unknown,
-            ));
-        }
-        Err(broken) => {
-            ctx.wake.template(&namespace, &template.name_any());
-            return Ok((
-                TemplateView::NotReady {
-                    stalled: true,
-                    message: broken.message,
-                },
-                Desired::Unknown,
-            ));
-        }
-    }
-    let desired = match compose(
-        &ctx.installation.seal,
-        &template.spec,
-        &image.digest,
-        &instance.spec.env,
-        &values,
-        token,
-        given,
-    ) {
-        Ok(composed) => Desired::Composed(composed),
-        Err(broken) => Desired::Broken {
-            reason: broken.reason,
-            message: broken.message,
-        },
-    };
-    let runtime = &template.spec.runtime;
-    let readiness = match compose::readiness(&runtime.contract.health) {
-        Ok(readiness) => readiness,
-        Err(broken) => {
-            return Ok((
-                TemplateView::NotReady {
-                    stalled: true,
-                    message: broken.message,
-                },
-                Desired::Unknown,
-            ));
-        }
-    };
-    let runs = instance
-        .status
-        .as_ref()
-        .and_then(|status| status.template_revision.as_ref());
-    let ready = TemplateReady {
-        turn: if runs.is_none_or(|runs| runs == &named) {
-            RolloutTurn::Yes
-        } else {
-            rollout_turn(ctx, &template, &named, instance)
-        },
-        revision: named,
-        image,
-        readiness,
-        startup_deadline: SignedDuration::try_from(Span::or(
-            Some(&runtime.startup_deadline),
-            Duration::from_secs(900),
-        ))
-        .unwrap_or(SignedDuration::from_mins(15)),
-        port: runtime.port.and_then(|port| u16::try_from(port).ok()),
-        volume_mount: runtime
-            .volume
-            .as_ref()
-            .map(|volume| volume.mount_path.0.clone()),
-    };
-    Ok((TemplateView::Ready(ready), desired))
-}
-
-fn same_revision(
-    seal: &Seal,
-    spec: &AgentTemplateSpec,
-    digest: &str,
-    values: &crate::model::values::Values,
-    named: &str,
-) -> Result<bool, crate::engine::compose::Broken> {
-    Ok(revision(seal, spec, digest, values)? == named)
-}
-
-fn rollout_turn(
-    ctx: &Context,
-    template: &AgentTemplate,
-    revision: &str,
-    instance: &AgentInstance,
-) -> RolloutTurn {
-    let all = ctx.instances.state();
-    let members = rollout::members(template, all.iter().map(AsRef::as_ref));
-    let usable = |account: &str| ctx.usable(account);
-    let standing = rollout::standing(
-        &template.spec.rollout,
-        revision,
-        &members,
-        &usable,
-        ctx.now(),
-    );
-    rollout::turn(&standing, instance)
+fn until(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or_default()
 }
 
 /// `reconcile` gives every error its time itself.

@@ -6,7 +6,7 @@
 
 use super::accounts::Account;
 use super::context::Context;
-use super::instance::allowed;
+use super::gather::allowed;
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::restored::{self, Facts, Standing, Word};

@@ -10,8 +10,8 @@
 use super::accounts::Account;
 use super::audit::Change;
 use super::context::Context;
+use super::gather::{allowed, template_of};
 use super::held;
-use super::instance::{allowed, template_of};
 use super::tool_accounts::ToolAccount;
 use crate::api::condition::reason;
 use crate::api::template::ToolSpec;

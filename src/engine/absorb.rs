@@ -14,7 +14,7 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
     w.now = now;
     let mut status = w.status();
     if let Some(slot) = step.intends() {
-        w.untried.remove(&slot);
+        w.pass.untried.remove(&slot);
     }
     if matches!(outcome, Outcome::AccountGoes) {
         return account_goes(w, step);
@@ -72,20 +72,20 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
                 supersede(&mut status.deployment, asked_at.unwrap_or(now));
             }
             w.outside.looked = None;
-            w.agent = None;
-            w.drift = None;
+            w.pass.agent = None;
+            w.pass.drift = None;
         }
         (Step::Deploy { .. }, Outcome::Done) => {
             supersede(&mut status.deployment, now);
             w.outside.looked = None;
-            w.agent = None;
+            w.pass.agent = None;
         }
         (Step::Stop { .. }, Outcome::Done) => {
-            w.stopped = true;
+            w.pass.stopped = true;
             w.outside.looked = None;
         }
         (Step::Delete { surplus: false, .. }, Outcome::Done) => {
-            w.stopped = true;
+            w.pass.stopped = true;
             w.outside.taken = true;
             w.outside.looked = None;
         }
@@ -109,12 +109,12 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
                 room.projects = projects;
             }
         }
-        (Step::Compare { .. }, Outcome::Compared(differences)) => w.drift = Some(differences),
-        (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.agent = Some(health),
+        (Step::Compare { .. }, Outcome::Compared(differences)) => w.pass.drift = Some(differences),
+        (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.pass.agent = Some(health),
         (Step::MintToken, Outcome::Done) => w.token = true,
         (Step::Hold { .. }, Outcome::Held(metadata)) => {
             // One that goes on with what a restored object had has something outside, whatever was put on it now.
-            w.new = !w.held() && w.instance.is_its_own();
+            w.pass.new = !w.held() && w.instance.is_its_own();
             w.instance.metadata = *metadata;
         }
         // After LetGo and Expire there is nothing more to decide.
@@ -296,13 +296,13 @@ fn faulted(mut w: World, step: &Step, fault: Fault) -> World {
             Step::Delete { surplus: false, .. },
             Fault::Missing { .. } | Fault::Uncertain { .. } | Fault::Denied { .. },
         ) => {
-            w.stopped = true;
+            w.pass.stopped = true;
             w.outside.looked = None;
             return w;
         }
         // Ended already: what is there now decides, too.
         (Step::Stop { .. }, Fault::Missing { .. }) => {
-            w.stopped = true;
+            w.pass.stopped = true;
             w.outside.looked = None;
             return w;
         }
@@ -319,6 +319,6 @@ fn faulted(mut w: World, step: &Step, fault: Fault) -> World {
         ledger::planned(&mut status, slot);
     }
     w.instance.status = Some(status);
-    w.fault = Some(fault);
+    w.pass.fault = Some(fault);
     w
 }

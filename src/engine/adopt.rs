@@ -260,7 +260,7 @@ pub(super) fn find_volume(w: &World, d: &mut Draft) -> Phase {
         return Continue(());
     };
     let kept = w.instance.spec.deletion_policy == DeletionPolicy::Retain;
-    let usable = matches!(w.account, AccountView::Ready(_)) && w.fault.is_none();
+    let usable = matches!(w.account, AccountView::Ready(_)) && w.pass.fault.is_none();
     if !shared(&w.instance) || kept || !usable {
         return Continue(());
     }

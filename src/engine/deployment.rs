@@ -294,7 +294,7 @@ fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         ));
         return wait(None);
     }
-    match (&w.agent, host(&d.status)) {
+    match (&w.pass.agent, host(&d.status)) {
         (_, None) => starting(w, d, template),
         (None, Some(host)) => act(Step::AskAgent {
             host,
@@ -536,7 +536,7 @@ fn suspend(w: &World, d: &mut Draft, newest: Option<&Deployment>, project: Strin
             match &w.outside.looked {
                 None => act(Step::Look { project }),
                 // Asked for in this pass, and not shown yet.
-                Some(_) if w.stopped => wait(Some(w.now + SignedDuration::from_secs(1))),
+                Some(_) if w.pass.stopped => wait(Some(w.now + SignedDuration::from_secs(1))),
                 Some(_) => act(Step::Stop {
                     deployment: newest.id.clone(),
                 }),

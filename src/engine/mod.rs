@@ -17,8 +17,6 @@ pub mod deployment;
 mod expiry;
 pub mod identity;
 pub mod import;
-#[cfg(test)]
-mod laws;
 pub mod ledger;
 pub mod parts;
 pub mod plan;
@@ -32,6 +30,7 @@ pub mod teardown;
 pub mod template;
 pub mod tools;
 pub mod unreadable;
+pub mod view;
 pub mod world;
 
 pub use absorb::absorb;

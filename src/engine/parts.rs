@@ -39,7 +39,9 @@ pub(super) fn project(w: &World, d: &mut Draft) -> Phase {
             Some(wanted) => adopt::project(w, d, wanted),
             None => begin_project(w, d),
         },
-        Some(SlotState::Creating) if w.untried.contains(&Slot::Project) => create_project(w, d),
+        Some(SlotState::Creating) if w.pass.untried.contains(&Slot::Project) => {
+            create_project(w, d)
+        }
         Some(SlotState::Creating) => find_project(w, d, entry.as_ref()),
         Some(SlotState::Exists | SlotState::Deleting) => keep_project(w, d),
     }
@@ -60,7 +62,7 @@ pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
     let listed = !w.ours().is_empty();
     let others = d.status.external.iter().any(|entry| !entry.is_blank());
     let goes = w.deleting() && !matches!(w.account, AccountView::NotAvailable);
-    if !w.new && (goes || w.token || others || made_once(&d.status) || listed) {
+    if !w.pass.new && (goes || w.token || others || made_once(&d.status) || listed) {
         let template = match &w.template {
             TemplateView::Ready(template) => Some(template),
             _ => None,
@@ -119,7 +121,7 @@ fn begin_project(w: &World, d: &mut Draft) -> Phase {
         adopt_project(w, d, home);
         return keep_project(w, d);
     }
-    if !w.new && w.outside.listing.is_none() {
+    if !w.pass.new && w.outside.listing.is_none() {
         creating(d, "looking at what is there already");
         return wait(Some(w.now + SignedDuration::from_secs(1)));
     }

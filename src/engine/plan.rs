@@ -64,7 +64,7 @@ impl Draft {
         Draft {
             status: w.status(),
             said: Vec::new(),
-            untried: w.untried.clone(),
+            untried: w.pass.untried.clone(),
             announcements: Vec::new(),
             unchanged: false,
             line: None,
@@ -180,7 +180,7 @@ pub(super) fn life(w: &World, d: &mut Draft) -> Phase {
     // Before the finalizer: an account would wait for one that has nothing in it.
     account_goes(w, d)?;
     // Before anything that the API server may refuse: a refusal ends the pass.
-    if let Some(fault) = &w.fault {
+    if let Some(fault) = &w.pass.fault {
         return report::faulted(d, fault, wait(None));
     }
     restored::whose(w, d)?;
@@ -769,7 +769,7 @@ fn drift(w: &World, d: &mut Draft, composed: &Composed, template: &TemplateReady
     ) else {
         return ControlFlow::Continue(());
     };
-    match &w.drift {
+    match &w.pass.drift {
         None => act(Step::Compare {
             environment,
             service,

@@ -1,5 +1,6 @@
 //! When to come again: the one place where a fault class becomes a time, and where watching a deployment is paced.
 
+use super::world::Patience;
 use crate::model::Fault;
 use jiff::{SignedDuration, Timestamp};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,6 +29,45 @@ pub fn after(fault: &Fault, failures: u32, now: Timestamp, spread: f64) -> Times
     let capped = doubled.min(most);
     let wait = SignedDuration::from_millis(capped);
     now + wait + part(wait / 5, spread)
+}
+
+/// A fault that is remembered: how often it came in a row while the same was tried, and until when it asks for patience.
+#[derive(Clone, Debug)]
+pub struct Trouble<A> {
+    about: A,
+    failures: u32,
+    /// Not before this.
+    pub until: Timestamp,
+    fault: Fault,
+}
+
+impl<A: Clone + PartialEq> Trouble<A> {
+    /// A fault came, perhaps once more. `about`: what was tried.
+    pub fn again(
+        before: Option<&Trouble<A>>,
+        about: &A,
+        fault: &Fault,
+        uid: &str,
+        now: Timestamp,
+    ) -> Trouble<A> {
+        let same = before.filter(|before| before.about == *about);
+        let failures = same.map_or(0, |before| before.failures) + 1;
+        Trouble {
+            about: about.clone(),
+            failures,
+            until: after(fault, failures, now, spread(uid, failures)),
+            fault: fault.clone(),
+        }
+    }
+
+    /// What it asks for, where the same is tried.
+    pub fn patience(&self, about: &A) -> Option<Patience> {
+        (self.about == *about).then(|| Patience {
+            until: self.until,
+            fault: self.fault.clone(),
+            failures: self.failures,
+        })
+    }
 }
 
 /// Something is looked at again after so long whose end may be told to nobody: such a look reads a few objects, sends

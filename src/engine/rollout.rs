@@ -251,7 +251,7 @@ fn served(status: &AgentInstanceStatus) -> bool {
 
 /// What is on record while the configuration takes `revision`: another try of the same revision, and a change of the
 /// instance's own at it, leave that as it is. `own_change`: whether what is the instance's own changes with it.
-pub(super) fn taking(
+pub fn taking(
     status: &AgentInstanceStatus,
     revision: &str,
     own_change: bool,
@@ -291,7 +291,7 @@ pub(super) fn resumed(status: &mut AgentInstanceStatus, now: Timestamp) {
 }
 
 /// The update has come to its end: the agent is ready, or takes no part any more.
-pub(super) fn over(status: &mut AgentInstanceStatus) {
+pub fn over(status: &mut AgentInstanceStatus) {
     if let Some(update) = &mut status.rollout {
         update.begun_at = None;
     }

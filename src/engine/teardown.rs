@@ -32,7 +32,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         return wait(None);
     }
     d.say(being_taken_back());
-    if let Some(fault) = &w.fault {
+    if let Some(fault) = &w.pass.fault {
         return report::faulted(d, fault, wait(None));
     }
     if restored::touches_nothing(&w.standing) {
@@ -282,7 +282,7 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
     let gone = match &w.outside.looked {
         // What was asked for in this pass is looked at first; an older request may have been lost, and is repeated:
         // deleting twice does no harm.
-        None if w.stopped => {
+        None if w.pass.stopped => {
             let project = parts::id(&d.status, Slot::Project).unwrap_or(id);
             return act(Step::Look { project });
         }

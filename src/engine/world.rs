@@ -1,5 +1,5 @@
 //! What a decision about an instance is taken from: the object as it was just read, what is known of its account and
-//! template, what was seen outside, and what happened in this pass so far.
+//! template, what was seen outside, and the diary of this pass: what it has done and learnt so far.
 
 use super::compose::Composed;
 use super::restored::Standing;
@@ -36,28 +36,35 @@ pub struct World {
     pub template: TemplateView,
     /// Whether the Secret with the gateway token is there.
     pub token: bool,
-    /// Whether the finalizer was put on in this pass: then nothing was ever made for the object.
-    pub new: bool,
     /// Who else has or wants what this instance is to adopt, and comes first.
     pub adopted_by: Option<String>,
     /// What a deployment would be made from now.
     pub desired: Desired,
     /// What was seen outside.
     pub outside: Outside,
-    /// What the agent said in this pass.
-    pub agent: Option<Health>,
-    /// What differs between the configuration that was read back and the one wanted, if it was read in this pass.
-    pub drift: Option<Vec<String>>,
     /// What is known of the agent's tools.
     pub tools: Tools,
-    /// Whether something was ended or deleted in this pass: it is looked at before it is asked for again.
+    /// Until when a fault of an earlier pass asks for patience, where nothing has changed since.
+    pub patience: Option<Patience>,
+    /// What this pass has done and learnt.
+    pub pass: Diary,
+}
+
+/// What a pass has done and learnt so far, apart from what it was told of home and tools. It is empty when a pass begins.
+#[derive(Clone, Debug, Default)]
+pub struct Diary {
+    /// Whether the finalizer was put on: then nothing was ever made for the object.
+    pub new: bool,
+    /// What the agent said.
+    pub agent: Option<Health>,
+    /// What differs between the configuration that was read back and the one wanted, if it was read.
+    pub drift: Option<Vec<String>>,
+    /// Whether something was ended or deleted: it is looked at before it is asked for again.
     pub stopped: bool,
     /// Slots whose present attempt this pass has begun and not yet acted on: only these are known not to have landed.
     pub untried: BTreeSet<Slot>,
-    /// The fault that ended the pass.
+    /// The fault that ends the pass.
     pub fault: Option<Fault>,
-    /// Until when a fault of an earlier pass asks for patience, where nothing has changed since.
-    pub patience: Option<Patience>,
 }
 
 /// Limits of patience with the outside. All from the process's configuration.
@@ -273,6 +280,14 @@ pub enum ToolAccount {
 }
 
 impl ToolAccount {
+    /// Whether it is known, and nothing can be asked of its provider now.
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(
+            self,
+            ToolAccount::NotReady { .. } | ToolAccount::Unreachable
+        )
+    }
+
     /// Whether something can be asked of its provider.
     pub fn answers(&self) -> bool {
         matches!(self, ToolAccount::Deleting | ToolAccount::Ready)
@@ -300,6 +315,32 @@ pub fn marker(installation: &InstallationId, instance: &AgentInstance, slot: Slo
 }
 
 impl World {
+    /// A world of which nothing is known but the object.
+    pub fn unread(
+        now: Timestamp,
+        limits: Limits,
+        (installation, seal): (InstallationId, Seal),
+        instance: AgentInstance,
+    ) -> World {
+        World {
+            now,
+            limits,
+            installation,
+            seal,
+            instance,
+            standing: Standing::Unread,
+            account: AccountView::Unreachable,
+            template: TemplateView::Missing,
+            token: false,
+            adopted_by: None,
+            desired: Desired::Unknown,
+            outside: Outside::default(),
+            tools: Tools::default(),
+            patience: None,
+            pass: Diary::default(),
+        }
+    }
+
     /// The status as it stands in memory.
     pub fn status(&self) -> AgentInstanceStatus {
         self.instance.status.clone().unwrap_or_default()

@@ -9,26 +9,25 @@ mod effects;
 use super::provider::Provider;
 use super::shops::Shops;
 use crate::api::template::{ResolvedImage, ToolSpec};
-use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, Part, Slot, SlotState};
-use crate::cluster::secret::Held;
-use crate::controllers::instance::given;
-use crate::controllers::pass::{End, pass};
+use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, Slot, SlotState};
 use crate::engine::belief::{self, Newly};
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::restored::{Facts, Word, as_it_stands, standing};
-use crate::engine::retry;
 use crate::engine::tools::wanted;
+use crate::engine::view;
 use crate::engine::world::{
-    AccountRoom, AccountView, Desired, Glance, Limits, Outside, Patience, RolloutTurn,
-    TemplateReady, TemplateView, ToolAccount, Tools, World, marker,
+    AccountRoom, AccountView, Desired, Limits, Outside, RolloutTurn, TemplateReady, TemplateView,
+    ToolAccount, Tools, World, marker,
 };
-use crate::model::tool::{Kept, Resource, Stock, Wanted};
+use crate::model::tool::{Kept, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{
     Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId, Readiness,
     RestartPolicy, Turn, Variable,
 };
+use crate::passes::end::{Troubles, Went, finished};
+use crate::passes::pass::{End, pass};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -65,14 +64,6 @@ pub enum Interrupt {
     Gone,
 }
 
-#[derive(Clone, Debug)]
-struct Memory {
-    about: String,
-    failures: u32,
-    until: Timestamp,
-    fault: Fault,
-}
-
 /// An edit by a user, or anything else that happens by itself.
 pub type Event = fn(&mut Scene);
 
@@ -95,7 +86,6 @@ pub struct Scene {
     /// Credentials in the instance's Secret, and in those of its wallets.
     pub drawer: BTreeMap<Slot, (Kept, String)>,
     stock: BTreeMap<String, Stock>,
-    tool_memory: BTreeMap<Slot, Memory>,
     /// Whether the status was set back behind the back of the pass that runs.
     memory_lost: bool,
     /// Passes in a row that did nothing and came again at once.
@@ -131,7 +121,7 @@ pub struct Scene {
     missed: Newly,
     missed_tools: BTreeMap<String, Newly>,
     next_tick: Timestamp,
-    memory: Option<Memory>,
+    troubles: Troubles,
     /// What this process made, and when: the gateway knows for a while that it may not be shown yet.
     fresh: BTreeMap<String, Timestamp>,
     /// When to come again.
@@ -152,6 +142,10 @@ const TICK: SignedDuration = SignedDuration::from_secs(60);
 
 /// Where tools come from; the accounts are named so as well.
 pub const SHOPS: [&str; 5] = ["openrouter", "exa", "agentmail", "telnyx", "bankr"];
+
+fn seal() -> Seal {
+    Seal(SecretString::from("seal"))
+}
 
 pub fn second(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
@@ -196,7 +190,6 @@ impl Scene {
             going: BTreeSet::new(),
             drawer: BTreeMap::new(),
             stock: BTreeMap::new(),
-            tool_memory: BTreeMap::new(),
             memory_lost: false,
             hot: 0,
             trail: Vec::new(),
@@ -234,7 +227,7 @@ impl Scene {
             missed: Newly::default(),
             missed_tools: BTreeMap::new(),
             next_tick: now + second(1),
-            memory: None,
+            troubles: Troubles::default(),
             fresh: BTreeMap::new(),
             wake: Some(now),
             log: Vec::new(),
@@ -503,7 +496,7 @@ impl Scene {
         self.memory_lost = false;
         let before = self.version;
         let world = self.gather()?;
-        let about = about(&world);
+        let about = view::tried(&world);
         let written = self.object.clone()?;
         let ended = pass(self, world, written)
             .now_or_never()
@@ -512,42 +505,19 @@ impl Scene {
             Ok(end) => {
                 self.line = end.line;
                 assert_eq!(self.holds, None, "an unused turn: {:?}", self.log);
-                for slot in end
-                    .answered
-                    .iter()
-                    .filter(|slot| !end.faults.contains_key(slot))
-                {
-                    self.tool_memory.remove(slot);
-                }
-                let mut wake = end.wake;
-                for (slot, fault) in &end.faults {
-                    let memory = self.failed(self.tool_memory.get(slot), &about, fault);
-                    wake = Some(wake.map_or(memory.until, |at| at.min(memory.until)));
-                    self.tool_memory.insert(*slot, memory);
-                }
-                if let Some(fault) = &end.fault {
-                    let memory = self.failed(self.memory.as_ref(), &about, fault);
-                    self.wake = Some(memory.until);
-                    self.memory = Some(memory);
-                } else {
-                    if end.steps > 0 {
-                        self.memory = None;
-                    }
-                    let hot = wake.is_some_and(|at| at <= self.now);
-                    self.hot = if hot && end.steps == 0 {
-                        self.hot + 1
-                    } else {
-                        0
-                    };
-                    assert!(
-                        self.hot < 3,
-                        "comes again at once, for ever: {:?} {:?}",
-                        self.log,
-                        self.trail
-                    );
-                    let soonest = self.now + SignedDuration::from_millis(5);
-                    self.wake = wake.map(|at| at.max(soonest));
-                }
+                let (went, wake) = finished(&mut self.troubles, &end, &about, "5f2c", self.now);
+                let hot = end.wake.is_some_and(|at| at <= self.now);
+                self.hot = match hot && went == Went::Unchanged {
+                    true => self.hot + 1,
+                    false => 0,
+                };
+                assert!(
+                    self.hot < 3,
+                    "comes again at once, for ever: {:?} {:?}",
+                    self.log,
+                    self.trail
+                );
+                self.wake = wake;
                 if self.version != before {
                     // The watch brings our own write, too.
                     let soon = self.now + SignedDuration::from_millis(5);
@@ -574,30 +544,16 @@ impl Scene {
     /// Everything that a process knows by heart is lost.
     pub fn restart(&mut self) {
         self.holds = None;
-        self.memory = None;
+        self.troubles = Troubles::default();
         self.listing = None;
         self.missed = Newly::default();
         self.missed_tools.clear();
         self.fresh.clear();
         self.stock.clear();
-        self.tool_memory.clear();
         self.shops.keyless.clear();
         self.now += second(1);
         self.next_tick = self.now + second(2);
         self.happened();
-    }
-
-    fn failed(&self, old: Option<&Memory>, about: &str, fault: &Fault) -> Memory {
-        let failures = old
-            .filter(|old| old.about == about)
-            .map_or(0, |old| old.failures)
-            + 1;
-        Memory {
-            about: about.to_owned(),
-            failures,
-            until: retry::after(fault, failures, self.now, 0.0),
-            fault: fault.clone(),
-        }
     }
 
     /// As the controller gathers it.
@@ -636,67 +592,36 @@ impl Scene {
             },
         );
         let instance = as_it_stands(instance, &standing);
+        let desired = match (&self.template, &self.broken) {
+            _ if deleting => Desired::Unknown,
+            (_, Some((reason, message))) => Desired::Broken {
+                reason,
+                message: message.clone(),
+            },
+            (TemplateView::Ready(template), None) => Desired::Composed(self.composed(template)),
+            _ => Desired::Unknown,
+        };
         let mut world = World {
-            now: self.now,
-            limits: self.limits,
-            installation,
-            seal: Seal(SecretString::from("seal")),
             tools: self.tools_seen(deleting),
             account: self.account.clone(),
-            template: if deleting {
-                TemplateView::Missing
-            } else {
-                self.template.clone()
+            template: match deleting {
+                true => TemplateView::Missing,
+                false => self.template.clone(),
             },
             token: self.token,
-            new: false,
             adopted_by: self.adopted_by.clone(),
-            desired: match (&self.template, &self.broken) {
-                _ if deleting => Desired::Unknown,
-                (_, Some((reason, message))) => Desired::Broken {
-                    reason,
-                    message: message.clone(),
-                },
-                (TemplateView::Ready(template), None) => Desired::Composed(self.composed(template)),
-                _ => Desired::Unknown,
-            },
-            instance,
+            desired,
             standing,
             outside: Outside {
                 listing,
                 homes,
                 ..Outside::default()
             },
-            agent: None,
-            drift: None,
-            stopped: false,
-            untried: BTreeSet::new(),
-            fault: None,
-            patience: None,
+            ..World::unread(self.now, self.limits, (installation, seal()), instance)
         };
-        let tried = about(&world);
-        world.patience = self
-            .memory
-            .as_ref()
-            .filter(|old| old.about == tried)
-            .map(|old| Patience {
-                until: old.until,
-                fault: old.fault.clone(),
-                failures: old.failures,
-            });
-        world.tools.patience = self
-            .tool_memory
-            .iter()
-            .filter(|(_, old)| old.about == tried)
-            .map(|(slot, old)| {
-                let patience = Patience {
-                    until: old.until,
-                    fault: old.fault.clone(),
-                    failures: old.failures,
-                };
-                (*slot, patience)
-            })
-            .collect();
+        let about = view::tried(&world);
+        world.patience = self.troubles.patience(&about);
+        world.tools.patience = self.troubles.of_tools(&about);
         Some(world)
     }
 
@@ -705,81 +630,45 @@ impl Scene {
         let Some(object) = self.object.as_ref().filter(|_| !self.tools.is_empty()) else {
             return Tools::default();
         };
-        let recorded = |slot: Slot| {
-            let status = object.status.as_ref();
-            status.is_some_and(|status| entry(status, slot).is_some())
+        let known = (!deleting || view::ledger_lost(object))
+            && !matches!(self.template, TemplateView::Missing);
+        let (wanted, refused) = match known {
+            true => wanted(&self.tools, &object.spec, "ada"),
+            false => Default::default(),
         };
-        let lost = object.spec.adopt.is_none() && !recorded(Slot::Project);
-        let known = (!deleting || lost) && !matches!(self.template, TemplateView::Missing);
-        let (wanted, refused) = wanted(&self.tools, &object.spec, "ada");
-        let (mut unclaimed, mut unread) = (BTreeMap::new(), BTreeSet::new());
-        let open = |tool: &&Wanted| {
-            let usable = self.accounts.get(&tool.account) == Some(&ToolAccount::Ready);
-            known && usable && tool.adopt.is_none()
-        };
-        for tool in wanted.iter().filter(open) {
-            let slots = tool.parts.iter().filter(|part| **part != Part::Key);
-            let slots = slots.filter_map(|part| Slot::tool(&tool.name, *part));
-            for slot in slots.filter(|slot| !recorded(*slot)) {
-                let marker = marker(&InstallationId("i-1".into()), object, slot);
-                match self.stock.get(&tool.account) {
-                    Some(stock) => {
-                        let found =
-                            belief::bearing(stock, &marker, &Seal("seal".to_owned().into()));
-                        if !found.is_empty() {
-                            unclaimed.insert(slot, found);
-                        }
-                    }
-                    None if tool.account == "bankr" => {}
-                    None => {
-                        unread.insert(slot);
-                    }
-                }
-            }
-        }
-        let mut seen = BTreeMap::new();
-        for entry in object.status.iter().flat_map(|status| &status.external) {
-            let listed = entry
-                .slot
-                .as_tool()
-                .is_some_and(|own| own.part != Part::Key);
-            if let (true, Some(stock), Some(id), Some(ToolAccount::Deleting | ToolAccount::Ready)) = (
-                listed,
-                self.stock.get(&entry.account),
-                &entry.id,
-                self.accounts.get(&entry.account),
-            ) {
-                let bears = |one: &&Resource| {
-                    &one.id == id || !entry.key.is_empty() && one.name == entry.key
-                };
-                let glance = Glance {
-                    begun: stock.begun,
-                    resources: stock.resources.iter().filter(bears).cloned().collect(),
-                };
-                seen.insert(entry.slot, glance);
-            }
-        }
-        Tools {
+        let views = self.accounts.iter();
+        let kept = self.drawer.iter();
+        let mut tools = Tools {
             wanted: known.then_some(wanted),
-            refused: if known { refused } else { Vec::new() },
+            refused,
             rivals: self.rivals.clone(),
-            accounts: self
-                .accounts
-                .iter()
+            accounts: views
                 .flat_map(|(name, view)| {
                     SHOPS.map(|shop| ((name.clone(), shop.to_owned()), view.clone()))
                 })
                 .collect(),
-            kept: self
-                .drawer
-                .iter()
+            kept: kept
                 .map(|(slot, (kept, _))| (*slot, kept.clone()))
                 .collect(),
-            seen,
-            unclaimed,
-            unread,
             ..Tools::default()
-        }
+        };
+        tools.glance(object, &|account, id, key| {
+            let Some(stock) = self.stock.get(account) else {
+                return (None, Vec::new());
+            };
+            let bears = |one: &&Resource| one.id == id || !key.is_empty() && one.name == key;
+            let found = stock.resources.iter().filter(bears).cloned().collect();
+            (Some(stock.begun), found)
+        });
+        tools.claim(object, &|account, slot| {
+            let marker = marker(&InstallationId("i-1".into()), object, slot);
+            match self.stock.get(account) {
+                Some(stock) => Some(belief::bearing(stock, &marker, &seal())),
+                // There are no listings of wallets.
+                None => (account == "bankr").then(Vec::new),
+            }
+        });
+        tools
     }
 
     /// The variables that the agent gets from its tools.
@@ -787,12 +676,11 @@ impl Scene {
         let Some(object) = self.object.as_ref().filter(|_| !self.tools.is_empty()) else {
             return BTreeMap::new();
         };
-        let mut held = Held::default();
-        for (slot, (kept, value)) in &self.drawer {
-            held.kept.insert(*slot, kept.clone());
-            held.values.insert(*slot, SecretString::from(value.clone()));
-        }
-        given(object, &wanted(&self.tools, &object.spec, "ada").0, &held)
+        let values = self.drawer.iter();
+        let values = values
+            .map(|(slot, (_, value))| (*slot, SecretString::from(value.clone())))
+            .collect();
+        view::given(object, &wanted(&self.tools, &object.spec, "ada").0, &values)
     }
 
     fn composed(&self, template: &TemplateReady) -> Composed {
@@ -852,20 +740,4 @@ pub fn room() -> AccountRoom {
         turns: BTreeMap::new(),
         deleting: false,
     }
-}
-
-/// As the controller names what is tried.
-fn about(world: &World) -> String {
-    let key = match &world.desired {
-        Desired::Composed(composed) => composed.key.as_str(),
-        _ => "",
-    };
-    format!(
-        "{:?} {} {:?} {key} {:?}",
-        world.instance.metadata.generation,
-        world.deleting(),
-        // As the controller does: that its identity was written says nothing about what is tried.
-        world.instance.annotations().get(ABANDON_ANNOTATION),
-        std::mem::discriminant(&world.account),
-    )
 }

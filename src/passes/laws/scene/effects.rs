@@ -9,7 +9,6 @@ use crate::api::{
     AgentInstance, AgentInstanceStatus, FINALIZER, IDENTITY_ANNOTATION, Part, Slot, SlotState,
 };
 use crate::cluster::status::difference;
-use crate::controllers::pass::Hands;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::step::{Outcome, Step};
@@ -19,6 +18,7 @@ use crate::model::tool::{Kept, Order, Wish};
 use crate::model::{
     Announcement, Answer, DeploymentState, Domain, Done, Fault, Gate, Health, Marker, Sight, Turn,
 };
+use crate::passes::pass::Hands;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use secrecy::ExposeSecret;

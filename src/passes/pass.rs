@@ -105,11 +105,11 @@ pub async fn pass<H: Hands>(
             observed_generation: on_record.observed_generation,
             ..status
         });
-        world.untried = untried;
+        world.pass.untried = untried;
         let Some(step) = step else {
             return Ok(End {
                 wake,
-                fault: world.fault,
+                fault: world.pass.fault,
                 steps,
                 faults: world.tools.faults,
                 answered: world.tools.answered,

@@ -1,0 +1,403 @@
+//! What a pass over an AgentInstance needs is read here: each object once, fresh from the API server where a decision needs it
+//! so, from the stores where the next write proves the view.
+//!
+//! Holds: nothing is decided and nothing is changed; what was read is turned into a view by `engine::view`.
+
+use super::accounts::Account;
+use super::context::Context;
+use super::enact::Workshop;
+use super::failures;
+use super::restored::standing;
+use super::sweep;
+use super::tool_accounts::ToolAccount;
+use crate::api::account::AllowedNamespaces;
+use crate::api::{AgentInstance, AgentTemplate, ProviderAccount, Seen};
+use crate::cluster::call::find;
+use crate::cluster::{ClusterError, secret, values};
+use crate::engine::account as account_rules;
+use crate::engine::adopt;
+use crate::engine::restored::as_it_stands;
+use crate::engine::rollout;
+use crate::engine::tools::{Refusal, wanted};
+use crate::engine::view;
+use crate::engine::world::{
+    AccountRoom, AccountView, Desired, Outside, RolloutTurn, TemplateView,
+    ToolAccount as ToolAccountView, Tools, World, marker,
+};
+use crate::model::tool::{Kept, Wanted};
+use crate::model::{Fault, Home, Slot};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use kube::api::Api;
+use kube::runtime::reflector::ObjectRef;
+use secrecy::SecretString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A world of which nothing is known but the object.
+fn unread(ctx: &Context, instance: AgentInstance) -> World {
+    let installation = (ctx.installation.id.clone(), ctx.installation.seal.clone());
+    World::unread(ctx.now(), ctx.settings.limits, installation, instance)
+}
+
+/// A pass for which nothing could be gathered, because the API server refuses it: it tells of that, and nothing else.
+pub fn blind(ctx: &Context, instance: AgentInstance, fault: Fault) -> (World, Workshop<'_>) {
+    let mut world = unread(ctx, instance);
+    world.pass.fault = Some(fault);
+    let hands = Workshop {
+        ctx,
+        account: None,
+        tools: BTreeMap::new(),
+        token: SecretString::default(),
+    };
+    (world, hands)
+}
+
+/// Everything that a decision about the instance depends on. `None`: an account is not set up yet; its set-up wakes the instance.
+pub async fn gather<'a>(
+    ctx: &'a Arc<Context>,
+    instance: AgentInstance,
+) -> Result<Option<(World, Workshop<'a>)>, ClusterError> {
+    let Some((account_view, account)) = account(ctx, &instance).await? else {
+        return Ok(None);
+    };
+    let (listing, homes) = account
+        .as_ref()
+        .map(|account| account.seen(&instance, view::project(&instance)))
+        .unwrap_or_default();
+    let standing = standing(ctx, &instance, (listing, &homes)).await?;
+    sweep::remember(&instance, &standing, ctx).await?;
+    let instance = as_it_stands(instance, &standing);
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    // Read once: what the agent is given and what it is deployed from must be of one generation.
+    let template = (!deleting || view::ledger_lost(&instance))
+        .then(|| template_of(ctx, &instance))
+        .flatten();
+    let (wanted, refused) = shall_have(template.as_ref(), &instance);
+    let named = wanted.as_deref().unwrap_or_default();
+    let wallets: Vec<Slot> = view::wallets(&instance, named).into_iter().collect();
+    let secrets = secret::read(&ctx.client, &instance, &wallets).await?;
+    let token = secrets.token.clone();
+    let given = view::given(&instance, named, &secrets.values);
+    let Some((tools, tool_accounts)) = tools(ctx, &instance, wanted, refused, secrets.kept).await?
+    else {
+        return Ok(None);
+    };
+    let has_token = token.is_some();
+    let token = token.unwrap_or_else(|| SecretString::from(fresh_token()));
+    let (template, desired) = if deleting {
+        (TemplateView::Missing, Desired::Unknown)
+    } else {
+        let own = view::Own {
+            instance: &instance,
+            token: &token,
+            given: &given,
+        };
+        template_view(ctx, template.as_ref(), &own).await?
+    };
+    let adopted_by = adopted_by(ctx, &instance);
+    let world = World {
+        standing,
+        account: account_view,
+        template,
+        token: has_token,
+        adopted_by,
+        desired,
+        outside: Outside {
+            listing,
+            homes,
+            ..Outside::default()
+        },
+        tools,
+        ..unread(ctx, instance)
+    };
+    let hands = Workshop {
+        ctx,
+        account,
+        tools: tool_accounts,
+        token,
+    };
+    Ok(Some((world, hands)))
+}
+
+/// The tools that an instance shall have as its template says, and what it asks for in vain.
+fn shall_have(
+    template: Option<&Seen<AgentTemplate>>,
+    instance: &AgentInstance,
+) -> (Option<Vec<Wanted>>, Vec<Refusal>) {
+    let template = template
+        .and_then(Seen::read)
+        .filter(|template| view::observed(template));
+    let Some(template) = template else {
+        return (None, Vec::new());
+    };
+    let (wanted, refused) = wanted(&template.spec.tools, &instance.spec, &instance.name_any());
+    (Some(wanted), refused)
+}
+
+/// Who else has or wants what the instance is to adopt, and comes first.
+fn adopted_by(ctx: &Context, instance: &AgentInstance) -> Option<String> {
+    let adopt = instance.spec.adopt.as_ref()?;
+    if view::project(instance).is_some() {
+        return None;
+    }
+    let all = ctx.instances.state();
+    adopt::rival(instance, all.iter().map(AsRef::as_ref)).or_else(|| {
+        let unread = ctx.instances.unreadable();
+        let rival = unread
+            .iter()
+            .find(|other| other.mentions(&adopt.project_id.0))?;
+        Some(rival.title())
+    })
+}
+
+type ToolsSeen = (Tools, BTreeMap<String, Arc<ToolAccount>>);
+
+/// What is known of the instance's tools, and the way to their providers. `None`: an account exists and was not set up
+/// yet; its set-up wakes the instance.
+async fn tools(
+    ctx: &Context,
+    instance: &AgentInstance,
+    wanted: Option<Vec<Wanted>>,
+    refused: Vec<Refusal>,
+    kept: BTreeMap<Slot, Kept>,
+) -> Result<Option<ToolsSeen>, ClusterError> {
+    let (mut accounts, mut ways) = (BTreeMap::new(), BTreeMap::new());
+    for (name, provider) in view::tool_accounts(instance, wanted.as_deref()) {
+        let Some((view, way)) = tool_account(ctx, instance, &name, &provider).await? else {
+            return Ok(None);
+        };
+        accounts.insert((name.clone(), provider), view);
+        ways.extend(way.map(|way| (name, way)));
+    }
+    let mut tools = Tools {
+        rivals: rivals(ctx, instance, wanted.as_deref().unwrap_or_default()),
+        wanted,
+        refused,
+        kept,
+        accounts,
+        ..Tools::default()
+    };
+    let shows = |account: &str, id: &str, key: &str| {
+        let account = ways.get(account).map(|account| account.seen(id, key));
+        account.unwrap_or_default()
+    };
+    let bears = |account: &str, slot: Slot| {
+        let marker = marker(&ctx.installation.id, instance, slot);
+        ways.get(account)?.bearing(&marker, &ctx.installation.seal)
+    };
+    tools.glance(instance, &shows);
+    tools.claim(instance, &bears);
+    Ok(Some((tools, ways)))
+}
+
+/// Tools whose resources to adopt are, or may be, another instance's.
+fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSet<String> {
+    if instance.spec.adopt.is_none() {
+        return BTreeSet::new();
+    }
+    let all = ctx.instances.state();
+    let mut rivals = adopt::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
+    for other in ctx.instances.unreadable() {
+        let theirs = wanted
+            .iter()
+            .filter(|tool| tool.adopt.as_ref().is_some_and(|id| other.mentions(id)));
+        rivals.extend(theirs.map(|tool| tool.name.clone()));
+    }
+    rivals
+}
+type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
+
+/// A tool's account as this instance may use it.
+async fn tool_account(
+    ctx: &Context,
+    instance: &AgentInstance,
+    name: &str,
+    provider: &str,
+) -> Result<Option<ToolAccountSeen>, ClusterError> {
+    let Some(object) = open_to(ctx, instance, name).await? else {
+        return Ok(Some((ToolAccountView::NotAvailable, None)));
+    };
+    let Seen::Read(object) = object else {
+        let message = UNREADABLE_ACCOUNT.to_owned();
+        return Ok(Some((ToolAccountView::NotReady { message }, None)));
+    };
+    if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
+        return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
+    }
+    let Some(account) = ctx.tool_accounts.get(name) else {
+        let message = NOT_SET_UP.to_owned();
+        let failed = failures::known(ctx, object.as_ref());
+        return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));
+    };
+    let view = match account.usable() {
+        Err(message) => ToolAccountView::NotReady { message },
+        Ok(()) if account.outage().is_some() => ToolAccountView::Unreachable,
+        Ok(()) if object.metadata.deletion_timestamp.is_some() => {
+            return Ok(Some((ToolAccountView::Deleting, Some(account))));
+        }
+        Ok(()) => return Ok(Some((ToolAccountView::Ready, Some(account)))),
+    };
+    Ok(Some((view, None)))
+}
+
+fn fresh_token() -> String {
+    let bytes: [u8; 32] = rand::random();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+type AccountSeen = (AccountView, Option<Arc<Account>>);
+
+/// The account as this instance may use it. `None`: it exists and was not set up yet; its set-up wakes the instance.
+async fn account(
+    ctx: &Arc<Context>,
+    instance: &AgentInstance,
+) -> Result<Option<AccountSeen>, ClusterError> {
+    let name = instance.spec.account_ref.name.as_str();
+    let Some(object) = open_to(ctx, instance, name).await? else {
+        return Ok(Some((AccountView::NotAvailable, None)));
+    };
+    let Seen::Read(object) = object else {
+        let message = UNREADABLE_ACCOUNT.to_owned();
+        return Ok(Some((AccountView::NotReady { message }, None)));
+    };
+    if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
+        return Ok(Some((AccountView::Elsewhere { provider }, None)));
+    }
+    let Some(account) = ctx.accounts.get(name) else {
+        let message = NOT_SET_UP.to_owned();
+        let failed = failures::known(ctx, object.as_ref());
+        return Ok(failed.then_some((AccountView::NotReady { message }, None)));
+    };
+    if let Err(message) = account.usable() {
+        return Ok(Some((AccountView::NotReady { message }, None)));
+    }
+    if account.outage().is_some() {
+        return Ok(Some((AccountView::Unreachable, None)));
+    }
+    let project = view::project(instance);
+    let stands = |home: &Home| Some(home.id.as_str()) == project && !home.deleted;
+    let room = AccountRoom {
+        // Counting looks at every instance: done for those that may have to make a project.
+        projects: match account.seen(instance, project).1.iter().any(stands) {
+            true => None,
+            false => account.taken(ctx, instance, false),
+        },
+        max_projects: account.max_projects(),
+        interval: SignedDuration::try_from(account.gateway.project_interval())
+            .unwrap_or(SignedDuration::MAX),
+        turns: BTreeMap::new(),
+        deleting: object.metadata.deletion_timestamp.is_some(),
+    };
+    Ok(Some((AccountView::Ready(room), Some(account))))
+}
+
+/// What its users are told of an account on whose behalf the API server lets nothing be done. Its own condition says what.
+const NOT_SET_UP: &str =
+    "it is not set up, because the API server refuses that; ask whoever runs Yardmaster here";
+
+/// What its users are told of an account that cannot be read. Its owner is told more, on the account.
+const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";
+
+/// An account, where it is there and open to the instance. What it was open to stays open for the way back.
+async fn open_to(
+    ctx: &Context,
+    instance: &AgentInstance,
+    name: &str,
+) -> Result<Option<Seen<ProviderAccount>>, ClusterError> {
+    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
+        return Ok(None);
+    };
+    let namespace = instance.namespace().unwrap_or_default();
+    let open = instance.metadata.deletion_timestamp.is_some()
+        || allowed(ctx, may_use(&object).as_ref(), &namespace).await?;
+    Ok(open.then_some(object))
+}
+
+/// The namespaces that may use an account. Of one that cannot be read that part may be readable by itself.
+fn may_use(object: &Seen<ProviderAccount>) -> Option<AllowedNamespaces> {
+    match object {
+        Seen::Read(object) => object.spec.allowed_namespaces.clone(),
+        Seen::Unreadable(object) => object.part("/spec/allowedNamespaces"),
+    }
+}
+
+/// Whether a namespace is among those that may use an account. Its labels are read only where a selector asks for them.
+pub(super) async fn allowed(
+    ctx: &Context,
+    allowed: Option<&AllowedNamespaces>,
+    namespace: &str,
+) -> Result<bool, ClusterError> {
+    if account_rules::allows(allowed, namespace, &BTreeMap::new()) {
+        return Ok(true);
+    }
+    if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
+        return Ok(false);
+    }
+    let api: Api<Namespace> = Api::all(ctx.client.clone());
+    let labels = find("reading the namespace", api.get_opt(namespace))
+        .await?
+        .and_then(|found| found.metadata.labels);
+    Ok(account_rules::allows(
+        allowed,
+        namespace,
+        &labels.unwrap_or_default(),
+    ))
+}
+
+pub(super) fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Seen<AgentTemplate>> {
+    let reference = ObjectRef::new(instance.spec.template_ref.name.as_str())
+        .within(&instance.namespace().unwrap_or_default());
+    ctx.templates.get(&reference)
+}
+
+/// The template as it can be used now, and what a deployment would be made from.
+async fn template_view(
+    ctx: &Context,
+    template: Option<&Seen<AgentTemplate>>,
+    own: &view::Own<'_>,
+) -> Result<(TemplateView, Desired), ClusterError> {
+    let stamp = match view::stamp(template) {
+        Ok(stamp) => stamp,
+        Err(not_ready) => return Ok((not_ready, Desired::Unknown)),
+    };
+    let (instance, seal) = (own.instance, &ctx.installation.seal);
+    let namespace = instance.namespace().unwrap_or_default();
+    let values = values::read(&ctx.client, &namespace, &stamp.references(instance)).await?;
+    if let Err(not_ready) = stamp.seen_with(seal, &values) {
+        ctx.wake
+            .template(&namespace, instance.spec.template_ref.name.as_str());
+        return Ok((not_ready, Desired::Unknown));
+    }
+    let desired = stamp.desired(seal, &values, own);
+    let turn = match template.and_then(Seen::read) {
+        Some(template) if !stamp.needs_no_turn(instance) => {
+            rollout_turn(ctx, template, stamp.revision(), instance)
+        }
+        _ => RolloutTurn::Yes,
+    };
+    Ok(match stamp.view(turn) {
+        ready @ TemplateView::Ready(_) => (ready, desired),
+        not_ready => (not_ready, Desired::Unknown),
+    })
+}
+
+fn rollout_turn(
+    ctx: &Context,
+    template: &AgentTemplate,
+    revision: &str,
+    instance: &AgentInstance,
+) -> RolloutTurn {
+    let all = ctx.instances.state();
+    let members = rollout::members(template, all.iter().map(AsRef::as_ref));
+    let usable = |account: &str| ctx.usable(account);
+    let standing = rollout::standing(
+        &template.spec.rollout,
+        revision,
+        &members,
+        &usable,
+        ctx.now(),
+    );
+    rollout::turn(&standing, instance)
+}
