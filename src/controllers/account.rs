@@ -20,7 +20,7 @@ use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, installation, left_behind, status};
 use crate::engine::account::{Beside, Credential, Learned, heard, same_place, status as conclude};
-use crate::engine::report;
+use crate::engine::meaning;
 use crate::engine::restored::word;
 use crate::model::identity::known_again;
 use crate::model::slot::RAILWAY;
@@ -184,7 +184,7 @@ async fn refused(ctx: &Context, account: &ProviderAccount, error: &ClusterError)
     let mut new = account.status.clone().unwrap_or_default();
     let generation = account.metadata.generation;
     let fault = refusal.fault(what);
-    new.conditions = report::refused(&new.conditions, &fault, generation, ctx.now());
+    new.conditions = meaning::refused(&new.conditions, &fault, generation, ctx.now());
     if account.status.as_ref() != Some(&new)
         && let Err(error) = status::write_account(&ctx.client, account, &new).await
     {

@@ -14,7 +14,6 @@ use crate::cluster::{ClusterError, RefusalClass, finalizer, secret, status};
 use crate::engine::World;
 use crate::engine::restored::touches_nothing;
 use crate::engine::step::{Outcome, Step};
-use crate::engine::tools::seen;
 use crate::model::slot::RAILWAY;
 use crate::model::tool;
 use crate::model::{Announcement, Done, Fault, Gate, Sight, Turn};
@@ -411,7 +410,7 @@ fn change<'a>(
     let monthly = |resource: &tool::Resource| format!("{:.2} USD a month", resource.monthly_usd);
     let seen = match done {
         Some(Outcome::ToolMade(made)) => Some(&made.resource),
-        _ => seen(world, slot),
+        _ => world.resource(slot),
     };
     let price = seen.filter(|seen| seen.monthly_usd > 0.0).map(monthly);
     let limit = match step {

@@ -18,13 +18,13 @@ use crate::engine::account as account_rules;
 use crate::engine::adopt;
 use crate::engine::restored::as_it_stands;
 use crate::engine::rollout;
-use crate::engine::tools::{Refusal, wanted};
+use crate::engine::tools::wanted;
 use crate::engine::view;
 use crate::engine::world::{
     AccountRoom, AccountView, Desired, Outside, RolloutTurn, TemplateView,
     ToolAccount as ToolAccountView, Tools, World, marker,
 };
-use crate::model::tool::{Kept, Wanted};
+use crate::model::tool::{Kept, Refusal, Wanted};
 use crate::model::{Fault, Home, Slot};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Namespace;

@@ -9,7 +9,7 @@ use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, Seen};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{Broken, by_digest, readiness, references, registry, revision};
-use crate::engine::report;
+use crate::engine::meaning;
 use crate::engine::rollout;
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
 use crate::model::values::{Seal, Values};
@@ -158,7 +158,7 @@ async fn refused(ctx: &Context, template: &AgentTemplate, error: &ClusterError) 
     let mut new = template.status.clone().unwrap_or_default();
     let generation = template.metadata.generation;
     let fault = refusal.fault(what);
-    new.conditions = report::refused(&new.conditions, &fault, generation, ctx.now());
+    new.conditions = meaning::refused(&new.conditions, &fault, generation, ctx.now());
     if template.status.as_ref() != Some(&new)
         && let Err(error) = status::write_template(&ctx.client, template, &new).await
     {

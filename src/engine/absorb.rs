@@ -57,7 +57,7 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
         }
         (Step::Configure { composed, .. }, Outcome::Done) => {
             ledger::exists(&mut status, Slot::Configuration, None);
-            // The first one's intent may be much older than the request (`plan::intend_configuration`).
+            // The first one's intent may be much older than the request (`configuration::intend`).
             let first = status.deployment.is_none();
             let asked_at = ledger::entry_mut(&mut status, Slot::Configuration).map(|entry| {
                 if first {

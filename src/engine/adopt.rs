@@ -8,10 +8,10 @@
 //!
 //! Deliberately absent: the tools of an adopted agent (`tools`), and finding projects (`import`).
 
-use super::plan::{Draft, Phase, act, wait};
+use super::draft::{Draft, Phase, act, wait};
+use super::ledger;
 use super::step::Step;
 use super::world::{AccountView, World};
-use super::{ledger, parts};
 use crate::api::condition::{kind, reason};
 use crate::api::instance::{Adopt, DeletionPolicy, OperatingMode, Ownership, UpdatePolicy};
 use crate::api::template::ResolvedImage;
@@ -19,7 +19,6 @@ use crate::api::{
     AgentInstance, AgentInstanceStatus, DeploymentState, DeploymentStatus, LedgerEntry, Origin,
     Slot, SlotState,
 };
-use crate::engine::deployment::newest;
 use crate::engine::world::{RolloutTurn, TemplateReady};
 use crate::model::slot::{Kind, RAILWAY, SlotRow, Undo};
 use crate::model::tool::Wanted;
@@ -189,7 +188,7 @@ fn record(w: &World, d: &mut Draft, wanted: &Adopt, home: &Home) {
     }
     found(Slot::Configuration, "", home.configuration_tag.clone());
     d.status.url = domain.map(|domain| format!("https://{}", domain.host));
-    let newest = newest(home, service);
+    let newest = home.newest(service);
     d.status.deployment = newest.map(|newest| DeploymentStatus {
         id: Some(newest.id.clone()),
         state: newest.state.clone(),
@@ -255,7 +254,7 @@ pub(super) fn find_volume(w: &World, d: &mut Draft) -> Phase {
     let lost = ledger::entry(&d.status, Slot::Volume)
         .filter(|entry| entry.id.is_none() && entry.state == SlotState::Creating)
         .map(|entry| entry.started_at.0);
-    let ids = parts::id(&d.status, Slot::Project).zip(parts::id(&d.status, Slot::Service));
+    let ids = ledger::id(&d.status, Slot::Project).zip(ledger::id(&d.status, Slot::Service));
     let (Some(since), Some((project, service))) = (lost, ids) else {
         return Continue(());
     };

@@ -4,7 +4,7 @@
 //! loses an agent in the pass that first sees the field; a later time counts at once; every change is told. Deliberately
 //! absent: the deletion (`plan`).
 
-use super::plan::Draft;
+use super::draft::Draft;
 use super::world::World;
 use crate::api::condition::reason;
 use crate::model::Announcement;

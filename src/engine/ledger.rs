@@ -107,3 +107,17 @@ pub fn moment(now: Timestamp) -> MicroTime {
 pub fn micros(now: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
+
+/// Whether the agent was complete once.
+pub fn made_once(status: &AgentInstanceStatus) -> bool {
+    let timings = status.timings.as_ref();
+    timings.is_some_and(|timings| timings.created.is_some())
+}
+
+/// The id of a slot that exists.
+pub fn id(status: &AgentInstanceStatus, slot: Slot) -> Option<String> {
+    entry(status, slot)
+        .filter(|entry| entry.state == SlotState::Exists)?
+        .id
+        .clone()
+}

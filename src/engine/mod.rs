@@ -9,21 +9,30 @@
 //! Deliberately absent: any knowledge of how a step is carried out, and any state between two calls.
 
 pub mod absorb;
+mod access;
 pub mod account;
 pub mod adopt;
 pub mod belief;
 pub mod compose;
+mod configuration;
 pub mod deployment;
+mod draft;
 mod expiry;
+mod following;
+mod hearing;
+pub(crate) mod home;
 pub mod identity;
 pub mod import;
+mod inside;
+mod leave;
 pub mod ledger;
-pub mod parts;
+pub mod meaning;
 pub mod plan;
 pub mod report;
 pub mod restored;
 pub mod retry;
 pub mod rollout;
+mod sight;
 pub mod step;
 pub mod sweep;
 pub mod teardown;

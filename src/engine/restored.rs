@@ -8,7 +8,8 @@
 //! where the account shows that something of its name was made under another UID. Deliberately absent: which of an
 //! instance's Secrets are its own (`cluster::secret`).
 
-use super::plan::{self, ARRIVAL, Draft, Phase, act, wait};
+use super::access::{self, ARRIVAL};
+use super::draft::{Draft, Phase, act, wait};
 use super::step::Step;
 use super::world::{AccountView, World};
 use crate::api::acknowledge::{ACKNOWLEDGE_ANNOTATION, acknowledged, occurrence};
@@ -338,10 +339,10 @@ pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
             w.instance.identity()
         }
         Standing::Unread => {
-            plan::account(w, d)?;
+            access::account(w, d)?;
             let created = w.instance.metadata.creation_timestamp.as_ref();
             // Over in a moment, mostly: that is no news.
-            if created.is_some_and(|created| created.0 + ARRIVAL > w.now) || plan::at_rest(w) {
+            if created.is_some_and(|created| created.0 + ARRIVAL > w.now) || w.at_rest() {
                 d.unchanged = true;
             } else {
                 d.working(
@@ -418,7 +419,7 @@ pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
 /// Whether the account is for this object at all: else that is what is told.
 fn usable(w: &World, d: &mut Draft) -> Phase {
     match &w.account {
-        AccountView::NotAvailable | AccountView::Elsewhere { .. } => plan::account(w, d),
+        AccountView::NotAvailable | AccountView::Elsewhere { .. } => access::account(w, d),
         _ => Continue(()),
     }
 }

@@ -4,13 +4,12 @@
 //! What holds: a failure keeps the finalizer; an outage is no proof of absence; what may still land is waited for. The
 //! only way past a slot is the annotation that names it.
 
-use super::ledger;
-use super::plan::{Draft, Phase, act, wait};
-use super::restored::{self, Standing};
+use super::draft::{Draft, Phase, act, wait};
+use super::restored::Standing;
 use super::step::Step;
-use super::tools::{self, Back};
+use super::tools::Back;
 use super::world::{AccountView, World};
-use super::{adopt, parts, report, retry};
+use super::{adopt, home, leave, ledger, meaning, restored, retry, tools};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, Slot, SlotState};
@@ -33,14 +32,14 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     }
     d.say(being_taken_back());
     if let Some(fault) = &w.pass.fault {
-        return report::faulted(d, fault, wait(None));
+        return meaning::faulted(d, fault, wait(None));
     }
     if restored::touches_nothing(&w.standing) {
         let left: Vec<LedgerEntry> = d.status.external.clone();
         let why = "restored from a backup and never taken over";
         if !left.is_empty() {
             d.announcements
-                .push(left_behind(w, reason::RETAINED, why, &left));
+                .push(leave::left_behind(w, reason::RETAINED, why, &left));
         } else if let Standing::Held { identities, .. } = &w.standing
             && !identities.is_empty()
         {
@@ -62,7 +61,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         being_told(d, "its account is being read for the first time".into());
         return wait(Some(w.recheck()));
     }
-    parts::open_ledger(w, d)?;
+    home::open_ledger(w, d)?;
     adopt::find_volume(w, d)?;
     let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
@@ -82,7 +81,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         left.retain(|entry| !is_here(entry));
         left.extend(homes);
         if !left.is_empty() {
-            d.announcements.push(left_behind(
+            d.announcements.push(leave::left_behind(
                 w,
                 reason::RETAINED,
                 "deletionPolicy is Retain",
@@ -94,8 +93,8 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     the_tools(w, d)?;
     adopt::in_order(&mut homes);
     for entry in homes {
-        if given_up(w, &entry) {
-            abandon(w, d, &entry);
+        if leave::given_up(w, &entry) {
+            leave::abandon(w, d, &entry);
         } else {
             take_back(w, d, entry)?;
         }
@@ -107,40 +106,6 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
 /// Whether it is nowhere but in a Secret.
 fn is_here(entry: &LedgerEntry) -> bool {
     entry.row().found_by == FoundBy::Kept
-}
-
-/// Whether a person has given a slot up by name.
-pub(super) fn given_up(w: &World, entry: &LedgerEntry) -> bool {
-    w.instance
-        .annotations()
-        .get(ABANDON_ANNOTATION)
-        .is_some_and(|name| *name == entry.slot.to_string())
-}
-
-/// Told once: with the telling it leaves the ledger.
-pub(super) fn abandon(w: &World, d: &mut Draft, entry: &LedgerEntry) {
-    d.announcements.push(left_behind(
-        w,
-        reason::ABANDONED,
-        "given up by annotation",
-        std::slice::from_ref(entry),
-    ));
-    let with_it = |other: &LedgerEntry| {
-        other.slot == entry.slot
-            || entry.slot == Slot::Project && other.row().undo == Undo::WithProject
-    };
-    d.status.external.retain(|other| !with_it(other));
-}
-
-/// An adopted resource that others use as well stays where it was: told once.
-pub(super) fn leave_to_others(w: &World, d: &mut Draft, entry: &LedgerEntry) {
-    d.announcements.push(left_behind(
-        w,
-        reason::RETAINED,
-        "adopted as Shared",
-        std::slice::from_ref(entry),
-    ));
-    d.status.external.retain(|other| other.slot != entry.slot);
 }
 
 /// Takes the tools back, in the order of the slot table, each seen to be gone before the next.
@@ -193,38 +158,6 @@ pub(super) fn being_taken_back() -> Statement {
     Statement::no(kind::READY, reason::DELETING, "being taken back")
 }
 
-fn left_behind(
-    w: &World,
-    reason: &'static str,
-    why: &str,
-    entries: &[LedgerEntry],
-) -> Announcement {
-    let list: Vec<String> = entries
-        .iter()
-        .map(|entry| {
-            let cost = tools::monthly(w, entry)
-                .map(|usd| format!(", up to {usd:.2} US dollars a month"))
-                .unwrap_or_default();
-            format!(
-                "{} {} ({} in account {}{cost})",
-                entry.slot,
-                entry.id.as_deref().unwrap_or("of unknown id"),
-                entry.key,
-                entry.account
-            )
-        })
-        .collect();
-    Announcement {
-        warning: true,
-        reason,
-        action: "LeaveBehind",
-        note: format!(
-            "{why}; still there at the provider, and billed: {}",
-            list.join(", ")
-        ),
-    }
-}
-
 fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
     let slot = entry.slot;
     let since = asked_for(w);
@@ -236,7 +169,7 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
         )),
         AccountView::Elsewhere { provider } => Some(format!(
             "{}; make that one again",
-            report::elsewhere(&entry.account, provider, &entry.provider)
+            meaning::elsewhere(&entry.account, provider, &entry.provider)
         )),
         AccountView::NotReady { message } => Some(format!(
             "ProviderAccount {} is not ready: {message}",
@@ -256,7 +189,7 @@ fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {
     }
     being_told(d, format!("taking back the {slot}, asked for {since}"));
     if entry.id.is_some() {
-        parts::one_too_many(w, entry.id.as_deref())?;
+        home::one_too_many(w, entry.id.as_deref())?;
     }
     match (entry.state, entry.id.clone()) {
         (SlotState::Exists | SlotState::Deleting, Some(id)) => delete(w, d, &entry, id),
@@ -283,7 +216,7 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
         // What was asked for in this pass is looked at first; an older request may have been lost, and is repeated:
         // deleting twice does no harm.
         None if w.pass.stopped => {
-            let project = parts::id(&d.status, Slot::Project).unwrap_or(id);
+            let project = ledger::id(&d.status, Slot::Project).unwrap_or(id);
             return act(Step::Look { project });
         }
         None => return act(step),
@@ -313,13 +246,13 @@ fn delete(w: &World, d: &mut Draft, entry: &LedgerEntry, id: String) -> Phase {
 
 /// It is gone. What else is the instance's, and was not taken for empty, stays behind: told once.
 fn forget_project(w: &World, d: &mut Draft, entry: &LedgerEntry) -> Phase {
-    let left = parts::one_too_many(w, entry.id.as_deref())?;
+    let left = home::one_too_many(w, entry.id.as_deref())?;
     if !left.is_empty() {
         d.announcements.push(Announcement {
             warning: true,
             reason: reason::SURPLUS,
             action: "KeepSurplus",
-            note: parts::left_alone(&left),
+            note: home::left_alone(&left),
         });
     }
     d.status.external.clear();
@@ -342,10 +275,10 @@ fn find(w: &World, d: &mut Draft, entry: &LedgerEntry) -> Phase {
                 None => Continue(()),
             };
         }
-        (_, recorded) => parts::one_too_many(w, recorded.as_deref())?,
+        (_, recorded) => home::one_too_many(w, recorded.as_deref())?,
     };
     let landed_by = w.limits.landed_by(entry.started_at.0);
-    // Only a search is proof (`parts::find_project`).
+    // Only a search is proof (`home::find_project`).
     if w.outside.searched && w.outside.listing.is_some_and(|begun| begun >= landed_by) {
         return forget_project(w, d, entry);
     }

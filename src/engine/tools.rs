@@ -9,144 +9,38 @@
 //! back, in `tell` what the status says of it.
 
 mod back;
+mod found;
 mod keep;
 mod make;
+mod naming;
+mod recover;
+mod subject;
 mod tell;
 mod wish;
 
 pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back, retire};
-pub use wish::{Refusal, wanted};
+pub use wish::wanted;
 
+use self::subject::{Held, Next, Subject, closed, goes, kept, obstacle, subjects};
+use super::draft::{Draft, Phase, act, wait};
+use super::following::{follows, prepares};
 use super::ledger;
-use super::plan::{Draft, Phase, act, follows, prepares, wait};
-use super::report;
 use super::step::Step;
-use super::world::{Desired, ToolAccount, World};
+use super::world::{Desired, World};
 use crate::api::condition::{kind, reason};
-use crate::api::instance::{MOST_SLOTS, OperatingMode};
-use crate::api::{LedgerEntry, Part, Slot, SlotState};
-use crate::model::Fault;
-use crate::model::slot::{self, SlotRow};
-use crate::model::tool::{Kept, Resource, Wanted};
-use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
+use crate::api::instance::OperatingMode;
+use crate::api::{Slot, SlotState};
+use jiff::SignedDuration;
+use std::ops::ControlFlow;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// Whether the credentials are still in their Secrets is looked at this often.
 const SECRETS_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
-/// Room in a ledger that stays free for what is begun together.
-const MOST_AT_ONCE: usize = 16;
-
-/// What keeps a resource from being as it should.
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct Held {
-    pub(in crate::engine) reason: &'static str,
-    pub(in crate::engine) message: String,
-    /// Whether a person has to do something.
-    pub(in crate::engine) person: bool,
-    /// Whether the agent could be deployed all the same: what it is given is complete.
-    complete: bool,
-    pub(in crate::engine) wake: Option<Timestamp>,
-}
-
-impl Held {
-    fn waits(reason: &'static str, message: impl Into<String>, wake: Timestamp) -> Held {
-        Held {
-            reason,
-            message: message.into(),
-            person: false,
-            complete: false,
-            wake: Some(wake),
-        }
-    }
-
-    fn person(reason: &'static str, message: impl Into<String>) -> Held {
-        Held {
-            person: true,
-            wake: None,
-            ..Held::waits(reason, message, Timestamp::UNIX_EPOCH)
-        }
-    }
-
-    fn of(fault: &Fault, wake: Option<Timestamp>) -> Held {
-        let (reason, person, message) = report::meaning(fault);
-        Held {
-            reason,
-            message,
-            person,
-            complete: false,
-            wake,
-        }
-    }
-
-    fn but_complete(self) -> Held {
-        Held {
-            complete: true,
-            ..self
-        }
-    }
-}
-
-/// A step, or how the resource is.
-type Slotted = std::ops::ControlFlow<Step, Result<(), Held>>;
-
-/// A resource of a tool, with all that is known about what it should be.
-struct Subject<'a> {
-    tool: &'a Wanted,
-    slot: Slot,
-    part: Part,
-    row: &'static SlotRow,
-}
-
-impl Subject<'_> {
-    /// Whether an entry is of this very provider and account: under the tool's name the agent may have had another thing.
-    fn made(&self, entry: &LedgerEntry) -> bool {
-        entry.provider == self.row.provider && entry.account == self.tool.account
-    }
-
-    /// An entry that says of it that nothing was tried.
-    fn blank(&self, w: &World) -> LedgerEntry {
-        let account = self.tool.account.clone();
-        LedgerEntry::new(self.slot, self.row.provider, account, ledger::moment(w.now))
-    }
-
-    /// The tool's own slots that must be there before it.
-    fn parents(&self) -> impl Iterator<Item = Slot> {
-        self.row.needs.iter().filter_map(|need| match need {
-            slot::Kind::Tool(part) if self.tool.parts.contains(part) => {
-                Slot::tool(&self.tool.name, *part)
-            }
-            _ => None,
-        })
-    }
-}
-
-fn subjects<'a>(wanted: &'a [Wanted]) -> Vec<Subject<'a>> {
-    let mut all: Vec<Subject<'a>> = wanted
-        .iter()
-        .flat_map(|tool| {
-            slot::parts(tool.kind.provider())
-                .filter(|(part, _)| tool.parts.contains(part))
-                .filter_map(move |(part, row)| {
-                    let slot = Slot::tool(&tool.name, part)?;
-                    Some(Subject {
-                        tool,
-                        slot,
-                        part,
-                        row,
-                    })
-                })
-        })
-        .collect();
-    all.sort_by_key(|subject| subject.row.rank);
-    all
-}
-
 /// Puts what the agent shall have into a ledger that was lost.
 pub(super) fn recollect(w: &World, d: &mut Draft) {
     if let Some(wanted) = &w.tools.wanted {
-        make::recollect(w, d, &subjects(wanted));
+        found::recollect(w, d, &subjects(wanted));
     }
 }
 
@@ -274,30 +168,6 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
     Continue(())
 }
 
-/// What a Secret keeps of the resource that an entry stands for, and of no earlier one.
-fn kept<'a>(w: &'a World, entry: &LedgerEntry) -> Option<&'a Kept> {
-    w.tools
-        .kept
-        .get(&entry.slot)
-        .filter(|kept| kept.key == entry.key)
-        .filter(|kept| entry.id.as_ref().is_none_or(|id| *id == kept.id))
-}
-
-/// The newest sighting of a resource that is on record.
-pub fn seen(w: &World, slot: Slot) -> Option<&Resource> {
-    let id = w.entry(slot)?.id.as_deref();
-    match w.tools.looked.get(&slot) {
-        Some((_, resource)) => resource.as_ref(),
-        None => w
-            .tools
-            .seen
-            .get(&slot)?
-            .resources
-            .iter()
-            .find(|resource| Some(resource.id.as_str()) == id),
-    }
-}
-
 /// What was intended and has not been tried when the pass ends certainly left nothing.
 fn not_tried(w: &World, d: &mut Draft) {
     let tools: Vec<Slot> = d
@@ -315,104 +185,6 @@ fn not_tried(w: &World, d: &mut Draft) {
     }
 }
 
-/// Why nothing can be asked of a resource's account now.
-fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
-    if let Some(full) = full(w, subject) {
-        return Some(full);
-    }
-    if subject.tool.account.is_empty() {
-        return fault_of(w, subject.slot);
-    }
-    closed(w, &subject.tool.account, subject.row.provider).or_else(|| fault_of(w, subject.slot))
-}
-
-/// Why nothing new can be made in a resource's account now.
-fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
-    obstacle(w, subject).or_else(|| goes(w, subject))
-}
-
-/// That a resource's account is being deleted.
-fn goes(w: &World, subject: &Subject<'_>) -> Option<Held> {
-    let place = (
-        subject.tool.account.clone(),
-        subject.row.provider.to_owned(),
-    );
-    let goes = w.tools.accounts.get(&place) == Some(&ToolAccount::Deleting);
-    goes.then(|| {
-        Held::person(
-            reason::ACCOUNT_DELETING,
-            format!(
-                "{}; take the tool out of the template, or give it another name and the accountRef of an account that stays",
-                report::account_goes(&subject.tool.account)
-            ),
-        )
-    })
-}
-
-/// Why no further resource can be put on record: what a template no longer names stays there until it is taken back.
-fn full(w: &World, subject: &Subject<'_>) -> Option<Held> {
-    let status = w.status();
-    let known = ledger::entry(&status, subject.slot).is_some();
-    (!known && status.external.len() + MOST_AT_ONCE > MOST_SLOTS).then(|| {
-        Held::waits(
-            reason::LIMIT_REACHED,
-            format!(
-                "status.external holds {} resources, and no further one is made before tools that the template no longer names are taken back",
-                status.external.len()
-            ),
-            w.recheck(),
-        )
-    })
-}
-
-/// Why nothing can be asked of an account now.
-fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
-    let soon = w.recheck();
-    let place = (account.to_owned(), needed.to_owned());
-    match w.tools.accounts.get(&place) {
-        Some(ToolAccount::Deleting | ToolAccount::Ready) => None,
-        None | Some(ToolAccount::NotAvailable) => Some(Held {
-            person: !w.deleting(),
-            ..Held::waits(
-                reason::ACCOUNT_NOT_AVAILABLE,
-                report::not_available(account, &w.instance.namespace().unwrap_or_default()),
-                soon,
-            )
-        }),
-        Some(ToolAccount::Elsewhere { provider }) => Some(Held {
-            person: !w.deleting(),
-            ..Held::waits(
-                reason::ACCOUNT_NOT_AVAILABLE,
-                format!(
-                    "{}; make the right account under this name, or give the tool another name and the right accountRef",
-                    report::elsewhere(account, provider, needed)
-                ),
-                soon,
-            )
-        }),
-        Some(ToolAccount::NotReady { message }) => Some(Held::waits(
-            reason::ACCOUNT_NOT_READY,
-            format!("ProviderAccount {account} is not ready: {message}"),
-            soon,
-        )),
-        Some(ToolAccount::Unreachable) => Some(Held::waits(
-            reason::ACCOUNT_UNREACHABLE,
-            format!("the provider of ProviderAccount {account} cannot be reached"),
-            soon,
-        )),
-    }
-}
-
-/// What a fault of this pass, or of an earlier one, says about a slot.
-fn fault_of(w: &World, slot: Slot) -> Option<Held> {
-    if let Some(fault) = w.tools.faults.get(&slot) {
-        // When it is tried again is decided where faults are counted.
-        return Some(Held::of(fault, None));
-    }
-    let patience = w.tools.patience.get(&slot)?;
-    (patience.until > w.now).then(|| Held::of(&patience.fault, Some(patience.until)))
-}
-
 /// What the agent has stays until its turn.
 fn next_revision(w: &World) -> Held {
     Held::waits(
@@ -423,25 +195,46 @@ fn next_revision(w: &World) -> Held {
     .but_complete()
 }
 
-/// One resource: the step that it needs next, or how it is.
-fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
+/// Most turns of a resource within one plan: on record again, kept, lost, begun anew.
+const MOST_TURNS: usize = 8;
+
+/// One resource: the step that it needs next, or how it is. Handlers never call each other: each may change the ledger, which is
+/// then looked at again.
+fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> ControlFlow<Step, Result<(), Held>> {
+    for _ in 0..MOST_TURNS {
+        match handled(w, d, subject) {
+            Next::Again => {}
+            Next::Step(step) => return Break(step),
+            Next::Held(held) => return Continue(Err(held)),
+            Next::Fine => return Continue(Ok(())),
+        }
+    }
+    Continue(Err(Held::waits(
+        reason::PENDING,
+        "its state changes with every look; it is looked at again",
+        w.recheck(),
+    )))
+}
+
+/// What becomes of one resource, by how it is on record.
+fn handled(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Next {
     let other = |slot: Slot| {
         ledger::entry(&d.status, slot)
             .is_some_and(|entry| entry.state != SlotState::Deleting && !subject.made(entry))
     };
     if !follows(w) && subject.parents().any(other) {
-        return Continue(Err(next_revision(w)));
+        return Next::Held(next_revision(w));
     }
     let exists = |slot: Slot| {
         ledger::entry(&d.status, slot)
             .is_some_and(|entry| entry.state == SlotState::Exists && subject.made(entry))
     };
     if !subject.parents().all(exists) {
-        return Continue(Err(Held::waits(
+        return Next::Held(Held::waits(
             reason::PENDING,
             "waits for what it belongs to",
             w.recheck(),
-        )));
+        ));
     }
     let entry = ledger::entry(&d.status, subject.slot).cloned();
     match entry {
@@ -450,9 +243,9 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
             if !follows(w) && entry.state != SlotState::Deleting {
                 // One that was passed over stays so until its turn would bring it further.
                 if let Some(held) = back::hindrance(w, &entry).filter(|_| prepares(w)) {
-                    return Continue(Err(held));
+                    return Next::Held(held);
                 }
-                return Continue(Err(next_revision(w)));
+                return Next::Held(next_revision(w));
             }
             keep::remake(w, d, subject, &entry)
         }
@@ -460,15 +253,15 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Slotted {
         Some(entry) if entry.state == SlotState::Deleting => keep::remake(w, d, subject, &entry),
         Some(entry) if entry.state == SlotState::Creating => {
             if let Some(held) = obstacle(w, subject) {
-                return Continue(Err(held));
+                return Next::Held(held);
             }
             if w.tools.fresh.contains_key(&subject.slot) {
-                return Break(Step::KeepSecret { slot: subject.slot });
+                return Next::Step(Step::KeepSecret { slot: subject.slot });
             }
             if d.untried.contains(&subject.slot) {
-                Break(make::make(w, d, subject))
+                Next::Step(make::make(w, d, subject))
             } else {
-                make::recover(w, d, subject, &entry)
+                recover::recover(w, d, subject, &entry)
             }
         }
         _ => make::fresh_start(w, d, subject),

@@ -3,12 +3,12 @@
 
 use super::compose::Composed;
 use super::restored::Standing;
-use super::tools::Refusal;
 use super::{ledger, retry};
+use crate::api::condition::{is_true, kind};
 use crate::api::template::ResolvedImage;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot};
 use crate::model::slot::RAILWAY;
-use crate::model::tool::{Kept, Made, Resource, Wanted};
+use crate::model::tool::{Kept, Made, Refusal, Resource, Wanted};
 use crate::model::values::Seal;
 use crate::model::{Fault, Gate, Health, Home, InstallationId, Marker, Readiness, Sight, Turn};
 use jiff::{SignedDuration, Timestamp};
@@ -303,6 +303,15 @@ pub struct Glance {
     pub resources: Vec<Resource>,
 }
 
+/// Whether an object is at rest: ready or suspended, with nothing under way and nobody needed.
+fn settled(status: &AgentInstanceStatus) -> bool {
+    let conditions = &status.conditions;
+    let suspended = is_true(conditions, kind::SUSPENDED);
+    (is_true(conditions, kind::READY) || suspended)
+        && !is_true(conditions, kind::RECONCILING)
+        && !is_true(conditions, kind::STALLED)
+}
+
 /// The marker of one of an instance's slots.
 pub fn marker(installation: &InstallationId, instance: &AgentInstance, slot: Slot) -> Marker {
     Marker {
@@ -344,6 +353,24 @@ impl World {
     /// The status as it stands in memory.
     pub fn status(&self) -> AgentInstanceStatus {
         self.instance.status.clone().unwrap_or_default()
+    }
+
+    /// Whether the object is at rest, and nothing in it has changed since.
+    pub fn at_rest(&self) -> bool {
+        let status = self.status();
+        settled(&status) && status.observed_generation == self.instance.metadata.generation
+    }
+
+    /// The newest sighting of a tool's resource that is on record.
+    pub fn resource(&self, slot: Slot) -> Option<&Resource> {
+        let id = self.entry(slot)?.id.as_deref();
+        match self.tools.looked.get(&slot) {
+            Some((_, resource)) => resource.as_ref(),
+            None => {
+                let mut glimpsed = self.tools.seen.get(&slot)?.resources.iter();
+                glimpsed.find(|resource| Some(resource.id.as_str()) == id)
+            }
+        }
     }
 
     /// The ledger's entry for a slot.

@@ -80,6 +80,15 @@ impl Home {
         }
     }
 
+    /// The newest deployment of a service.
+    pub fn newest(&self, service: &str) -> Option<&Deployment> {
+        let of = self
+            .deployments
+            .iter()
+            .filter(|seen| seen.service == service);
+        of.max_by_key(|seen| seen.created)
+    }
+
     /// Whether nothing was made in it yet: no service, so that nothing runs, and no volume, so that no data is lost.
     pub fn is_empty(&self) -> bool {
         self.services.is_empty()

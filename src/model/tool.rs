@@ -237,3 +237,12 @@ pub struct Kept {
     /// The Secret's name.
     pub secret: Option<String>,
 }
+
+/// A tool that is asked for and cannot be had so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its name.
+    pub tool: String,
+    /// Why, and what to do.
+    pub message: String,
+}

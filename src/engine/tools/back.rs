@@ -3,15 +3,16 @@
 //! What holds: what attempts of unknown outcome may have left is looked for until it can no longer land; what may hold money
 //! goes for good only where the spec or a person says so, and what stays is told once.
 
-use super::make::{find, named, siblings};
-use super::{Held, closed, fault_of, kept, seen, subjects};
+use super::naming::{find, named, siblings};
+use super::subject::{Held, closed, fault_of, kept, subjects};
 use crate::api::condition::reason;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot};
-use crate::engine::plan::{Draft, Phase, act};
+use crate::engine::draft::{Draft, Phase, act};
+use crate::engine::leave;
 use crate::engine::step::Step;
 use crate::engine::world::World;
-use crate::engine::{adopt, ledger, retry, teardown};
+use crate::engine::{adopt, ledger, retry};
 use crate::model::Announcement;
 use crate::model::slot::{self, FoundBy, Undo};
 use crate::model::tool::{Resource, Stage};
@@ -68,13 +69,13 @@ pub(in crate::engine) fn one_back(
         return Continue(());
     }
     let here = entry.row().found_by == FoundBy::Kept;
-    let given_up = teardown::given_up(w, entry);
+    let given_up = leave::given_up(w, entry);
     if given_up && !here {
-        teardown::abandon(w, d, entry);
+        leave::abandon(w, d, entry);
         return Continue(());
     }
     if entry.origin == Origin::Adopted && adopt::shared(&w.instance) {
-        teardown::leave_to_others(w, d, entry);
+        leave::leave_to_others(w, d, entry);
         return Continue(());
     }
     let for_good = goes_for_good(entry) || here && given_up;
@@ -89,7 +90,7 @@ pub(in crate::engine) fn one_back(
 pub(super) fn hindrance(w: &World, entry: &LedgerEntry) -> Option<Held> {
     let here = entry.row().found_by == FoundBy::Kept;
     let others = entry.origin == Origin::Adopted && adopt::shared(&w.instance);
-    let free = entry.is_blank() || here || others || teardown::given_up(w, entry);
+    let free = entry.is_blank() || here || others || leave::given_up(w, entry);
     if free {
         return None;
     }
@@ -115,7 +116,7 @@ fn goes_for_good(entry: &LedgerEntry) -> bool {
 
 /// What a resource costs a month, where that is known.
 pub(in crate::engine) fn monthly(w: &World, entry: &LedgerEntry) -> Option<f64> {
-    let usd = seen(w, entry.slot)?.monthly_usd;
+    let usd = w.resource(entry.slot)?.monthly_usd;
     (usd > 0.0).then_some(usd)
 }
 

@@ -4,15 +4,17 @@
 //! again by itself; a lost credential is revoked before another is made, and a wallet's never made again.
 
 use super::back::{Back, one_back};
-use super::make::{MOST_ORDERS, begin, fresh_start, make, named, recover};
+use super::make::{MOST_ORDERS, begin, make};
+use super::naming::named;
+use super::subject::{Held, Next, Subject, kept, obstacle};
 use super::tell::address;
-use super::{Held, Slotted, Subject, kept, obstacle, seen};
 use crate::api::condition::reason;
 use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{LedgerEntry, Origin, Part, Slot, SlotState};
+use crate::engine::draft::Draft;
+use crate::engine::following::follows;
 use crate::engine::ledger;
-use crate::engine::plan::{Draft, follows};
 use crate::engine::retry;
 use crate::engine::step::Step;
 use crate::engine::world::World;
@@ -23,12 +25,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// It is on record: is it there, is it as it should be, and can the agent use it?
-pub(super) fn keep(
-    w: &World,
-    d: &mut Draft,
-    subject: &Subject<'_>,
-    entry: &LedgerEntry,
-) -> Slotted {
+pub(super) fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Next {
     let slot = subject.slot;
     let adopted = entry.origin == Origin::Adopted;
     if subject.row.gives.secret.is_some() && !adopted && kept(w, entry).is_none() {
@@ -38,7 +35,7 @@ pub(super) fn keep(
         remember_reclaim(d, slot, subject.tool.reclaim);
     }
     if subject.row.found_by == FoundBy::Kept {
-        return Continue(Ok(()));
+        return Next::Fine;
     }
     let looked = w.tools.looked.get(&slot);
     let missing = looked.is_some_and(|(_, resource)| resource.is_none())
@@ -47,7 +44,7 @@ pub(super) fn keep(
         return gone(w, d, subject, entry);
     }
     if let Some(step) = namesake(w, d, subject, entry) {
-        return Break(step);
+        return Next::Step(step);
     }
     // What nobody lists is asked for once, until it was seen to be ready.
     let told_ready = w
@@ -55,7 +52,7 @@ pub(super) fn keep(
         .tools
         .iter()
         .any(|told| told.name == subject.tool.name && told.ready);
-    let resource = seen(w, slot);
+    let resource = w.resource(slot);
     let unset = !told_ready && waits_for_provider(subject);
     // Nothing is deployed without an address, and only the provider's word tells it.
     let nowhere =
@@ -69,11 +66,11 @@ pub(super) fn keep(
             if looked.is_none() {
                 return look_if_open(w, d, subject, entry);
             }
-            return Continue(Err(Held::waits(
+            return Next::Held(Held::waits(
                 reason::PENDING,
                 format!("the provider is at work on it: {why}"),
                 next,
-            )));
+            ));
         }
         Some(Stage::Failed { why }) => {
             if looked.is_none() {
@@ -89,21 +86,23 @@ pub(super) fn keep(
                 action: "Provide",
                 note: format!("{slot}: the provider could not deliver it: {why}"),
             });
-            return fresh_start(w, d, subject);
+            return Next::Again;
         }
         Some(Stage::Resting) => {
-            return Continue(Err(Held::person(
-                reason::SUSPENDED,
-                "it was suspended at the provider; resume it there",
-            )
-            .but_complete()));
+            return Next::Held(
+                Held::person(
+                    reason::SUSPENDED,
+                    "it was suspended at the provider; resume it there",
+                )
+                .but_complete(),
+            );
         }
         Some(Stage::Ready) if nowhere => {
-            return Continue(Err(Held::waits(
+            return Next::Held(Held::waits(
                 reason::PENDING,
                 "the provider tells no address of it yet",
                 w.recheck(),
-            )));
+            ));
         }
         Some(Stage::Ready) if waits_for_provider(subject) => {
             if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
@@ -116,8 +115,8 @@ pub(super) fn keep(
         // It was set up with a predecessor: a look at it sets it up anew.
         if looked.is_none() {
             return match obstacle(w, subject) {
-                Some(held) => Continue(Err(held.but_complete())),
-                None => Break(look(d, entry)),
+                Some(held) => Next::Held(held.but_complete()),
+                None => Next::Step(look(d, entry)),
             };
         }
         if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
@@ -196,10 +195,10 @@ fn look(d: &Draft, entry: &LedgerEntry) -> Step {
     }
 }
 
-fn look_if_open(w: &World, d: &Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Slotted {
+fn look_if_open(w: &World, d: &Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Next {
     match obstacle(w, subject) {
-        Some(held) => Continue(Err(held)),
-        None => Break(look(d, entry)),
+        Some(held) => Next::Held(held),
+        None => Next::Step(look(d, entry)),
     }
 }
 
@@ -215,12 +214,12 @@ fn adjust(
     entry: &LedgerEntry,
     resource: Option<&Resource>,
     d: &mut Draft,
-) -> Slotted {
+) -> Next {
     let wish = subject.tool.wish.settings();
     // What was taken over stays as it was found until a revision is taken.
     let as_found = entry.origin == Origin::Adopted && !follows(w);
     if wish.is_empty() || subject.part != Part::Main || as_found {
-        return Continue(Ok(()));
+        return Next::Fine;
     }
     // What was seen may be older than what was set.
     let since = w.limits.landed_by(entry.started_at.0);
@@ -235,12 +234,12 @@ fn adjust(
             .and_then(|resource| resource.settings.as_ref())
             .is_some_and(|now| *now != wish);
     if entry.settings == wish && !edited {
-        return Continue(Ok(()));
+        return Next::Fine;
     }
     if let Some(held) = obstacle(w, subject) {
-        return Continue(Err(held.but_complete()));
+        return Next::Held(held.but_complete());
     }
-    Break(Step::AdjustTool {
+    Next::Step(Step::AdjustTool {
         slot: subject.slot,
         account: entry.account.clone(),
         named: named(&d.status, entry, entry.id.as_deref().unwrap_or_default()),
@@ -267,22 +266,22 @@ fn unlisted(w: &World, entry: &LedgerEntry) -> bool {
 }
 
 /// It was deleted at the provider behind our back: confirmed by its own absence, then told or mended.
-fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Slotted {
+fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Next {
     let slot = subject.slot;
     match w.tools.looked.get(&slot) {
         None => {
             if let Some(held) = obstacle(w, subject) {
-                return Continue(Err(held.but_complete()));
+                return Next::Held(held.but_complete());
             }
-            return Break(look(d, entry));
+            return Next::Step(look(d, entry));
         }
         Some((begun, _)) if *begun < w.limits.landed_by(entry.started_at.0) => {
             // The provider may not show yet what it has just made.
-            return Continue(Err(Held::waits(
+            return Next::Held(Held::waits(
                 reason::PENDING,
                 "the provider does not show it yet",
                 w.limits.landed_by(entry.started_at.0),
-            )));
+            ));
         }
         Some(_) => {}
     }
@@ -295,11 +294,13 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
         } else {
             "set onExternalDeletion to Recreate to get another one, or take the tool out of requestedTools or of the template"
         };
-        return Continue(Err(Held::person(
-            reason::DELETED_EXTERNALLY,
-            format!("{id} was deleted at the provider; {what_to_do}"),
-        )
-        .but_complete()));
+        return Next::Held(
+            Held::person(
+                reason::DELETED_EXTERNALLY,
+                format!("{id} was deleted at the provider; {what_to_do}"),
+            )
+            .but_complete(),
+        );
     }
     d.announcements.push(Announcement {
         warning: true,
@@ -324,10 +325,10 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
         if subject.row.precious && subject.row.found_by == FoundBy::Name && attempt >= MOST_ORDERS {
             entry.state = SlotState::Planned;
             d.untried.remove(&slot);
-            return fresh_start(w, d, subject);
+            return Next::Again;
         }
     }
-    Break(make(w, d, subject))
+    Next::Step(make(w, d, subject))
 }
 
 fn forget_address(d: &mut Draft, subject: &Subject<'_>) {
@@ -340,19 +341,19 @@ fn forget_address(d: &mut Draft, subject: &Subject<'_>) {
 }
 
 /// The Secret with a credential was deleted, or the credential taken out of it.
-fn secret_lost(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Slotted {
+fn secret_lost(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Next {
     let slot = subject.slot;
     if subject.row.found_by == FoundBy::Kept {
-        return Continue(Err(Held::person(
+        return Next::Held(Held::person(
             reason::SECRET_LOST,
             format!(
                 "the Secret with the private key of {} is gone, and Yardmaster makes no other in its place: restore it from a backup; what the wallet holds can be reached by nobody else",
                 entry.id.as_deref().unwrap_or("the wallet")
             ),
-        )));
+        ));
     }
     if let Some(held) = obstacle(w, subject) {
-        return Continue(Err(held));
+        return Next::Held(held);
     }
     d.announcements.push(Announcement {
         warning: true,
@@ -368,26 +369,18 @@ fn secret_lost(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEn
         entry.attempt += 1;
         entry.doubtful = true;
     }
-    match ledger::entry(&d.status, slot).cloned() {
-        Some(entry) => recover(w, d, subject, &entry),
-        None => Continue(Ok(())),
-    }
+    Next::Again
 }
 
 /// Wanted again while it was being taken back, or in place of something else: the old one goes first, or stays where it may
 /// not be taken.
-pub(super) fn remake(
-    w: &World,
-    d: &mut Draft,
-    subject: &Subject<'_>,
-    entry: &LedgerEntry,
-) -> Slotted {
+pub(super) fn remake(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Next {
     match one_back(w, d, entry) {
-        Break(Back::Step(step)) => Break(step),
-        Break(Back::Wait(held)) => Continue(Err(held)),
+        Break(Back::Step(step)) => Next::Step(step),
+        Break(Back::Wait(held)) => Next::Held(held),
         Continue(()) => {
             forget_address(d, subject);
-            fresh_start(w, d, subject)
+            Next::Again
         }
     }
 }

@@ -3,14 +3,14 @@
 //! What holds: of several troubles the one that a person must end, or that holds up the agent, is the one that is told; what
 //! has been spent is written no more often than it helps anybody.
 
-use super::{Held, Subject, kept, seen};
+use super::subject::{Held, Subject, kept};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{ToolStatus, ToolUsage};
 use crate::api::template::NameRef;
 use crate::api::text::ObjectName;
 use crate::api::{AgentInstanceStatus, Part, Slot, SlotState};
+use crate::engine::draft::Draft;
 use crate::engine::ledger;
-use crate::engine::plan::Draft;
 use crate::engine::world::World;
 use crate::model::tool::Wanted;
 use jiff::SignedDuration;
@@ -91,7 +91,7 @@ pub(super) fn address(w: &World, status: &AgentInstanceStatus, tool: &Wanted) ->
     };
     kept(w, entry)
         .and_then(|kept| kept.address.clone())
-        .or_else(|| seen(w, slot)?.address.clone())
+        .or_else(|| w.resource(slot)?.address.clone())
         .or_else(told)
 }
 
@@ -107,7 +107,7 @@ fn secret_ref(w: &World, status: &AgentInstanceStatus, tool: &Wanted) -> Option<
 
 fn usage(w: &World, tool: &Wanted, old: Option<&ToolUsage>) -> Option<ToolUsage> {
     let slot = Slot::tool(&tool.name, Part::Main)?;
-    let now = seen(w, slot).and_then(|resource| resource.usage);
+    let now = w.resource(slot).and_then(|resource| resource.usage);
     match (now, old) {
         (None, old) => old.cloned(),
         (Some(now), Some(old))

@@ -5,16 +5,7 @@
 use crate::api::template::{ToolKind, ToolSpec, ToolTime};
 use crate::api::{AgentInstanceSpec, Part};
 use crate::model::slot;
-use crate::model::tool::{Wanted, Wish};
-
-/// A tool that is asked for and cannot be had so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its name.
-    pub tool: String,
-    /// Why, and what to do.
-    pub message: String,
-}
+use crate::model::tool::{Refusal, Wanted, Wish};
 
 /// The tools that an instance shall have now, and what it asks for in vain.
 pub fn wanted(

@@ -1,387 +1,31 @@
-//! The outside resources that an instance stands on: first the project, then what is made inside it.
+//! What is in the project: service, volume and domain, each found again, made, kept and mounted where it belongs.
 //!
-//! What holds: a slot is made only after its intent is in the ledger; an attempt whose outcome is unknown is looked
-//! for before it is repeated, and given up only when it can no longer land unseen. What the ledger has lost is found again
-//! and put on record, never made a second time. Of several projects that are ours the recorded one stays; another one is
-//! taken back only while it is empty, and told where something runs or is kept in it.
+//! Holds: what holds data is never deleted as one too many where it may be somebody's; nothing runs without its disk.
 
-use super::adopt;
-use super::deployment;
-use super::ledger;
-use super::plan::{self, Draft, Phase, Verdict, act, wait};
-use super::retry;
-use super::rollout;
+use super::draft::{Draft, Phase, Verdict, act, wait};
+use super::following::{self};
+use super::home::{creating, turn};
+use super::sight::{Doubt, doubt, look_at, seen_now};
 use super::step::Step;
-use super::tools;
-use super::world::{AccountView, Desired, TemplateReady, TemplateView, World};
+use super::world::{Desired, TemplateReady, World};
+use super::{adopt, configuration, ledger, rollout};
+use crate::api::DeploymentStatus;
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{OnExternalDeletion, OperatingMode};
-use crate::api::{AgentInstanceStatus, LedgerEntry, Slot, SlotState};
+use crate::api::{LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
-use crate::model::{Deployment, DeploymentState, Gate, Home, Sight, Turn, Volume};
-use jiff::{SignedDuration, Timestamp};
+use crate::model::{Deployment, DeploymentState, Gate, Home, Sight, Volume};
+use jiff::SignedDuration;
 use std::ops::ControlFlow::{Break, Continue};
-
-/// The id of a slot that exists.
-pub(super) fn id(status: &AgentInstanceStatus, slot: Slot) -> Option<String> {
-    ledger::entry(status, slot)
-        .filter(|entry| entry.state == SlotState::Exists)?
-        .id
-        .clone()
-}
-
-/// Makes sure of the project.
-pub(super) fn project(w: &World, d: &mut Draft) -> Phase {
-    let entry = ledger::entry(&d.status, Slot::Project).cloned();
-    match entry.as_ref().map(|entry| entry.state) {
-        None | Some(SlotState::Planned) => match &w.instance.spec.adopt {
-            Some(wanted) => adopt::project(w, d, wanted),
-            None => begin_project(w, d),
-        },
-        Some(SlotState::Creating) if w.pass.untried.contains(&Slot::Project) => {
-            create_project(w, d)
-        }
-        Some(SlotState::Creating) => find_project(w, d, entry.as_ref()),
-        Some(SlotState::Exists | SlotState::Deleting) => keep_project(w, d),
-    }
-}
-
-/// Opens the ledger of an instance that says nothing of a project, before anything is made.
-///
-/// That there is nothing is certain in the pass that puts the finalizer on, and is written down then (`Planned`), so that
-/// it is known later, at no request. Without that entry the ledger was lost, or never begun: what was made later than the
-/// ledger's beginning tells which. The token comes right before the first thing that is made, `timings.created` with the
-/// last; either one, or any other entry, means that there may be a project, which is then looked for as after a lost
-/// answer. Deciding it from a listing alone would miss what is younger, and searching for each new instance would cost two
-/// requests. One that goes is always searched for: with its namespace go the Secrets that would tell, and nobody looks later.
-pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
-    if w.instance.spec.adopt.is_some() || ledger::entry(&d.status, Slot::Project).is_some() {
-        return Continue(());
-    }
-    let listed = !w.ours().is_empty();
-    let others = d.status.external.iter().any(|entry| !entry.is_blank());
-    let goes = w.deleting() && !matches!(w.account, AccountView::NotAvailable);
-    if !w.pass.new && (goes || w.token || others || made_once(&d.status) || listed) {
-        let template = match &w.template {
-            TemplateView::Ready(template) => Some(template),
-            _ => None,
-        };
-        if !w.tools.unread.is_empty() {
-            creating(d, "looking at what is there already");
-            return wait(Some(w.now + SignedDuration::from_secs(1)));
-        }
-        lost_entries(w, d, &wanted_slots(template));
-        tools::recollect(w, d);
-    } else {
-        ledger::put(&mut d.status, w.blank(Slot::Project));
-    }
-    Continue(())
-}
-
-/// Whether the agent was complete once.
-pub(super) fn made_once(status: &AgentInstanceStatus) -> bool {
-    let timings = status.timings.as_ref();
-    timings.is_some_and(|timings| timings.created.is_some())
-}
-
-/// Of these slots nothing is known: each may be there, and is looked for before it is made.
-fn lost_entries(w: &World, d: &mut Draft, slots: &[Slot]) {
-    for slot in slots {
-        if ledger::entry(&d.status, *slot).is_none_or(LedgerEntry::is_blank) {
-            let entry = LedgerEntry {
-                state: SlotState::Creating,
-                // Of the project, as after an outcome that was once unknown. In it, what is found beside what is taken
-                // is not what an attempt of ours left.
-                doubtful: *slot == Slot::Project,
-                ..w.blank(*slot)
-            };
-            ledger::put(&mut d.status, entry);
-        }
-    }
-}
-
-/// The slots of a project that may be in it, each of which has a name or is the only one of its kind.
-fn wanted_slots(template: Option<&TemplateReady>) -> Vec<Slot> {
-    let mut slots = vec![Slot::Project, Slot::Service, Slot::Domain];
-    if template.is_some_and(|template| template.volume_mount.is_some()) {
-        slots.push(Slot::Volume);
-    }
-    slots
-}
-
-/// Nothing is on record: what is there all the same is taken, and only then something made.
-fn begin_project(w: &World, d: &mut Draft) -> Phase {
-    if let Some(home) = w.ours().first() {
-        let mut slots = wanted_slots(None);
-        if !home.volumes.is_empty() {
-            slots.push(Slot::Volume);
-        }
-        lost_entries(w, d, &slots);
-        adopt_project(w, d, home);
-        return keep_project(w, d);
-    }
-    if !w.pass.new && w.outside.listing.is_none() {
-        creating(d, "looking at what is there already");
-        return wait(Some(w.now + SignedDuration::from_secs(1)));
-    }
-    if made_once(&d.status) && reports_deletion(w, d) {
-        return told_deleted(d);
-    }
-    make_project(w, d)
-}
-
-fn make_project(w: &World, d: &mut Draft) -> Phase {
-    let AccountView::Ready(room) = &w.account else {
-        return wait(None);
-    };
-    plan::account_goes(w, d)?;
-    let Some(projects) = room.projects else {
-        creating(d, "looking at what is in the account already");
-        return wait(Some(w.now + SignedDuration::from_secs(1)));
-    };
-    if projects >= room.max_projects {
-        let message = format!(
-            "ProviderAccount {} has its {} projects; raise railway.maxProjects or delete instances",
-            w.instance.spec.account_ref.name, room.max_projects
-        );
-        d.stalled_on(kind::PROJECT_READY, reason::LIMIT_REACHED, message);
-        return wait(Some(w.now + SignedDuration::from_mins(1)));
-    }
-    turn(w, d, Gate::Projects)?;
-    let account = w.instance.spec.account_ref.name.0.clone();
-    ledger::begin(
-        &mut d.status,
-        Slot::Project,
-        RAILWAY,
-        &account,
-        w.marker(Slot::Project).outside_name(),
-        w.now,
-    );
-    d.untried.insert(Slot::Project);
-    create_project(w, d)
-}
-
-fn create_project(w: &World, d: &mut Draft) -> Phase {
-    creating(d, "making the project");
-    let marker = w.marker(Slot::Project);
-    act(Step::CreateProject {
-        name: marker.outside_name(),
-        marker,
-    })
-}
-
-/// A turn to make what the provider allows only once in a while. It is asked for where making it is the next step, and
-/// nowhere else: who cannot use a turn must not stand before those who can.
-fn turn(w: &World, d: &mut Draft, gate: Gate) -> Phase {
-    let AccountView::Ready(room) = &w.account else {
-        return wait(None);
-    };
-    let (when, ahead) = match room.turns.get(&gate) {
-        None => return act(Step::TakeTurn { gate }),
-        Some(Turn::Now) => return Continue(()),
-        Some(Turn::At { when, ahead }) => (*when, *ahead),
-    };
-    let message = format!(
-        "the provider lets {} be made {:#} apart (railway.projectInterval of ProviderAccount {}); waiting for a turn: {}",
-        gate.word(),
-        room.interval,
-        w.instance.spec.account_ref.name,
-        place(ahead)
-    );
-    d.working_on(kind::PROJECT_READY, reason::THROTTLED, message);
-    d.line = Some(gate);
-    wait(Some(when))
-}
-
-/// A place in the line, in steps: exactly, it would be written anew for everyone who waits each time that one is served.
-fn place(ahead: usize) -> &'static str {
-    match ahead {
-        0 => "this one is next",
-        1..=10 => "up to 10 come before it",
-        11..=100 => "up to 100 come before it",
-        101..=1000 => "up to 1,000 come before it",
-        _ => "more than 1,000 come before it",
-    }
-}
-
-fn creating(d: &mut Draft, what: &str) {
-    d.working_on(kind::PROJECT_READY, reason::CREATING, what);
-}
-
-/// An attempt's answer was lost: adopt what it left, or be sure that it left nothing.
-fn find_project(w: &World, d: &mut Draft, entry: Option<&LedgerEntry>) -> Phase {
-    if let Some(home) = w.ours().first() {
-        adopt_project(w, d, home);
-        return keep_project(w, d);
-    }
-    let Some(entry) = entry else {
-        return wait(None);
-    };
-    let landed_by = w.limits.landed_by(entry.started_at.0);
-    // Only a search is proof: it is held against the provider's own count, which the observer asks for only where
-    // something that ledgers know is missing. An empty listing of an account with one lost attempt lacks nothing.
-    if w.outside.searched && w.outside.listing.is_some_and(|begun| begun >= landed_by) {
-        ledger::lost(&mut d.status, Slot::Project);
-        return begin_project(w, d);
-    }
-    let message = "the answer to an earlier attempt to make the project was lost; looking for it before another is made";
-    d.working_on(kind::PROJECT_READY, reason::OUTCOME_UNKNOWN, message);
-    if w.outside.searched {
-        let soon = w.now + SignedDuration::from_secs(5);
-        return wait(Some(if landed_by > w.now {
-            landed_by.min(soon)
-        } else {
-            soon
-        }));
-    }
-    act(Step::Search)
-}
-
-fn adopt_project(w: &World, d: &mut Draft, home: &Home) {
-    if !home.is_empty() {
-        // A lost answer leaves an empty one. This one was on record once.
-        d.announcements.push(Announcement {
-            warning: true,
-            reason: reason::LEDGER_LOST,
-            action: "Recover",
-            note: format!(
-                "status.external said nothing of project {}, whose name and description say that it is this instance's: it is on record again, with what is in it",
-                home.id
-            ),
-        });
-    }
-    ledger::exists(&mut d.status, Slot::Project, Some(home.id.clone()));
-    if let Some(environment) = &home.environment {
-        ledger::environment(&mut d.status, environment.clone(), w.now);
-    }
-    d.untried.remove(&Slot::Project);
-}
-
-/// The project is on record: is it still there, and is it the only one?
-fn keep_project(w: &World, d: &mut Draft) -> Phase {
-    let Some(entry) = ledger::entry(&d.status, Slot::Project).cloned() else {
-        return wait(None);
-    };
-    let left = one_too_many(w, entry.id.as_deref())?;
-    if !left.is_empty() {
-        d.once(w, reason::SURPLUS, "KeepSurplus", left_alone(&left));
-    }
-    let gone = match w.home() {
-        Sight::Seen(home) => home.deleted,
-        Sight::Absent { begun } if doubt(w, d, begun, entry.started_at.0) == Doubt::Wait => false,
-        Sight::Absent { .. } => match w.outside.looked {
-            // The listing lacks it; only the project's own answer is proof.
-            None => {
-                return act(Step::Look {
-                    project: entry.id.unwrap_or_default(),
-                });
-            }
-            Some(_) => true,
-        },
-        Sight::Unknown => {
-            if w.outside.looked.is_some() {
-                // Made so lately that the provider may not show it yet: nothing else brings us back.
-                d.again(retry::next_look(entry.started_at.0, w.now));
-            }
-            false
-        }
-    };
-    if !gone {
-        return Continue(());
-    }
-    if w.instance.spec.adopt.is_some() {
-        return adopt::lost(d, "project");
-    }
-    if reports_deletion(w, d) {
-        return told_deleted(d);
-    }
-    d.announcements.push(Announcement {
-        warning: true,
-        reason: reason::DELETED_EXTERNALLY,
-        action: "Recreate",
-        note: "the project was deleted at the provider; making it anew".into(),
-    });
-    // The agent's tools are elsewhere, and are its tools still.
-    d.status
-        .external
-        .retain(|entry| entry.slot.as_tool().is_some());
-    ledger::put(&mut d.status, w.blank(Slot::Project));
-    d.status.url = None;
-    d.status.deployment = None;
-    d.status.template_revision = None;
-    d.status.variables.clear();
-    // Its life begins anew, and so does the question whether it shall run, and what.
-    plan::life(w, d)
-}
-
-/// Whether a project that was deleted at the provider is told rather than made anew.
-fn reports_deletion(w: &World, d: &Draft) -> bool {
-    let default = match ledger::entry(&d.status, Slot::Volume) {
-        Some(_) => OnExternalDeletion::Report,
-        None => OnExternalDeletion::Recreate,
-    };
-    w.instance.spec.on_external_deletion.unwrap_or(default) == OnExternalDeletion::Report
-}
-
-fn told_deleted(d: &mut Draft) -> Phase {
-    let message = "the project was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to make it anew, or delete this instance";
-    d.stalled_on(kind::PROJECT_READY, reason::DELETED_EXTERNALLY, message);
-    if let Some(known) = &mut d.status.deployment {
-        known.ready = false;
-        known.state = DeploymentState::Removed;
-    }
-    wait(None)
-}
-
-/// Projects beside the recorded one that are the instance's as well. One that landed after it had been given up is empty,
-/// and goes once it has been seen so by itself. What something runs or is kept in stays: a deletion cannot be taken back.
-/// The answer is what stays.
-pub(super) fn one_too_many(
-    w: &World,
-    recorded: Option<&str>,
-) -> std::ops::ControlFlow<plan::Verdict, Vec<String>> {
-    let mut left = Vec::new();
-    let others = w.ours().into_iter();
-    for home in others.filter(|home| Some(home.id.as_str()) != recorded) {
-        let project = home.id.clone();
-        if !home.is_empty() {
-            left.push(project);
-            continue;
-        }
-        let step = match w.outside.beside.get(&project) {
-            None => Step::Look { project },
-            Some(Sight::Seen(now)) if !now.deleted && now.is_empty() => Step::Delete {
-                slot: Slot::Project,
-                id: project,
-                surplus: true,
-            },
-            Some(Sight::Seen(now)) if !now.deleted => {
-                left.push(project);
-                continue;
-            }
-            Some(_) => continue,
-        };
-        return std::ops::ControlFlow::Break(plan::Verdict::Do(Box::new(step)));
-    }
-    Continue(left)
-}
-
-/// What people read of projects that stay.
-pub(super) fn left_alone(projects: &[String]) -> String {
-    format!(
-        "project {} has this instance's name and description as well, and something runs or is kept in it: it is left alone; look at it, and delete it at the provider or give it another name",
-        projects.join(", ")
-    )
-}
 
 /// Makes sure of environment, service, volume and domain.
 pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
-    let Some(project) = id(&d.status, Slot::Project) else {
+    let Some(project) = ledger::id(&d.status, Slot::Project) else {
         return wait(None);
     };
     forget_what_is_gone(w, d, template, &project)?;
-    let Some(environment) = id(&d.status, Slot::Environment) else {
+    let Some(environment) = ledger::id(&d.status, Slot::Environment) else {
         return match w
             .outside
             .looked
@@ -429,9 +73,9 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
             }
         }
     }
-    plan::intend_configuration(w, d, template);
+    configuration::intend(w, d, template);
     service(w, d, &project, &environment)?;
-    let Some(service) = id(&d.status, Slot::Service) else {
+    let Some(service) = ledger::id(&d.status, Slot::Service) else {
         return wait(None);
     };
     volume(w, d, template, &project, &environment, &service)?;
@@ -520,7 +164,7 @@ fn volume(
     };
     // Not asked of the configuration's entry: that is new, too, where a service was lost that had run.
     // In an adopted project what is not on record is somebody else's.
-    let never_complete = w.instance.spec.adopt.is_none() && !made_once(&d.status);
+    let never_complete = w.instance.spec.adopt.is_none() && !ledger::made_once(&d.status);
     let again = ledger::entry(&d.status, Slot::Volume)
         .is_some_and(|entry| entry.state == SlotState::Exists && entry.doubtful);
     let never_ran = |home: &Home| match home.deployments.is_empty() {
@@ -529,7 +173,8 @@ fn volume(
         false => never_deployed(w, d) && home.deployments.iter().all(failed),
     };
     // Only an earlier attempt leaves one too many: another one is somebody's.
-    if let (Some(kept), Sight::Seen(home), true) = (id(&d.status, Slot::Volume), w.home(), again)
+    if let (Some(kept), Sight::Seen(home), true) =
+        (ledger::id(&d.status, Slot::Volume), w.home(), again)
         && never_ran(&home)
         && let Some(surplus) = home.volumes.iter().find(|volume| volume.id != kept)
     {
@@ -549,7 +194,7 @@ fn volume(
     if again && never_complete {
         // The attempt that was given up may have landed beside this one, and a service with two disks does not start. A
         // reading that shows this one shows the other.
-        let kept = id(&d.status, Slot::Volume);
+        let kept = ledger::id(&d.status, Slot::Volume);
         let shown = |home: &Home| {
             home.volumes
                 .iter()
@@ -618,7 +263,8 @@ fn attachment(
     environment: &str,
     service: &str,
 ) -> Phase {
-    let (Some(mount), Some(id)) = (&template.volume_mount, id(&d.status, Slot::Volume)) else {
+    let (Some(mount), Some(id)) = (&template.volume_mount, ledger::id(&d.status, Slot::Volume))
+    else {
         return Continue(());
     };
     let since = ledger::entry(&d.status, Slot::Volume).map(|entry| entry.started_at.0);
@@ -632,7 +278,7 @@ fn attachment(
     };
     // Another path may be the template's and no drift: it comes with the revision, when the agent can take that.
     let behind = rollout::behind(&d.status, &template.revision);
-    let takes = plan::follows(w) && matches!(w.desired, Desired::Composed(_));
+    let takes = following::follows(w) && matches!(w.desired, Desired::Composed(_));
     let mount = if behind && !takes { path } else { mount };
     let attached = volume.service.as_deref() == Some(service);
     if attached && path == mount {
@@ -675,8 +321,8 @@ fn attachment(
 /// same one again would deploy nothing; where it has to wait for the agent's turn, what was applied is deployed anew.
 fn deploy_with_disk(w: &World, d: &mut Draft, template: &TemplateReady, home: &Home) {
     let runs = w.instance.spec.operating_mode == OperatingMode::Running;
-    let news = runs && deployment::outlived(w, d, home);
-    let waits = rollout::behind(&d.status, &template.revision) && !plan::follows(w);
+    let news = runs && outlived(w, d, home);
+    let waits = rollout::behind(&d.status, &template.revision) && !following::follows(w);
     match ledger::entry_mut(&mut d.status, Slot::Configuration) {
         Some(entry) if waits && entry.state == SlotState::Exists => {
             // It is on record before anything is changed that this is to be deployed.
@@ -754,45 +400,6 @@ fn open(w: &World, d: &mut Draft, slot: Slot) -> Option<LedgerEntry> {
     Some(entry.clone())
 }
 
-/// What to make of something that a reading lacks, or shows otherwise than it was left.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Doubt {
-    /// The reading began late enough to be believed.
-    None,
-    /// It did not, and by now one would: look.
-    Look,
-    /// It did not. Where it shows more than that it is old, there is a time to look again: no news may come of itself,
-    /// because the next listing shows the same.
-    Wait,
-}
-
-/// How far a reading begun then is believed about something that was written at `since`.
-pub(super) fn doubt(w: &World, d: &mut Draft, begun: Timestamp, since: Timestamp) -> Doubt {
-    let believable = w.limits.landed_by(since);
-    if begun >= believable {
-        return Doubt::None;
-    }
-    if begun < since {
-        return Doubt::Wait;
-    }
-    if w.now >= believable && w.outside.looked.is_none() {
-        return Doubt::Look;
-    }
-    d.again(believable.max(w.now + SignedDuration::from_secs(1)));
-    Doubt::Wait
-}
-
-/// Reads the recorded project.
-pub(super) fn look_at(d: &Draft) -> Phase {
-    let project = id(&d.status, Slot::Project).unwrap_or_default();
-    act(Step::Look { project })
-}
-
-/// The project as read by itself in this pass.
-fn seen_now(w: &World) -> Option<&Home> {
-    w.outside.looked.as_ref().and_then(Sight::seen)
-}
-
 /// A lost attempt was not found: wait until it can no longer land unseen, then begin another.
 fn unseen(w: &World, d: &mut Draft, entry: &LedgerEntry, home: &Home) -> Phase {
     let landed_by = w.limits.landed_by(entry.started_at.0);
@@ -831,7 +438,8 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, template: &TemplateReady, proje
     };
     let mut missing = Vec::new();
     for slot in [Slot::Service, Slot::Volume, Slot::Domain] {
-        let (Some(id), Some(entry)) = (id(&d.status, slot), ledger::entry(&d.status, slot)) else {
+        let (Some(id), Some(entry)) = (ledger::id(&d.status, slot), ledger::entry(&d.status, slot))
+        else {
             continue;
         };
         let since = entry.started_at.0;
@@ -891,4 +499,25 @@ fn forget_what_is_gone(w: &World, d: &mut Draft, template: &TemplateReady, proje
         deploy_with_disk(w, d, template, &home);
     }
     Continue(())
+}
+
+/// What runs has no disk, or a former one: another deployment is to come in its place. Whether that is news.
+pub(super) fn outlived(w: &World, d: &mut Draft, home: &Home) -> bool {
+    let Some(newest) =
+        ledger::id(&d.status, Slot::Service).and_then(|service| home.newest(&service))
+    else {
+        return false;
+    };
+    let known = d.status.deployment.as_ref();
+    if known.is_some_and(|known| known.is(&newest.id) && known.is_superseded()) {
+        return false;
+    }
+    d.status.deployment = Some(DeploymentStatus {
+        id: Some(newest.id.clone()),
+        state: DeploymentState::Superseded,
+        ready: false,
+        since: ledger::moment(w.now),
+        answer: None,
+    });
+    true
 }

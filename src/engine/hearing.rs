@@ -1,0 +1,177 @@
+//! The agent in a deployment: it is asked until it has said that it is ready, and what it answers is told.
+//!
+//! Holds: an answer of another kind is written ever more seldom while an agent wavers; a usual start is written once.
+
+use super::draft::{Draft, Phase, act, wait};
+use super::step::Step;
+use super::world::{TemplateReady, World};
+use super::{ledger, retry, rollout};
+use crate::api::condition::{Statement, find, kind, reason};
+use crate::api::deployment::AnswerStatus;
+use crate::api::{AgentInstanceStatus, DeploymentStatus};
+use crate::model::{Answer, Health, Readiness};
+use jiff::{SignedDuration, Timestamp};
+
+/// The deployment is up: is the agent?
+pub(super) fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    d.say(Statement::yes(
+        kind::DEPLOYED,
+        reason::DEPLOYED,
+        "the deployment runs what the spec asks for",
+    ));
+    if d.status
+        .deployment
+        .as_ref()
+        .is_some_and(|known| known.ready)
+    {
+        d.say(Statement::yes(
+            kind::HEALTHY,
+            reason::READY,
+            "the agent has said that it is ready",
+        ));
+        return wait(None);
+    }
+    match (&w.pass.agent, host(&d.status)) {
+        (_, None) => starting(w, d, template),
+        (None, Some(host)) => act(Step::AskAgent {
+            host,
+            readiness: template.readiness.clone(),
+        }),
+        (Some(Health::Ready { .. }), _) => {
+            if let Some(known) = &mut d.status.deployment {
+                known.ready = true;
+                known.answer = None;
+            }
+            rollout::over(&mut d.status);
+            let now = ledger::moment(w.now);
+            d.status
+                .timings
+                .get_or_insert_default()
+                .ready
+                .get_or_insert(now);
+            d.say(Statement::yes(
+                kind::HEALTHY,
+                reason::READY,
+                "the agent has said that it is ready",
+            ));
+            wait(None)
+        }
+        (Some(Health::NotReady(answer)), Some(host)) => {
+            hear(w, d, *answer);
+            let heard = heard(d, &host, &template.readiness);
+            d.say(Statement::no(
+                kind::HEALTHY,
+                reason::WAITING_FOR_AGENT,
+                format!("the agent is not ready: {heard}"),
+            ));
+            starting(w, d, template)
+        }
+    }
+}
+
+/// Takes in what the agent answered. An answer of another kind is written at the earliest as long after the last one as
+/// that was after the deployment: one that has lasted is told at once when it changes, and an agent that answers now so,
+/// now so costs fewer and fewer writes.
+fn hear(w: &World, d: &mut Draft, answer: Answer) {
+    let Some(deployment) = &mut d.status.deployment else {
+        return;
+    };
+    let word = answer.word();
+    let early = deployment.answer.as_ref().is_some_and(|last| {
+        let lasted = last.since.0.duration_since(deployment.since.0);
+        let pause = lasted.clamp(SignedDuration::from_secs(2), SignedDuration::from_mins(10));
+        last.kind == word || w.now < last.since.0 + pause
+    });
+    if !early {
+        deployment.answer = Some(AnswerStatus {
+            kind: word,
+            since: ledger::moment(w.now),
+        });
+    }
+}
+
+/// What the status has of the agent's answer, as people read it.
+fn heard(d: &Draft, host: &str, readiness: &Readiness) -> String {
+    let answer = d.status.deployment.as_ref().and_then(told);
+    let Readiness { path, expects } = readiness;
+    match answer {
+        Some(answer) => format!(
+            "GET https://{host}{path} {answer}; expected {expects} (runtime.contract.health)"
+        ),
+        None => format!("GET https://{host}{path} has not been answered yet"),
+    }
+}
+
+/// The answer that the status tells of.
+fn told(deployment: &DeploymentStatus) -> Option<Answer> {
+    Answer::of_word(&deployment.answer.as_ref()?.kind)
+}
+
+/// Waits for a deployment to come up, and says so when it takes too long.
+pub(super) fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
+    let since = d
+        .status
+        .deployment
+        .as_ref()
+        .map_or(w.now, |known| known.since.0);
+    let next = retry::next_look(since, w.now);
+    if w.now.duration_since(since) >= template.startup_deadline {
+        let answered = d
+            .status
+            .deployment
+            .as_ref()
+            .is_some_and(|one| one.answer.is_some());
+        let why = match host(&d.status).filter(|_| answered) {
+            Some(host) => heard(d, &host, &template.readiness),
+            None => "the deployment has not come up".to_owned(),
+        };
+        let message = format!(
+            "not ready within startupDeadline ({} s): {why}; see the agent's logs at the provider and correct the image, the command, the variables or runtime.contract.health; it is still asked now and then",
+            template.startup_deadline.as_secs()
+        );
+        d.stalled_on(kind::READY, reason::STARTUP_DEADLINE_EXCEEDED, message);
+        return wait(Some(next));
+    }
+    d.working(
+        reason::WAITING_FOR_AGENT,
+        "waiting for the deployment and the agent in it",
+    );
+    // What an agent does not answer while it starts is told at once: waiting will not mend it.
+    let usual = |status: &AgentInstanceStatus| {
+        let answer = status.deployment.as_ref().and_then(told);
+        answer.is_none_or(Answer::is_of_a_start)
+    };
+    if usual(&d.status) && usual(&w.status()) {
+        quietly(w, d, since);
+    }
+    wait(Some(next.min(since + template.startup_deadline)))
+}
+
+/// Every stage that a deployment goes through within its first minute is the same to people: it is on its way. Only
+/// what comes of it, or that it takes longer, is written (design 5: at most six writes from apply to Ready).
+pub(super) fn quietly(w: &World, d: &mut Draft, since: Timestamp) {
+    const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+    let said = w.status();
+    let on_its_way = find(&said.conditions, kind::RECONCILING).is_some_and(|one| {
+        matches!(
+            one.reason.as_str(),
+            reason::DEPLOYING | reason::WAITING_FOR_AGENT
+        )
+    });
+    if on_its_way
+        && said.observed_generation == w.instance.metadata.generation
+        && w.now.duration_since(since) < MINUTE
+    {
+        d.status = said;
+        d.unchanged = true;
+    }
+}
+
+/// The agent's host name.
+fn host(status: &AgentInstanceStatus) -> Option<String> {
+    status
+        .url
+        .as_deref()?
+        .strip_prefix("https://")
+        .map(str::to_owned)
+}

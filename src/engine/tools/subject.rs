@@ -1,0 +1,240 @@
+//! A resource of a tool as the handlers meet it: what it should be, and what keeps it from that.
+//!
+//! Holds: nothing is asked of an account that cannot be used, nor while a fault asks for patience.
+
+use crate::api::condition::reason;
+use crate::api::instance::MOST_SLOTS;
+use crate::api::{LedgerEntry, Part, Slot};
+use crate::engine::ledger;
+use crate::engine::meaning;
+use crate::engine::step::Step;
+use crate::engine::world::{ToolAccount, World};
+use crate::model::Fault;
+use crate::model::slot::{self, SlotRow};
+use crate::model::tool::{Kept, Wanted};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+/// What keeps a resource from being as it should.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Held {
+    pub(in crate::engine) reason: &'static str,
+    pub(in crate::engine) message: String,
+    /// Whether a person has to do something.
+    pub(in crate::engine) person: bool,
+    /// Whether the agent could be deployed all the same: what it is given is complete.
+    pub(super) complete: bool,
+    pub(in crate::engine) wake: Option<Timestamp>,
+}
+
+impl Held {
+    pub(super) fn waits(reason: &'static str, message: impl Into<String>, wake: Timestamp) -> Held {
+        Held {
+            reason,
+            message: message.into(),
+            person: false,
+            complete: false,
+            wake: Some(wake),
+        }
+    }
+
+    pub(super) fn person(reason: &'static str, message: impl Into<String>) -> Held {
+        Held {
+            person: true,
+            wake: None,
+            ..Held::waits(reason, message, Timestamp::UNIX_EPOCH)
+        }
+    }
+
+    pub(super) fn of(fault: &Fault, wake: Option<Timestamp>) -> Held {
+        let (reason, person, message) = meaning::meaning(fault);
+        Held {
+            reason,
+            message,
+            person,
+            complete: false,
+            wake,
+        }
+    }
+
+    pub(super) fn but_complete(self) -> Held {
+        Held {
+            complete: true,
+            ..self
+        }
+    }
+}
+
+/// What a handler makes of a resource.
+pub(super) enum Next {
+    /// This effect is next.
+    Step(Step),
+    /// The ledger has changed: the resource is looked at again.
+    Again,
+    /// Something keeps it from being as it should.
+    Held(Held),
+    /// It is as it should be.
+    Fine,
+}
+
+/// A resource of a tool, with all that is known about what it should be.
+pub(super) struct Subject<'a> {
+    pub(super) tool: &'a Wanted,
+    pub(super) slot: Slot,
+    pub(super) part: Part,
+    pub(super) row: &'static SlotRow,
+}
+
+impl Subject<'_> {
+    /// Whether an entry is of this very provider and account: under the tool's name the agent may have had another thing.
+    pub(super) fn made(&self, entry: &LedgerEntry) -> bool {
+        entry.provider == self.row.provider && entry.account == self.tool.account
+    }
+
+    /// An entry that says of it that nothing was tried.
+    pub(super) fn blank(&self, w: &World) -> LedgerEntry {
+        let account = self.tool.account.clone();
+        LedgerEntry::new(self.slot, self.row.provider, account, ledger::moment(w.now))
+    }
+
+    /// The tool's own slots that must be there before it.
+    pub(super) fn parents(&self) -> impl Iterator<Item = Slot> {
+        self.row.needs.iter().filter_map(|need| match need {
+            slot::Kind::Tool(part) if self.tool.parts.contains(part) => {
+                Slot::tool(&self.tool.name, *part)
+            }
+            _ => None,
+        })
+    }
+}
+
+pub(super) fn subjects<'a>(wanted: &'a [Wanted]) -> Vec<Subject<'a>> {
+    let mut all: Vec<Subject<'a>> = wanted
+        .iter()
+        .flat_map(|tool| {
+            slot::parts(tool.kind.provider())
+                .filter(|(part, _)| tool.parts.contains(part))
+                .filter_map(move |(part, row)| {
+                    let slot = Slot::tool(&tool.name, part)?;
+                    Some(Subject {
+                        tool,
+                        slot,
+                        part,
+                        row,
+                    })
+                })
+        })
+        .collect();
+    all.sort_by_key(|subject| subject.row.rank);
+    all
+}
+
+/// What a Secret keeps of the resource that an entry stands for, and of no earlier one.
+pub(super) fn kept<'a>(w: &'a World, entry: &LedgerEntry) -> Option<&'a Kept> {
+    w.tools
+        .kept
+        .get(&entry.slot)
+        .filter(|kept| kept.key == entry.key)
+        .filter(|kept| entry.id.as_ref().is_none_or(|id| *id == kept.id))
+}
+
+/// Why nothing can be asked of a resource's account now.
+pub(super) fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    if let Some(full) = full(w, subject) {
+        return Some(full);
+    }
+    if subject.tool.account.is_empty() {
+        return fault_of(w, subject.slot);
+    }
+    closed(w, &subject.tool.account, subject.row.provider).or_else(|| fault_of(w, subject.slot))
+}
+
+/// Why nothing new can be made in a resource's account now.
+pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    obstacle(w, subject).or_else(|| goes(w, subject))
+}
+
+/// That a resource's account is being deleted.
+pub(super) fn goes(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    let place = (
+        subject.tool.account.clone(),
+        subject.row.provider.to_owned(),
+    );
+    let goes = w.tools.accounts.get(&place) == Some(&ToolAccount::Deleting);
+    goes.then(|| {
+        Held::person(
+            reason::ACCOUNT_DELETING,
+            format!(
+                "{}; take the tool out of the template, or give it another name and the accountRef of an account that stays",
+                meaning::account_goes(&subject.tool.account)
+            ),
+        )
+    })
+}
+
+/// Why no further resource can be put on record: what a template no longer names stays there until it is taken back.
+pub(super) fn full(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    let status = w.status();
+    let known = ledger::entry(&status, subject.slot).is_some();
+    (!known && status.external.len() + MOST_AT_ONCE > MOST_SLOTS).then(|| {
+        Held::waits(
+            reason::LIMIT_REACHED,
+            format!(
+                "status.external holds {} resources, and no further one is made before tools that the template no longer names are taken back",
+                status.external.len()
+            ),
+            w.recheck(),
+        )
+    })
+}
+
+/// Why nothing can be asked of an account now.
+pub(super) fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
+    let soon = w.recheck();
+    let place = (account.to_owned(), needed.to_owned());
+    match w.tools.accounts.get(&place) {
+        Some(ToolAccount::Deleting | ToolAccount::Ready) => None,
+        None | Some(ToolAccount::NotAvailable) => Some(Held {
+            person: !w.deleting(),
+            ..Held::waits(
+                reason::ACCOUNT_NOT_AVAILABLE,
+                meaning::not_available(account, &w.instance.namespace().unwrap_or_default()),
+                soon,
+            )
+        }),
+        Some(ToolAccount::Elsewhere { provider }) => Some(Held {
+            person: !w.deleting(),
+            ..Held::waits(
+                reason::ACCOUNT_NOT_AVAILABLE,
+                format!(
+                    "{}; make the right account under this name, or give the tool another name and the right accountRef",
+                    meaning::elsewhere(account, provider, needed)
+                ),
+                soon,
+            )
+        }),
+        Some(ToolAccount::NotReady { message }) => Some(Held::waits(
+            reason::ACCOUNT_NOT_READY,
+            format!("ProviderAccount {account} is not ready: {message}"),
+            soon,
+        )),
+        Some(ToolAccount::Unreachable) => Some(Held::waits(
+            reason::ACCOUNT_UNREACHABLE,
+            format!("the provider of ProviderAccount {account} cannot be reached"),
+            soon,
+        )),
+    }
+}
+
+/// What a fault of this pass, or of an earlier one, says about a slot.
+pub(super) fn fault_of(w: &World, slot: Slot) -> Option<Held> {
+    if let Some(fault) = w.tools.faults.get(&slot) {
+        // When it is tried again is decided where faults are counted.
+        return Some(Held::of(fault, None));
+    }
+    let patience = w.tools.patience.get(&slot)?;
+    (patience.until > w.now).then(|| Held::of(&patience.fault, Some(patience.until)))
+}
+
+/// Room in a ledger that stays free for what is begun together.
+pub(super) const MOST_AT_ONCE: usize = 16;
