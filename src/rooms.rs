@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("model", &["api"]),
     ("engine", &["api", "model"]),
-    ("wire", &[]),
+    ("wire", &["model"]),
     ("railway", &["model", "wire"]),
     ("registry", &["model", "wire"]),
     ("agent", &["model", "wire"]),
@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "controllers",
         &[
-            "api", "model", "engine", "railway", "registry", "agent", "tools", "cluster",
+            "api", "model", "engine", "wire", "railway", "registry", "agent", "tools", "cluster",
         ],
     ),
     (
@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "api",
             "engine",
+            "wire",
             "registry",
             "agent",
             "tools",

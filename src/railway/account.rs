@@ -2,11 +2,7 @@
 
 use crate::model::Home;
 use jiff::Timestamp;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// Where this room takes the time of day from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// An account's workspace and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +15,6 @@ pub struct AccountSettings {
     pub requests_per_second: u32,
     /// One new project in so long, and one new volume (`facts/railway.md` 1.4).
     pub project_interval: Duration,
-    /// Deadline of one request, its answer included. Railway may take a minute (`facts/railway.md` 1.5).
-    pub request_timeout: Duration,
 }
 
 /// How urgent a request is. The order is the order of precedence; as a number, lower goes first.

@@ -5,9 +5,11 @@ use super::documents::{
     Project, ProjectCreate, ProjectDelete, Projects, Token, Workspace, project, project_create,
     project_delete, projects, token, workspace,
 };
-use super::gateway::{Gateway, Inner};
-use super::{held, reading};
+use super::faults::{About, Meant};
+use super::gateway::{Gateway, Shared};
+use super::reading;
 use crate::model::{Done, Fault, Gate, Home, Listing, Marker, Sight};
+use crate::wire::held;
 use std::collections::BTreeSet;
 
 /// More pages than any account has: an end to a listing that never ends.
@@ -19,7 +21,7 @@ fn living(listing: &Listing) -> u64 {
 }
 
 /// A page of projects.
-struct Page {
+struct ProjectPage {
     homes: Vec<Home>,
     next: Option<String>,
 }
@@ -143,24 +145,22 @@ impl Gateway {
         let variables = project::Variables {
             project: project.to_owned(),
         };
-        let fault = match self.inner.ask::<Project>(class, variables).await {
+        let meant = match self.inner.ask::<Project>(class, variables).await {
             Ok(answer) => {
                 // From here on that it is not shown means something.
                 held(&self.inner.fresh).forget(project);
                 return Ok(Sight::Seen(reading::home(answer.project, begun)));
             }
-            Err(fault) => fault,
+            Err(meant) => meant,
         };
-        if held(&self.inner.fresh).has(project, self.inner.now()) && not_visible(&fault) {
+        if held(&self.inner.fresh).has(project, self.inner.now()) && meant.about.is_unseen() {
             return Ok(Sight::Unknown);
         }
-        match fault {
-            // Only the project itself: something inside it that vanished while we read is no absence of it.
-            Fault::Missing { message } if message.to_lowercase().starts_with("project ") => {
-                Ok(Sight::Absent { begun })
-            }
-            Fault::Missing { message } => Err(Fault::Transient { message }),
-            fault => Err(fault),
+        match (meant.about, meant.fault) {
+            (About::Project, _) => Ok(Sight::Absent { begun }),
+            // Something inside it that vanished while we read is no absence of it.
+            (_, Fault::Missing { message }) => Err(Fault::Transient { message }),
+            (_, fault) => Err(fault),
         }
     }
 
@@ -209,7 +209,7 @@ impl Gateway {
     }
 }
 
-impl Inner {
+impl Shared {
     async fn workspace(&self, class: Class) -> Done<workspace::WorkspaceWorkspace> {
         let variables = workspace::Variables {
             workspace: self.settings().workspace,
@@ -240,7 +240,7 @@ impl Inner {
         class: Class,
         after: Option<String>,
         begun: jiff::Timestamp,
-    ) -> Done<Page> {
+    ) -> Done<ProjectPage> {
         let variables = projects::Variables {
             workspace: self.settings().workspace,
             after: after.clone(),
@@ -248,8 +248,11 @@ impl Inner {
         let answer = match self.ask::<Projects>(class, variables).await {
             Ok(answer) => answer.projects,
             // Something vanished while we read. The workspace itself cannot be what is meant.
-            Err(Fault::Missing { message }) => return Err(Fault::Transient { message }),
-            Err(fault) => return Err(fault),
+            Err(Meant {
+                fault: Fault::Missing { message },
+                ..
+            }) => return Err(Fault::Transient { message }),
+            Err(meant) => return Err(meant.into()),
         };
         let homes = answer
             .edges
@@ -266,16 +269,7 @@ impl Inner {
                 });
             }
         };
-        Ok(Page { homes, next })
-    }
-}
-
-/// Said of what does not exist, or not yet.
-fn not_visible(fault: &Fault) -> bool {
-    match fault {
-        Fault::Missing { .. } => true,
-        Fault::Denied { message } => message.to_lowercase().starts_with("not authorized"),
-        _ => false,
+        Ok(ProjectPage { homes, next })
     }
 }
 

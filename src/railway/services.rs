@@ -7,11 +7,13 @@ use super::documents::{
     configuration, deploy, deployment_remove, domain_create, domain_delete, patch_commit,
     service_create, service_delete, volume_create, volume_delete, volume_mount,
 };
+use super::faults::{About, Meant};
 use super::gateway::Gateway;
 use super::projects::confirmed;
-use super::{drift, held, patch};
+use super::{drift, patch};
 use crate::model::words::{quotes, sayable};
 use crate::model::{Configuration, Domain, Done, Fault, Gate};
+use crate::wire::held;
 use secrecy::ExposeSecret;
 
 /// Shown beside each change in Railway's own pages.
@@ -36,7 +38,7 @@ impl Gateway {
             .inner
             .ask::<ServiceCreate>(self.class(Class::User), service_create::Variables { input })
             .await
-            .map_err(|fault| self.soften(fault, &[project, environment]))?;
+            .map_err(|meant| self.soften(meant, &[project, environment]))?;
         let id = answer.service_create.id;
         held(&self.inner.fresh).made(&id, self.inner.now());
         Ok(id)
@@ -67,7 +69,7 @@ impl Gateway {
                 volume_create::Variables { input },
             )
             .await
-            .map_err(|fault| self.soften(fault, &[project, environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[project, environment, service]))?;
         let id = answer.volume_create.id;
         held(&self.inner.fresh).made(&id, self.inner.now());
         Ok(id)
@@ -93,7 +95,7 @@ impl Gateway {
             .inner
             .ask::<VolumeMount>(self.class(Class::User), variables)
             .await
-            .map_err(|fault| match self.soften(fault, &[environment, service, volume]) {
+            .map_err(|meant| match self.soften(meant, &[environment, service, volume]) {
                 Fault::Rejected { message } => Fault::Rejected {
                     message: format!(
                         "{message}; volume {volume} is not attached to service {service} at {mount_path}: attach it there at Railway"
@@ -122,7 +124,7 @@ impl Gateway {
             .inner
             .ask::<DomainCreate>(self.class(Class::User), domain_create::Variables { input })
             .await
-            .map_err(|fault| self.soften(fault, &[environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(Domain {
             id: answer.service_domain_create.id,
             service: service.to_owned(),
@@ -155,9 +157,9 @@ impl Gateway {
         match answer {
             Ok(_) => Ok(()),
             // It is what we want already (`facts/railway.md` 1.5).
-            Err(Fault::Rejected { message }) if message.starts_with("No patch to apply") => Ok(()),
-            Err(fault) => {
-                let fault = self.soften(fault, &[environment, service]);
+            Err(meant) if meant.about == About::Unchanged => Ok(()),
+            Err(meant) => {
+                let fault = self.soften(meant, &[environment, service]);
                 Err(fault.reworded(|words| unquoted(words, wanted)))
             }
         }
@@ -178,7 +180,7 @@ impl Gateway {
             .inner
             .ask::<ConfigurationQuery>(self.class(Class::Poll), variables)
             .await
-            .map_err(|fault| self.soften(fault, &[environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(drift::drift(&answer.environment.config, service, wanted))
     }
 
@@ -192,7 +194,7 @@ impl Gateway {
             .inner
             .ask::<Deploy>(self.class(Class::User), variables)
             .await
-            .map_err(|fault| self.soften(fault, &[environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(answer.service_instance_deploy_v2)
     }
 
@@ -237,10 +239,11 @@ impl Gateway {
         confirmed(answer.service_domain_delete)
     }
 
-    fn soften(&self, fault: Fault, ids: &[&str]) -> Fault {
-        held(&self.inner.fresh).soften(fault, ids, self.inner.now())
+    fn soften(&self, meant: Meant, ids: &[&str]) -> Fault {
+        held(&self.inner.fresh).soften(meant, ids, self.inner.now())
     }
 }
+
 /// Railway's words about a configuration, without what is in it: variables and the registry's password are secrets.
 fn unquoted(words: &str, wanted: &Configuration) -> String {
     let variables = wanted.variables.iter().map(|one| &one.value);
