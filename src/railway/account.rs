@@ -1,7 +1,5 @@
 //! What is told about an account, and what it tells about itself.
 
-use crate::model::Home;
-use jiff::Timestamp;
 use std::time::Duration;
 
 /// An account's workspace and limits.
@@ -57,16 +55,4 @@ pub struct NewProject {
     pub project: String,
     /// The environment that came with it; `None` where the answer did not show it yet, `look` will.
     pub environment: Option<String>,
-}
-
-/// The newest projects of an account. Good for finding something, not for missing something: absence from it means
-/// nothing unless `complete`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Newest {
-    /// When the reading began.
-    pub begun: Timestamp,
-    /// At most a page of living projects, newest first.
-    pub homes: Vec<Home>,
-    /// Whether that was all of them.
-    pub complete: bool,
 }

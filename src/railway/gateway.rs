@@ -1,6 +1,6 @@
 //! The gateway itself: what one account shares between everyone who uses it.
 //!
-//! What holds: clones share everything but their class; settings and tokens can change while it works, without
+//! What holds: clones share everything; settings and tokens can change while it works, without
 //! losing what is known of throttles and budget. Deliberately absent: the operations (`projects`, `services`).
 
 use super::account::{AccountSettings, Class};
@@ -21,7 +21,6 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Gateway {
     pub(super) inner: Arc<Shared>,
-    class: Option<Class>,
 }
 
 pub(super) struct Shared {
@@ -62,22 +61,7 @@ impl Gateway {
                 tokens: Mutex::new(tokens),
                 wire: Exchange::new("Railway", connection),
             }),
-            class: None,
         }
-    }
-
-    /// The same account, with this class for every request that does not say otherwise.
-    ///
-    /// Without it, what takes something away goes as `StopBilling`, what reads as `Poll`, all else as `User`.
-    pub fn with_class(&self, class: Class) -> Gateway {
-        Gateway {
-            inner: Arc::clone(&self.inner),
-            class: Some(class),
-        }
-    }
-
-    pub(super) fn class(&self, otherwise: Class) -> Class {
-        self.class.unwrap_or(otherwise)
     }
 
     /// Other tokens, after their Secret has changed. Answers whether they are others: nothing happens where they are the

@@ -18,11 +18,12 @@ mod patch;
 mod projects;
 mod reading;
 mod services;
+mod throttle;
 mod transport;
 mod turns;
 
 pub use crate::model::Gate;
-pub use account::{AccountSettings, Class, Identity, NewProject, Newest};
+pub use account::{AccountSettings, Class, Identity, NewProject};
 pub use allowance::Budget;
 pub use gateway::Gateway;
 pub use turns::Applicant;

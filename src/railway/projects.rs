@@ -1,6 +1,6 @@
 //! Operations on projects, and on the account as a whole.
 
-use super::account::{Class, Identity, NewProject, Newest};
+use super::account::{Class, Identity, NewProject};
 use super::documents::{
     Project, ProjectCreate, ProjectDelete, Projects, Token, Workspace, project, project_create,
     project_delete, projects, token, workspace,
@@ -32,7 +32,7 @@ impl Gateway {
     ///
     /// Fails with `Denied` where no token is good for the account's workspace.
     pub async fn identity(&self) -> Done<Identity> {
-        let class = self.class(Class::Poll);
+        let class = Class::Poll;
         let wanted = self.inner.settings().workspace;
         let mut refusal = None;
         let mut good = Vec::new();
@@ -93,7 +93,7 @@ impl Gateway {
 
     /// How many projects live in the workspace, by Railway's own count: a second opinion on a listing, for one request.
     pub async fn living_projects(&self) -> Done<u64> {
-        let class = self.class(Class::Poll);
+        let class = Class::Poll;
         Ok(count(&self.inner.workspace(class).await?))
     }
 
@@ -102,7 +102,7 @@ impl Gateway {
     /// Whole as far as Railway says so; whoever concludes an absence from it asks `counted` (design 3.2).
     pub async fn list(&self) -> Done<Listing> {
         let begun = self.inner.now();
-        let class = self.class(Class::Poll);
+        let class = Class::Poll;
         let mut homes: Vec<Home> = Vec::new();
         let mut seen = BTreeSet::new();
         let mut after = None;
@@ -121,20 +121,6 @@ impl Gateway {
         }
         Err(Fault::Bug {
             message: "Railway's listing of projects does not end".to_owned(),
-        })
-    }
-
-    /// The newest projects, in one request: to find what a lost answer would have told (`facts/railway.md` 4).
-    pub async fn newest(&self) -> Done<Newest> {
-        let begun = self.inner.now();
-        let page = self
-            .inner
-            .page(self.class(Class::User), None, begun)
-            .await?;
-        Ok(Newest {
-            begun,
-            complete: page.next.is_none(),
-            homes: page.homes,
         })
     }
 
@@ -167,14 +153,14 @@ impl Gateway {
     /// Makes a project that says whose it is. Takes a turn (`turn`) where one is held, an open window otherwise;
     /// `Throttled` without a request where there is none.
     ///
-    /// `Uncertain` is found again by its marker, in `newest` or `list`.
+    /// `Uncertain` is found again by its marker, in `list`.
     pub async fn create_project(&self, name: &str, marker: &Marker) -> Done<NewProject> {
         let input = project_create::ProjectCreateInput {
             name: Some(name.to_owned()),
             description: Some(marker.to_string()),
             workspace_id: Some(self.inner.settings().workspace),
         };
-        let class = self.class(Class::User);
+        let class = Class::User;
         let answer = self
             .inner
             .gated::<ProjectCreate>(Gate::Projects, class, project_create::Variables { input })
@@ -202,7 +188,7 @@ impl Gateway {
         let variables = project_delete::Variables {
             project: project.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<ProjectDelete>(class, variables).await?;
         held(&self.inner.fresh).forget(project);
         confirmed(answer.project_delete)

@@ -36,7 +36,7 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<ServiceCreate>(self.class(Class::User), service_create::Variables { input })
+            .ask::<ServiceCreate>(Class::User, service_create::Variables { input })
             .await
             .map_err(|meant| self.soften(meant, &[project, environment]))?;
         let id = answer.service_create.id;
@@ -65,7 +65,7 @@ impl Gateway {
             .inner
             .gated::<VolumeCreate>(
                 Gate::Volumes,
-                self.class(Class::User),
+                Class::User,
                 volume_create::Variables { input },
             )
             .await
@@ -93,7 +93,7 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<VolumeMount>(self.class(Class::User), variables)
+            .ask::<VolumeMount>(Class::User, variables)
             .await
             .map_err(|meant| match self.soften(meant, &[environment, service, volume]) {
                 Fault::Rejected { message } => Fault::Rejected {
@@ -122,7 +122,7 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<DomainCreate>(self.class(Class::User), domain_create::Variables { input })
+            .ask::<DomainCreate>(Class::User, domain_create::Variables { input })
             .await
             .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(Domain {
@@ -150,10 +150,7 @@ impl Gateway {
             patch: patch::patch(service, volume, wanted, retired)?,
             message: COMMIT_MESSAGE.to_owned(),
         };
-        let answer = self
-            .inner
-            .ask::<PatchCommit>(self.class(Class::User), variables)
-            .await;
+        let answer = self.inner.ask::<PatchCommit>(Class::User, variables).await;
         match answer {
             Ok(_) => Ok(()),
             // It is what we want already (`facts/railway.md` 1.5).
@@ -178,7 +175,7 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<ConfigurationQuery>(self.class(Class::Poll), variables)
+            .ask::<ConfigurationQuery>(Class::Poll, variables)
             .await
             .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(drift::drift(&answer.environment.config, service, wanted))
@@ -192,7 +189,7 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<Deploy>(self.class(Class::User), variables)
+            .ask::<Deploy>(Class::User, variables)
             .await
             .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(answer.service_instance_deploy_v2)
@@ -203,7 +200,7 @@ impl Gateway {
         let variables = deployment_remove::Variables {
             deployment: deployment.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<DeploymentRemove>(class, variables).await?;
         confirmed(answer.deployment_remove)
     }
@@ -213,7 +210,7 @@ impl Gateway {
         let variables = service_delete::Variables {
             service: service.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<ServiceDelete>(class, variables).await?;
         confirmed(answer.service_delete)
     }
@@ -224,7 +221,7 @@ impl Gateway {
         let variables = volume_delete::Variables {
             volume: volume.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<VolumeDelete>(class, variables).await?;
         confirmed(answer.volume_delete)
     }
@@ -234,7 +231,7 @@ impl Gateway {
         let variables = domain_delete::Variables {
             domain: domain.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<DomainDelete>(class, variables).await?;
         confirmed(answer.service_domain_delete)
     }

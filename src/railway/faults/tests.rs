@@ -1,5 +1,6 @@
 //! The table of `facts/railway.md` 1.3 to 1.5, case by case.
 
+use super::super::throttle::Binds;
 use super::Effect::{Change, Create, Delete, Read};
 use super::*;
 

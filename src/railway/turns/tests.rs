@@ -1,6 +1,6 @@
 //! Turns, with the time passed in.
 
-use super::super::faults::{Binds, Throttle};
+use super::super::throttle::{Binds, Throttle};
 use super::*;
 
 const INTERVAL: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 //! Holds: a window is closed from the moment a request is sent, and follows what Railway answers: it alone knows whose window
 //! it is. Deliberately absent: who may use one.
 
-use super::super::faults::{Binds, Throttle};
+use super::super::throttle::{Binds, Throttle};
 use crate::wire::later;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
