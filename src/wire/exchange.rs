@@ -289,3 +289,6 @@ impl Exchange {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;
