@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &["api"]),
     ("engine", &["api", "model"]),
     ("passes", &["api", "model", "engine"]),
-    ("wire", &[]),
+    ("wire", &["model"]),
     ("railway", &["model", "wire"]),
     ("registry", &["model", "wire"]),
     ("agent", &["model", "wire"]),
@@ -19,7 +19,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "controllers",
         &[
-            "api", "model", "engine", "passes", "railway", "registry", "agent", "tools", "cluster",
+            "api", "model", "engine", "passes", "wire", "railway", "registry", "agent", "tools",
+            "cluster",
         ],
     ),
     (
@@ -27,6 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "api",
             "engine",
+            "wire",
             "registry",
             "agent",
             "tools",

@@ -5,8 +5,9 @@
 //! deadline. Whatever the agent answers is a `Health`, never an error. Deliberately absent: repeating, deciding what an
 //! unready agent means, and the rest of the contract (provision, reset, update).
 
+use crate::model::words::cut;
 use crate::model::{Answer, Done, Expects, Fault, Health, Readiness};
-use crate::wire::{self, Unread};
+use crate::wire::{self, Unread, is_public_name};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::time::Duration;
@@ -31,7 +32,7 @@ impl Agents {
         let http = builder
             .redirect(reqwest::redirect::Policy::none())
             .https_only(true)
-            .user_agent(concat!("yardmaster/", env!("CARGO_PKG_VERSION")))
+            .user_agent(wire::USER_AGENT)
             .build()
             .map_err(|error| Fault::Bug {
                 message: format!("no client for agents: {}", error.without_url()),
@@ -111,39 +112,13 @@ fn value(body: &[u8], pointer: &str, equals: &str) -> Health {
         return Health::NotReady(Answer::OtherValue);
     }
     Health::Ready {
-        version: answer["version"].as_str().map(cut),
+        version: answer["version"].as_str().map(word),
     }
 }
 
-fn cut(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(WORD)
-        .collect()
-}
-
-/// A DNS name of at least two labels that is no address: `agent-1.up.railway.app`.
-fn is_public_name(host: &str) -> bool {
-    let labels: Vec<&str> = host.split('.').collect();
-    let is_label = |label: &&str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last_is_word = labels
-        .last()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_alphabetic()));
-    let private = ["local", "internal", "localhost", "svc", "lan", "home"];
-    host.len() <= 253
-        && labels.len() >= 2
-        && labels.iter().all(is_label)
-        && last_is_word
-        && labels
-            .last()
-            .is_some_and(|last| !private.contains(&last.to_ascii_lowercase().as_str()))
+/// A word of an agent's, as it is passed on.
+fn word(text: &str) -> String {
+    cut(text.trim(), WORD)
 }
 
 /// An absolute path and nothing after it.
@@ -159,35 +134,6 @@ fn is_path(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_public_names_are_called() {
-        for host in ["agent-1.up.railway.app", "a.example", "A1.Example.COM"] {
-            assert!(is_public_name(host), "{host}");
-        }
-        let long = format!("{}.example", "a".repeat(64));
-        for host in [
-            "",
-            "agent",
-            "localhost",
-            "127.0.0.1",
-            "[::1]",
-            "a.example:8080",
-            "a.example/x",
-            "user@a.example",
-            "a..example",
-            "-a.example",
-            "a.example.",
-            "kubernetes.default.svc",
-            "x.svc.cluster.local",
-            "metadata.google.internal",
-            "a b.example",
-            "a.example\r\nx",
-            long.as_str(),
-        ] {
-            assert!(!is_public_name(host), "{host}");
-        }
-    }
 
     #[test]
     fn only_plain_paths_are_called() {

@@ -8,7 +8,7 @@ use super::call::{ClusterError, Written, call, find};
 use crate::api::{AgentInstance, Seen};
 use crate::model::InstallationId;
 use crate::model::identity::Pin;
-use crate::model::values::Seal;
+use crate::model::values::{Seal, hex};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
@@ -96,12 +96,6 @@ pub async fn establish(
                 example,
             });
         }
-        let hex = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        };
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(SECRET.to_owned()),

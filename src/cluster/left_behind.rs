@@ -7,6 +7,7 @@
 use super::call::{ClusterError, Written, call};
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, Seen, Slot};
 use crate::model::marker::{named, stem_of};
+use crate::model::values::hex;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
@@ -116,11 +117,7 @@ fn digest(data: &BTreeMap<String, String>) -> String {
     for (key, value) in data {
         hash.update(format!("{key}={value}\n"));
     }
-    let digest = hash.finalize();
-    digest[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..4])
 }
 
 /// Makes a record. Where there is one already, it stays.

@@ -126,7 +126,7 @@ fn take_in(held: &mut Held, secret: &Secret) {
             continue;
         };
         // A Secret is its namespace's: what stands there may be anything.
-        let by_print = row.found_by == FoundBy::Unlisted || id.starts_with(FINGERPRINT);
+        let by_print = row.found_by == FoundBy::RevokeToLook || id.starts_with(FINGERPRINT);
         if by_print && id != fingerprint(&credential) || !is_id(id) {
             continue;
         }

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::credential;
 use super::failures;
 use super::observer::Observed;
-use super::providers;
+use super::providers::{self, connection};
 use super::restored;
 use super::tool_accounts::{ToolAccount, proof};
 use super::unreadable;
@@ -25,7 +25,7 @@ use crate::engine::restored::word;
 use crate::model::identity::known_again;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
-use crate::tools;
+use crate::tools::ProviderSettings;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
@@ -296,7 +296,7 @@ async fn learn_home(
     let new_here = known.is_none();
     let account = match known {
         Some(account) => {
-            account.gateway.adjust(settings(ctx, railway));
+            account.gateway.adjust(settings(railway));
             if account.allow(most_projects(railway)) {
                 // Somebody may have been waiting for room.
                 ctx.wake_users(name);
@@ -359,7 +359,7 @@ async fn learn_tool(
     ctx: &Arc<Context>,
     object: &ProviderAccount,
     provider: &'static str,
-    settings: tools::Account,
+    settings: ProviderSettings,
     found: &Credentials,
 ) -> Written<Learned> {
     let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
@@ -447,14 +447,7 @@ pub(super) fn open_railway(
     railway: &RailwayAccount,
     tokens: Vec<SecretString>,
 ) -> Account {
-    let clock = Arc::clone(&ctx.clock);
-    let gateway = Gateway::new(settings(ctx, railway), tokens, ctx.http.clone(), clock);
-    let gauge = Arc::clone(&ctx.gauge);
-    gateway.report_to(Arc::new(move |operation, outcome, took| {
-        gauge.requested(RAILWAY, operation, outcome, took);
-    }));
-    let gauge = Arc::clone(&ctx.gauge);
-    gateway.only_while(Arc::new(move || gauge.may_act()));
+    let gateway = Gateway::new(settings(railway), tokens, connection(ctx, RAILWAY));
     Account::new(names, gateway, most_projects(railway))
 }
 
@@ -468,13 +461,12 @@ fn told(ctx: &Context, references: &[KeyRef]) -> Vec<String> {
     references.iter().map(|one| one.told(namespace)).collect()
 }
 
-fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
+fn settings(railway: &RailwayAccount) -> AccountSettings {
     AccountSettings {
         workspace: railway.workspace_id.0.clone(),
         requests_per_hour: u32::try_from(railway.requests_per_hour).unwrap_or(1),
         requests_per_second: u32::try_from(railway.requests_per_second).unwrap_or(1),
         project_interval: Span::or(Some(&railway.project_interval), Duration::from_secs(30)),
-        request_timeout: ctx.settings.request_timeout,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::engine::account::{usable, uses};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
 use crate::tools::Provider;
+use crate::wire::{Clock, Leave};
 use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -24,9 +25,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Where the controllers take the time of day from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What the process decides about the controllers.
 #[derive(Clone, Debug)]
@@ -43,10 +41,8 @@ pub struct Settings {
     pub concurrency: u16,
 }
 
-/// What the process tells the controllers, and what it wants to be told.
+/// What the process wants to be told.
 pub trait Gauge: Send + Sync {
-    /// Whether this process may change anything outside now: it leads, provably.
-    fn may_act(&self) -> bool;
     /// A reconcile of a kind ended so, after so long.
     fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration);
     /// A request to a provider ended so, after so long.
@@ -153,8 +149,10 @@ pub struct Context {
     pub settings: Settings,
     /// Who we are.
     pub installation: Installation,
-    /// The process's ears and permission.
+    /// The process's ears.
     pub gauge: Arc<dyn Gauge>,
+    /// Whether this process may change anything outside now: it leads, provably.
+    pub leave: Leave,
     /// The time of day.
     pub clock: Clock,
     /// Events.

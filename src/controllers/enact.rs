@@ -185,7 +185,7 @@ impl Workshop<'_> {
                 self.expire(world).await?;
                 Outcome::Done
             }
-            Step::KeepSecret { slot } if self.ctx.gauge.may_act() => {
+            Step::KeepSecret { slot } if self.ctx.leave.take().is_ok() => {
                 match (world.entry(*slot), world.tools.fresh.get(slot)) {
                     (Some(entry), Some(made)) => {
                         Outcome::SecretKept(secret::keep(client, instance, entry, made).await?)
@@ -193,7 +193,7 @@ impl Workshop<'_> {
                     _ => Outcome::Done,
                 }
             }
-            Step::DropSecret { slot } if self.ctx.gauge.may_act() => {
+            Step::DropSecret { slot } if self.ctx.leave.take().is_ok() => {
                 if let Some(entry) = world.entry(*slot) {
                     secret::drop(client, instance, entry).await?;
                 }
@@ -235,11 +235,7 @@ impl Workshop<'_> {
     }
 
     async fn tool(&self, step: &Step) -> Done<Outcome> {
-        if !self.ctx.gauge.may_act() {
-            return Err(Fault::Transient {
-                message: "this process does not lead".into(),
-            });
-        }
+        let _led = self.ctx.leave.take()?;
         let begun = self.ctx.now();
         match step {
             Step::MakeTool { account, order, .. } => {
@@ -284,11 +280,7 @@ impl Workshop<'_> {
                 message: "the account is not usable now".into(),
             });
         };
-        if !self.ctx.gauge.may_act() {
-            return Err(Fault::Transient {
-                message: "this process does not lead".into(),
-            });
-        }
+        let _led = self.ctx.leave.take()?;
         let railway = &account.gateway;
         match step {
             Step::Search => Ok(Outcome::Searched(account.gateway.search().await?)),

@@ -36,9 +36,4 @@ pub mod wiring;
 pub use context::{Context, Gauge, Settings};
 pub use wiring::{Controllers, Woken};
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks for a moment; never across an await. A panic elsewhere leaves these values usable: each change is whole.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::wire::held;

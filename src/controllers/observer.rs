@@ -92,7 +92,7 @@ async fn observe<A: Observed>(ctx: Arc<Context>, account: Arc<A>) {
         let outage = account.outage();
         let usable = account.credential().usable().is_ok();
         // What a credential shows that is not known to be the account's own says nothing.
-        let read = if usable && ctx.gauge.may_act() {
+        let read = if usable && ctx.leave.take().is_ok() {
             account.read(&ctx).await
         } else {
             Ok(())

@@ -1,10 +1,13 @@
-//! From the spec of an account to the way to its tool provider.
+//! From the spec of an account to the way to its provider.
 //!
-//! What holds: each request of a tool is counted, and leaves only while this process may act.
+//! What holds: each request is counted, and leaves only while this process leads.
 
 use super::context::Context;
 use crate::api::ProviderAccountSpec;
-use crate::tools::{self, Connection, Opened, agentmail, openrouter, telnyx};
+use crate::tools::{
+    self, AgentmailSettings, Opened, OpenrouterSettings, ProviderSettings, TelnyxSettings,
+};
+use crate::wire::Connection;
 use secrecy::SecretString;
 use std::sync::Arc;
 
@@ -12,52 +15,56 @@ use std::sync::Arc;
 const REQUESTS_PER_SECOND: u32 = 5;
 
 /// What a spec says of its tool provider. `None` where it is not an account of one.
-pub fn settings(spec: &ProviderAccountSpec) -> Option<tools::Account> {
+pub fn settings(spec: &ProviderAccountSpec) -> Option<ProviderSettings> {
     if let Some(own) = &spec.openrouter {
-        return Some(tools::Account::Openrouter(openrouter::Settings {
+        return Some(ProviderSettings::Openrouter(OpenrouterSettings {
             workspace: own.workspace_id.as_ref().map(|id| id.0.clone()),
         }));
     }
     if let Some(own) = &spec.agentmail {
-        return Some(tools::Account::Agentmail(agentmail::Settings {
+        return Some(ProviderSettings::Agentmail(AgentmailSettings {
             pod: own.pod_id.as_ref().map(|id| id.0.clone()),
             domain: own.domain.as_ref().map(|domain| domain.0.clone()),
         }));
     }
     if let Some(own) = &spec.telnyx {
-        return Some(tools::Account::Telnyx(telnyx::Settings {
+        return Some(ProviderSettings::Telnyx(TelnyxSettings {
             messaging_profile: own.messaging_profile_id.as_ref().map(|id| id.0.clone()),
             max_monthly_usd: own.max_monthly_cost_usd,
         }));
     }
-    let exa = spec.exa.as_ref().map(|_| tools::Account::Exa);
-    exa.or_else(|| spec.bankr.as_ref().map(|_| tools::Account::Bankr))
+    let exa = spec.exa.as_ref().map(|_| ProviderSettings::Exa);
+    exa.or_else(|| spec.bankr.as_ref().map(|_| ProviderSettings::Bankr))
+}
+
+/// How the requests of an account at the provider of that name leave.
+pub fn connection(ctx: &Context, provider: &'static str) -> Connection {
+    let gauge = Arc::clone(&ctx.gauge);
+    Connection {
+        http: ctx.http.clone(),
+        timeout: ctx.settings.request_timeout,
+        clock: Arc::clone(&ctx.clock),
+        meter: Arc::new(move |operation, outcome, took| {
+            gauge.requested(provider, operation, outcome, took);
+        }),
+        leave: ctx.leave.clone(),
+    }
 }
 
 /// Opens an account at the provider of that name. Without a credential every request is refused before it is sent.
 pub fn open(
     ctx: &Context,
     provider: &'static str,
-    settings: tools::Account,
+    settings: ProviderSettings,
     credential: Option<&SecretString>,
 ) -> Opened {
-    let connection = Connection {
-        http: ctx.http.clone(),
-        timeout: ctx.settings.request_timeout,
-        requests_per_second: REQUESTS_PER_SECOND,
-        clock: Arc::clone(&ctx.clock),
-    };
     let none = SecretString::default();
-    let opened = tools::open(settings, credential.unwrap_or(&none), connection);
-    let gauge = Arc::clone(&ctx.gauge);
-    opened
-        .line
-        .report_to(Arc::new(move |operation, outcome, took| {
-            gauge.requested(provider, operation, outcome, took);
-        }));
-    let gauge = Arc::clone(&ctx.gauge);
-    opened.line.only_while(Arc::new(move || gauge.may_act()));
-    opened
+    tools::open(
+        settings,
+        credential.unwrap_or(&none),
+        REQUESTS_PER_SECOND,
+        connection(ctx, provider),
+    )
 }
 
 #[cfg(test)]
@@ -72,15 +79,15 @@ mod tests {
             (
                 "openrouter",
                 json!({"workspaceId": "w"}),
-                Some(tools::Account::Openrouter(openrouter::Settings {
+                Some(ProviderSettings::Openrouter(OpenrouterSettings {
                     workspace: Some("w".into()),
                 })),
             ),
-            ("exa", json!({}), Some(tools::Account::Exa)),
+            ("exa", json!({}), Some(ProviderSettings::Exa)),
             (
                 "agentmail",
                 json!({"podId": "p", "domain": "example.com"}),
-                Some(tools::Account::Agentmail(agentmail::Settings {
+                Some(ProviderSettings::Agentmail(AgentmailSettings {
                     pod: Some("p".into()),
                     domain: Some("example.com".into()),
                 })),
@@ -88,12 +95,12 @@ mod tests {
             (
                 "telnyx",
                 json!({"messagingProfileId": "m", "maxMonthlyCostUSD": 2.5}),
-                Some(tools::Account::Telnyx(telnyx::Settings {
+                Some(ProviderSettings::Telnyx(TelnyxSettings {
                     messaging_profile: Some("m".into()),
                     max_monthly_usd: 2.5,
                 })),
             ),
-            ("bankr", json!({}), Some(tools::Account::Bankr)),
+            ("bankr", json!({}), Some(ProviderSettings::Bankr)),
             (
                 "railway",
                 json!({"workspaceId": "w", "tokenSecretRefs": [credential]}),

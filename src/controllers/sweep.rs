@@ -166,7 +166,7 @@ pub async fn watch(ctx: Arc<Context>) {
     ctx.caches_read().await;
     loop {
         tokio::time::sleep(ctx.settings.observe_interval).await;
-        if ctx.gauge.may_act() {
+        if ctx.leave.take().is_ok() {
             round(&ctx).await;
         }
     }
@@ -420,7 +420,7 @@ async fn verified(
         .due
         .and_then(|due| inventory.items.get(due))
         .is_some_and(|chosen| chosen.id == item.id);
-    Ok(same && ctx.gauge.may_act())
+    Ok(same && ctx.leave.take().is_ok())
 }
 
 /// What living instances claim.

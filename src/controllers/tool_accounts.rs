@@ -18,7 +18,7 @@ use crate::model::slot::Part;
 use crate::model::tool::{Named, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{Done, Fault, Standing};
-use crate::tools::{self, Line, Opened, Provider};
+use crate::tools::{Line, Opened, Provider, ProviderSettings};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -47,7 +47,7 @@ pub struct ToolAccount {
     pub provider: Arc<dyn Provider>,
     /// The UID of its object: another one of its name is another account.
     uid: String,
-    settings: tools::Account,
+    settings: ProviderSettings,
     line: Line,
     credential: Arc<Checked>,
     /// Outlives the settings with which the account was opened.
@@ -81,7 +81,7 @@ impl ToolAccount {
     pub fn new(
         (name, uid): (&str, &str),
         provider_name: &'static str,
-        settings: tools::Account,
+        settings: ProviderSettings,
         opened: Opened,
         former: Option<&ToolAccount>,
     ) -> ToolAccount {
@@ -123,7 +123,7 @@ impl ToolAccount {
     }
 
     /// Whether the account was opened with these settings.
-    pub fn opened_with(&self, settings: &tools::Account) -> bool {
+    pub fn opened_with(&self, settings: &ProviderSettings) -> bool {
         &self.settings == settings
     }
 

@@ -71,6 +71,12 @@ pub enum Fault {
 /// Result of a request to the outside.
 pub type Done<T> = Result<T, Fault>;
 
+impl AsRef<Fault> for Fault {
+    fn as_ref(&self) -> &Fault {
+        self
+    }
+}
+
 impl Fault {
     /// The class as a stable word for metrics, logs and condition reasons.
     pub fn class(&self) -> &'static str {

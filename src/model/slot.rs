@@ -9,7 +9,8 @@
 pub use crate::api::ledger::{Part, Slot};
 use crate::api::{LedgerEntry, SlotState};
 
-/// How a slot whose create answer got lost is found again (`facts/tool-providers.md` 0).
+/// How a slot whose create answer got lost is found again, and what looking for it costs (`facts/tool-providers.md` 0). Where
+/// a variant does not say otherwise, looking changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FoundBy {
     /// By our marker, in a complete listing of the account.
@@ -18,15 +19,19 @@ pub enum FoundBy {
     NameInParent,
     /// As the only one of its kind inside the recorded parent.
     KindInParent,
-    /// Not looked for: sending the same again changes nothing, and is answered with what is there.
+    /// Not looked for after a lost answer: sending the same again changes nothing, and is answered with what is there.
     SameAgain,
     /// By its name, of which there may be several; what is found is adopted.
     Name,
     /// By its name, of which there may be several; what is found is taken back and made anew, unless its secret was
     /// kept: the provider shows the secret once.
     NameWithoutSecret,
-    /// Nowhere: nothing shows it. Looking for it is taking back all of its kind, unless its secret was kept.
-    Unlisted,
+    /// By the same request that makes it: nothing else shows it by our name. Looking makes it where there was none, for
+    /// whoever looks to put to rest.
+    RemakeToLook,
+    /// Nowhere: nothing shows it. Looking revokes all of its kind in its parent, and finds none; so it is not looked for
+    /// where its secret was kept.
+    RevokeToLook,
     /// In the Secret itself: nothing outside is made.
     Kept,
 }
@@ -34,7 +39,7 @@ pub enum FoundBy {
 impl FoundBy {
     /// Whether the provider shows the secret once, so that what was made and not kept is made anew.
     pub fn shown_once(self) -> bool {
-        matches!(self, FoundBy::NameWithoutSecret | FoundBy::Unlisted)
+        matches!(self, FoundBy::NameWithoutSecret | FoundBy::RevokeToLook)
     }
 }
 
@@ -174,7 +179,14 @@ pub const SLOTS: &[SlotRow] = &[
             ..NOTHING
         },
         precious: true,
-        ..tool("bankr", Part::Main, 24, &[], FoundBy::SameAgain, Undo::Rest)
+        ..tool(
+            "bankr",
+            Part::Main,
+            24,
+            &[],
+            FoundBy::RemakeToLook,
+            Undo::Rest,
+        )
     },
     SlotRow {
         gives: Gives {
@@ -186,7 +198,7 @@ pub const SLOTS: &[SlotRow] = &[
             Part::Key,
             25,
             MAIN,
-            FoundBy::Unlisted,
+            FoundBy::RevokeToLook,
             Undo::Delete,
         )
     },
@@ -409,6 +421,14 @@ mod tests {
             assert!(rank(Slot::Environment) < tool.rank && tool.rank < rank(Slot::Service));
         }
         assert!(rank(Slot::Project) < rank(Slot::Environment));
+    }
+
+    #[test]
+    fn looking_changes_something_at_one_provider_only() {
+        let costs = |found_by| matches!(found_by, FoundBy::RemakeToLook | FoundBy::RevokeToLook);
+        let rows = SLOTS.iter().filter(|row| costs(row.found_by));
+        let words: Vec<String> = rows.map(SlotRow::word).collect();
+        assert_eq!(words, ["bankr", "bankr/key"]);
     }
 
     #[test]

@@ -5,12 +5,12 @@
 //! provider calls these things.
 
 use super::slot::Part;
+use super::values::hex;
 use crate::api::template::{ReclaimPolicy, ToolKind};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// What one tool of one instance shall be like, in the words of the spec.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,12 +109,7 @@ pub const FINGERPRINT: &str = "sha256-";
 /// Says which secret it is, and nothing of it: the id of what has no id, or none that may be shown.
 pub fn fingerprint(secret: &SecretString) -> String {
     let hash = Sha256::digest(secret.expose_secret().as_bytes());
-    let mut text = FINGERPRINT.to_owned();
-    for byte in &hash[..8] {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("{FINGERPRINT}{}", hex(&hash[..8]))
 }
 
 /// Whether a text that people may have written can be a resource's id: nothing in it leads elsewhere in a URL, or breaks a
@@ -175,6 +170,23 @@ pub struct Resource {
     pub created: Option<Timestamp>,
     /// What it costs a month as it stands, in US dollars; for a key, what it may still spend.
     pub monthly_usd: f64,
+}
+
+impl Resource {
+    /// One of which nothing more is known.
+    pub fn bare(part: Part, id: String, name: String, stage: Stage) -> Resource {
+        Resource {
+            part,
+            id,
+            name,
+            address: None,
+            stage,
+            settings: None,
+            usage: None,
+            created: None,
+            monthly_usd: 0.0,
+        }
+    }
 }
 
 /// How far a resource is.

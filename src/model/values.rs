@@ -25,13 +25,18 @@ impl Seal {
 
     /// Its first 16 bytes in hexadecimal digits.
     pub fn hex(&self, text: &str) -> String {
-        let bytes = self.hash(text);
-        bytes.iter().take(16).fold(String::new(), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        let hash = self.hash(text);
+        hex(&hash[..hash.len().min(16)])
     }
+}
+
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Where a referenced value comes from, in the namespace of the one who refers to it.

@@ -5,8 +5,14 @@
 
 pub use crate::api::condition::traced;
 
-/// The longest sentence that is repeated.
-const SENTENCE: usize = 300;
+/// The longest sentence that is repeated, in characters.
+pub const SENTENCE: usize = 300;
+
+/// The beginning of a text, on one line: at most so many characters.
+pub fn cut(text: &str, most: usize) -> String {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(most).collect()
+}
 
 /// The least of a value that counts as quoting it.
 const QUOTE: usize = 8;

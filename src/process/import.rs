@@ -10,6 +10,7 @@ use super::https;
 use crate::api::instance::Ownership;
 use crate::engine::import::{Import, Wish, import};
 use crate::railway::{AccountSettings, Gateway};
+use crate::wire::Connection;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -89,9 +90,10 @@ pub async fn run(
         requests_per_hour: 1_000,
         requests_per_second: 5,
         project_interval: Duration::ZERO,
-        request_timeout: Duration::from_secs(60),
     };
-    let railway = Gateway::new(settings, vec![token], http, Arc::new(Timestamp::now));
+    let patience = Duration::from_secs(60);
+    let connection = Connection::of_an_onlooker(http, patience, Arc::new(Timestamp::now));
+    let railway = Gateway::new(settings, vec![token], connection);
     let reading = |why: String| {
         format!(
             "reading workspace {}: {why}; check --workspace and the token",

@@ -6,6 +6,7 @@
 //! for that), and anything a person could be named by.
 
 use crate::railway::Gate;
+use crate::wire::held;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -15,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Content type of [`Metrics::open_metrics`].
@@ -276,11 +277,7 @@ impl Metrics {
             account: account.to_owned(),
             reason,
         };
-        let mut known = self
-            .inner
-            .held_back_for
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = held(&self.inner.held_back_for);
         let before = match reason {
             Some(reason) => known.insert(account.to_owned(), reason),
             None => known.remove(account),
@@ -311,10 +308,7 @@ impl Metrics {
     }
 
     fn orphan_kinds(&self) -> MutexGuard<'_, BTreeSet<OrphanLabels>> {
-        self.inner
-            .orphan_kinds
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        held(&self.inner.orphan_kinds)
     }
 
     /// So many ledger entries of `slot` are in `state`.

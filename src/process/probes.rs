@@ -7,6 +7,7 @@
 
 use super::metrics::{Metrics, OPEN_METRICS, PLAIN_TEXT};
 use super::shutdown::Shutdown;
+use crate::wire::held;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -15,7 +16,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -29,17 +30,17 @@ pub struct Readiness {
 impl Readiness {
     /// Not ready until `what` [arrives](Self::arrived); `why` says what is being waited for.
     pub fn lacks(&self, what: &'static str, why: impl Into<String>) {
-        locked(&self.missing).insert(what, why.into());
+        held(&self.missing).insert(what, why.into());
     }
 
     /// `what` is there.
     pub fn arrived(&self, what: &'static str) {
-        locked(&self.missing).remove(what);
+        held(&self.missing).remove(what);
     }
 
     /// What is missing, one sentence each; empty when ready.
     pub fn missing(&self) -> Vec<String> {
-        let missing = locked(&self.missing);
+        let missing = held(&self.missing);
         missing
             .iter()
             .map(|(what, why)| format!("{what}: {why}"))
@@ -56,7 +57,7 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// The loop has turned at `now`.
     pub fn beat(&self, now: Instant) {
-        *locked(&self.last) = Some(now);
+        *held(&self.last) = Some(now);
     }
 }
 
@@ -78,7 +79,7 @@ impl Liveness {
     pub fn watch(&self, what: &'static str, limit: Duration, now: Instant) -> Heartbeat {
         let heartbeat = Heartbeat::default();
         heartbeat.beat(now);
-        locked(&self.watched).push(Watched {
+        held(&self.watched).push(Watched {
             what,
             heartbeat: heartbeat.clone(),
             limit,
@@ -88,9 +89,9 @@ impl Liveness {
 
     /// What stands still at `now`, one sentence each; empty when alive.
     pub fn still(&self, now: Instant) -> Vec<String> {
-        let watched = locked(&self.watched);
+        let watched = held(&self.watched);
         let still = watched.iter().filter_map(|watched| {
-            let last = (*locked(&watched.heartbeat.last))?;
+            let last = (*held(&watched.heartbeat.last))?;
             let silent = now.saturating_duration_since(last);
             (silent > watched.limit).then(|| {
                 format!(
@@ -181,11 +182,6 @@ fn verdict(word: &str, against: &[String]) -> (StatusCode, String) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, against.join("\n") + "\n")
     }
-}
-
-/// What a panic elsewhere left behind is whole: every change under these locks is a single assignment.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use super::config::Config;
 use super::https;
-use super::lease::{Permit, Seat};
+use super::lease::Seat;
 use super::metrics::Metrics;
 use super::probes::{Probes, listen};
 use super::shutdown::Shutdown;
@@ -17,7 +17,8 @@ use crate::controllers::context::{Context, Gauge, Settings, Wake};
 use crate::controllers::{Controllers, Woken};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
-use crate::tools::wallet::Wallet;
+use crate::tools::Wallet;
+use crate::wire::Leave;
 use futures::FutureExt;
 use futures::channel::mpsc::unbounded;
 use jiff::{SignedDuration, Timestamp};
@@ -118,10 +119,8 @@ async fn lead(
             Err(error) => return Err(because("installation")(error)),
         }
     };
-    let gauge: Arc<dyn Gauge> = Arc::new(Instruments {
-        permit: seat.permit(),
-        metrics,
-    });
+    let permit = seat.permit();
+    let gauge: Arc<dyn Gauge> = Arc::new(Instruments { metrics });
     let controllers = Controllers::new(&client, &gauge);
     let (instances, templates, provider_accounts) = controllers.stores();
     let (wake, woken) = channels();
@@ -138,6 +137,7 @@ async fn lead(
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,
         gauge,
+        leave: Leave::only_while(move || permit.is_current(Instant::now())),
         clock: Arc::new(now),
         accounts: Default::default(),
         tool_accounts: Default::default(),
@@ -198,15 +198,10 @@ fn settings(config: &Config) -> Settings {
 
 /// The controllers' view of the process.
 struct Instruments {
-    permit: Permit,
     metrics: Metrics,
 }
 
 impl Gauge for Instruments {
-    fn may_act(&self) -> bool {
-        self.permit.is_current(Instant::now())
-    }
-
     fn reconciled(&self, kind: &'static str, outcome: &'static str, took: Duration) {
         self.metrics.reconciled(kind, outcome, took);
     }

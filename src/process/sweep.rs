@@ -13,6 +13,7 @@ use crate::controllers::survey::{Surveyed, What, survey};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
 use crate::tools::Wallet;
+use crate::wire::Leave;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use kube::runtime::reflector;
@@ -77,6 +78,7 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
         agents: Agents::new(reqwest::Client::builder(), timeout)
             .map_err(because("HTTPS client"))?,
         gauge: Arc::new(Onlooker),
+        leave: Leave::always(),
         clock: Arc::new(now),
         accounts: Default::default(),
         tool_accounts: Default::default(),
@@ -212,13 +214,10 @@ fn table(found: &[Surveyed]) -> String {
     text
 }
 
-/// Who only looks: may send requests, and is told nothing.
+/// Who only looks, and is told nothing.
 struct Onlooker;
 
 impl Gauge for Onlooker {
-    fn may_act(&self) -> bool {
-        true
-    }
     fn reconciled(&self, _: &'static str, _: &'static str, _: Duration) {}
     fn requested(&self, _: &'static str, _: &'static str, _: &'static str, _: Duration) {}
     fn account(&self, _: &str, _: bool, _: Option<u64>) {}

@@ -1,12 +1,6 @@
 //! What is told about an account, and what it tells about itself.
 
-use crate::model::Home;
-use jiff::Timestamp;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// Where this room takes the time of day from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// An account's workspace and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +13,6 @@ pub struct AccountSettings {
     pub requests_per_second: u32,
     /// One new project in so long, and one new volume (`facts/railway.md` 1.4).
     pub project_interval: Duration,
-    /// Deadline of one request, its answer included. Railway may take a minute (`facts/railway.md` 1.5).
-    pub request_timeout: Duration,
 }
 
 /// How urgent a request is. The order is the order of precedence; as a number, lower goes first.
@@ -63,16 +55,4 @@ pub struct NewProject {
     pub project: String,
     /// The environment that came with it; `None` where the answer did not show it yet, `look` will.
     pub environment: Option<String>,
-}
-
-/// The newest projects of an account. Good for finding something, not for missing something: absence from it means
-/// nothing unless `complete`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Newest {
-    /// When the reading began.
-    pub begun: Timestamp,
-    /// At most a page of living projects, newest first.
-    pub homes: Vec<Home>,
-    /// Whether that was all of them.
-    pub complete: bool,
 }

@@ -6,9 +6,9 @@
 //! the workspace's); with one token left that has budget, work goes on. The last tenth of an hour is not spent on
 //! watching, the last twentieth not on filling pools: stopping a bill must not wait for the next hour.
 
-use super::Class;
-use super::faults::later;
+use super::account::Class;
 use crate::model::Fault;
+use crate::wire::later;
 use jiff::{SignedDuration, Timestamp};
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -32,12 +32,12 @@ pub(super) struct Allowance {
     per_hour: u32,
     began: Option<Timestamp>,
     used: u32,
-    told: Vec<Option<Told>>,
+    told: Vec<Option<LastWord>>,
     stopped: Option<Stop>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct LastWord {
     budget: Budget,
     at: Timestamp,
 }
@@ -48,7 +48,7 @@ struct Stop {
     why: String,
 }
 
-impl Told {
+impl LastWord {
     /// Until when this is Railway's last word.
     fn expires(&self) -> Timestamp {
         match self.budget.resets_at {
@@ -91,7 +91,7 @@ impl Allowance {
     /// Railway's word on a token's budget.
     pub(super) fn told(&mut self, token: usize, budget: Budget, now: Timestamp) {
         if let Some(told) = self.told.get_mut(token) {
-            *told = Some(Told { budget, at: now });
+            *told = Some(LastWord { budget, at: now });
         }
     }
 

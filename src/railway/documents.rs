@@ -4,7 +4,7 @@
 //! this compiles; what varies goes into variables, never into the text. Enumerations that Railway extends later read
 //! as `Other`. Deliberately absent: what the answers mean (`reading`), how requests are sent (`transport`).
 
-use super::faults::Kind;
+use crate::wire::Effect;
 use graphql_client::GraphQLQuery;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
@@ -48,13 +48,13 @@ pub(super) trait Operation: GraphQLQuery {
     /// Its name in metrics and logs: Railway's root field.
     const NAME: &'static str;
     /// What a failure of it means.
-    const KIND: Kind;
+    const EFFECT: Effect;
     /// What its answer is read into.
     type Answer: DeserializeOwned;
 }
 
 macro_rules! operations {
-    ($($name:ident $file:tt $root:literal $kind:ident $answer:ty;)*) => {$(
+    ($($name:ident $file:tt $root:literal $effect:ident $answer:ty;)*) => {$(
         #[derive(GraphQLQuery)]
         #[graphql(
             schema_path = "src/railway/schema.graphql",
@@ -65,7 +65,7 @@ macro_rules! operations {
 
         impl Operation for $name {
             const NAME: &'static str = $root;
-            const KIND: Kind = Kind::$kind;
+            const EFFECT: Effect = Effect::$effect;
             type Answer = $answer;
         }
     )*};

@@ -5,40 +5,27 @@
 //! before is `Transient` for a read and `Uncertain` for everything else, never taken for "not applied". A fault's
 //! message is Railway's own sentence, cut to 300 characters. Deliberately absent: what to do about a fault.
 
+use super::throttle::Throttle;
 use crate::model::Fault;
-use crate::model::words::traced;
+use crate::model::words::{SENTENCE, cut, traced};
+use crate::wire::{Effect, NoReply, later};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::time::Duration;
 
-/// What a request would have done, which decides what losing its answer means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Changes nothing.
-    Read,
-    /// Makes something new; twice makes two.
-    Create,
-    /// Sets something; twice is the same as once.
-    Change,
-    /// Takes something away.
-    Delete,
-}
-
-/// How an exchange went, as far as that is known.
+/// Why a request was no plain success.
 #[derive(Clone, Debug)]
-pub(super) enum Answer {
-    /// No connection: the request never left.
-    NotSent(String),
-    /// It left, and no whole answer came back.
-    Lost(String),
-    /// An HTTP answer.
-    Reply(Reply),
+pub(super) enum Unanswered {
+    /// There is no whole answer.
+    NoReply(NoReply),
+    /// An HTTP answer that is none.
+    Refused(GraphqlRefusal),
 }
 
 /// An HTTP answer that is not a plain success.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reply {
+pub(super) struct GraphqlRefusal {
     /// HTTP status.
     pub(super) status: u16,
     /// From `Retry-After`.
@@ -78,53 +65,92 @@ struct Extensions {
 /// How long a refusal without a time of its own is respected: Railway's edge and rate limits.
 const UNTIMED: SignedDuration = SignedDuration::from_secs(60);
 
-/// The longest sentence of a provider that goes into a fault, in characters.
-const SENTENCE: usize = 300;
-
-/// A text cut to what a fault may carry, on one line.
-pub(super) fn cut(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(SENTENCE)
-        .collect()
+/// A fault, and what it is about, for whoever does more with it than report it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Meant {
+    pub(super) fault: Fault,
+    pub(super) about: About,
 }
 
-/// The class of a failed exchange. `window` is how long a throttle without a time of its own lasts.
-pub(super) fn classify(answer: &Answer, kind: Kind, now: Timestamp, window: Duration) -> Fault {
+/// What a refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// Nothing that would have to be known.
+    Nothing,
+    /// The project that was named: it does not exist.
+    Project,
+    /// Something else that was named: it does not exist, is not shown yet, or is somebody else's.
+    Unseen,
+    /// What Railway makes only once in a while: when it will again.
+    Window(Throttle),
+    /// What was to be set: it is so already.
+    Unchanged,
+}
+
+impl About {
+    /// Whether it is said of what does not exist, or not yet.
+    pub(super) fn is_unseen(self) -> bool {
+        matches!(self, About::Project | About::Unseen)
+    }
+}
+
+impl From<Fault> for Meant {
+    fn from(fault: Fault) -> Meant {
+        let about = About::Nothing;
+        Meant { fault, about }
+    }
+}
+
+impl AsRef<Fault> for Meant {
+    fn as_ref(&self) -> &Fault {
+        &self.fault
+    }
+}
+
+impl From<Meant> for Fault {
+    fn from(meant: Meant) -> Fault {
+        meant.fault
+    }
+}
+
+impl Fault {
+    fn about(self, about: About) -> Meant {
+        Meant { fault: self, about }
+    }
+}
+
+/// What a failed exchange means. `window` is how long a throttle without a time of its own lasts.
+pub(super) fn classify(
+    answer: &Unanswered,
+    effect: Effect,
+    now: Timestamp,
+    window: Duration,
+) -> Meant {
     match answer {
-        Answer::NotSent(why) => Fault::Transient { message: cut(why) },
-        Answer::Lost(why) => lost(kind, cut(why)),
-        Answer::Reply(reply) if !reply.errors.is_empty() => {
-            let fault = complaint(reply, kind, now, window);
+        Unanswered::NoReply(lost) => lost.fault("Railway", effect).into(),
+        Unanswered::Refused(reply) if !reply.errors.is_empty() => {
+            let Meant { fault, about } = complaint(reply, effect, now, window);
             match reply.errors.iter().find_map(Complaint::trace) {
-                Some(id) => fault.reworded(|sentence| traced(sentence, id)),
-                None => fault,
+                Some(id) => fault.reworded(|sentence| traced(sentence, id)).about(about),
+                None => fault.about(about),
             }
         }
-        Answer::Reply(reply) => status(reply, kind, now),
+        Unanswered::Refused(reply) => status(reply, effect, now).into(),
     }
 }
 
 /// Whether this answer stops every request of the account for a while, not only this one.
-pub(super) fn stops_the_account(answer: &Answer) -> bool {
+pub(super) fn stops_the_account(answer: &Unanswered) -> bool {
     match answer {
-        Answer::Reply(reply) => {
+        Unanswered::Refused(reply) => {
             reply.status == 429 || edge_refusal(reply) || reply.errors.iter().any(rate_limited)
         }
         _ => false,
     }
 }
 
-/// Nobody knows whether it was applied; a read can simply be repeated.
-fn lost(kind: Kind, message: String) -> Fault {
-    match kind {
-        Kind::Read => Fault::Transient { message },
-        _ => Fault::Uncertain { message },
-    }
-}
-
 /// An "Access denied" page of the edge, which is no word of Railway's about the token (`facts/railway.md` 1.3).
-fn edge_refusal(reply: &Reply) -> bool {
+fn edge_refusal(reply: &GraphqlRefusal) -> bool {
     reply.status == 403 && !reply.graphql
 }
 
@@ -133,7 +159,7 @@ fn rate_limited(complaint: &Complaint) -> bool {
 }
 
 /// An answer that is not GraphQL, or says nothing: only its status speaks.
-fn status(reply: &Reply, kind: Kind, now: Timestamp) -> Fault {
+fn status(reply: &GraphqlRefusal, effect: Effect, now: Timestamp) -> Fault {
     let said = |what: &str| format!("Railway answered HTTP {}: {what}", reply.status);
     match reply.status {
         429 => throttled(reply, now, said("too many requests")),
@@ -151,50 +177,46 @@ fn status(reply: &Reply, kind: Kind, now: Timestamp) -> Fault {
         200 if reply.graphql => Fault::Bug {
             message: said("neither data that we can read nor an error"),
         },
-        _ => lost(kind, said("not a GraphQL answer")),
+        _ => effect.lost(said("not a GraphQL answer")),
     }
 }
 
-fn throttled(reply: &Reply, now: Timestamp, message: String) -> Fault {
+fn throttled(reply: &GraphqlRefusal, now: Timestamp, message: String) -> Fault {
     Fault::Throttled {
         until: reply.retry_after.unwrap_or_else(|| later(now, UNTIMED)),
         message,
     }
 }
 
-pub(super) fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
-    now.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
 /// `errors[]`: the first that says something definite speaks for all.
-fn complaint(reply: &Reply, kind: Kind, now: Timestamp, window: Duration) -> Fault {
+fn complaint(reply: &GraphqlRefusal, effect: Effect, now: Timestamp, window: Duration) -> Meant {
     // Data beside errors, or an error below the root field, means that the field itself succeeded and something inside
     // the answer could not be read (`facts/railway.md` 0.10, 3.2). A change was made; and of a read it must not be
     // taken for a word about the whole.
-    let first = cut(&reply.errors[0].message);
+    let first = cut(&reply.errors[0].message, SENTENCE);
     if reply.status == 429 {
-        return throttled(reply, now, first);
+        return throttled(reply, now, first).into();
     }
     if reply.data || reply.status >= 500 || reply.errors.iter().any(Complaint::below_the_root) {
-        return lost(kind, first);
+        return effect.lost(first).into();
     }
     reply
         .errors
         .iter()
-        .find_map(|complaint| meaning(complaint, kind, reply, now, window))
-        .unwrap_or_else(|| unknown(reply, kind))
+        .find_map(|complaint| meaning(complaint, effect, reply, now, window))
+        .unwrap_or_else(|| unknown(reply, effect).into())
 }
 
 /// A message without a known meaning.
-fn unknown(reply: &Reply, kind: Kind) -> Fault {
+fn unknown(reply: &GraphqlRefusal, effect: Effect) -> Fault {
     let complaint = &reply.errors[0];
     let message = match complaint.message.as_str() {
         "" => format!("Railway answered HTTP {} without a message", reply.status),
-        message => cut(message),
+        message => cut(message, SENTENCE),
     };
     match reply.status {
         401 | 403 => Fault::Denied { message },
-        _ => lost(kind, message),
+        _ => effect.lost(message),
     }
 }
 
@@ -205,97 +227,105 @@ fn any(text: &str, fragments: &[&str]) -> bool {
 /// What one complaint means (`facts/railway.md` 1.4, 1.5).
 fn meaning(
     complaint: &Complaint,
-    kind: Kind,
-    reply: &Reply,
+    effect: Effect,
+    reply: &GraphqlRefusal,
     now: Timestamp,
     window: Duration,
-) -> Option<Fault> {
+) -> Option<Meant> {
     let text = complaint.message.trim().to_lowercase();
     let code = complaint.code();
-    let message = cut(&complaint.message);
+    let message = cut(&complaint.message, SENTENCE);
     if rate_limited(complaint) {
-        return Some(throttled(reply, now, message));
+        return Some(throttled(reply, now, message).into());
     }
     if let Some(throttle) = Throttle::read(&complaint.message) {
         let window = throttle.window.unwrap_or(window);
-        let until = later(
-            now,
-            SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX),
-        );
-        return Some(Fault::Throttled { until, message });
+        let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
+        let until = later(now, window);
+        return Some(Fault::Throttled { until, message }.about(About::Window(throttle)));
     }
     if any(code, &["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED"]) {
-        return Some(Fault::Bug { message });
+        return Some(Fault::Bug { message }.into());
     }
-    if text.starts_with("not authorized") && kind == Kind::Delete {
-        // Also said of what is already deleted: look, do not despair.
-        return Some(Fault::Uncertain { message });
+    if let Some(about) = denied(&text, code) {
+        return Some(match (about, effect) {
+            // Also said of what is already deleted: look, do not despair.
+            (About::Unseen, Effect::Delete) => Fault::Uncertain { message }.into(),
+            (about, _) => Fault::Denied { message }.about(about),
+        });
     }
-    if any(code, &["UNAUTHENTICATED", "FORBIDDEN"])
-        || any(
-            &text,
-            &[
-                "not authorized",
-                "unauthorized",
-                "two factor authentication",
-                "invalid token",
-            ],
-        )
-    {
-        return Some(Fault::Denied { message });
-    }
-    if any(code, &["PLAN_LIMIT", "SUBSCRIPTION_REQUIRED"])
-        || any(
-            &text,
-            &[
-                "provision limit exceeded",
-                "please upgrade",
-                "has been restricted",
-                "usage limit",
-                "limit reached",
-            ],
-        )
-    {
-        return Some(Fault::Exhausted { message });
+    if exhausted(&text, code) {
+        return Some(Fault::Exhausted { message }.into());
     }
     if code == "NOT_FOUND"
         || text.trim_end_matches('.').ends_with(" not found")
         || text.starts_with("could not find")
     {
-        return Some(Fault::Missing { message });
+        let about = match text.starts_with("project ") {
+            true => About::Project,
+            false => About::Unseen,
+        };
+        return Some(Fault::Missing { message }.about(about));
     }
     conflict(&text, code, message)
 }
 
+/// Whether it says that the token is not good for this. "Not authorized" is what Railway says of what it does not show.
+fn denied(text: &str, code: &str) -> Option<About> {
+    if text.starts_with("not authorized") {
+        return Some(About::Unseen);
+    }
+    let words = [
+        "not authorized",
+        "unauthorized",
+        "two factor authentication",
+        "invalid token",
+    ];
+    (any(code, &["UNAUTHENTICATED", "FORBIDDEN"]) || any(text, &words)).then_some(About::Nothing)
+}
+
+/// Whether it says that no more is to be had under the account's plan.
+fn exhausted(text: &str, code: &str) -> bool {
+    let words = [
+        "provision limit exceeded",
+        "please upgrade",
+        "has been restricted",
+        "usage limit",
+        "limit reached",
+    ];
+    any(code, &["PLAN_LIMIT", "SUBSCRIPTION_REQUIRED"]) || any(text, &words)
+}
+
 /// The rest of the table: conflicts, not yet, invalid input.
-fn conflict(text: &str, code: &str, message: String) -> Option<Fault> {
+fn conflict(text: &str, code: &str, message: String) -> Option<Meant> {
     if text.contains("already exists") {
         // An earlier attempt landed after all: `Uncertain` is the class that makes the caller look it up.
-        return Some(Fault::Uncertain { message });
+        return Some(Fault::Uncertain { message }.into());
     }
-    if any(
-        text,
-        &[
-            "already in progress",
-            "cannot redeploy yet",
-            "cannot redeploy without a snapshot",
-        ],
-    ) || (text.starts_with("failed to create") && text.contains("please try again"))
+    let not_yet = [
+        "already in progress",
+        "cannot redeploy yet",
+        "cannot redeploy without a snapshot",
+    ];
+    if any(text, &not_yet)
+        || (text.starts_with("failed to create") && text.contains("please try again"))
     {
-        return Some(Fault::Transient { message });
+        return Some(Fault::Transient { message }.into());
     }
-    if text.starts_with("no patch to apply")
-        || text.starts_with("invalid ")
+    if text.starts_with("no patch to apply") {
+        return Some(Fault::Rejected { message }.about(About::Unchanged));
+    }
+    if text.starts_with("invalid ")
         || text.starts_with("expected ")
         || text.starts_with("can't ")
         || any(text, &["is not a valid", "invalid input"])
     {
-        return Some(Fault::Rejected { message });
+        return Some(Fault::Rejected { message }.into());
     }
     // "Problem processing request" is said of fresh objects, of deleted ones and of wrong requests alike, so its code
     // says nothing; any other bad input is a request that we built wrong.
     (code == "BAD_USER_INPUT" && !text.starts_with("problem processing request"))
-        .then_some(Fault::Bug { message })
+        .then(|| Fault::Bug { message }.into())
 }
 
 impl Complaint {
@@ -320,61 +350,6 @@ impl Complaint {
             .and_then(|extensions| extensions.code.as_deref())
             .unwrap_or("")
     }
-}
-
-/// Railway's refusal to create more than one of a kind in some seconds (`facts/railway.md` 1.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Throttle {
-    /// How long the window is, where the text says so.
-    pub(super) window: Option<Duration>,
-    /// Whom it binds, where the text says so.
-    pub(super) scope: Option<Scope>,
-}
-
-/// Whom a throttle binds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// Everyone in the workspace.
-    Workspace,
-    /// One user, so each token of another user has a window of its own.
-    User,
-}
-
-impl Throttle {
-    /// Reads a message; `None` where it is no throttle.
-    pub(super) fn read(message: &str) -> Option<Throttle> {
-        let text = message.to_lowercase();
-        let allows = text.contains("allows ") && text.contains(" per ") && text.contains("second");
-        let only_one = text.contains("only one ") && text.contains(" every ");
-        if !allows
-            && !only_one
-            && !any(&text, &["whoa there pal", "too quickly", "try again in a "])
-        {
-            return None;
-        }
-        let scope = if text.contains("workspace") {
-            Some(Scope::Workspace)
-        } else if text.contains("per user") {
-            Some(Scope::User)
-        } else {
-            None
-        };
-        Some(Throttle {
-            window: seconds(&text),
-            scope,
-        })
-    }
-}
-
-/// The number before "second" or "s" after "per" or "every": `per 30 seconds`, `every 30s`. Never more than an hour.
-fn seconds(text: &str) -> Option<Duration> {
-    let (_, rest) = text
-        .split_once(" every ")
-        .or_else(|| text.rsplit_once(" per "))?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let unit = rest[digits.len()..].trim_start();
-    let number: u64 = digits.parse().ok()?;
-    (unit.starts_with('s') && (1..=3600).contains(&number)).then(|| Duration::from_secs(number))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! (`facts/railway.md` 1.5, 4). A restart forgets all of it, which makes such an answer look final once: whoever
 //! decides on an absence looks at a complete listing anyway.
 
+use super::faults::Meant;
 use crate::model::Fault;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
@@ -12,11 +13,11 @@ use std::collections::HashMap;
 const LAG: SignedDuration = SignedDuration::from_secs(90);
 
 #[derive(Debug, Default)]
-pub(super) struct Fresh {
+pub(super) struct JustMade {
     made: HashMap<String, Timestamp>,
 }
 
-impl Fresh {
+impl JustMade {
     pub(super) fn made(&mut self, id: &str, now: Timestamp) {
         self.made.retain(|_, at| now.duration_since(*at) < LAG);
         self.made.insert(id.to_owned(), now);
@@ -32,14 +33,10 @@ impl Fresh {
             .is_some_and(|at| now.duration_since(*at) < LAG)
     }
 
-    /// The same fault, unless it says of something fresh what is said of things that do not exist.
-    pub(super) fn soften(&self, fault: Fault, ids: &[&str], now: Timestamp) -> Fault {
-        let not_yet = match &fault {
-            Fault::Missing { .. } => true,
-            Fault::Denied { message } => message.to_lowercase().starts_with("not authorized"),
-            _ => false,
-        };
-        if not_yet && ids.iter().any(|id| self.has(id, now)) {
+    /// The fault, unless it says of something fresh what is said of things that do not exist.
+    pub(super) fn soften(&self, meant: Meant, ids: &[&str], now: Timestamp) -> Fault {
+        let fault = meant.fault;
+        if meant.about.is_unseen() && ids.iter().any(|id| self.has(id, now)) {
             return Fault::Transient {
                 message: format!("{fault} (made a moment ago)"),
             };
@@ -50,27 +47,31 @@ impl Fresh {
 
 #[cfg(test)]
 mod tests {
+    use super::super::faults::About;
     use super::*;
 
     #[test]
     fn what_was_just_made_is_not_missing_yet() {
-        let mut fresh = Fresh::default();
+        let mut fresh = JustMade::default();
         let at = |second| Timestamp::from_second(second).unwrap();
         fresh.made("p", at(0));
-        let missing = || Fault::Missing {
-            message: "Project not found".into(),
+        let missing = || Meant {
+            fault: Fault::Missing {
+                message: "Project not found".into(),
+            },
+            about: About::Project,
         };
-        let denied = || Fault::Denied {
-            message: "Not Authorized".into(),
+        let denied = |about| Meant {
+            fault: Fault::Denied {
+                message: "Not Authorized".into(),
+            },
+            about,
         };
-        let class = |fault, ids: &[&str], now| fresh.soften(fault, ids, at(now)).class();
+        let class = |meant, ids: &[&str], now| fresh.soften(meant, ids, at(now)).class();
         assert_eq!(class(missing(), &["e", "p"], 89), "Transient");
-        assert_eq!(class(denied(), &["p"], 1), "Transient");
+        assert_eq!(class(denied(About::Unseen), &["p"], 1), "Transient");
         assert_eq!(class(missing(), &["p"], 90), "Missing");
         assert_eq!(class(missing(), &["q"], 1), "Missing");
-        let refused = Fault::Denied {
-            message: "Railway answered HTTP 401: the token is refused".into(),
-        };
-        assert_eq!(class(refused, &["p"], 1), "Denied");
+        assert_eq!(class(denied(About::Nothing), &["p"], 1), "Denied");
     }
 }

@@ -1,49 +1,37 @@
 //! The gateway itself: what one account shares between everyone who uses it.
 //!
-//! What holds: clones share everything but their class; settings and tokens can change while it works, without
+//! What holds: clones share everything; settings and tokens can change while it works, without
 //! losing what is known of throttles and budget. Deliberately absent: the operations (`projects`, `services`).
 
-use super::account::{AccountSettings, Class, Clock};
+use super::account::{AccountSettings, Class};
 use super::allowance::{Allowance, Budget};
 use super::documents::Operation;
-use super::faults::{Throttle, later};
-use super::fresh::Fresh;
-use super::held;
+use super::faults::{About, Meant};
+use super::fresh::JustMade;
 use super::lanes::Lanes;
 use super::turns::{Applicant, Landing, Turns};
-use crate::model::standing::Run;
 use crate::model::{Done, Fault, Gate, Standing, Turn};
-use jiff::Timestamp;
+use crate::wire::{Connection, Exchange, held, later, trimmed};
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Is told each request's operation, outcome and duration.
-pub type Meter = Arc<dyn Fn(&'static str, &'static str, Duration) + Send + Sync>;
-
-/// Whether requests may be sent at this moment.
-pub type Permission = Arc<dyn Fn() -> bool + Send + Sync>;
-
 /// One Railway account. Cheap to clone; clones are the same account.
 #[derive(Clone)]
 pub struct Gateway {
-    pub(super) inner: Arc<Inner>,
-    class: Option<Class>,
+    pub(super) inner: Arc<Shared>,
 }
 
-pub(super) struct Inner {
+pub(super) struct Shared {
     settings: Mutex<AccountSettings>,
     tokens: Mutex<Vec<Token>>,
-    pub(super) http: reqwest::Client,
-    clock: Clock,
+    pub(super) wire: Exchange,
     pub(super) lanes: Lanes,
     pub(super) allowance: Mutex<Allowance>,
     projects: Mutex<Turns>,
     volumes: Mutex<Turns>,
-    pub(super) fresh: Mutex<Fresh>,
-    pub(super) trouble: Mutex<Run>,
-    pub(super) meter: Mutex<Option<Meter>>,
-    permission: Mutex<Option<Permission>>,
+    pub(super) fresh: Mutex<JustMade>,
 }
 
 #[derive(Clone)]
@@ -54,63 +42,32 @@ struct Token {
 }
 
 impl Gateway {
-    /// The gateway of an account. `http` should follow no redirects; proxy and authorities are its business.
+    /// The gateway of an account. Nothing is sent.
     pub fn new(
         settings: AccountSettings,
         tokens: Vec<SecretString>,
-        http: reqwest::Client,
-        clock: Clock,
+        connection: Connection,
     ) -> Gateway {
-        let tokens = trimmed(&tokens);
+        let tokens = usable(&tokens);
         let turns = || Mutex::new(Turns::new(settings.project_interval, tokens.len()));
         Gateway {
-            inner: Arc::new(Inner {
+            inner: Arc::new(Shared {
                 lanes: Lanes::new(settings.requests_per_second),
                 allowance: Mutex::new(Allowance::new(settings.requests_per_hour, tokens.len())),
                 projects: turns(),
                 volumes: turns(),
                 fresh: Mutex::default(),
-                trouble: Mutex::default(),
-                meter: Mutex::default(),
-                permission: Mutex::default(),
                 settings: Mutex::new(settings),
                 tokens: Mutex::new(tokens),
-                http,
-                clock,
+                wire: Exchange::new("Railway", connection),
             }),
-            class: None,
         }
-    }
-
-    /// Asks this right before each request, after all waiting for a permit: a process that has slept meanwhile may no
-    /// longer be the one that works.
-    pub fn only_while(&self, permission: Permission) {
-        *held(&self.inner.permission) = Some(permission);
-    }
-
-    /// Tells each request's operation, outcome (`Done`, or the fault's class) and duration from now on.
-    pub fn report_to(&self, meter: Meter) {
-        *held(&self.inner.meter) = Some(meter);
-    }
-
-    /// The same account, with this class for every request that does not say otherwise.
-    ///
-    /// Without it, what takes something away goes as `StopBilling`, what reads as `Poll`, all else as `User`.
-    pub fn with_class(&self, class: Class) -> Gateway {
-        Gateway {
-            inner: Arc::clone(&self.inner),
-            class: Some(class),
-        }
-    }
-
-    pub(super) fn class(&self, otherwise: Class) -> Class {
-        self.class.unwrap_or(otherwise)
     }
 
     /// Other tokens, after their Secret has changed. Answers whether they are others: nothing happens where they are the
     /// same.
     pub fn replace_tokens(&self, tokens: Vec<SecretString>) -> bool {
-        let tokens = trimmed(&tokens);
+        let tokens = usable(&tokens);
         let count = tokens.len();
         {
             let mut current = held(&self.inner.tokens);
@@ -177,37 +134,26 @@ impl Gateway {
 
     /// Whether the account works. A refusal of one request (not found, invalid, a creation throttle) says nothing.
     pub fn standing(&self) -> Standing {
-        held(&self.inner.trouble).standing()
+        self.inner.wire.standing()
     }
 }
 
-/// Secrets made from files end in a newline as a rule.
-fn trimmed(tokens: &[SecretString]) -> Vec<Token> {
+/// The tokens that can be ones.
+fn usable(tokens: &[SecretString]) -> Vec<Token> {
     tokens
         .iter()
-        .map(|token| token.expose_secret().trim())
-        .filter(|token| !token.is_empty())
-        .map(|token| Token {
-            secret: SecretString::from(token),
+        .map(trimmed)
+        .filter(|token| !token.expose_secret().is_empty())
+        .map(|secret| Token {
+            secret,
             refused: false,
         })
         .collect()
 }
 
-impl Inner {
-    /// Whether anything may be sent now.
-    pub(super) fn permitted(&self) -> Done<()> {
-        let permission = held(&self.permission).clone();
-        if permission.is_none_or(|permission| permission()) {
-            return Ok(());
-        }
-        Err(Fault::Transient {
-            message: "this process does not lead".to_owned(),
-        })
-    }
-
+impl Shared {
     pub(super) fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.wire.now()
     }
 
     pub(super) fn settings(&self) -> AccountSettings {
@@ -254,34 +200,39 @@ impl Inner {
         gate: Gate,
         class: Class,
         variables: Q::Variables,
-    ) -> Done<Q::Answer> {
+    ) -> Result<Q::Answer, Meant> {
         let usable = self.usable();
         if usable.is_empty() {
             return self.ask::<Q>(class, variables).await;
         }
-        let pass = held(self.gate(gate)).begin(&usable, self.now())?;
-        if let Err(fault) = self.admit(class, &[pass.token]).await {
-            held(self.gate(gate)).settle(&pass, Landing::NotCreated, self.now());
-            return Err(fault);
+        let turn = held(self.gate(gate)).begin(&usable, self.now())?;
+        if let Err(fault) = self.admit(class, &[turn.token]).await {
+            held(self.gate(gate)).settle(&turn, Landing::NotCreated, self.now());
+            return Err(fault.into());
         }
-        let pass = pass.sent_at(self.now());
-        let result = self.send::<Q>(pass.token, variables).await;
+        let turn = turn.sent_at(self.now());
+        let result = self.send::<Q>(turn.token, variables).await;
         let landing = match &result {
             Ok(_) => Landing::Created,
-            Err(Fault::Throttled { message, .. }) => {
-                Throttle::read(message).map_or(Landing::NotCreated, Landing::Throttled)
-            }
-            Err(fault) if fault.may_have_landed() => Landing::Unknown,
+            Err(Meant {
+                about: About::Window(throttle),
+                ..
+            }) => Landing::Throttled(*throttle),
+            Err(meant) if meant.fault.may_have_landed() => Landing::Unknown,
             Err(_) => Landing::NotCreated,
         };
-        let opens = held(self.gate(gate)).settle(&pass, landing, self.now());
-        match result {
+        let opens = held(self.gate(gate)).settle(&turn, landing, self.now());
+        result.map_err(|meant| match meant {
             // The window knows better than the message when to come again.
-            Err(Fault::Throttled { until, message }) if Throttle::read(&message).is_some() => {
-                let until = opens.min(later(until, jiff::SignedDuration::from_secs(1)));
-                Err(Fault::Throttled { until, message })
+            Meant {
+                fault: Fault::Throttled { until, message },
+                about: about @ About::Window(_),
+            } => {
+                let until = opens.min(later(until, SignedDuration::from_secs(1)));
+                let fault = Fault::Throttled { until, message };
+                Meant { fault, about }
             }
-            result => result,
-        }
+            other => other,
+        })
     }
 }

@@ -3,10 +3,10 @@
 //! What holds: a permit goes to the one with the earliest virtual deadline: the moment it asked, plus a handicap that
 //! grows with the class. So a higher class overtakes, and whoever waits long enough is overtaken no more (aging without
 //! anything that moves). Only the head of the queue watches the clock; whoever leaves the queue, served or not, wakes
-//! the next head. Deliberately absent: the hour's budget and refusals (`budget`), what is sent.
+//! the next head. Deliberately absent: the hour's budget and refusals (`allowance`), what is sent.
 
-use super::Class;
-use super::held;
+use super::account::Class;
+use crate::wire::held;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,21 +22,21 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The queue before the requests of one account.
 pub(super) struct Lanes {
-    inner: Mutex<Inner>,
+    inner: Mutex<Queue>,
 }
 
-struct Inner {
-    rate: Rate,
-    waiting: BTreeMap<Place, Arc<Notify>>,
+struct Queue {
+    rate: SlidingSecond,
+    waiting: BTreeMap<Deadline, Arc<Notify>>,
     tickets: u64,
 }
 
 /// Virtual deadline, then order of arrival.
-type Place = (Instant, u64);
+type Deadline = (Instant, u64);
 
 /// The exact rule: no span of a second sees more than so many requests. Unlike a bucket, which lets either few go at once
 /// or more than the rate through in some second, it lets the four or five requests of a creation go out together.
-struct Rate {
+struct SlidingSecond {
     per_second: usize,
     sent: VecDeque<Instant>,
 }
@@ -44,10 +44,10 @@ struct Rate {
 /// A second, and what requests may lose on each other on their way.
 const SECOND: Duration = Duration::from_millis(1050);
 
-impl Rate {
-    fn new(per_second: u32) -> Rate {
+impl SlidingSecond {
+    fn new(per_second: u32) -> SlidingSecond {
         let per_second = usize::try_from(per_second).unwrap_or(1).max(1);
-        Rate {
+        SlidingSecond {
             per_second,
             sent: VecDeque::with_capacity(per_second),
         }
@@ -82,7 +82,7 @@ impl Rate {
 /// A place in the queue; leaving it, in whatever way, wakes the next head.
 struct Waiting<'a> {
     lanes: &'a Lanes,
-    place: Place,
+    place: Deadline,
     bell: Arc<Notify>,
 }
 
@@ -94,7 +94,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Inner {
+impl Queue {
     fn wake_head(&self) {
         if let Some((_, bell)) = self.waiting.first_key_value() {
             bell.notify_one();
@@ -105,8 +105,8 @@ impl Inner {
 impl Lanes {
     pub(super) fn new(per_second: u32) -> Lanes {
         Lanes {
-            inner: Mutex::new(Inner {
-                rate: Rate::new(per_second),
+            inner: Mutex::new(Queue {
+                rate: SlidingSecond::new(per_second),
                 waiting: BTreeMap::new(),
                 tickets: 0,
             }),

@@ -13,24 +13,17 @@ mod drift;
 mod faults;
 mod fresh;
 mod gateway;
-mod headers;
 mod lanes;
 mod patch;
 mod projects;
 mod reading;
 mod services;
+mod throttle;
 mod transport;
 mod turns;
 
 pub use crate::model::Gate;
-pub use account::{AccountSettings, Class, Clock, Identity, NewProject, Newest};
+pub use account::{AccountSettings, Class, Identity, NewProject};
 pub use allowance::Budget;
-pub use gateway::{Gateway, Meter, Permission};
+pub use gateway::Gateway;
 pub use turns::Applicant;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks for a moment; never across an await. A panic elsewhere leaves these values usable: each change is whole.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

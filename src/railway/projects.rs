@@ -1,13 +1,15 @@
 //! Operations on projects, and on the account as a whole.
 
-use super::account::{Class, Identity, NewProject, Newest};
+use super::account::{Class, Identity, NewProject};
 use super::documents::{
     Project, ProjectCreate, ProjectDelete, Projects, Token, Workspace, project, project_create,
     project_delete, projects, token, workspace,
 };
-use super::gateway::{Gateway, Inner};
-use super::{held, reading};
+use super::faults::{About, Meant};
+use super::gateway::{Gateway, Shared};
+use super::reading;
 use crate::model::{Done, Fault, Gate, Home, Listing, Marker, Sight};
+use crate::wire::held;
 use std::collections::BTreeSet;
 
 /// More pages than any account has: an end to a listing that never ends.
@@ -19,7 +21,7 @@ fn living(listing: &Listing) -> u64 {
 }
 
 /// A page of projects.
-struct Page {
+struct ProjectPage {
     homes: Vec<Home>,
     next: Option<String>,
 }
@@ -30,7 +32,7 @@ impl Gateway {
     ///
     /// Fails with `Denied` where no token is good for the account's workspace.
     pub async fn identity(&self) -> Done<Identity> {
-        let class = self.class(Class::Poll);
+        let class = Class::Poll;
         let wanted = self.inner.settings().workspace;
         let mut refusal = None;
         let mut good = Vec::new();
@@ -91,7 +93,7 @@ impl Gateway {
 
     /// How many projects live in the workspace, by Railway's own count: a second opinion on a listing, for one request.
     pub async fn living_projects(&self) -> Done<u64> {
-        let class = self.class(Class::Poll);
+        let class = Class::Poll;
         Ok(count(&self.inner.workspace(class).await?))
     }
 
@@ -100,7 +102,7 @@ impl Gateway {
     /// Whole as far as Railway says so; whoever concludes an absence from it asks `counted` (design 3.2).
     pub async fn list(&self) -> Done<Listing> {
         let begun = self.inner.now();
-        let class = self.class(Class::Poll);
+        let class = Class::Poll;
         let mut homes: Vec<Home> = Vec::new();
         let mut seen = BTreeSet::new();
         let mut after = None;
@@ -122,20 +124,6 @@ impl Gateway {
         })
     }
 
-    /// The newest projects, in one request: to find what a lost answer would have told (`facts/railway.md` 4).
-    pub async fn newest(&self) -> Done<Newest> {
-        let begun = self.inner.now();
-        let page = self
-            .inner
-            .page(self.class(Class::User), None, begun)
-            .await?;
-        Ok(Newest {
-            begun,
-            complete: page.next.is_none(),
-            homes: page.homes,
-        })
-    }
-
     /// One project. `Unknown` where it was made a moment ago and Railway does not show it yet; `Denied` also where
     /// another workspace owns it, and possibly after its deletion (`facts/railway.md` 1.5): a listing decides.
     pub async fn look(&self, project: &str, class: Class) -> Done<Sight<Home>> {
@@ -143,38 +131,36 @@ impl Gateway {
         let variables = project::Variables {
             project: project.to_owned(),
         };
-        let fault = match self.inner.ask::<Project>(class, variables).await {
+        let meant = match self.inner.ask::<Project>(class, variables).await {
             Ok(answer) => {
                 // From here on that it is not shown means something.
                 held(&self.inner.fresh).forget(project);
                 return Ok(Sight::Seen(reading::home(answer.project, begun)));
             }
-            Err(fault) => fault,
+            Err(meant) => meant,
         };
-        if held(&self.inner.fresh).has(project, self.inner.now()) && not_visible(&fault) {
+        if held(&self.inner.fresh).has(project, self.inner.now()) && meant.about.is_unseen() {
             return Ok(Sight::Unknown);
         }
-        match fault {
-            // Only the project itself: something inside it that vanished while we read is no absence of it.
-            Fault::Missing { message } if message.to_lowercase().starts_with("project ") => {
-                Ok(Sight::Absent { begun })
-            }
-            Fault::Missing { message } => Err(Fault::Transient { message }),
-            fault => Err(fault),
+        match (meant.about, meant.fault) {
+            (About::Project, _) => Ok(Sight::Absent { begun }),
+            // Something inside it that vanished while we read is no absence of it.
+            (_, Fault::Missing { message }) => Err(Fault::Transient { message }),
+            (_, fault) => Err(fault),
         }
     }
 
     /// Makes a project that says whose it is. Takes a turn (`turn`) where one is held, an open window otherwise;
     /// `Throttled` without a request where there is none.
     ///
-    /// `Uncertain` is found again by its marker, in `newest` or `list`.
+    /// `Uncertain` is found again by its marker, in `list`.
     pub async fn create_project(&self, name: &str, marker: &Marker) -> Done<NewProject> {
         let input = project_create::ProjectCreateInput {
             name: Some(name.to_owned()),
             description: Some(marker.to_string()),
             workspace_id: Some(self.inner.settings().workspace),
         };
-        let class = self.class(Class::User);
+        let class = Class::User;
         let answer = self
             .inner
             .gated::<ProjectCreate>(Gate::Projects, class, project_create::Variables { input })
@@ -202,14 +188,14 @@ impl Gateway {
         let variables = project_delete::Variables {
             project: project.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<ProjectDelete>(class, variables).await?;
         held(&self.inner.fresh).forget(project);
         confirmed(answer.project_delete)
     }
 }
 
-impl Inner {
+impl Shared {
     async fn workspace(&self, class: Class) -> Done<workspace::WorkspaceWorkspace> {
         let variables = workspace::Variables {
             workspace: self.settings().workspace,
@@ -240,7 +226,7 @@ impl Inner {
         class: Class,
         after: Option<String>,
         begun: jiff::Timestamp,
-    ) -> Done<Page> {
+    ) -> Done<ProjectPage> {
         let variables = projects::Variables {
             workspace: self.settings().workspace,
             after: after.clone(),
@@ -248,8 +234,11 @@ impl Inner {
         let answer = match self.ask::<Projects>(class, variables).await {
             Ok(answer) => answer.projects,
             // Something vanished while we read. The workspace itself cannot be what is meant.
-            Err(Fault::Missing { message }) => return Err(Fault::Transient { message }),
-            Err(fault) => return Err(fault),
+            Err(Meant {
+                fault: Fault::Missing { message },
+                ..
+            }) => return Err(Fault::Transient { message }),
+            Err(meant) => return Err(meant.into()),
         };
         let homes = answer
             .edges
@@ -266,16 +255,7 @@ impl Inner {
                 });
             }
         };
-        Ok(Page { homes, next })
-    }
-}
-
-/// Said of what does not exist, or not yet.
-fn not_visible(fault: &Fault) -> bool {
-    match fault {
-        Fault::Missing { .. } => true,
-        Fault::Denied { message } => message.to_lowercase().starts_with("not authorized"),
-        _ => false,
+        Ok(ProjectPage { homes, next })
     }
 }
 

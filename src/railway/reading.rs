@@ -5,6 +5,7 @@
 //! (`facts/railway.md` 1.6). Deliberately absent: requests.
 
 use super::documents::{DeploymentMeta, projects};
+use crate::model::words::{SENTENCE, cut};
 use crate::model::{Deployment, DeploymentState, Domain, Home, Marker, Service, Volume};
 use jiff::Timestamp;
 use projects::{
@@ -180,7 +181,7 @@ fn state(status: &DeploymentStatus) -> DeploymentState {
         DeploymentStatus::REMOVED | DeploymentStatus::REMOVING => DeploymentState::Removed,
         DeploymentStatus::NEEDS_APPROVAL => DeploymentState::Other("NeedsApproval".to_owned()),
         DeploymentStatus::SKIPPED => DeploymentState::Other("Skipped".to_owned()),
-        DeploymentStatus::Other(word) => DeploymentState::Other(super::faults::cut(word)),
+        DeploymentStatus::Other(word) => DeploymentState::Other(cut(word, SENTENCE)),
     }
 }
 

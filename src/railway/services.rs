@@ -7,11 +7,13 @@ use super::documents::{
     configuration, deploy, deployment_remove, domain_create, domain_delete, patch_commit,
     service_create, service_delete, volume_create, volume_delete, volume_mount,
 };
+use super::faults::{About, Meant};
 use super::gateway::Gateway;
 use super::projects::confirmed;
-use super::{drift, held, patch};
+use super::{drift, patch};
 use crate::model::words::{quotes, sayable};
 use crate::model::{Configuration, Domain, Done, Fault, Gate};
+use crate::wire::held;
 use secrecy::ExposeSecret;
 
 /// Shown beside each change in Railway's own pages.
@@ -34,9 +36,9 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<ServiceCreate>(self.class(Class::User), service_create::Variables { input })
+            .ask::<ServiceCreate>(Class::User, service_create::Variables { input })
             .await
-            .map_err(|fault| self.soften(fault, &[project, environment]))?;
+            .map_err(|meant| self.soften(meant, &[project, environment]))?;
         let id = answer.service_create.id;
         held(&self.inner.fresh).made(&id, self.inner.now());
         Ok(id)
@@ -63,11 +65,11 @@ impl Gateway {
             .inner
             .gated::<VolumeCreate>(
                 Gate::Volumes,
-                self.class(Class::User),
+                Class::User,
                 volume_create::Variables { input },
             )
             .await
-            .map_err(|fault| self.soften(fault, &[project, environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[project, environment, service]))?;
         let id = answer.volume_create.id;
         held(&self.inner.fresh).made(&id, self.inner.now());
         Ok(id)
@@ -91,9 +93,9 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<VolumeMount>(self.class(Class::User), variables)
+            .ask::<VolumeMount>(Class::User, variables)
             .await
-            .map_err(|fault| match self.soften(fault, &[environment, service, volume]) {
+            .map_err(|meant| match self.soften(meant, &[environment, service, volume]) {
                 Fault::Rejected { message } => Fault::Rejected {
                     message: format!(
                         "{message}; volume {volume} is not attached to service {service} at {mount_path}: attach it there at Railway"
@@ -120,9 +122,9 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<DomainCreate>(self.class(Class::User), domain_create::Variables { input })
+            .ask::<DomainCreate>(Class::User, domain_create::Variables { input })
             .await
-            .map_err(|fault| self.soften(fault, &[environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(Domain {
             id: answer.service_domain_create.id,
             service: service.to_owned(),
@@ -148,16 +150,13 @@ impl Gateway {
             patch: patch::patch(service, volume, wanted, retired)?,
             message: COMMIT_MESSAGE.to_owned(),
         };
-        let answer = self
-            .inner
-            .ask::<PatchCommit>(self.class(Class::User), variables)
-            .await;
+        let answer = self.inner.ask::<PatchCommit>(Class::User, variables).await;
         match answer {
             Ok(_) => Ok(()),
             // It is what we want already (`facts/railway.md` 1.5).
-            Err(Fault::Rejected { message }) if message.starts_with("No patch to apply") => Ok(()),
-            Err(fault) => {
-                let fault = self.soften(fault, &[environment, service]);
+            Err(meant) if meant.about == About::Unchanged => Ok(()),
+            Err(meant) => {
+                let fault = self.soften(meant, &[environment, service]);
                 Err(fault.reworded(|words| unquoted(words, wanted)))
             }
         }
@@ -176,9 +175,9 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<ConfigurationQuery>(self.class(Class::Poll), variables)
+            .ask::<ConfigurationQuery>(Class::Poll, variables)
             .await
-            .map_err(|fault| self.soften(fault, &[environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(drift::drift(&answer.environment.config, service, wanted))
     }
 
@@ -190,9 +189,9 @@ impl Gateway {
         };
         let answer = self
             .inner
-            .ask::<Deploy>(self.class(Class::User), variables)
+            .ask::<Deploy>(Class::User, variables)
             .await
-            .map_err(|fault| self.soften(fault, &[environment, service]))?;
+            .map_err(|meant| self.soften(meant, &[environment, service]))?;
         Ok(answer.service_instance_deploy_v2)
     }
 
@@ -201,7 +200,7 @@ impl Gateway {
         let variables = deployment_remove::Variables {
             deployment: deployment.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<DeploymentRemove>(class, variables).await?;
         confirmed(answer.deployment_remove)
     }
@@ -211,7 +210,7 @@ impl Gateway {
         let variables = service_delete::Variables {
             service: service.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<ServiceDelete>(class, variables).await?;
         confirmed(answer.service_delete)
     }
@@ -222,7 +221,7 @@ impl Gateway {
         let variables = volume_delete::Variables {
             volume: volume.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<VolumeDelete>(class, variables).await?;
         confirmed(answer.volume_delete)
     }
@@ -232,15 +231,16 @@ impl Gateway {
         let variables = domain_delete::Variables {
             domain: domain.to_owned(),
         };
-        let class = self.class(Class::StopBilling);
+        let class = Class::StopBilling;
         let answer = self.inner.ask::<DomainDelete>(class, variables).await?;
         confirmed(answer.service_domain_delete)
     }
 
-    fn soften(&self, fault: Fault, ids: &[&str]) -> Fault {
-        held(&self.inner.fresh).soften(fault, ids, self.inner.now())
+    fn soften(&self, meant: Meant, ids: &[&str]) -> Fault {
+        held(&self.inner.fresh).soften(meant, ids, self.inner.now())
     }
 }
+
 /// Railway's words about a configuration, without what is in it: variables and the registry's password are secrets.
 fn unquoted(words: &str, wanted: &Configuration) -> String {
     let variables = wanted.variables.iter().map(|one| &one.value);

@@ -1,28 +1,25 @@
 //! One request: permit, token, exchange, what became of it.
 //!
-//! What holds: a request has one deadline over everything; an answer is read up to a limit; every answer, good or
-//! bad, is counted and teaches us the budget. Variables, answers and tokens are never logged. Deliberately absent:
-//! repeating anything.
+//! What holds: every answer, good or bad, is counted and teaches us the budget. Variables, answers
+//! and tokens are never logged. Deliberately absent: repeating anything.
 
-use super::Class;
+use super::account::Class;
 use super::allowance::Budget;
 use super::documents::Operation;
-use super::faults::{Answer, Complaint, Kind, Reply, classify, cut, later, stops_the_account};
-use super::gateway::Inner;
-use super::{headers, held, lanes};
+use super::faults::{Complaint, GraphqlRefusal, Meant, Unanswered, classify, stops_the_account};
+use super::gateway::Shared;
+use super::lanes;
 use crate::model::{Done, Fault};
-use crate::wire::{self, Unread};
+use crate::wire::{Effect, NoReply, Reply, headers, held, later};
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::HeaderMap;
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use std::error::Error;
 
 /// The query string keeps us out of the edge's limit for anonymous traffic (`facts/railway.md` 1.3).
 const URL: &str = "https://backboard.railway.com/graphql/v2?source=yardmaster";
-
-const USER_AGENT: &str = concat!("yardmaster/", env!("CARGO_PKG_VERSION"));
 
 /// The largest answer that is read. A page of 100 projects takes about half a megabyte.
 const LARGEST: usize = 16 << 20;
@@ -36,13 +33,13 @@ struct Envelope<T> {
     errors: Option<Vec<Complaint>>,
 }
 
-impl Inner {
+impl Shared {
     /// One request under any token that has budget left.
     pub(super) async fn ask<Q: Operation>(
         &self,
         class: Class,
         variables: Q::Variables,
-    ) -> Done<Q::Answer> {
+    ) -> Result<Q::Answer, Meant> {
         let token = self.admit(class, &self.usable()).await?;
         self.send::<Q>(token, variables).await
     }
@@ -67,133 +64,79 @@ impl Inner {
         &self,
         token: usize,
         variables: Q::Variables,
-    ) -> Done<Q::Answer> {
-        self.permitted()?;
+    ) -> Result<Q::Answer, Meant> {
+        let led = self.wire.led()?;
         let secret = self.secret(token)?;
         let body = serde_json::to_vec(&Q::build_query(variables)).map_err(|_| Fault::Bug {
             message: format!("{}: our request cannot be written down", Q::NAME),
         })?;
-        let began = tokio::time::Instant::now();
-        let timeout = self.settings().request_timeout;
-        let exchange = self.exchange::<Q::Answer>(token, &secret, body);
-        let outcome = tokio::time::timeout(timeout, exchange)
-            .await
-            .unwrap_or_else(|_| {
-                let what = format!("no answer within {} s", timeout.as_secs());
-                Err(Answer::Lost(what))
-            });
-        let result = self.conclude::<Q>(outcome);
-        if let Some(meter) = held(&self.meter).clone() {
-            let outcome = result.as_ref().map_or_else(Fault::class, |_| "Done");
-            meter(Q::NAME, outcome, began.elapsed());
+        let request = self
+            .wire
+            .request(Method::POST, URL)
+            .header(CONTENT_TYPE, "application/json")
+            .bearer_auth(secret.expose_secret())
+            .body(body);
+        let understand = |reply| self.conclude::<Q>(self.answer(token, reply));
+        let sent = self.wire.send(led, Q::NAME, request, LARGEST, understand);
+        sent.await
+    }
+
+    /// The data, and what the answer's head tells of the budget.
+    fn answer<T: DeserializeOwned>(
+        &self,
+        token: usize,
+        reply: Result<Reply, NoReply>,
+    ) -> Result<T, Unanswered> {
+        let reply = reply.map_err(Unanswered::NoReply)?;
+        let now = self.now();
+        if let Some(budget) = budget(&reply.headers, now) {
+            held(&self.allowance).told(token, budget, now);
         }
-        tracing::debug!(
-            operation = Q::NAME,
-            outcome = result.as_ref().err().map_or("Done", Fault::class),
-            token,
-            millis = began.elapsed().as_millis(),
-            "Railway"
-        );
-        result
+        let retry_after = headers::text(&reply.headers, "retry-after")
+            .and_then(|value| headers::retry_after(value, now));
+        let body = reply.body.map_err(Unanswered::NoReply)?;
+        understand(reply.status, retry_after, &body)
     }
 
     /// Classifies and remembers.
-    fn conclude<Q: Operation>(&self, outcome: Result<Q::Answer, Answer>) -> Done<Q::Answer> {
+    fn conclude<Q: Operation>(
+        &self,
+        outcome: Result<Q::Answer, Unanswered>,
+    ) -> Result<Q::Answer, Meant> {
         let answer = match outcome {
-            Ok(data) => {
-                held(&self.trouble).ended();
-                return Ok(data);
-            }
+            Ok(data) => return Ok(data),
             Err(answer) => answer,
         };
-        let now = self.now();
-        let fault = classify(&answer, Q::KIND, now, self.settings().project_interval);
+        let interval = self.settings().project_interval;
+        let meant = classify(&answer, Q::EFFECT, self.now(), interval);
         // Who sent a configuration gets Railway's words about it, and takes care that they quote nothing. Whoever reads of
         // the account's troubles gets none.
-        let for_all = match Q::KIND {
-            Kind::Change => fault
+        let for_all = match Q::EFFECT {
+            Effect::Change => meant
+                .fault
                 .clone()
                 .reworded(|_| format!("{} was not answered as it should be", Q::NAME)),
-            _ => fault.clone(),
+            _ => meant.fault.clone(),
         };
         let stops = stops_the_account(&answer);
         if let (true, Fault::Throttled { until, message }) = (stops, &for_all) {
             held(&self.allowance).stop(*until, message);
         }
-        if stops || tells_against_the_account(&answer, &fault) {
-            held(&self.trouble).failed(&for_all, now);
+        if stops || tells_against_the_account(&answer, &meant.fault) {
+            self.wire.failed(&for_all);
         }
-        Err(fault)
+        Err(meant)
     }
-
-    async fn exchange<T: DeserializeOwned>(
-        &self,
-        token: usize,
-        secret: &SecretString,
-        body: Vec<u8>,
-    ) -> Result<T, Answer> {
-        let request = self
-            .http
-            .post(URL)
-            .header(reqwest::header::USER_AGENT, USER_AGENT)
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .header(reqwest::header::ACCEPT, "application/json")
-            .bearer_auth(secret.expose_secret())
-            .body(body);
-        let response = request.send().await.map_err(|error| failed(&error))?;
-        let status = response.status().as_u16();
-        let now = self.now();
-        if let Some(budget) = budget(response.headers(), now) {
-            held(&self.allowance).told(token, budget, now);
-        }
-        let retry_after = text(response.headers(), "retry-after")
-            .and_then(|value| headers::retry_after(value, now));
-        let body = read(response).await?;
-        understand(status, retry_after, &body)
-    }
-}
-
-/// Whether the request was sent at all is what matters.
-fn failed(error: &reqwest::Error) -> Answer {
-    let what = causes(error);
-    if error.is_connect() || error.is_builder() {
-        Answer::NotSent(what)
-    } else {
-        Answer::Lost(what)
-    }
-}
-
-/// The chain of causes, without the URL.
-fn causes(error: &reqwest::Error) -> String {
-    let mut what = "Railway cannot be reached".to_owned();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        what.push_str(": ");
-        what.push_str(&error.to_string());
-        cause = error.source();
-    }
-    cut(&what)
-}
-
-async fn read(response: reqwest::Response) -> Result<Vec<u8>, Answer> {
-    let body = wire::body(response, LARGEST).await;
-    body.map_err(|unread| match unread {
-        Unread::Lost(error) => failed(&error),
-        Unread::TooLarge => Answer::Lost("Railway's answer is too large".to_owned()),
-    })
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
 }
 
 /// `X-RateLimit-*` (`facts/railway.md` 1.3); `None` unless both numbers are there.
 fn budget(headers: &HeaderMap, now: Timestamp) -> Option<Budget> {
-    let number = |name| text(headers, name)?.trim().parse::<u32>().ok();
+    let number = |name| headers::text(headers, name)?.parse::<u32>().ok();
     Some(Budget {
         limit: number("x-ratelimit-limit")?,
         remaining: number("x-ratelimit-remaining")?,
-        resets_at: text(headers, "x-ratelimit-reset").and_then(|value| headers::reset(value, now)),
+        resets_at: headers::text(headers, "x-ratelimit-reset")
+            .and_then(|value| headers::reset(value, now)),
     })
 }
 
@@ -202,7 +145,7 @@ fn understand<T: DeserializeOwned>(
     status: u16,
     retry_after: Option<Timestamp>,
     body: &[u8],
-) -> Result<T, Answer> {
+) -> Result<T, Unanswered> {
     if (200..300).contains(&status)
         && let Ok(envelope) = serde_json::from_slice::<Envelope<T>>(body)
         && envelope.errors.is_none_or(|errors| errors.is_empty())
@@ -210,24 +153,24 @@ fn understand<T: DeserializeOwned>(
     {
         return Ok(data);
     }
-    let mut reply = Reply {
+    let mut reply = GraphqlRefusal {
         status,
         retry_after,
-        ..Reply::default()
+        ..GraphqlRefusal::default()
     };
     if let Ok(envelope) = serde_json::from_slice::<Envelope<IgnoredAny>>(body) {
         reply.data = envelope.data.is_some();
         reply.graphql = reply.data || envelope.errors.is_some();
         reply.errors = envelope.errors.unwrap_or_default();
     }
-    Err(Answer::Reply(reply))
+    Err(Unanswered::Refused(reply))
 }
 
 /// Trouble of the account or of Railway, as opposed to a request that was answered and refused.
-fn tells_against_the_account(answer: &Answer, fault: &Fault) -> bool {
+fn tells_against_the_account(answer: &Unanswered, fault: &Fault) -> bool {
     match answer {
-        Answer::NotSent(_) | Answer::Lost(_) => true,
-        Answer::Reply(reply) => {
+        Unanswered::NoReply(_) => true,
+        Unanswered::Refused(reply) => {
             reply.status >= 500 || !reply.graphql || matches!(fault, Fault::Denied { .. })
         }
     }
@@ -238,9 +181,9 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn reply(status: u16, body: &str) -> Reply {
+    fn reply(status: u16, body: &str) -> GraphqlRefusal {
         match understand::<Value>(status, None, body.as_bytes()) {
-            Err(Answer::Reply(reply)) => reply,
+            Err(Unanswered::Refused(reply)) => reply,
             _ => unreachable!("{body}"),
         }
     }
@@ -281,7 +224,7 @@ mod tests {
     #[test]
     fn data_of_another_shape_is_no_success() {
         let read = understand::<Vec<u8>>(200, None, br#"{"data":{"a":1}}"#);
-        assert!(matches!(read, Err(Answer::Reply(reply)) if reply.graphql && reply.data));
+        assert!(matches!(read, Err(Unanswered::Refused(reply)) if reply.graphql && reply.data));
     }
 
     #[test]

@@ -7,11 +7,15 @@
 //! tokens have one each until it says that the workspace has one. Times are passed in. Deliberately absent: any
 //! memory beyond the process; a restart meets closed windows as throttles, which create nothing.
 
-use super::faults::{Scope, Throttle, later};
+mod windows;
+
 use crate::model::{Fault, Turn};
+use crate::wire::later;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::time::Duration;
+use windows::{Expected, Windows};
+pub(super) use windows::{InUse, Landing};
 
 /// How long a turn is held open for the one whose turn it is.
 const GRACE: SignedDuration = SignedDuration::from_secs(5);
@@ -35,40 +39,9 @@ pub struct Applicant<'a> {
     pub since: Timestamp,
 }
 
-/// A window in use by a request.
-#[derive(Debug)]
-pub(super) struct Pass {
-    /// The token to send it with.
-    pub(super) token: usize,
-    sent: Timestamp,
-}
-
-impl Pass {
-    /// The same, sent only now.
-    pub(super) fn sent_at(self, sent: Timestamp) -> Pass {
-        Pass { sent, ..self }
-    }
-}
-
-/// What became of it.
-pub(super) enum Landing {
-    /// Created.
-    Created,
-    /// Perhaps created.
-    Unknown,
-    /// Refused by the throttle.
-    Throttled(Throttle),
-    /// Certainly not created, for another reason.
-    NotCreated,
-}
-
 #[derive(Debug)]
 pub(super) struct Turns {
-    interval: SignedDuration,
-    windows: Vec<Window>,
-    /// All tokens share one window.
-    shared: bool,
-    pace: Pace,
+    windows: Windows,
     queue: Vec<Waiter>,
     grants: Vec<Grant>,
     /// Who has let a turn pass: they queue from then on.
@@ -77,41 +50,6 @@ pub(super) struct Turns {
     round: u64,
     /// The round in which a team was last given one, as far as that still matters.
     served: HashMap<String, u64>,
-}
-
-/// From when Railway counts a window: from somewhere between our request and its answer, and nobody says where.
-#[derive(Debug, Default)]
-struct Pace {
-    /// How often in a row counting from the request was too early.
-    too_early: u8,
-    /// Whether it was, for the creation that is being tried now.
-    now: bool,
-}
-
-impl Pace {
-    /// Once is chance (a slow connection), twice is a rule.
-    fn counts_from_the_answer(&self) -> bool {
-        self.too_early >= 2
-    }
-
-    fn was_too_early(&mut self) {
-        self.too_early = self.too_early.saturating_add(1);
-        self.now = true;
-    }
-
-    fn created(&mut self) {
-        if !self.now && !self.counts_from_the_answer() {
-            self.too_early = 0;
-        }
-        self.now = false;
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    opens: Timestamp,
-    /// When the last creation was sent and answered.
-    last: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -137,18 +75,10 @@ struct Grant {
     at: Timestamp,
 }
 
-const OPEN: Window = Window {
-    opens: Timestamp::UNIX_EPOCH,
-    last: None,
-};
-
 impl Turns {
     pub(super) fn new(interval: Duration, tokens: usize) -> Turns {
         Turns {
-            interval: signed(interval),
-            windows: vec![OPEN; tokens],
-            shared: false,
-            pace: Pace::default(),
+            windows: Windows::new(interval, tokens),
             queue: Vec::new(),
             grants: Vec::new(),
             passed_over: HashMap::new(),
@@ -158,12 +88,12 @@ impl Turns {
     }
 
     pub(super) fn adjust(&mut self, interval: Duration) {
-        self.interval = signed(interval);
+        self.windows.adjust(interval);
     }
 
     /// The throttle sees users and workspaces, not tokens: the n-th new token keeps the window of the n-th old one.
     pub(super) fn tokens_replaced(&mut self, tokens: usize) {
-        self.windows.resize(tokens, OPEN);
+        self.windows.resize(tokens);
         self.grants.retain(|grant| grant.window < tokens);
     }
 
@@ -274,7 +204,7 @@ impl Turns {
     /// A window to create in; it is closed from now on, whatever becomes of the request.
     ///
     /// Windows are alike, so it takes the one that has been held longest, no matter for whom.
-    pub(super) fn begin(&mut self, usable: &[usize], now: Timestamp) -> Result<Pass, Fault> {
+    pub(super) fn begin(&mut self, usable: &[usize], now: Timestamp) -> Result<InUse, Fault> {
         self.tidy(now);
         let held = self
             .grants
@@ -291,107 +221,28 @@ impl Turns {
                 None => return Err(self.closed(usable, now)),
             },
         };
-        self.close(token, later(now, self.interval), None);
-        Ok(Pass { token, sent: now })
+        Ok(self.windows.begin(token, now))
     }
 
     /// What became of a request; returns when its window opens again.
-    pub(super) fn settle(&mut self, pass: &Pass, landing: Landing, now: Timestamp) -> Timestamp {
-        let slack = slack(self.interval);
-        match landing {
-            Landing::NotCreated => self.close(pass.token, now, None),
-            Landing::Unknown => {
-                let opens = later(now, self.interval + slack);
-                self.close(pass.token, opens, Some((pass.sent, now)));
-            }
-            Landing::Created => {
-                self.pace.created();
-                let from = if self.pace.counts_from_the_answer() {
-                    now
-                } else {
-                    pass.sent
-                };
-                let opens = later(from, self.interval + slack);
-                self.close(pass.token, opens, Some((pass.sent, now)));
-            }
-            Landing::Throttled(throttle) => self.throttled(pass, throttle, now),
-        }
-        self.window(pass.token).opens
-    }
-
-    fn throttled(&mut self, pass: &Pass, throttle: Throttle, now: Timestamp) {
-        let interval = throttle.window.map_or(self.interval, signed);
-        match throttle.scope {
-            Some(Scope::Workspace) => self.share(),
-            Some(Scope::User) => self.shared = false,
-            None if self.another_was_used(pass, interval) => self.share(),
-            None => {}
-        }
-        let answered = self.window(pass.token).last.map(|(_, answered)| answered);
-        let own = answered.map(|answered| later(answered, interval + slack(interval)));
-        let opens = match own {
-            // Our own last creation explains it: Railway counts from later than we do.
-            Some(own) if own > now => {
-                self.pace.was_too_early();
-                own
-            }
-            // Somebody else creates here too, and nobody says since when.
-            _ => later(now, interval),
-        };
-        let last = self.window(pass.token).last;
-        self.close(pass.token, opens, last);
-    }
-
-    /// Another token created within the window, though this one had not: they share it.
-    fn another_was_used(&self, pass: &Pass, interval: SignedDuration) -> bool {
-        self.windows.iter().enumerate().any(|(token, window)| {
-            token != pass.token
-                && window
-                    .last
-                    .is_some_and(|(sent, _)| later(sent, interval) > pass.sent)
-        })
-    }
-
-    fn share(&mut self) {
-        self.shared = true;
-        if let Some(latest) = self
-            .windows
-            .iter()
-            .copied()
-            .max_by_key(|window| window.opens)
-        {
-            self.windows.fill(latest);
-        }
-    }
-
-    fn window(&self, token: usize) -> Window {
-        self.windows.get(token).copied().unwrap_or(OPEN)
-    }
-
-    fn close(&mut self, token: usize, opens: Timestamp, last: Option<(Timestamp, Timestamp)>) {
-        let shared = self.shared;
-        for (index, window) in self.windows.iter_mut().enumerate() {
-            if shared || index == token {
-                window.opens = opens;
-                window.last = last.or(window.last);
-            }
-        }
+    pub(super) fn settle(&mut self, used: &InUse, landing: Landing, now: Timestamp) -> Timestamp {
+        self.windows.settle(used, landing, now)
     }
 
     /// Windows that anyone may take: open, and held for nobody.
     fn open(&self, usable: &[usize], now: Timestamp) -> Vec<usize> {
-        if self.shared && !self.grants.is_empty() {
+        if self.windows.shared() && !self.grants.is_empty() {
             return Vec::new();
         }
         let mut open: Vec<usize> = usable
             .iter()
             .copied()
-            .filter(|&token| self.window(token).opens <= now)
+            .filter(|&token| self.windows.opens(token) <= now)
             .filter(|token| self.grants.iter().all(|grant| grant.window != *token))
             .collect();
         // Longest unused first: creations rotate over the tokens.
-        open.sort_by_key(|&token| self.window(token).opens);
-        open.truncate(if self.shared { 1 } else { open.len() });
+        open.sort_by_key(|&token| self.windows.opens(token));
+        open.truncate(if self.windows.shared() { 1 } else { open.len() });
         open
     }
 
@@ -410,27 +261,24 @@ impl Turns {
                 let held = self
                     .grants
                     .iter()
-                    .find(|grant| self.shared || grant.window == token);
-                let used = held.map(|grant| later(grant.at, self.interval));
-                used.unwrap_or(now).max(self.window(token).opens)
+                    .find(|grant| self.windows.shared() || grant.window == token);
+                let used = held.map(|grant| later(grant.at, self.windows.interval()));
+                used.unwrap_or(now).max(self.windows.opens(token))
             })
             .collect();
-        if self.shared || opens.is_empty() {
+        if self.windows.shared() || opens.is_empty() {
             opens.truncate(1);
         }
         if opens.is_empty() {
-            opens.push(later(now, self.interval));
+            opens.push(later(now, self.windows.interval()));
         }
-        Expected {
-            opens,
-            interval: self.interval.max(LEAST),
-        }
+        Expected::new(opens, self.windows.interval().max(LEAST))
     }
 
     /// When the one at this place should ask again: when a window is expected to be free for it, or a little after one
     /// should have been free for the one before, who may have gone.
     fn come_back(&self, place: usize, usable: &[usize], now: Timestamp) -> Timestamp {
-        let horizon = later(now, (self.interval * HORIZON).max(GRACE));
+        let horizon = later(now, (self.windows.interval() * HORIZON).max(GRACE));
         let mut expected = self.expected(usable, now);
         let mut before = None;
         let mut own = expected.next();
@@ -451,7 +299,7 @@ impl Turns {
         let round = self.round;
         self.served.retain(|_, served| *served >= round);
         self.queue.retain(|waiter| later(waiter.told, GRACE) > now);
-        let horizon = self.interval * HORIZON;
+        let horizon = self.windows.interval() * HORIZON;
         self.passed_over.retain(|_, at| later(*at, horizon) > now);
         let passed_over = &mut self.passed_over;
         self.grants.retain(|grant| {
@@ -462,33 +310,6 @@ impl Turns {
             holds
         });
     }
-}
-
-/// The moments at which windows open, if each is used as soon as it does.
-struct Expected {
-    opens: Vec<Timestamp>,
-    interval: SignedDuration,
-}
-
-impl Expected {
-    fn next(&mut self) -> Timestamp {
-        let Some(earliest) = self.opens.iter_mut().min() else {
-            return Timestamp::MAX;
-        };
-        let at = *earliest;
-        *earliest = later(at, self.interval);
-        at
-    }
-}
-
-/// What a window is given beyond its interval, so that a little delay on the way does not make us early.
-fn slack(interval: SignedDuration) -> SignedDuration {
-    let least = SignedDuration::from_millis(20).min(interval / 20);
-    (interval / 100).max(least)
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]

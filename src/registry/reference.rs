@@ -1,5 +1,6 @@
 //! Names of images: which registry, which repository there, which tag or digest.
 
+use crate::wire::is_public_name;
 use reqwest::Url;
 
 /// Where Docker Hub's images are, which are named otherwise than their registry.
@@ -7,9 +8,6 @@ const HUB: &str = "registry-1.docker.io";
 
 /// The names that Docker Hub has in an image's name.
 const HUBS_NAMES: [&str; 3] = ["docker.io", "index.docker.io", HUB];
-
-/// Ends of names that are no public ones.
-const PRIVATE: [&str; 6] = ["local", "internal", "localhost", "svc", "lan", "home"];
 
 /// An image whose registry we are willing to ask.
 #[derive(Debug, PartialEq, Eq)]
@@ -123,27 +121,13 @@ fn site(host: &str) -> &str {
     &host[skip..]
 }
 
-/// Whether a registry of this name is asked: a DNS name of at least two labels that is no address and no cluster's,
-/// perhaps with a port.
+/// Whether a registry of this name is asked: a public name in small letters, perhaps with a port.
 pub fn is_registry(name: &str) -> bool {
     let (host, port) = match name.split_once(':') {
         Some((host, port)) => (host, port.parse::<u16>().is_ok_and(|port| port > 0)),
         None => (name, true),
     };
-    let labels: Vec<&str> = host.split('.').collect();
-    let top = labels.last().copied().unwrap_or_default();
-    port && labels.len() > 1
-        && labels.iter().all(|label| is_label(label))
-        && top.starts_with(|c: char| c.is_ascii_lowercase())
-        && !PRIVATE.contains(&top)
-}
-
-fn is_label(label: &str) -> bool {
-    let middle = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !label.is_empty()
-        && label.bytes().all(middle)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+    port && is_public_name(host) && !host.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// A piece of a repository's name: words of small letters and digits, joined by dots, dashes and underscores.

@@ -5,33 +5,24 @@
 //! account) proves that something is gone; with a narrower one the answer is `Denied`. Deliberately absent: webhooks,
 //! domains, making or deleting pods.
 
-use super::faults::{Complaint, Dialect, Meaning};
-use super::rest::{Ask, Connection, Line, Manners, piece};
-use super::{Provider, held};
+mod answers;
+mod dialect;
+
+use super::ask::{Ask, piece};
+use super::line::Line;
+use super::provider::{Provider, not_ours, unless_missing, whose};
 use crate::model::identity::Whose;
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stock, Wish};
 use crate::model::{Done, Fault};
+use crate::wire::held;
+use answers::{Inbox, InboxKey, Me, NewInboxKey, TokenPage};
+pub(super) use dialect::MANNERS;
 use futures::future::BoxFuture;
-use secrecy::SecretString;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-
-const MANNERS: Manners = Manners {
-    base: "https://api.agentmail.to/v0",
-    header: None,
-    dialect: Dialect {
-        name: "AgentMail",
-        complaint,
-        meaning,
-    },
-};
-
-/// What one more inbox costs a month beyond the plan, in US dollars.
-const INBOX: f64 = 2.0;
 
 /// Inboxes or keys on a page.
 const PAGE: usize = 100;
@@ -42,40 +33,9 @@ const MOST_PAGES: usize = 2_000;
 /// The longest value of an inbox's metadata, in characters.
 const VALUE: usize = 256;
 
-fn complaint(body: &Value) -> Complaint {
-    let text = |name: &str| body[name].as_str().unwrap_or_default();
-    let code = text("code");
-    let sentence = match code {
-        // The provider's sentence does not always say what is to be done.
-        "already_exists" | "resource_taken" => {
-            format!(
-                "the address is taken, choose another username: {}",
-                text("message")
-            )
-        }
-        _ => text("message").to_owned(),
-    };
-    Complaint {
-        code: code.to_owned(),
-        sentence,
-    }
-}
-
-/// The codes decide, not the status (vendor). What is not named here means what its status means everywhere.
-fn meaning(_: u16, complaint: &Complaint) -> Option<Meaning> {
-    match complaint.code.as_str() {
-        "limit_exceeded" => Some(Meaning::Exhausted),
-        "already_exists" | "resource_taken" | "domain_not_verified" => Some(Meaning::Rejected),
-        "race_condition" | "resource_deleting" => Some(Meaning::Transient),
-        "account_suspended" => Some(Meaning::Denied),
-        "not_found" => Some(Meaning::Missing),
-        _ => None,
-    }
-}
-
 /// Where in an account inboxes are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct AgentmailSettings {
     /// The pod; `None`: the default one.
     pub pod: Option<String>,
     /// The domain of the addresses; `None`: the provider's own.
@@ -84,108 +44,10 @@ pub struct Settings {
 
 /// One AgentMail organisation, or a pod of it.
 pub struct Agentmail {
-    settings: Settings,
+    settings: AgentmailSettings,
     line: Line,
     /// Whether the credential sees everything that is ours, and of which credential that was found out.
     sight: Mutex<Option<(u64, Result<(), String>)>>,
-}
-
-#[derive(Deserialize)]
-struct Inbox {
-    inbox_id: String,
-    email: Option<String>,
-    client_id: Option<String>,
-    created_at: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    api_key_id: String,
-    name: Option<String>,
-    created_at: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Fresh {
-    #[serde(flatten)]
-    key: Key,
-    api_key: SecretString,
-}
-
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(alias = "inboxes", alias = "api_keys")]
-    items: Vec<T>,
-    count: Option<usize>,
-    next_page_token: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Me {
-    scope_type: String,
-    scope_id: String,
-    organization_id: String,
-    pod_id: Option<String>,
-}
-
-impl Me {
-    /// Whether what this credential does not see is not there.
-    fn sees_all(&self, pod: Option<&str>) -> Result<(), String> {
-        let own = self.pod_id.as_deref().unwrap_or(&self.scope_id);
-        match (self.scope_type.as_str(), pod) {
-            ("organization", _) => Ok(()),
-            ("pod", Some(pod)) if pod == own => Ok(()),
-            ("pod", _) => Err(format!("the key sees only the pod {own}")),
-            (scope, _) => Err(format!("the key sees only one {scope}")),
-        }
-    }
-
-    fn told(&self) -> String {
-        match self.scope_type.as_str() {
-            "organization" => format!("organization {}", self.organization_id),
-            scope => format!(
-                "{scope} {} of organization {}",
-                self.scope_id, self.organization_id
-            ),
-        }
-    }
-}
-
-fn bare(part: Part, id: String, name: Option<String>, created: Option<&str>) -> Resource {
-    Resource {
-        part,
-        id,
-        name: name.unwrap_or_default(),
-        address: None,
-        stage: Stage::Ready,
-        settings: None,
-        usage: None,
-        created: created.and_then(|at| at.parse().ok()),
-        monthly_usd: 0.0,
-    }
-}
-
-impl Inbox {
-    fn resource(self) -> Resource {
-        let address = self.email.unwrap_or_else(|| self.inbox_id.clone());
-        Resource {
-            address: Some(address),
-            monthly_usd: INBOX,
-            ..bare(
-                Part::Main,
-                self.inbox_id,
-                self.client_id,
-                self.created_at.as_deref(),
-            )
-        }
-    }
-}
-
-impl Key {
-    fn resource(self) -> Resource {
-        let created = self.created_at.as_deref();
-        bare(Part::Key, self.api_key_id, self.name, created)
-    }
 }
 
 /// A note as metadata: values are short.
@@ -203,7 +65,7 @@ fn metadata(note: &str) -> Value {
 
 fn inbox_body(order: &Order, domain: Option<&str>) -> Done<Value> {
     let Wish::Agentmail { username, .. } = &order.wish else {
-        return Err(super::not_ours("AgentMail"));
+        return Err(not_ours("AgentMail"));
     };
     let mut body = json!({ "client_id": order.key, "metadata": metadata(&order.note) });
     if let Some(username) = username {
@@ -226,23 +88,14 @@ fn inbox_of(parts: &BTreeMap<Part, String>) -> Done<&str> {
     })
 }
 
-fn other_part<T>() -> Done<T> {
-    Err(super::not_ours("AgentMail"))
-}
-
 impl Agentmail {
     /// The organisation or pod that the key opens.
-    pub fn new(settings: Settings, credential: &SecretString, connection: Connection) -> Agentmail {
+    pub fn new(settings: AgentmailSettings, line: Line) -> Agentmail {
         Agentmail {
             settings,
-            line: Line::new(MANNERS, credential, connection),
+            line,
             sight: Mutex::default(),
         }
-    }
-
-    /// Its line.
-    pub fn line(&self) -> &Line {
-        &self.line
     }
 
     fn inboxes(&self) -> String {
@@ -296,7 +149,7 @@ impl Agentmail {
                 page.push_str("&page_token=");
                 page.push_str(&piece(token));
             }
-            let page: Page<T> = self.line.ask(Ask::get(what, page)).await?;
+            let page: TokenPage<T> = self.line.ask(Ask::get(what, page)).await?;
             if page.count.is_some_and(|count| count > page.items.len()) {
                 return Err(Fault::Transient {
                     message: "AgentMail: a page shows fewer than it counts".to_owned(),
@@ -319,9 +172,9 @@ impl Agentmail {
     }
 
     /// The keys of an inbox; none where the inbox is gone.
-    async fn keys_of(&self, inbox: &str) -> Done<Vec<Key>> {
+    async fn keys_of(&self, inbox: &str) -> Done<Vec<InboxKey>> {
         let keys = self.pages("inbox-keys", &keys(inbox)).await;
-        let keys = super::unless_missing(self.believed(keys).await)?;
+        let keys = unless_missing(self.believed(keys).await)?;
         Ok(keys.unwrap_or_default())
     }
 
@@ -340,7 +193,7 @@ impl Agentmail {
         // Without a list of permissions it may do everything within its inbox and nothing outside.
         let body = json!({ "name": order.key });
         let ask = Ask::post("inbox-key.make", keys(inbox), body);
-        let made: Fresh = self.line.ask(ask).await?;
+        let made: NewInboxKey = self.line.ask(ask).await?;
         Ok(Made {
             resource: made.key.resource(),
             secret: Some(made.api_key),
@@ -355,7 +208,7 @@ impl Provider for Agentmail {
             match me.sees_all(self.settings.pod.as_deref()) {
                 Ok(()) => {
                     let name = me.told();
-                    Ok(super::whose(Some(me.organization_id), name))
+                    Ok(whose(Some(me.organization_id), name))
                 }
                 Err(why) => Err(Fault::Denied {
                     message: format!(
@@ -371,7 +224,7 @@ impl Provider for Agentmail {
             match order.part {
                 Part::Main => self.make_inbox(order).await,
                 Part::Key => self.make_key(order).await,
-                Part::Profile => other_part(),
+                Part::Profile => Err(not_ours("AgentMail")),
             }
         })
     }
@@ -388,9 +241,9 @@ impl Provider for Agentmail {
                 Part::Key => {
                     let all = self.keys_of(inbox_of(&sought.parts)?).await?.into_iter();
                     let ours = all.filter(|key| named(key.name.as_deref()));
-                    Ok(ours.map(Key::resource).collect())
+                    Ok(ours.map(InboxKey::resource).collect())
                 }
-                Part::Profile => other_part(),
+                Part::Profile => Err(not_ours("AgentMail")),
             }
         })
     }
@@ -403,7 +256,7 @@ impl Provider for Agentmail {
                         .line
                         .ask(Ask::get("inbox", self.inbox(&named.id)))
                         .await;
-                    let seen: Option<Inbox> = super::unless_missing(self.believed(seen).await)?;
+                    let seen: Option<Inbox> = unless_missing(self.believed(seen).await)?;
                     Ok(seen.map(Inbox::resource))
                 }
                 Part::Key => {
@@ -412,9 +265,9 @@ impl Provider for Agentmail {
                     };
                     let mut keys = self.keys_of(inbox).await?.into_iter();
                     let seen = keys.find(|key| key.api_key_id == named.id);
-                    Ok(seen.map(Key::resource))
+                    Ok(seen.map(InboxKey::resource))
                 }
-                Part::Profile => other_part(),
+                Part::Profile => Err(not_ours("AgentMail")),
             }
         })
     }
@@ -431,7 +284,7 @@ impl Provider for Agentmail {
                     let keys = keys(inbox_of(&named.parts)?);
                     Ask::delete("inbox-key.delete", format!("{keys}/{}", piece(&named.id)))
                 }
-                Part::Profile => return other_part(),
+                Part::Profile => return Err(not_ours("AgentMail")),
             };
             let gone = self.line.tell(ask).await;
             self.believed(gone).await
@@ -450,112 +303,4 @@ impl Provider for Agentmail {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::faults::{Answer, Kind, Reply, classify};
-    use super::*;
-    use jiff::Timestamp;
-
-    fn order(username: Option<&str>) -> Order {
-        Order {
-            part: Part::Main,
-            key: "acme-ada-mail-g1".into(),
-            note: "n".repeat(300),
-            wish: Wish::Agentmail {
-                username: username.map(str::to_owned),
-                key: true,
-            },
-            parts: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn its_codes_decide() {
-        for (status, code, class) in [
-            (400, "validation_error", "Rejected"),
-            (401, "unknown_api_key", "Denied"),
-            (401, "", "Denied"),
-            (403, "missing_permission", "Denied"),
-            (403, "permission_escalation", "Denied"),
-            (403, "account_suspended", "Denied"),
-            (403, "limit_exceeded", "Exhausted"),
-            (403, "already_exists", "Rejected"),
-            (403, "resource_taken", "Rejected"),
-            (403, "domain_not_verified", "Rejected"),
-            (403, "", "Denied"),
-            (404, "not_found", "Missing"),
-            (409, "race_condition", "Transient"),
-            (409, "resource_deleting", "Transient"),
-            (409, "cannot_delete", "Rejected"),
-            (422, "unprocessable", "Rejected"),
-            (429, "rate_limit_exceeded", "Throttled"),
-            (503, "unavailable", "Uncertain"),
-        ] {
-            let answer = Answer::Reply(Reply {
-                status,
-                until: None,
-                body: Some(json!({ "name": "Error", "code": code, "message": "Says no." })),
-            });
-            let now = Timestamp::UNIX_EPOCH;
-            let fault = classify(&answer, Kind::Change, &MANNERS.dialect, "inbox.make", now);
-            assert_eq!(fault.class(), class, "{status} {code}: {fault}");
-        }
-        let taken = complaint(&json!({ "code": "resource_taken", "message": "Inbox is taken" }));
-        assert_eq!(
-            taken.sentence,
-            "the address is taken, choose another username: Inbox is taken"
-        );
-    }
-
-    #[test]
-    fn an_order_says_whose_it_is_in_short_values() {
-        let body = inbox_body(&order(Some("ada")), Some("agents.acme.com")).unwrap();
-        assert_eq!(body["client_id"], "acme-ada-mail-g1");
-        assert_eq!(body["username"], "ada");
-        assert_eq!(body["domain"], "agents.acme.com");
-        assert_eq!(body["metadata"]["note"].as_str().map(str::len), Some(256));
-        assert_eq!(body["metadata"]["note-2"].as_str().map(str::len), Some(44));
-        let plain = inbox_body(&order(None), None).unwrap();
-        assert!(plain.get("username").is_none() && plain.get("domain").is_none());
-    }
-
-    #[test]
-    fn pages_of_both_kinds_are_read() {
-        let inboxes = r#"{"count":1,"limit":100,"next_page_token":"t","inboxes":[{"pod_id":"p",
-            "inbox_id":"ada@agentmail.to","email":"ada@agentmail.to","client_id":"acme-ada-mail-g1",
-            "updated_at":"2026-11-21T10:00:00Z","created_at":"2026-11-21T10:00:00Z"}]}"#;
-        let mut page: Page<Inbox> = serde_json::from_str(inboxes).unwrap();
-        assert_eq!(page.next_page_token.as_deref(), Some("t"));
-        let seen = page.items.remove(0).resource();
-        assert_eq!(seen.id, "ada@agentmail.to");
-        assert_eq!(seen.name, "acme-ada-mail-g1");
-        assert!(seen.created.is_some() && seen.monthly_usd == 2.0);
-
-        let keys = r#"{"count":1,"api_keys":[{"api_key_id":"k1","prefix":"am_12","name":"acme-ada-mail-g1",
-            "inbox_id":"ada@agentmail.to","created_at":"2026-11-21T10:00:00Z"}]}"#;
-        let page: Page<Key> = serde_json::from_str(keys).unwrap();
-        assert_eq!(page.items[0].api_key_id, "k1");
-        let fresh =
-            r#"{"api_key_id":"k1","api_key":"am_1","prefix":"am_","name":"n","created_at":"x"}"#;
-        assert_eq!(
-            serde_json::from_str::<Fresh>(fresh).unwrap().key.api_key_id,
-            "k1"
-        );
-    }
-
-    #[test]
-    fn only_who_sees_everything_can_miss_something() {
-        let me = |scope: &str, pod: Option<&str>| Me {
-            scope_type: scope.into(),
-            scope_id: "s".into(),
-            organization_id: "o".into(),
-            pod_id: pod.map(str::to_owned),
-        };
-        assert!(me("organization", None).sees_all(None).is_ok());
-        assert!(me("organization", None).sees_all(Some("p")).is_ok());
-        assert!(me("pod", Some("p")).sees_all(Some("p")).is_ok());
-        assert!(me("pod", Some("p")).sees_all(None).is_err());
-        assert!(me("pod", Some("p")).sees_all(Some("q")).is_err());
-        assert!(me("inbox", Some("p")).sees_all(Some("p")).is_err());
-        assert_eq!(me("organization", None).told(), "organization o");
-    }
-}
+mod tests;

@@ -7,9 +7,11 @@
 //! it was not. Deliberately absent: a listing of wallets, which Bankr does not
 //! have; fingers on anybody's money.
 
-use super::faults::{Complaint, Dialect, plain};
-use super::rest::{Ask, Connection, Line, Manners, piece};
-use super::{Provider, held};
+use super::ask::{Ask, piece};
+use super::faults::{Dialect, Objection, plain};
+use super::line::{Line, Manners};
+use super::provider::{Provider, not_ours, unless_missing, whose};
+use super::taken_back::{ALL, TakenBack};
 use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish, fingerprint};
@@ -18,15 +20,14 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 
-const MANNERS: Manners = Manners {
+pub(super) const MANNERS: Manners = Manners {
     base: "https://api.bankr.bot",
     header: Some("X-Partner-Key"),
     dialect: Dialect {
         name: "Bankr",
-        complaint: |body| Complaint {
+        objection: |body| Objection {
             code: body["error"].as_str().unwrap_or_default().to_owned(),
             sentence: sentence(body),
         },
@@ -49,14 +50,13 @@ fn sentence(body: &Value) -> String {
 /// One Bankr partner organisation.
 pub struct Bankr {
     line: Line,
-    /// Wallets whose keys were revoked here and that have got none since: all that anybody can know of absent keys. Lost
-    /// with the process, after which revoking again is the way to know again.
-    keyless: Mutex<BTreeSet<String>>,
+    /// Wallets whose keys were revoked here and that have got none since: all that anybody can know of absent keys.
+    keyless: TakenBack,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wallet {
+struct BankrWallet {
     id: String,
     evm_address: Option<String>,
     status: Option<String>,
@@ -64,11 +64,11 @@ struct Wallet {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fresh {
+struct NewWalletKey {
     api_key: SecretString,
 }
 
-impl Wallet {
+impl BankrWallet {
     /// How far it is; `None` where it is closed: it is there for the books only.
     fn stage(&self) -> Option<Stage> {
         match self
@@ -89,22 +89,8 @@ impl Wallet {
     fn resource(self, stage: Stage) -> Resource {
         Resource {
             address: self.evm_address,
-            ..bare(Part::Main, self.id, stage)
+            ..Resource::bare(Part::Main, self.id, String::new(), stage)
         }
-    }
-}
-
-fn bare(part: Part, id: String, stage: Stage) -> Resource {
-    Resource {
-        part,
-        id,
-        name: String::new(),
-        address: None,
-        stage,
-        settings: None,
-        usage: None,
-        created: None,
-        monthly_usd: 0.0,
     }
 }
 
@@ -140,22 +126,17 @@ fn wallet_of(parts: &BTreeMap<Part, String>) -> Done<&str> {
 
 impl Bankr {
     /// The organisation that the partner key opens.
-    pub fn new(credential: &SecretString, connection: Connection) -> Bankr {
+    pub fn new(line: Line) -> Bankr {
         Bankr {
-            line: Line::new(MANNERS, credential, connection),
-            keyless: Mutex::default(),
+            line,
+            keyless: TakenBack::default(),
         }
-    }
-
-    /// Its line.
-    pub fn line(&self) -> &Line {
-        &self.line
     }
 
     /// The wallet, unless it is gone or closed.
     async fn wallet(&self, id: &str) -> Done<Option<Resource>> {
         let seen = self.line.ask(Ask::get("wallet", wallet(id))).await;
-        let seen: Option<Wallet> = super::unless_missing(seen)?;
+        let seen: Option<BankrWallet> = unless_missing(seen)?;
         Ok(seen.and_then(|seen| {
             let stage = seen.stage()?;
             Some(seen.resource(stage))
@@ -166,7 +147,7 @@ impl Bankr {
         let ask = Ask::delete("wallet-keys.revoke", keys(wallet));
         let answer = self.line.tell(ask).await;
         if matches!(answer, Ok(()) | Err(Fault::Missing { .. })) {
-            held(&self.keyless).insert(wallet.to_owned());
+            self.keyless.note(wallet, ALL);
         }
         answer
     }
@@ -176,7 +157,7 @@ impl Bankr {
         let body = json!({ "idempotencyKey": key });
         let ask = Ask::post("wallet.make", "/partner/wallets", body);
         // 201, or 200 for a replay; one client of Bankr's has seen 409 for it (facts 4).
-        let made: Wallet = self.line.ask(ask.also_good(409)).await?;
+        let made: BankrWallet = self.line.ask(ask.also_good(409)).await?;
         let stage = made.stage().unwrap_or_else(|| Stage::Failed {
             why: "Bankr has closed this wallet".to_owned(),
         });
@@ -189,16 +170,18 @@ impl Bankr {
     async fn make_key(&self, order: &Order) -> Done<Made> {
         let wallet = wallet_of(&order.parts)?;
         // Bankr gives a wallet a key with its creation, asked or not (facts 4): nobody holds that one.
-        super::unless_missing(self.revoke(wallet).await)?;
+        unless_missing(self.revoke(wallet).await)?;
         // From here on it may have one.
-        held(&self.keyless).remove(wallet);
+        self.keyless.forget(wallet, ALL);
         let ask = Ask::post("wallet-key.make", keys(wallet), key_body(&order.key));
-        let made: Fresh = self.line.ask(ask).await?;
+        let made: NewWalletKey = self.line.ask(ask).await?;
         Ok(Made {
-            resource: Resource {
-                name: order.key.clone(),
-                ..bare(Part::Key, fingerprint(&made.api_key), Stage::Ready)
-            },
+            resource: Resource::bare(
+                Part::Key,
+                fingerprint(&made.api_key),
+                order.key.clone(),
+                Stage::Ready,
+            ),
             secret: Some(made.api_key),
         })
     }
@@ -221,19 +204,15 @@ impl Bankr {
     }
 }
 
-fn other_part<T>() -> Done<T> {
-    Err(super::not_ours("Bankr"))
-}
-
 impl Provider for Bankr {
     /// Bankr tells of no key whose it is.
     fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
         Box::pin(async move {
             let seen = self.line.tell(Ask::get("identity", wallet(NOBODY))).await;
-            super::unless_missing(seen)?;
+            unless_missing(seen)?;
             // "There is none" is the answer that was hoped for, and in trouble no other request is sent.
             self.line.answered();
-            Ok(super::whose(None, "partner organisation"))
+            Ok(whose(None, "partner organisation"))
         })
     }
 
@@ -242,7 +221,7 @@ impl Provider for Bankr {
             match order.part {
                 Part::Main => self.make_wallet(&order.key).await,
                 Part::Key => self.make_key(order).await,
-                Part::Profile => other_part(),
+                Part::Profile => Err(not_ours("Bankr")),
             }
         })
     }
@@ -255,10 +234,10 @@ impl Provider for Bankr {
                 Part::Main => Ok(vec![self.make_wallet(&sought.key).await?.resource]),
                 Part::Key => {
                     let revoked = self.revoke(wallet_of(&sought.parts)?).await;
-                    super::unless_missing(revoked)?;
+                    unless_missing(revoked)?;
                     Ok(Vec::new())
                 }
-                Part::Profile => other_part(),
+                Part::Profile => Err(not_ours("Bankr")),
             }
         })
     }
@@ -272,16 +251,14 @@ impl Provider for Bankr {
                     let Some(wallet) = named.parts.get(&Part::Main) else {
                         return Ok(None);
                     };
-                    if held(&self.keyless).contains(wallet) {
+                    if self.keyless.has(wallet, ALL) {
                         return Ok(None);
                     }
                     let seen = self.wallet(wallet).await?;
-                    Ok(seen.map(|seen| Resource {
-                        name: named.key.clone(),
-                        ..bare(Part::Key, named.id.clone(), seen.stage)
-                    }))
+                    let (id, name) = (named.id.clone(), named.key.clone());
+                    Ok(seen.map(|seen| Resource::bare(Part::Key, id, name, seen.stage)))
                 }
-                Part::Profile => other_part(),
+                Part::Profile => Err(not_ours("Bankr")),
             }
         })
     }
@@ -295,7 +272,7 @@ impl Provider for Bankr {
             match named.part {
                 Part::Main => self.put_away(&named.id, for_good).await,
                 Part::Key => self.revoke(wallet_of(&named.parts)?).await,
-                Part::Profile => other_part(),
+                Part::Profile => Err(not_ours("Bankr")),
             }
         })
     }
@@ -309,7 +286,7 @@ impl Provider for Bankr {
 mod tests {
     use super::*;
 
-    fn seen(status: Option<&str>) -> Wallet {
+    fn seen(status: Option<&str>) -> BankrWallet {
         let text = json!({ "id": "wlt_1", "evmAddress": "0xabc", "status": status });
         serde_json::from_value(text).unwrap()
     }
@@ -333,10 +310,10 @@ mod tests {
 
     #[test]
     fn its_sentence_is_found() {
-        let complaint = MANNERS.dialect.complaint;
-        let both = complaint(&json!({ "error": "forbidden", "message": "IP not allowed" }));
+        let objection = MANNERS.dialect.objection;
+        let both = objection(&json!({ "error": "forbidden", "message": "IP not allowed" }));
         assert_eq!(both.sentence, "IP not allowed");
-        assert_eq!(complaint(&json!({ "error": "no" })).sentence, "no");
+        assert_eq!(objection(&json!({ "error": "no" })).sentence, "no");
     }
 
     #[test]

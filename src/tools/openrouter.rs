@@ -4,9 +4,10 @@
 //! comes back each month, is seen as set otherwise than wished. A listing is every key of the workspace, disabled ones
 //! included. Deliberately absent: repeating a creation, and a limit on what other keys of the workspace spend.
 
-use super::Provider;
-use super::faults::{Complaint, Dialect, plain};
-use super::rest::{Ask, Connection, Line, Manners, piece};
+use super::ask::{Ask, Data, piece};
+use super::faults::{Dialect, Objection, plain};
+use super::line::{Line, Manners};
+use super::provider::{Provider, not_ours, unless_missing, whose};
 use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish};
@@ -18,12 +19,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const MANNERS: Manners = Manners {
+pub(super) const MANNERS: Manners = Manners {
     base: "https://openrouter.ai/api/v1",
     header: None,
     dialect: Dialect {
         name: "OpenRouter",
-        complaint: |body| Complaint {
+        objection: |body| Objection {
             code: String::new(),
             sentence: body["error"]["message"]
                 .as_str()
@@ -48,14 +49,14 @@ const MOST_STEPS_BACK: u32 = 20;
 
 /// Where in an account keys are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct OpenrouterSettings {
     /// The workspace; `None`: the default one.
     pub workspace: Option<String>,
 }
 
 /// One OpenRouter organisation.
 pub struct Openrouter {
-    settings: Settings,
+    settings: OpenrouterSettings,
     line: Line,
     /// Keys on a page, as far as is known. 0: no listing has been read to its end yet.
     page: AtomicUsize,
@@ -63,7 +64,7 @@ pub struct Openrouter {
 
 /// A key as it is told, without its secret.
 #[derive(Clone, Debug, Deserialize)]
-struct Key {
+struct OpenrouterKey {
     hash: String,
     name: String,
     #[serde(default)]
@@ -83,33 +84,19 @@ struct Workspace {
 
 /// The secret stands beside the key, not in it, whatever the vendor's own guide shows.
 #[derive(Deserialize)]
-struct Fresh {
-    data: Key,
+struct NewOpenrouterKey {
+    data: OpenrouterKey,
     key: SecretString,
-}
-
-#[derive(Deserialize)]
-struct Data<T> {
-    data: T,
 }
 
 impl Openrouter {
     /// The organisation that the management key opens.
-    pub fn new(
-        settings: Settings,
-        credential: &SecretString,
-        connection: Connection,
-    ) -> Openrouter {
+    pub fn new(settings: OpenrouterSettings, line: Line) -> Openrouter {
         Openrouter {
             settings,
-            line: Line::new(MANNERS, credential, connection),
+            line,
             page: AtomicUsize::new(0),
         }
-    }
-
-    /// Its line.
-    pub fn line(&self) -> &Line {
-        &self.line
     }
 
     /// The id of the workspace where no key shows it, as far as that can be told: of several nobody says which is the
@@ -117,30 +104,30 @@ impl Openrouter {
     async fn empty_workspace(&self) -> Done<Option<String>> {
         if let Some(workspace) = &self.settings.workspace {
             let ask = Ask::get("workspace", format!("/workspaces/{}", piece(workspace)));
-            let found: Option<Data<Workspace>> = super::unless_missing(self.line.ask(ask).await)?;
+            let found: Option<Data<Workspace>> = unless_missing(self.line.ask(ask).await)?;
             return Ok(found.map(|found| found.data.id));
         }
         let ask = Ask::get("workspaces", "/workspaces?limit=2");
-        let all: Option<Data<Vec<Workspace>>> = super::unless_missing(self.line.ask(ask).await)?;
+        let all: Option<Data<Vec<Workspace>>> = unless_missing(self.line.ask(ask).await)?;
         let mut all = all.map(|all| all.data).unwrap_or_default();
         Ok(all.pop().filter(|_| all.is_empty()).map(|only| only.id))
     }
 
-    async fn page(&self, offset: usize) -> Done<Vec<Key>> {
+    async fn page(&self, offset: usize) -> Done<Vec<OpenrouterKey>> {
         // Without the workspace only the default one is listed; whether disabled keys are is not documented.
         let mut path = format!("/keys?include_disabled=true&offset={offset}");
         if let Some(workspace) = &self.settings.workspace {
             path.push_str("&workspace_id=");
             path.push_str(&piece(workspace));
         }
-        let page: Data<Vec<Key>> = self.line.ask(Ask::get("keys", path)).await?;
+        let page: Data<Vec<OpenrouterKey>> = self.line.ask(Ask::get("keys", path)).await?;
         Ok(page.data)
     }
 
     /// Every key, in as many requests as there are pages. How long a page is was seen when the account was last read to its
     /// end: by the first listing of this process, and by each search since. What a listing lacks in spite of that is held
     /// against the ledgers (`engine::belief`); a search is not, so it does not rely on this.
-    async fn listed(&self) -> Done<Vec<Key>> {
+    async fn listed(&self) -> Done<Vec<OpenrouterKey>> {
         let full = self.page.load(Ordering::Relaxed);
         if full > 0 {
             let first = self.page(0).await?;
@@ -153,7 +140,7 @@ impl Openrouter {
 
     /// Every key. Pages are counted from the newest key, so they move while keys come and go: each page begins with the
     /// last key of the one before, and where it does not, keys have gone away and some would be missed.
-    async fn keys(&self) -> Done<Vec<Key>> {
+    async fn keys(&self) -> Done<Vec<OpenrouterKey>> {
         let mut keys = BTreeMap::new();
         let (mut offset, mut steps_back) = (0_usize, 0);
         // Keys on the last page, and on the shortest that another one with something new came after.
@@ -197,7 +184,7 @@ fn key(id: &str) -> String {
     format!("/keys/{}", piece(id))
 }
 
-fn settings(key: &Key) -> String {
+fn settings(key: &OpenrouterKey) -> String {
     let limit = key
         .limit
         .map(|limit_usd| Wish::Openrouter { limit_usd }.settings());
@@ -209,7 +196,7 @@ fn settings(key: &Key) -> String {
     }
 }
 
-fn resource(key: Key) -> Resource {
+fn resource(key: OpenrouterKey) -> Resource {
     Resource {
         part: Part::Main,
         settings: Some(settings(&key)),
@@ -233,7 +220,7 @@ fn resource(key: Key) -> Resource {
 fn limit(wish: &Wish) -> Done<f64> {
     match wish {
         Wish::Openrouter { limit_usd } => Ok(*limit_usd),
-        _ => Err(super::not_ours("OpenRouter")),
+        _ => Err(not_ours("OpenRouter")),
     }
 }
 
@@ -257,7 +244,7 @@ impl Provider for Openrouter {
                 None => self.empty_workspace().await?,
                 told => told,
             };
-            Ok(super::whose(
+            Ok(whose(
                 id,
                 match &self.settings.workspace {
                     Some(workspace) => format!("management key, workspace {workspace}"),
@@ -270,7 +257,8 @@ impl Provider for Openrouter {
     fn make<'a>(&'a self, order: &'a Order) -> BoxFuture<'a, Done<Made>> {
         Box::pin(async move {
             let body = body(order, self.settings.workspace.as_deref())?;
-            let fresh: Fresh = self.line.ask(Ask::post("key.make", "/keys", body)).await?;
+            let fresh: NewOpenrouterKey =
+                self.line.ask(Ask::post("key.make", "/keys", body)).await?;
             Ok(Made {
                 resource: resource(fresh.data),
                 secret: Some(fresh.key),
@@ -289,8 +277,8 @@ impl Provider for Openrouter {
     fn look<'a>(&'a self, named: &'a Named) -> BoxFuture<'a, Done<Option<Resource>>> {
         Box::pin(async move {
             let seen = self.line.ask(Ask::get("key", key(&named.id))).await;
-            let seen = super::unless_missing(seen)?;
-            Ok(seen.map(|seen: Data<Key>| resource(seen.data)))
+            let seen = unless_missing(seen)?;
+            Ok(seen.map(|seen: Data<OpenrouterKey>| resource(seen.data)))
         })
     }
 
@@ -343,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_fresh_key_is_read_and_its_secret_stands_beside_it() {
-        let fresh: Fresh = serde_json::from_str(FRESH).unwrap();
+        let fresh: NewOpenrouterKey = serde_json::from_str(FRESH).unwrap();
         let seen = resource(fresh.data);
         assert!(seen.id.starts_with("f01d") && seen.name == "acme-ada-llm-g1");
         assert_eq!(seen.settings, Some(order().wish.settings()));
@@ -359,7 +347,9 @@ mod tests {
 
     #[test]
     fn a_key_set_otherwise_is_seen_so() {
-        let mut key = serde_json::from_str::<Fresh>(FRESH).unwrap().data;
+        let mut key = serde_json::from_str::<NewOpenrouterKey>(FRESH)
+            .unwrap()
+            .data;
         key.limit_reset = Some("monthly".into());
         assert_eq!(settings(&key), "limitUSD=20/monthly");
         key.limit = None;
@@ -386,9 +376,9 @@ mod tests {
     #[test]
     fn its_sentence_is_found() {
         let body = json!({ "error": { "code": 403, "message": "Only management keys can perform this operation" } });
-        let complaint = (MANNERS.dialect.complaint)(&body);
+        let objection = (MANNERS.dialect.objection)(&body);
         assert_eq!(
-            complaint.sentence,
+            objection.sentence,
             "Only management keys can perform this operation"
         );
     }

@@ -4,17 +4,16 @@
 //! key, its last 20 bytes, letters as in EIP-55), so the address alone names the wallet. Randomness is passed in.
 //! Deliberately absent: everything outside: whether there is money in a wallet, nobody here can know.
 
-use super::Provider;
+use super::provider::{Provider, whose};
 use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
-use crate::model::{Done, Fault};
+use crate::model::{Done, Fault, values};
 use futures::future::BoxFuture;
 use k256::SecretKey;
 use k256::elliptic_curve::sec1::ToSec1Point;
 use secrecy::SecretString;
 use sha3::{Digest, Keccak256};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Where the bytes of new keys come from.
@@ -34,12 +33,7 @@ impl Wallet {
 
 /// `0x` and hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
-    let mut text = "0x".to_owned();
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("0x{}", values::hex(bytes))
 }
 
 /// The address that belongs to a key.
@@ -68,15 +62,8 @@ fn wallet(key: &SecretKey) -> Made {
     let address = address(key);
     Made {
         resource: Resource {
-            part: Part::Main,
-            id: address.clone(),
-            name: String::new(),
-            address: Some(address),
-            stage: Stage::Ready,
-            settings: None,
-            usage: None,
-            created: None,
-            monthly_usd: 0.0,
+            address: Some(address.clone()),
+            ..Resource::bare(Part::Main, address, String::new(), Stage::Ready)
         },
         secret: Some(SecretString::from(hex(&key.to_bytes()))),
     }
@@ -90,7 +77,7 @@ fn nothing_outside<T>() -> Done<T> {
 
 impl Provider for Wallet {
     fn identity(&self) -> BoxFuture<'_, Done<Whose>> {
-        Box::pin(async { Ok(super::whose(None, "local")) })
+        Box::pin(async { Ok(whose(None, "local")) })
     }
 
     fn make<'a>(&'a self, _: &'a Order) -> BoxFuture<'a, Done<Made>> {

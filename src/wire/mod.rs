@@ -1,42 +1,23 @@
-//! One exchange with the outside, as far as every room that speaks HTTP shares it.
+//! One exchange with the outside, as every room that speaks HTTP shares it.
 //!
-//! What holds: an answer is read up to a limit and no further, whatever is sent; how long that may take is the caller's
-//! deadline over the whole exchange.
+//! Owns how a request is sent and its answer read ([`Exchange`]), the right to send it ([`Leave`]), when to come
+//! again ([`headers`]) and which names lead outside ([`is_public_name`]). Holds: no request of an account leaves without a
+//! proof that this process leads ([`Led`]), taken after all waiting; one deadline covers the whole exchange; an answer is read
+//! up to a limit, whatever is sent; each request is counted. Deliberately absent: repeating; what a provider calls its
+//! things; what its refusals mean.
 
-use reqwest::Response;
+mod credential;
+mod exchange;
+pub mod headers;
+mod leave;
+mod lock;
+mod names;
 
-/// Why an answer was not read to its end.
-#[derive(Debug)]
-pub enum Unread {
-    /// The connection failed.
-    Lost(reqwest::Error),
-    /// It is larger than it may be.
-    TooLarge,
-}
-
-/// The body of an answer, of at most so many bytes.
-///
-/// # Errors
-/// The connection fails, or there is more.
-pub async fn body(response: Response, largest: usize) -> Result<Vec<u8>, Unread> {
-    let mut body = Vec::new();
-    read(response, largest, |chunk| body.extend_from_slice(chunk)).await?;
-    Ok(body)
-}
-
-/// Hands on the body of an answer piece by piece, of at most so many bytes.
-///
-/// # Errors
-/// The connection fails, or there is more.
-pub async fn read(
-    mut response: Response,
-    largest: usize,
-    mut take: impl FnMut(&[u8]),
-) -> Result<(), Unread> {
-    let mut left = largest;
-    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
-        left = left.checked_sub(chunk.len()).ok_or(Unread::TooLarge)?;
-        take(&chunk);
-    }
-    Ok(())
-}
+pub use credential::trimmed;
+pub use exchange::{
+    Clock, Connection, Effect, Exchange, Meter, NoReply, Reply, USER_AGENT, Unread, body, read,
+};
+pub use headers::later;
+pub use leave::{Leave, Led};
+pub use lock::held;
+pub use names::is_public_name;

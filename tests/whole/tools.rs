@@ -9,12 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use simulator::{Options, Simulator};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use yardmaster::model::slot::Part;
 use yardmaster::model::tool::{Made, Named, Order, Resource, Sought, Stage, Wish};
 use yardmaster::model::{Fault, Standing};
-use yardmaster::tools::{self, Account, Connection, Opened, agentmail, openrouter, telnyx};
+use yardmaster::tools::{
+    self, AgentmailSettings, Opened, OpenrouterSettings, ProviderSettings, TelnyxSettings,
+};
+use yardmaster::wire::{Connection, Leave};
 
 struct World {
     simulator: Simulator,
@@ -38,7 +41,11 @@ impl World {
         }
     }
 
-    fn open(&self, account: Account, credential: &str) -> Opened {
+    fn open(&self, settings: ProviderSettings, credential: &str) -> Opened {
+        self.open_with(settings, credential, Leave::always())
+    }
+
+    fn open_with(&self, settings: ProviderSettings, credential: &str, leave: Leave) -> Opened {
         let authority = std::fs::read(self.simulator.ca_file()).unwrap();
         let authority = reqwest::Certificate::from_pem(&authority).unwrap();
         let http = reqwest::Client::builder()
@@ -47,13 +54,12 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
+        let clock = Arc::new(Timestamp::now);
         let connection = Connection {
-            http,
-            timeout: Duration::from_secs(5),
-            requests_per_second: 200,
-            clock: Arc::new(Timestamp::now),
+            leave,
+            ..Connection::of_an_onlooker(http, Duration::from_secs(5), clock)
         };
-        tools::open(account, &SecretString::from(credential), connection)
+        tools::open(settings, &SecretString::from(credential), 200, connection)
     }
 
     async fn call(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
@@ -144,8 +150,8 @@ fn dollars(limit_usd: f64) -> Wish {
 }
 
 fn organisation(world: &World) -> Opened {
-    let settings = openrouter::Settings::default();
-    world.open(Account::Openrouter(settings), "sk-or-mgmt-acme_1")
+    let settings = OpenrouterSettings::default();
+    world.open(ProviderSettings::Openrouter(settings), "sk-or-mgmt-acme_1")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,8 +169,8 @@ async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
     // A key tells the same workspace as the empty one did, and another organisation's another.
     let again = provider.identity().await.unwrap();
     assert_eq!(again.id.as_deref(), Some(workspace.as_str()));
-    let settings = openrouter::Settings::default();
-    let other = world.open(Account::Openrouter(settings), "sk-or-mgmt-other_1");
+    let settings = OpenrouterSettings::default();
+    let other = world.open(ProviderSettings::Openrouter(settings), "sk-or-mgmt-other_1");
     let other = other.provider.identity().await.unwrap().id;
     assert!(other.is_some_and(|other| other != workspace));
     for name in ["b", "c", "d", "e"] {
@@ -274,10 +280,10 @@ async fn keys_of_a_workspace_live_there_alone() {
     let world = World::new(&[]).await;
     let body = json!({ "account": "acme", "name": "agents" });
     let workspace = world.post("/openrouter/workspaces", body).await;
-    let settings = openrouter::Settings {
+    let settings = OpenrouterSettings {
         workspace: workspace["id"].as_str().map(str::to_owned),
     };
-    let inside = world.open(Account::Openrouter(settings), "sk-or-mgmt-acme_1");
+    let inside = world.open(ProviderSettings::Openrouter(settings), "sk-or-mgmt-acme_1");
     let order = order(Part::Main, dollars(20.0), &[]);
     inside.provider.make(&order).await.unwrap();
     assert_eq!(
@@ -362,10 +368,10 @@ async fn what_happens_on_the_way_has_its_class() {
     assert!(line.replace(&SecretString::from("sk-or-mgmt-acme_2\n")));
     provider.identity().await.unwrap();
 
-    let leads = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&leads);
-    line.only_while(Arc::new(move || asked.load(Ordering::SeqCst)));
-    assert_eq!(class(provider.identity().await), "Transient");
+    let settings = ProviderSettings::Openrouter(OpenrouterSettings::default());
+    let standby = Leave::only_while(|| false);
+    let standby = world.open_with(settings, "sk-or-mgmt-acme_2", standby);
+    assert_eq!(class(standby.provider.identity().await), "Transient");
     world.all_faults_fired().await;
 }
 
@@ -373,7 +379,7 @@ async fn what_happens_on_the_way_has_its_class() {
 async fn an_exa_key_is_known_by_what_is_no_secret() {
     for api in ["legacy", "new"] {
         let world = World::new(&[("exa.api", api)]).await;
-        let provider = world.open(Account::Exa, "exa-svc-acme_1").provider;
+        let provider = world.open(ProviderSettings::Exa, "exa-svc-acme_1").provider;
         let empty = provider.identity().await.unwrap();
         assert_eq!(empty.id, None, "only a key says whose it is");
         let wish = |budget| Wish::Exa {
@@ -452,7 +458,7 @@ fn inbox(username: Option<&str>) -> Wish {
 
 fn mail(world: &World, credential: &str) -> Opened {
     world.open(
-        Account::Agentmail(agentmail::Settings::default()),
+        ProviderSettings::Agentmail(AgentmailSettings::default()),
         credential,
     )
 }
@@ -536,12 +542,12 @@ async fn an_inbox_of_a_pod_lives_there() {
         .await
         .unwrap();
     // The default pod has the organization's id (facts 2).
-    let settings = agentmail::Settings {
+    let settings = AgentmailSettings {
         pod: who.id,
         domain: Some("agentmail.to".into()),
     };
     let provider = world
-        .open(Account::Agentmail(settings), "am_org_acme_1")
+        .open(ProviderSettings::Agentmail(settings), "am_org_acme_1")
         .provider;
     let main = order(Part::Main, inbox(Some("ada")), &[]);
     let made = provider.make(&main).await.unwrap().resource;
@@ -553,11 +559,11 @@ async fn an_inbox_of_a_pod_lives_there() {
 }
 
 fn numbers(world: &World, profile: Option<&str>) -> Opened {
-    let settings = telnyx::Settings {
+    let settings = TelnyxSettings {
         messaging_profile: profile.map(str::to_owned),
         max_monthly_usd: 2.0,
     };
-    world.open(Account::Telnyx(settings), "KEYacme_1")
+    world.open(ProviderSettings::Telnyx(settings), "KEYacme_1")
 }
 
 fn number(max_monthly_usd: Option<f64>) -> Wish {
@@ -776,7 +782,7 @@ async fn what_is_somebody_elses_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_at_bankr_is_one_and_rests() {
     let world = World::new(&[]).await;
-    let opened = world.open(Account::Bankr, "bk_ptr_acme_1");
+    let opened = world.open(ProviderSettings::Bankr, "bk_ptr_acme_1");
     let provider = &opened.provider;
     // Nothing else is asked of an account in trouble: whether it is over must show in this.
     let main = order(Part::Main, Wish::Bankr, &[]);
@@ -829,7 +835,9 @@ async fn a_wallet_at_bankr_is_one_and_rests() {
     provider.delete(&key, true).await.unwrap();
     assert!(provider.look(&key).await.unwrap().is_none());
     // Another process, which is told that there are no keys.
-    let another = world.open(Account::Bankr, "bk_ptr_acme_1").provider;
+    let another = world
+        .open(ProviderSettings::Bankr, "bk_ptr_acme_1")
+        .provider;
     assert!(another.look(&key).await.unwrap().is_some());
     let none = json!({"status": 404, "body": {"error": "Not Found", "message": "no keys"}});
     world

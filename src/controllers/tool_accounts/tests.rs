@@ -4,6 +4,8 @@ use super::*;
 use crate::api::Part;
 use crate::model::identity::Whose;
 use crate::model::tool::{Made, Order, Sought, Stage, Usage, Wish};
+use crate::tools;
+use crate::wire::Connection;
 
 /// Plays a provider: what exists, and which resources were asked for by themselves.
 #[derive(Default)]
@@ -68,19 +70,25 @@ impl Provider for Played {
 
 fn account() -> (ToolAccount, Arc<Played>) {
     let played = Arc::new(Played::default());
-    let connection = tools::Connection {
-        http: reqwest::Client::new(),
-        timeout: Duration::from_secs(1),
-        requests_per_second: 1,
-        clock: Arc::new(|| Timestamp::UNIX_EPOCH),
-    };
-    let line = tools::open(tools::Account::Exa, &SecretString::from("one"), connection).line;
+    let connection = Connection::of_an_onlooker(
+        reqwest::Client::new(),
+        Duration::from_secs(1),
+        Arc::new(|| Timestamp::UNIX_EPOCH),
+    );
+    let credential = SecretString::from("one");
+    let line = tools::open(ProviderSettings::Exa, &credential, 1, connection).line;
     let opened = Opened {
         provider: Arc::clone(&played) as Arc<dyn Provider>,
         line,
     };
     (
-        ToolAccount::new(("search", "uid"), "exa", tools::Account::Exa, opened, None),
+        ToolAccount::new(
+            ("search", "uid"),
+            "exa",
+            ProviderSettings::Exa,
+            opened,
+            None,
+        ),
         played,
     )
 }
@@ -238,12 +246,12 @@ fn what_was_seen_outlives_new_settings_and_no_move() {
         line: former.line.clone(),
     };
     assert!(former.moved(opened.clone()).stock().is_none());
-    assert!(former.opened_with(&tools::Account::Exa));
-    assert!(!former.opened_with(&tools::Account::Bankr));
+    assert!(former.opened_with(&ProviderSettings::Exa));
+    assert!(!former.opened_with(&ProviderSettings::Bankr));
     let anew = ToolAccount::new(
         ("search", "uid"),
         "exa",
-        tools::Account::Bankr,
+        ProviderSettings::Bankr,
         opened,
         Some(&former),
     );

@@ -32,7 +32,7 @@ pub(super) fn recover(
         }
         // Asking again is looking it up. It is another attempt all the same: whatever is said to this one, the first may
         // have left something.
-        FoundBy::SameAgain => {
+        FoundBy::SameAgain | FoundBy::RemakeToLook => {
             begin(w, d, subject);
             return Next::Step(make(w, d, subject));
         }
@@ -42,7 +42,7 @@ pub(super) fn recover(
     // provider shows under the name that we gave, or, where it shows nothing, of the fingerprint that was read with it.
     let kept = kept(w, entry).filter(|_| subject.row.found_by.shown_once());
     if let Some(kept) = kept
-        && subject.row.found_by == FoundBy::Unlisted
+        && subject.row.found_by == FoundBy::RevokeToLook
     {
         // Nothing is looked for here: that would be revoking all.
         settle(d, subject, kept.id.clone());

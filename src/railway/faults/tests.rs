@@ -1,6 +1,7 @@
 //! The table of `facts/railway.md` 1.3 to 1.5, case by case.
 
-use super::Kind::{Change, Create, Delete, Read};
+use super::super::throttle::Binds;
+use super::Effect::{Change, Create, Delete, Read};
 use super::*;
 
 const WINDOW: Duration = Duration::from_secs(30);
@@ -13,54 +14,54 @@ fn in_seconds(seconds: i64) -> Timestamp {
     later(now(), SignedDuration::from_secs(seconds))
 }
 
-fn http(status: u16) -> Answer {
-    Answer::Reply(Reply {
+fn http(status: u16) -> Unanswered {
+    Unanswered::Refused(GraphqlRefusal {
         status,
-        ..Reply::default()
+        ..GraphqlRefusal::default()
     })
 }
 
 /// `errors[]` with `data: null`, as Railway answers almost everything.
-fn says(message: &str) -> Answer {
+fn says(message: &str) -> Unanswered {
     coded(200, message, "INTERNAL_SERVER_ERROR")
 }
 
-fn coded(status: u16, message: &str, code: &str) -> Answer {
+fn coded(status: u16, message: &str, code: &str) -> Unanswered {
     let complaint = serde_json::json!({
         "message": message,
         "extensions": { "code": code },
         "path": ["field"],
         "locations": [{ "line": 1, "column": 1 }],
     });
-    Answer::Reply(Reply {
+    Unanswered::Refused(GraphqlRefusal {
         status,
         graphql: true,
         errors: vec![serde_json::from_value(complaint).unwrap()],
-        ..Reply::default()
+        ..GraphqlRefusal::default()
     })
 }
 
-fn with(answer: Answer, change: impl FnOnce(&mut Reply)) -> Answer {
+fn with(answer: Unanswered, change: impl FnOnce(&mut GraphqlRefusal)) -> Unanswered {
     match answer {
-        Answer::Reply(mut reply) => {
+        Unanswered::Refused(mut reply) => {
             change(&mut reply);
-            Answer::Reply(reply)
+            Unanswered::Refused(reply)
         }
         other => other,
     }
 }
 
-fn check(cases: &[(Answer, Kind, &str)]) {
-    for (answer, kind, class) in cases {
-        let fault = classify(answer, *kind, now(), WINDOW);
-        assert_eq!(fault.class(), *class, "{kind:?} {answer:?} -> {fault}");
+fn check(cases: &[(Unanswered, Effect, &str)]) {
+    for (answer, effect, class) in cases {
+        let fault = classify(answer, *effect, now(), WINDOW).fault;
+        assert_eq!(fault.class(), *class, "{effect:?} {answer:?} -> {fault}");
     }
 }
 
 #[test]
 fn what_never_left_was_not_applied_and_what_left_is_uncertain() {
-    let refused = || Answer::NotSent("connection refused".into());
-    let reset = || Answer::Lost("connection reset".into());
+    let refused = || Unanswered::NoReply(NoReply::NotSent("connection refused".into()));
+    let reset = || Unanswered::NoReply(NoReply::Lost("connection reset".into()));
     check(&[
         (refused(), Read, "Transient"),
         (refused(), Create, "Transient"),
@@ -118,28 +119,29 @@ fn creation_throttles_old_and_new() {
         "Whoa there pal! You are creating volumes too quickly. Try again in a sec",
         "Whoa there pal! Something new",
     ] {
-        let fault = classify(&says(message), Create, now(), WINDOW);
+        let Meant { fault, about } = classify(&says(message), Create, now(), WINDOW);
         let until = match &fault {
             Fault::Throttled { until, .. } => *until,
             other => unreachable!("{message}: {other:?}"),
         };
         assert_eq!(until, in_seconds(30), "{message}");
+        assert!(matches!(about, About::Window(_)), "{message}");
         assert!(!stops_the_account(&says(message)), "{message}");
     }
 }
 
 #[test]
 fn a_throttle_tells_its_window_and_whom_it_binds() {
-    let read = |text| Throttle::read(text).map(|throttle| (throttle.window, throttle.scope));
+    let read = |text| Throttle::read(text).map(|throttle| (throttle.window, throttle.binds));
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     for (text, throttle) in [
         (
             "creating projects too quickly. This workspace allows 1 project per 45 seconds. Try again shortly.",
-            Some((seconds(45), Some(Scope::Workspace))),
+            Some((seconds(45), Some(Binds::Workspace))),
         ),
         (
             "Whoa there pal! Only one project can be created per user every 30s",
-            Some((seconds(30), Some(Scope::User))),
+            Some((seconds(30), Some(Binds::User))),
         ),
         (
             "Whoa there pal! You are creating volumes too quickly. Try again in a sec",
@@ -282,7 +284,7 @@ fn an_error_beside_data_or_deep_inside_says_nothing_of_the_whole() {
     let partial = |message| with(says(message), |reply| reply.data = true);
     let deep = |message| {
         let mut complaint = says(message);
-        if let Answer::Reply(reply) = &mut complaint {
+        if let Unanswered::Refused(reply) = &mut complaint {
             reply.errors[0].path = serde_json::from_str(r#"["field", "edges", 0]"#).unwrap();
         }
         complaint
@@ -323,7 +325,7 @@ fn too_many_requests_stop_the_account_for_as_long_as_it_says() {
         (limited, 60),
     ] {
         assert!(stops_the_account(&answer), "{answer:?}");
-        let fault = classify(&answer, Create, now(), WINDOW);
+        let fault = classify(&answer, Create, now(), WINDOW).fault;
         assert!(
             matches!(fault, Fault::Throttled { until, .. } if until == in_seconds(seconds)),
             "{answer:?}"
@@ -342,7 +344,7 @@ fn too_many_requests_stop_the_account_for_as_long_as_it_says() {
 #[test]
 fn messages_are_cut_and_on_one_line() {
     let long = format!("Invalid \n{}", "x".repeat(1000));
-    let fault = classify(&says(&long), Create, now(), WINDOW);
+    let fault = classify(&says(&long), Create, now(), WINDOW).fault;
     let message = fault.to_string();
     assert_eq!(message.chars().count(), 300);
     assert!(!message.contains('\n'));
@@ -355,7 +357,7 @@ fn the_trace_by_which_support_finds_a_request_is_told_and_changes_no_meaning() {
         let answer = with(says("Not Authorized"), |reply| {
             reply.errors = vec![complaint]
         });
-        classify(&answer, Read, now(), WINDOW)
+        classify(&answer, Read, now(), WINDOW).fault
     };
     let id = "0af7651916cd43dd8448eb211c80319c";
     for complaint in [
@@ -368,4 +370,24 @@ fn the_trace_by_which_support_finds_a_request_is_told_and_changes_no_meaning() {
     let odd = serde_json::json!({"message": "Not Authorized", "traceId": "a b\n"});
     let message = "Not Authorized".to_owned();
     assert_eq!(traced(odd), Fault::Denied { message });
+}
+
+#[test]
+fn what_a_refusal_is_about_is_known_where_it_is_read() {
+    for (message, effect, about) in [
+        ("Project not found", Read, About::Project),
+        ("Service 'x' not found", Create, About::Unseen),
+        ("Could not find the volume", Delete, About::Unseen),
+        ("Not Authorized", Read, About::Unseen),
+        ("Not Authorized", Delete, About::Nothing),
+        ("Two Factor Authentication Required", Read, About::Nothing),
+        ("No patch to apply", Change, About::Unchanged),
+        ("Invalid project name", Create, About::Nothing),
+        ("Rate limit exceeded, too quickly", Create, About::Nothing),
+    ] {
+        let meant = classify(&says(message), effect, now(), WINDOW);
+        assert_eq!(meant.about, about, "{effect:?} {message}");
+    }
+    let denied = classify(&http(401), Read, now(), WINDOW);
+    assert_eq!(denied.about, About::Nothing);
 }

@@ -1,5 +1,6 @@
 //! Turns, with the time passed in.
 
+use super::super::throttle::{Binds, Throttle};
 use super::*;
 
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -174,7 +175,7 @@ fn railway_says_that_the_workspace_has_one_window() {
     assert_eq!(pass.token, 1);
     let throttle = Throttle {
         window: Some(INTERVAL),
-        scope: Some(Scope::Workspace),
+        binds: Some(Binds::Workspace),
     };
     let until = turns.settle(&pass, Landing::Throttled(throttle), at(1_000));
     assert!(until <= at(31_300), "{until}");
@@ -192,18 +193,18 @@ fn railway_says_that_the_workspace_has_one_window() {
 fn a_throttle_without_a_scope_is_shared_if_another_token_explains_it() {
     let silent = Throttle {
         window: None,
-        scope: None,
+        binds: None,
     };
     let mut turns = two();
     create(&mut turns, &[0], 0);
     let pass = turns.begin(&[1], at(1_000)).unwrap();
     turns.settle(&pass, Landing::Throttled(silent), at(1_000));
-    assert!(turns.shared);
+    assert!(turns.windows.shared());
 
     let mut turns = two();
     let pass = turns.begin(&[1], at(1_000)).unwrap();
     let until = turns.settle(&pass, Landing::Throttled(silent), at(1_000));
-    assert!(!turns.shared);
+    assert!(!turns.windows.shared());
     assert_eq!(until, at(31_000));
     assert!(turns.begin(&[0], at(1_000)).is_ok());
 }
@@ -212,7 +213,7 @@ fn a_throttle_without_a_scope_is_shared_if_another_token_explains_it() {
 fn windows_follow_what_railway_counts_from() {
     let throttle = Throttle {
         window: Some(INTERVAL),
-        scope: Some(Scope::User),
+        binds: Some(Binds::User),
     };
     let mut turns = one();
     let pass = turns.begin(&[0], at(0)).unwrap();

@@ -1,12 +1,12 @@
 //! The table of fault shapes that all providers share, case by case; each provider's own words are tested in its file.
 
-use super::Kind::{Change, Read};
+use super::Effect::{Change, Read};
 use super::*;
 use serde_json::json;
 
 const PLAIN: Dialect = Dialect {
     name: "Acme",
-    complaint: |body| Complaint {
+    objection: |body| Objection {
         code: String::new(),
         sentence: body["error"].as_str().unwrap_or_default().to_owned(),
     },
@@ -17,36 +17,36 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn page(status: u16) -> Answer {
-    Answer::Reply(Reply {
+fn page(status: u16) -> Unserved {
+    Unserved::Refused(RestRefusal {
         status,
-        ..Reply::default()
+        ..RestRefusal::default()
     })
 }
 
-fn says(status: u16, sentence: &str) -> Answer {
-    Answer::Reply(Reply {
+fn says(status: u16, sentence: &str) -> Unserved {
+    Unserved::Refused(RestRefusal {
         status,
         body: Some(json!({ "error": sentence })),
-        ..Reply::default()
+        ..RestRefusal::default()
     })
 }
 
-fn fault(answer: &Answer, kind: Kind) -> Fault {
-    classify(answer, kind, &PLAIN, "keys", now())
+fn fault(answer: &Unserved, effect: Effect) -> Fault {
+    classify(answer, effect, &PLAIN, "keys", now())
 }
 
 #[test]
 fn every_shape_has_a_class() {
-    let refused = || Answer::NotSent("connection refused".into());
-    let reset = || Answer::Lost("connection reset".into());
-    for (answer, kind, class) in [
+    let refused = || Unserved::NoReply(NoReply::NotSent("connection refused".into()));
+    let reset = || Unserved::NoReply(NoReply::Lost("connection reset".into()));
+    for (answer, effect, class) in [
         (refused(), Read, "Transient"),
         (refused(), Change, "Transient"),
         (reset(), Read, "Transient"),
         (reset(), Change, "Uncertain"),
-        (Answer::Strange, Read, "Bug"),
-        (Answer::Strange, Change, "Bug"),
+        (Unserved::Strange, Read, "Bug"),
+        (Unserved::Strange, Change, "Bug"),
         (says(400, "no"), Change, "Rejected"),
         (says(401, "no"), Read, "Denied"),
         (says(402, "no"), Change, "Exhausted"),
@@ -72,8 +72,8 @@ fn every_shape_has_a_class() {
         (page(502), Read, "Transient"),
         (page(504), Change, "Uncertain"),
     ] {
-        let fault = fault(&answer, kind);
-        assert_eq!(fault.class(), class, "{kind:?} {answer:?} -> {fault}");
+        let fault = fault(&answer, effect);
+        assert_eq!(fault.class(), class, "{effect:?} {answer:?} -> {fault}");
     }
 }
 

@@ -3,14 +3,22 @@
 //! What holds: a status that nobody has seen before is "not yet", neither usable nor gone. `v1_secret` of a profile is
 //! never read.
 
-use super::{bare, number, pending};
 use crate::model::slot::Part;
 use crate::model::tool::{Resource, Stage};
 use serde::Deserialize;
 
-#[derive(Deserialize)]
-pub(super) struct Data<T> {
-    pub(super) data: T,
+/// A number by its own digits.
+pub(super) fn number(id: &str, name: &str, stage: Stage) -> Resource {
+    Resource {
+        address: Some(id.to_owned()),
+        ..Resource::bare(Part::Main, id.to_owned(), name.to_owned(), stage)
+    }
+}
+
+pub(super) fn pending(why: &str) -> Stage {
+    Stage::Pending {
+        why: why.to_owned(),
+    }
 }
 
 /// Of a messaging profile, whose it is.
@@ -20,7 +28,7 @@ pub(super) struct Owned {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Page<T> {
+pub(super) struct NumberedPage<T> {
     pub(super) data: Vec<T>,
     #[serde(default)]
     pub(super) meta: Meta,
@@ -79,14 +87,14 @@ pub(super) struct NumberOrder {
     pub(super) id: String,
     status: Option<String>,
     #[serde(default)]
-    phone_numbers: Vec<Ordered>,
+    phone_numbers: Vec<OrderedNumber>,
     requirements_met: Option<bool>,
     pub(super) customer_reference: Option<String>,
     pub(super) created_at: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Ordered {
+struct OrderedNumber {
     phone_number: String,
 }
 
@@ -201,7 +209,7 @@ impl Profile {
     pub(super) fn resource(self) -> Resource {
         Resource {
             created: self.created_at.as_deref().and_then(|at| at.parse().ok()),
-            ..bare(Part::Profile, self.id, self.name, Stage::Ready)
+            ..Resource::bare(Part::Profile, self.id, self.name, Stage::Ready)
         }
     }
 }

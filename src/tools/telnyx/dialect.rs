@@ -1,21 +1,21 @@
 //! How Telnyx is called and how it refuses (`facts/tool-providers.md` 3).
 
-use super::super::faults::{Complaint, Dialect, Meaning};
-use super::super::rest::Manners;
+use super::super::faults::{Dialect, Meaning, Objection};
+use super::super::line::Manners;
 use serde_json::Value;
 
-pub(super) const MANNERS: Manners = Manners {
+pub(in crate::tools) const MANNERS: Manners = Manners {
     base: "https://api.telnyx.com/v2",
     header: None,
     dialect: Dialect {
         name: "Telnyx",
-        complaint,
+        objection,
         meaning,
     },
 };
 
 /// The first of its errors: title and detail, where they are two.
-fn complaint(body: &Value) -> Complaint {
+fn objection(body: &Value) -> Objection {
     let first = &body["errors"][0];
     let text = |name: &str| first[name].as_str().unwrap_or_default().trim();
     let (title, detail) = (text("title"), text("detail"));
@@ -25,7 +25,7 @@ fn complaint(body: &Value) -> Complaint {
         (title, detail) if detail.contains(title) => detail.to_owned(),
         (title, detail) => format!("{}: {detail}", title.trim_end_matches('.')),
     };
-    Complaint {
+    Objection {
         code: text("code").to_owned(),
         sentence,
     }
@@ -33,8 +33,8 @@ fn complaint(body: &Value) -> Complaint {
 
 /// Codes where the sheet knows them; of the rest, two refusals that no status tells from a wrong request: somebody else
 /// was faster, and there is no money.
-fn meaning(status: u16, complaint: &Complaint) -> Option<Meaning> {
-    match complaint.code.as_str() {
+fn meaning(status: u16, objection: &Objection) -> Option<Meaning> {
+    match objection.code.as_str() {
         "10005" => return Some(Meaning::Missing),
         "10009" | "10010" => return Some(Meaning::Denied),
         _ => {}
@@ -42,7 +42,7 @@ fn meaning(status: u16, complaint: &Complaint) -> Option<Meaning> {
     if !(400..500).contains(&status) {
         return None;
     }
-    let sentence = complaint.sentence.to_lowercase();
+    let sentence = objection.sentence.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| sentence.contains(word));
     if says(&["insufficient", "not enough", "balance", "credit limit"]) {
         return Some(Meaning::Exhausted);
@@ -55,8 +55,9 @@ fn meaning(status: u16, complaint: &Complaint) -> Option<Meaning> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::faults::{Answer, Kind, Reply, classify};
+    use super::super::super::faults::{RestRefusal, Unserved, classify};
     use super::*;
+    use crate::wire::Effect;
     use jiff::Timestamp;
     use serde_json::json;
 
@@ -74,13 +75,19 @@ mod tests {
             (500, "10007", "Unexpected error", "", "Uncertain"),
         ] {
             let body = json!({ "errors": [{ "code": code, "title": title, "detail": detail }] });
-            let answer = Answer::Reply(Reply {
+            let answer = Unserved::Refused(RestRefusal {
                 status,
                 until: None,
                 body: Some(body),
             });
             let now = Timestamp::UNIX_EPOCH;
-            let fault = classify(&answer, Kind::Change, &MANNERS.dialect, "number.order", now);
+            let fault = classify(
+                &answer,
+                Effect::Create,
+                &MANNERS.dialect,
+                "number.order",
+                now,
+            );
             assert_eq!(fault.class(), class, "{status} {code}: {fault}");
         }
     }
@@ -88,7 +95,7 @@ mod tests {
     #[test]
     fn title_and_detail_make_one_sentence() {
         let said = |title: &str, detail: &str| {
-            complaint(&json!({ "errors": [{ "title": title, "detail": detail }] })).sentence
+            objection(&json!({ "errors": [{ "title": title, "detail": detail }] })).sentence
         };
         assert_eq!(
             said("Bad Request", "no such area"),
@@ -96,6 +103,6 @@ mod tests {
         );
         assert_eq!(said("Not found", "Not found: number"), "Not found: number");
         assert_eq!(said("Not found", ""), "Not found");
-        assert_eq!(complaint(&json!({})).sentence, "");
+        assert_eq!(objection(&json!({})).sentence, "");
     }
 }

@@ -1,7 +1,11 @@
 //! What Telnyx shows and what is made of it, without a network.
 
+use super::answers::{Available, NumberOrder, OrderState};
+use super::search::Search;
 use super::*;
-use serde_json::Value;
+use crate::model::tool::Stage;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 fn offers(prices: &[(&str, &str)]) -> Vec<Available> {
     let offer = |(number, price): &(&str, &str)| {
@@ -12,8 +16,8 @@ fn offers(prices: &[(&str, &str)]) -> Vec<Available> {
     serde_json::from_value(Value::Array(all)).unwrap()
 }
 
-fn settings(max_monthly_usd: f64) -> Settings {
-    Settings {
+fn settings(max_monthly_usd: f64) -> TelnyxSettings {
+    TelnyxSettings {
         messaging_profile: None,
         max_monthly_usd,
     }

@@ -16,7 +16,7 @@ use world::{Exchange, Mark, Tenant, World, condition};
 use yardmaster::model::slot::Part;
 use yardmaster::model::tool::{Order, Wish};
 use yardmaster::tools::Provider as _;
-use yardmaster::tools::wallet::Wallet;
+use yardmaster::tools::Wallet;
 
 use super::life::{Fault, Phase, Point, at_rest, landed, lines};
 use crate::support::{hash, is_mutation, list};

@@ -1,11 +1,10 @@
-//! The two headers that tell when to come back (`facts/railway.md` 1.3).
+//! When to come again, as headers tell it: `Retry-After` (RFC 9110, 10.2.3) and the undocumented resets of rate limits.
 //!
-//! What holds: a value that nobody can read, or that lies outside what is sensible, counts as absent; so a header can
-//! neither stop an account for ever nor wind its clock back. The format of `X-RateLimit-Reset` is not documented and
-//! was not measured, hence four of them.
+//! Holds: a value that nobody can read, or that lies outside what is sensible, counts as absent; so a header can neither
+//! stop an account for ever nor wind its clock back. Nobody documents the format of a reset, hence four of them.
 
-use super::faults::later;
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use reqwest::header::HeaderMap;
 
 /// No refusal is respected longer than this: hourly windows, with room.
 const LONGEST_REFUSAL: SignedDuration = SignedDuration::from_mins(75);
@@ -19,18 +18,33 @@ const SMALLEST_EPOCH: f64 = 1e8;
 /// From here on a bare number is a moment in milliseconds.
 const SMALLEST_MILLIS: f64 = 1e11;
 
+/// A moment that much later, or the last one that there is.
+pub fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// A header as text.
+pub fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
 /// `Retry-After`: seconds from now, whole or not, or a date.
-pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
-    let value = value.trim();
-    let until = match value.parse::<f64>() {
-        Ok(seconds) => from_now(seconds, now)?,
-        Err(_) => date(value)?,
-    };
-    Some(until.clamp(now, later(now, LONGEST_REFUSAL)))
+pub fn retry_after(value: &str, now: Timestamp) -> Option<Timestamp> {
+    wait(value, now).or_else(|| Some(sensible(date(value.trim())?, now)))
+}
+
+/// Seconds from now. A number too large for that is a moment, and absent here.
+pub fn wait(value: &str, now: Timestamp) -> Option<Timestamp> {
+    let seconds = value.trim().parse().ok()?;
+    Some(sensible(from_now(seconds, now)?, now))
+}
+
+fn sensible(until: Timestamp, now: Timestamp) -> Timestamp {
+    until.clamp(now, later(now, LONGEST_REFUSAL))
 }
 
 /// `X-RateLimit-Reset`: seconds from now, a moment in seconds or milliseconds, or a date. Absent where it has passed.
-pub(super) fn reset(value: &str, now: Timestamp) -> Option<Timestamp> {
+pub fn reset(value: &str, now: Timestamp) -> Option<Timestamp> {
     let value = value.trim();
     let at = match value.parse::<f64>() {
         Ok(number) if number < SMALLEST_EPOCH => from_now(number, now)?,
