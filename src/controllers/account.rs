@@ -1,35 +1,22 @@
 //! ProviderAccount, of Railway or of a tool provider: its credential is checked at once and whenever it may have changed,
 //! the way to its provider follows its spec, and it stays while an instance still needs it.
 
-use super::accounts::Account;
+use super::accounts::learn::learn;
 use super::context::Context;
-use super::credential;
 use super::failures;
-use super::observer::Observed;
-use super::providers;
 use super::restored;
-use super::tool_accounts::{ToolAccount, proof};
 use super::unreadable;
-use crate::api::account::{KeyRef, RailwayAccount};
 use crate::api::condition::{self, kind};
-use crate::api::text::Span;
 use crate::api::{
     AgentInstance, FINALIZER, IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec, Seen,
 };
-use crate::cluster::call::Written;
-use crate::cluster::credentials::Credentials;
 use crate::cluster::{ClusterError, credentials, finalizer, installation, left_behind, status};
-use crate::engine::account::{Beside, Credential, Learned, heard, same_place, status as conclude};
+use crate::engine::account::{Beside, Credential, heard, same_place, status as conclude};
 use crate::engine::report;
 use crate::engine::restored::word;
-use crate::model::identity::known_again;
-use crate::model::slot::RAILWAY;
-use crate::railway::{AccountSettings, Gateway};
-use crate::tools;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use secrecy::SecretString;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -55,9 +42,7 @@ pub async fn reconcile(
             let ended = failures::again(&ctx, account.as_ref(), &error).await;
             // Who waits for its set-up is told that there is none.
             let name = account.name_any();
-            let set_up =
-                ctx.accounts.get(&name).is_some() || ctx.tool_accounts.get(&name).is_some();
-            if !set_up && failures::known(&ctx, account.as_ref()) {
+            if !ctx.accounts.has(&name) && failures::known(&ctx, account.as_ref()) {
                 ctx.wake_users(&name);
             }
             ended
@@ -79,9 +64,9 @@ async fn run(watched: &Seen<ProviderAccount>, ctx: &Arc<Context>) -> Result<Acti
         }
     };
     let api: Api<ProviderAccount> = Api::all(ctx.client.clone());
-    let Some(provider) = account.spec.provider() else {
+    if account.spec.provider().is_none() {
         return Ok(Action::await_change());
-    };
+    }
     let uid = account.uid().unwrap_or_default();
     let mut users = Vec::new();
     if account.metadata.deletion_timestamp.is_some() {
@@ -114,10 +99,8 @@ async fn run(watched: &Seen<ProviderAccount>, ctx: &Arc<Context>) -> Result<Acti
         account.spec.credentials(),
     )
     .await?;
-    let mut learned = match (&account.spec.railway, providers::settings(&account.spec)) {
-        (Some(railway), _) => learn_home(ctx, &account, railway, &found).await?,
-        (None, Some(settings)) => learn_tool(ctx, &account, provider, settings, &found).await?,
-        (None, None) => return Ok(Action::await_change()),
+    let Some(mut learned) = learn(ctx, &account, &found).await? else {
+        return Ok(Action::await_change());
     };
     let waiting = restored::waiting(ctx, &account).await?;
     learned.restored = !waiting.is_empty();
@@ -195,7 +178,6 @@ async fn refused(ctx: &Context, account: &ProviderAccount, error: &ClusterError)
 /// Ends what was set up for an account.
 fn forget(ctx: &Context, name: &str) {
     ctx.accounts.remove(name);
-    ctx.tool_accounts.remove(name);
     ctx.sweeps.forget(name);
     ctx.gauge.forget(name);
 }
@@ -281,209 +263,6 @@ fn no_longer(ctx: &Context, account: &ProviderAccount, still: &[String]) -> Vec<
         .filter(|secret| !others.contains(secret) && !still.contains(secret))
         .filter(|secret| !unread.iter().any(|other| other.mentions(secret)))
         .collect()
-}
-
-/// Brings the gateway up to the spec and its Secrets, and asks who we are where that may have changed.
-async fn learn_home(
-    ctx: &Arc<Context>,
-    object: &ProviderAccount,
-    railway: &RailwayAccount,
-    found: &Credentials,
-) -> Written<Learned> {
-    let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
-    let uid = object.uid().unwrap_or_default();
-    let known = ctx.accounts.get(name).filter(|known| known.uid == uid);
-    let new_here = known.is_none();
-    let account = match known {
-        Some(account) => {
-            account.gateway.adjust(settings(ctx, railway));
-            if account.allow(most_projects(railway)) {
-                // Somebody may have been waiting for room.
-                ctx.wake_users(name);
-            }
-            // A Secret that is gone takes nothing away: the tokens in memory serve until others come.
-            if !found.tokens.is_empty() && account.gateway.replace_tokens(found.tokens.clone()) {
-                account.credential.check_again();
-                // Whatever the old token was refused is tried anew.
-                forgive(ctx, name);
-            }
-            account
-        }
-        None => {
-            let opened = open_railway(ctx, (name, &uid), railway, found.tokens.clone());
-            ctx.accounts.add(ctx, opened)
-        }
-    };
-    let kept_in = told(ctx, object.spec.credentials());
-    let who = async {
-        match account.identity().await {
-            Err(fault) => Ok(Err(fault)),
-            // Railway tells the workspace of every token, and others are set aside.
-            Ok(whose) => {
-                let place = kept_in.join(" and ");
-                let proof = account.proof(ctx);
-                credential::judge(ctx, object, (&place, ""), whose, proof, |_| {}).await
-            }
-        }
-    };
-    let missing = found.none();
-    let (credential, news) = account
-        .credential
-        .ask(generation, missing, now, who)
-        .await?;
-    if news || new_here {
-        ctx.wake_users(name);
-    }
-    let budget = account.gateway.budget();
-    let refused = account.gateway.refused();
-    let refused = refused.iter().filter_map(|&token| found.kept_in.get(token));
-    let refused = refused.map(|place| {
-        let place = place.told(&ctx.settings.namespace);
-        format!("the provider refuses the token in {place}: put another one there")
-    });
-    Ok(Learned {
-        credential,
-        lacking: found.missing.iter().cloned().chain(refused).collect(),
-        kept_in,
-        outage: account.outage(),
-        budget: Some((budget.remaining, budget.limit)),
-        resources: account.ours(&ctx.installation.id),
-        beside: Beside::default(),
-        restored: false,
-    })
-}
-
-/// Brings the way to a tool's provider up to the spec and its Secret, and asks who we are where that may have changed.
-/// Another credential serves only once it was judged, and the one before it until then.
-async fn learn_tool(
-    ctx: &Arc<Context>,
-    object: &ProviderAccount,
-    provider: &'static str,
-    settings: tools::Account,
-    found: &Credentials,
-) -> Written<Learned> {
-    let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
-    let uid = object.uid().unwrap_or_default();
-    let open = |credential: Option<&SecretString>| {
-        providers::open(ctx, provider, settings.clone(), credential)
-    };
-    let known = ctx
-        .tool_accounts
-        .get(name)
-        .filter(|known| known.is_of(&uid));
-    let new_here = known.is_none();
-    // A Secret that is gone takes nothing away: the credential in memory serves until another comes.
-    let fresh = found.tokens.first();
-    let account = match known {
-        Some(account) if account.opened_with(&settings) => account,
-        former => {
-            let serving = former.as_ref().map(|former| former.in_service());
-            let opened = open(serving.as_ref().or(fresh));
-            let former = former.as_deref();
-            let account =
-                ToolAccount::new((name, &uid), provider, settings.clone(), opened, former);
-            account.check_again();
-            let account = ctx.tool_accounts.add(ctx, account);
-            forgive(ctx, name);
-            account
-        }
-    };
-    let fresh_one = fresh.filter(|fresh| !account.serves(fresh));
-    let candidate = fresh_one.map(|fresh| (fresh, open(Some(fresh))));
-    if candidate.is_some() {
-        account.check_again();
-    }
-    let kept_in = told(ctx, object.spec.credentials());
-    let who = async {
-        let asked = candidate
-            .as_ref()
-            .map_or(&account.provider, |(_, opened)| &opened.provider);
-        let whose = match asked.identity().await {
-            Err(fault) => return Ok(Err(fault)),
-            Ok(whose) => whose,
-        };
-        let serving = account.in_service();
-        let known_by = known_again(&ctx.installation.seal, fresh_one.unwrap_or(&serving));
-        let place = kept_in.join(" and ");
-        let proof = proof(ctx, name, asked.as_ref());
-        let serve = |moved| match &candidate {
-            Some((_, opened)) if moved => {
-                ctx.tool_accounts.add(ctx, account.moved(opened.clone()));
-            }
-            Some((fresh, _)) => account.replace(fresh),
-            None => {}
-        };
-        credential::judge(ctx, object, (&place, &known_by), whose, proof, serve).await
-    };
-    let missing = found.none();
-    let (credential, news) = account
-        .credential()
-        .ask(generation, missing, now, who)
-        .await?;
-    let account = ctx.tool_accounts.get(name).unwrap_or(account);
-    if fresh_one.is_some_and(|fresh| account.serves(fresh)) {
-        // Whatever the old credential was refused is tried anew.
-        forgive(ctx, name);
-    }
-    if news || new_here {
-        ctx.wake_users(name);
-    }
-    Ok(Learned {
-        credential,
-        lacking: found.missing.clone(),
-        kept_in,
-        outage: account.outage(),
-        budget: None,
-        resources: account.ours(ctx),
-        beside: Beside::default(),
-        restored: false,
-    })
-}
-
-/// Opens a Railway account. Nothing is sent.
-pub(super) fn open_railway(
-    ctx: &Context,
-    names: (&str, &str),
-    railway: &RailwayAccount,
-    tokens: Vec<SecretString>,
-) -> Account {
-    let clock = Arc::clone(&ctx.clock);
-    let gateway = Gateway::new(settings(ctx, railway), tokens, ctx.http.clone(), clock);
-    let gauge = Arc::clone(&ctx.gauge);
-    gateway.report_to(Arc::new(move |operation, outcome, took| {
-        gauge.requested(RAILWAY, operation, outcome, took);
-    }));
-    let gauge = Arc::clone(&ctx.gauge);
-    gateway.only_while(Arc::new(move || gauge.may_act()));
-    Account::new(names, gateway, most_projects(railway))
-}
-
-fn most_projects(railway: &RailwayAccount) -> usize {
-    usize::try_from(railway.max_projects).unwrap_or(usize::MAX)
-}
-
-/// Where credentials are kept, for people.
-fn told(ctx: &Context, references: &[KeyRef]) -> Vec<String> {
-    let namespace = &ctx.settings.namespace;
-    references.iter().map(|one| one.told(namespace)).collect()
-}
-
-fn settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
-    AccountSettings {
-        workspace: railway.workspace_id.0.clone(),
-        requests_per_hour: u32::try_from(railway.requests_per_hour).unwrap_or(1),
-        requests_per_second: u32::try_from(railway.requests_per_second).unwrap_or(1),
-        project_interval: Span::or(Some(&railway.project_interval), Duration::from_secs(30)),
-        request_timeout: ctx.settings.request_timeout,
-    }
-}
-
-/// Forgets the faults of everyone who uses the account, and wakes them.
-fn forgive(ctx: &Context, name: &str) {
-    for instance in ctx.users(name) {
-        ctx.retries.forget(&instance.uid().unwrap_or_default());
-    }
-    ctx.wake_users(name);
 }
 
 /// `reconcile` gives every error its time itself.

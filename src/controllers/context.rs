@@ -5,7 +5,6 @@ use super::inquiries::Inquiries;
 use super::retries::Retries;
 use super::sweep::Sweeps;
 use super::template::Counted;
-use super::tool_accounts::ToolAccounts;
 use super::unreadable::Warned;
 use crate::agent::Agents;
 use crate::api::condition::{kind, reason};
@@ -13,6 +12,7 @@ use crate::api::{AgentInstance, AgentTemplate, ProviderAccount, Seen, Unreadable
 use crate::cluster::events::Events;
 use crate::cluster::installation::Installation;
 use crate::engine::account::{usable, uses};
+use crate::engine::sweep::Reader;
 use crate::engine::world::Limits;
 use crate::registry::Registry;
 use crate::tools::Provider;
@@ -159,10 +159,8 @@ pub struct Context {
     pub clock: Clock,
     /// Events.
     pub events: Events,
-    /// Railway accounts, with gateways and observers.
+    /// Accounts that are set up, with their observers.
     pub accounts: Accounts,
-    /// Accounts of tool providers, with observers.
-    pub tool_accounts: ToolAccounts,
     /// Where wallets are made: here.
     pub wallets: Arc<dyn Provider>,
     /// Image registries.
@@ -253,6 +251,14 @@ impl Context {
                 self.wake
                     .instance(&one.namespace().unwrap_or_default(), &one.name_any());
             }
+        }
+    }
+
+    /// Who reads markers here.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader {
+            installation: &self.installation.id,
+            seal: &self.installation.seal,
         }
     }
 

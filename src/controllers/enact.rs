@@ -3,12 +3,11 @@
 //! What holds: nothing outside is changed unless this process provably leads at that moment; what the provider answers
 //! becomes an outcome or a fault and never an error of the pass.
 
-use super::accounts::Account;
+use super::accounts::{ToolAccount, Workspace};
 use super::audit::Change;
 use super::context::Context;
 use super::pass::Hands;
 use super::sweep;
-use super::tool_accounts::ToolAccount;
 use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
 use crate::cluster::{ClusterError, RefusalClass, finalizer, secret, status};
@@ -34,7 +33,7 @@ pub struct Workshop<'a> {
     /// Handles.
     pub ctx: &'a Context,
     /// The instance's account, where it is usable.
-    pub account: Option<Arc<Account>>,
+    pub account: Option<Arc<Workspace>>,
     /// The accounts of its tools, those that are usable.
     pub tools: BTreeMap<String, Arc<ToolAccount>>,
     /// The gateway token: the one on record, or the one to put on record.
@@ -123,7 +122,7 @@ impl Workshop<'_> {
     }
 
     /// Asks for a turn; with one, a place in the account is held until the pass ends.
-    fn take_turn(&self, account: &Account, world: &World, gate: Gate) -> Outcome {
+    fn take_turn(&self, account: &Workspace, world: &World, gate: Gate) -> Outcome {
         let instance = &world.instance;
         let uid = instance.uid().unwrap_or_default();
         let created = instance.creation_timestamp();
@@ -474,7 +473,7 @@ fn asks(world: &World, step: &Step) -> String {
 
 /// Reads one project. Where the provider will not say whether it exists, the whole account decides
 /// (`facts/railway.md` 1.5: a deleted project and a foreign one are refused alike).
-async fn look(account: &Account, project: &str) -> Done<Sight<crate::model::Home>> {
+async fn look(account: &Workspace, project: &str) -> Done<Sight<crate::model::Home>> {
     match account.gateway.look(project, Class::User).await {
         Err(Fault::Denied { .. }) => {
             let listing = account.gateway.search().await?;

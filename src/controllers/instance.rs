@@ -1,13 +1,12 @@
 //! AgentInstance: what a pass needs is gathered here, fresh from the API server, and handed to the pass.
 
-use super::accounts::Account;
+use super::accounts::{Account, ToolAccount, Workspace};
 use super::context::Context;
 use super::enact::Workshop;
 use super::failures;
 use super::pass::{End, pass};
 use super::restored::standing;
 use super::sweep;
-use super::tool_accounts::ToolAccount;
 use super::unreadable;
 use crate::api::account::AllowedNamespaces;
 use crate::api::template::AgentTemplateSpec;
@@ -127,7 +126,7 @@ async fn run(
             ctx.retries.forget(&uid);
             let home = watched
                 .read()
-                .and_then(|one| ctx.accounts.get(one.spec.account_ref.name.as_str()));
+                .and_then(|one| ctx.accounts.workspace(one.spec.account_ref.name.as_str()));
             if let Some(account) = home {
                 account.give_back(ctx, &uid, None);
                 ctx.wake_those_without_a_place(&account.name);
@@ -544,7 +543,7 @@ async fn tool_account(
     if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
         return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
     }
-    let Some(account) = ctx.tool_accounts.get(name) else {
+    let Some(account) = ctx.accounts.tool_account(name) else {
         let message = NOT_SET_UP.to_owned();
         let failed = failures::known(ctx, object.as_ref());
         return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));
@@ -565,7 +564,7 @@ fn fresh_token() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-type AccountSeen = (AccountView, Option<Arc<Account>>);
+type AccountSeen = (AccountView, Option<Arc<Workspace>>);
 
 /// The account as this instance may use it. `None`: it exists and was not set up yet; its set-up wakes the instance.
 async fn account(
@@ -583,7 +582,7 @@ async fn account(
     if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
         return Ok(Some((AccountView::Elsewhere { provider }, None)));
     }
-    let Some(account) = ctx.accounts.get(name) else {
+    let Some(account) = ctx.accounts.workspace(name) else {
         let message = NOT_SET_UP.to_owned();
         let failed = failures::known(ctx, object.as_ref());
         return Ok(failed.then_some((AccountView::NotReady { message }, None)));

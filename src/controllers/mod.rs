@@ -2,9 +2,7 @@
 //!
 //! Follow one AgentInstance: a watch event wakes [`instance`], which gathers a `World` and hands it to [`pass`]; the
 //! pass asks `engine::plan` and lets [`enact`] carry out one step after the other, writing the ledger before each and
-//! the status at the end. [`accounts`] keeps what was read of each Railway account, [`tool_accounts`] of each account of a
-//! tool provider (which [`providers`] opens); [`observer`] reads both, [`credential`] says whether they can be used.
-//! [`account`] and [`template`] are the other two kinds, [`inquiries`] asks image registries, [`sources`] notices changed Secrets
+//! the status at the end. [`accounts`] keeps the way to each provider and what was read there. [`account`] and [`template`] are the other two kinds, [`inquiries`] asks image registries, [`sources`] notices changed Secrets
 //! and ConfigMaps, [`retries`] remembers faults, [`failures`] says when to come again after one of the API server's, [`sweep`] finds what nobody claims (and
 //! [`survey`] shows it), [`audit`] logs what was changed outside, [`unreadable`] tells of objects that this version cannot
 //! read, [`wiring`] connects watches.
@@ -15,21 +13,17 @@ pub mod account;
 pub mod accounts;
 pub mod audit;
 pub mod context;
-pub mod credential;
 pub mod enact;
 pub mod failures;
 pub mod inquiries;
 pub mod instance;
-pub mod observer;
 pub mod pass;
-pub mod providers;
 mod restored;
 pub mod retries;
 pub mod sources;
 pub mod survey;
 pub mod sweep;
 pub mod template;
-pub mod tool_accounts;
 pub mod unreadable;
 pub mod wiring;
 

@@ -4,7 +4,7 @@
 //! What holds: nothing is decided here (`engine::restored`); where an object states its own UID, which is nearly always,
 //! nothing is read for it but what the account's observer has seen.
 
-use super::accounts::Account;
+use super::accounts::Workspace;
 use super::context::Context;
 use super::instance::allowed;
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
@@ -67,12 +67,14 @@ pub async fn standing(
 
 fn taken(ctx: &Context, instance: &AgentInstance) -> bool {
     let identity = instance.identity();
-    let says = |account: &Arc<Account>| account.bearer(&identity, &ctx.installation.id);
+    let says = |account: &Arc<Workspace>| account.bearer(&identity, &ctx.installation.id);
     // Who has another account's workspace may write there what he likes.
-    let own = ctx.accounts.get(instance.spec.account_ref.name.as_str());
+    let own = ctx
+        .accounts
+        .workspace(instance.spec.account_ref.name.as_str());
     let bearer = own
         .and_then(|own| says(&own))
-        .or_else(|| ctx.accounts.all().iter().find_map(says));
+        .or_else(|| ctx.accounts.workspaces().iter().find_map(says));
     let all = ctx.instances.state();
     restored::taken(instance, all.iter().map(AsRef::as_ref), bearer.as_ref())
 }

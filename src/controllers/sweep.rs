@@ -7,26 +7,21 @@
 //! memory anyway. Nothing here writes an account's status; its own writer is woken when there is something to tell.
 //! Deliberately absent: a memory beyond this process; whoever leads next waits for every grace period anew.
 
-use super::accounts::Account;
+use super::accounts::{Account, Inventory};
 use super::audit::Change;
 use super::context::Context;
 use super::held;
 use super::instance::{allowed, template_of};
-use super::tool_accounts::ToolAccount;
 use crate::api::condition::reason;
 use crate::api::template::ToolSpec;
 use crate::api::{AgentInstance, Part, ProviderAccount, Seen, Slot};
 use crate::cluster::left_behind::Left;
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::restored::{self, Standing};
-use crate::engine::sweep::{
-    Claims, Findings, HeldBack, Item, Memory, Reader, Swept, Verdict, View, sweep,
-};
+use crate::engine::sweep::{Claims, Findings, HeldBack, Item, Memory, Swept, Verdict, View, sweep};
 use crate::engine::world::marker;
-use crate::model::slot::{RAILWAY, parts};
-use crate::model::tool::Named;
-use crate::model::{Announcement, Done, Fault, Marker, Sight};
-use crate::railway::Class;
+use crate::model::slot::parts;
+use crate::model::{Announcement, Done, Fault, Marker};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
@@ -63,104 +58,6 @@ impl Sweeps {
     }
 }
 
-/// An account of either kind.
-enum Place {
-    Railway(Arc<Account>),
-    Tool(Arc<ToolAccount>),
-}
-
-/// What the provider showed, with what is needed to find each thing again.
-struct Inventory {
-    begun: Timestamp,
-    items: Vec<Item>,
-    parts: Vec<Part>,
-}
-
-impl Place {
-    fn name(&self) -> &str {
-        match self {
-            Place::Railway(account) => &account.name,
-            Place::Tool(account) => &account.name,
-        }
-    }
-
-    fn provider(&self) -> &'static str {
-        match self {
-            Place::Railway(_) => RAILWAY,
-            Place::Tool(account) => account.provider_name,
-        }
-    }
-
-    fn inventory(&self, ctx: &Context) -> Option<Inventory> {
-        let reader = reader(ctx);
-        Some(match self {
-            Place::Railway(account) => {
-                let (begun, homes) = account.inventory()?;
-                Inventory {
-                    begun,
-                    items: homes
-                        .iter()
-                        .map(|home| Item::of_home(home, reader))
-                        .collect(),
-                    parts: vec![Part::Main; homes.len()],
-                }
-            }
-            Place::Tool(account) => {
-                let stock = account.inventory()?;
-                let provider = account.provider_name;
-                Inventory {
-                    begun: stock.begun,
-                    items: stock
-                        .resources
-                        .iter()
-                        .map(|one| Item::of_resource(provider, one, reader))
-                        .collect(),
-                    parts: stock.resources.iter().map(|one| one.part).collect(),
-                }
-            }
-        })
-    }
-
-    /// The thing as it is now, by itself. `None`: it is gone, or cannot be told from one that is.
-    async fn look(&self, ctx: &Context, item: &Item, part: Part) -> Done<Option<Item>> {
-        match self {
-            Place::Railway(account) => match account.gateway.look(&item.id, Class::Poll).await? {
-                Sight::Seen(home) if !home.deleted => Ok(Some(Item::of_home(&home, reader(ctx)))),
-                _ => Ok(None),
-            },
-            Place::Tool(account) => {
-                let found = account.provider.look(&named(item, part)).await?;
-                let provider = account.provider_name;
-                Ok(found.map(|one| Item::of_resource(provider, &one, reader(ctx))))
-            }
-        }
-    }
-
-    async fn delete(&self, item: &Item, part: Part) -> Done<()> {
-        match self {
-            Place::Railway(account) => account.gateway.delete_project(&item.id).await,
-            Place::Tool(account) => account.provider.delete(&named(item, part), false).await,
-        }
-    }
-}
-
-fn reader(ctx: &Context) -> Reader<'_> {
-    Reader {
-        installation: &ctx.installation.id,
-        seal: &ctx.installation.seal,
-    }
-}
-
-fn named(item: &Item, part: Part) -> Named {
-    Named {
-        part,
-        id: item.id.clone(),
-        key: item.name.clone(),
-        seen: true,
-        parts: BTreeMap::new(),
-    }
-}
-
 /// Runs until the process ends.
 pub async fn watch(ctx: Arc<Context>) {
     ctx.caches_read().await;
@@ -174,14 +71,13 @@ pub async fn watch(ctx: Arc<Context>) {
 
 /// Every account once.
 async fn round(ctx: &Context) {
-    let mut places: Vec<(Place, Inventory)> = Vec::new();
-    let railway = ctx.accounts.all().into_iter().map(Place::Railway);
-    let tools = ctx.tool_accounts.all().into_iter().map(Place::Tool);
-    for place in railway.chain(tools) {
-        if let Some(inventory) = place.inventory(ctx) {
-            places.push((place, inventory));
-        }
-    }
+    let accounts = ctx.accounts.all().into_iter();
+    let places: Vec<(Arc<dyn Account>, Inventory)> = accounts
+        .filter_map(|account| {
+            let inventory = account.inventory(ctx.reader())?;
+            Some((account, inventory))
+        })
+        .collect();
     let mut claims = claims(ctx, ctx.instances.all());
     // What was left behind is asked for only where something is nobody's: at rest that is never.
     let loose = |claims: &Claims| {
@@ -203,6 +99,7 @@ async fn round(ctx: &Context) {
         }
     }
     for (place, inventory) in &places {
+        let place = place.as_ref();
         let named = ObjectRef::new(place.name());
         let Some(Seen::Read(object)) = ctx.provider_accounts.get(&named) else {
             continue;
@@ -227,7 +124,7 @@ fn orphaned(item: &Item, claims: &Claims, begun: Timestamp) -> bool {
 
 fn decide(
     ctx: &Context,
-    place: &Place,
+    place: &dyn Account,
     object: &ProviderAccount,
     inventory: &Inventory,
     claims: Option<&Claims>,
@@ -270,7 +167,7 @@ async fn waited_for<'a>(
 }
 
 /// Keeps what people are told, and wakes the account's own writer where it is news.
-fn tell(ctx: &Context, place: &Place, swept: &Swept) {
+fn tell(ctx: &Context, place: &dyn Account, swept: &Swept) {
     let news = {
         let mut known = held(&ctx.sweeps.known);
         let entry = known.entry(place.name().to_owned()).or_default();
@@ -296,7 +193,7 @@ fn tell(ctx: &Context, place: &Place, swept: &Swept) {
 /// Looks once more, decides once more, and deletes.
 async fn take_back(
     ctx: &Context,
-    place: &Place,
+    place: &dyn Account,
     object: &ProviderAccount,
     inventory: &Inventory,
     due: usize,
@@ -338,7 +235,7 @@ async fn take_back(
     ctx.events.publish(&object.object_ref(&()), &[said]).await;
 }
 
-fn change<'a>(place: &'a Place, object: &ProviderAccount, item: &'a Item) -> Change<'a> {
+fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) -> Change<'a> {
     let price = item.monthly_usd.filter(|usd| *usd > 0.0);
     Change {
         name: object.name_any(),
@@ -396,13 +293,13 @@ impl From<ClusterError> for Unverified {
 /// Whether the thing is still what it was taken for: by a look at itself, then by all ledgers as they are now.
 async fn verified(
     ctx: &Context,
-    place: &Place,
+    place: &dyn Account,
     object: &ProviderAccount,
     inventory: &Inventory,
     item: &Item,
     part: Part,
 ) -> Result<bool, Unverified> {
-    let Some(now) = place.look(ctx, item, part).await? else {
+    let Some(now) = place.look(item, part, ctx.reader()).await? else {
         return Ok(false);
     };
     if (&now.id, &now.name, &now.bears, &now.kind)

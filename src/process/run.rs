@@ -140,7 +140,6 @@ async fn lead(
         gauge,
         clock: Arc::new(now),
         accounts: Default::default(),
-        tool_accounts: Default::default(),
         wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
         counted: Default::default(),
         warned: Default::default(),

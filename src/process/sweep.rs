@@ -79,7 +79,6 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
         gauge: Arc::new(Onlooker),
         clock: Arc::new(now),
         accounts: Default::default(),
-        tool_accounts: Default::default(),
         wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
         counted: Default::default(),
         warned: Default::default(),

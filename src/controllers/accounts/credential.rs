@@ -4,12 +4,12 @@
 //! outage takes nothing away; one that is not known to be of the account's organisation is not good (`engine::identity`), and
 //! what the account is held to is on record before a credential is used. Deliberately absent: the credential itself.
 
-use super::context::Context;
-use super::held;
 use crate::api::ProviderAccount;
 use crate::api::account::AccountIdentity;
 use crate::cluster::call::Written;
 use crate::cluster::installation;
+use crate::controllers::context::Context;
+use crate::controllers::held;
 use crate::engine::account::{Credential, told};
 use crate::engine::identity::{Evidence, Hold, Trial, Verdict};
 use crate::model::identity::Whose;

@@ -1,18 +1,85 @@
-//! From the spec of an account to the way to its tool provider.
+//! From the spec of an account to the way to its provider. Nothing is sent here.
 //!
-//! What holds: each request of a tool is counted, and leaves only while this process may act.
+//! Holds: each request is counted, and leaves only while this process may act.
 
-use super::context::Context;
-use crate::api::ProviderAccountSpec;
+use super::{Account, ToolAccount, Workspace};
+use crate::api::account::RailwayAccount;
+use crate::api::text::Span;
+use crate::api::{ProviderAccount, ProviderAccountSpec};
+use crate::controllers::context::Context;
+use crate::model::slot::RAILWAY;
+use crate::railway::{AccountSettings, Gateway};
 use crate::tools::{self, Connection, Opened, agentmail, openrouter, telnyx};
+use kube::ResourceExt;
 use secrecy::SecretString;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most requests a second to one account. No provider of tools documents its limit.
 const REQUESTS_PER_SECOND: u32 = 5;
 
+/// Opens an account for one look at it, beside whoever else has it open. `None`: its spec names no provider.
+pub fn open(
+    ctx: &Context,
+    account: &ProviderAccount,
+    tokens: Vec<SecretString>,
+) -> Option<Box<dyn Account>> {
+    let (name, provider) = (account.name_any(), account.spec.provider()?);
+    if let Some(railway) = &account.spec.railway {
+        return Some(Box::new(open_railway(ctx, (&name, ""), railway, tokens)));
+    }
+    let settings = tool_settings(&account.spec)?;
+    let opened = open_tool(ctx, provider, settings.clone(), tokens.first());
+    Some(Box::new(ToolAccount::new(
+        (&name, ""),
+        provider,
+        settings,
+        opened,
+        None,
+    )))
+}
+
+/// Opens a Railway account.
+pub(super) fn open_railway(
+    ctx: &Context,
+    names: (&str, &str),
+    railway: &RailwayAccount,
+    tokens: Vec<SecretString>,
+) -> Workspace {
+    let clock = Arc::clone(&ctx.clock);
+    let gateway = Gateway::new(
+        railway_settings(ctx, railway),
+        tokens,
+        ctx.http.clone(),
+        clock,
+    );
+    let gauge = Arc::clone(&ctx.gauge);
+    gateway.report_to(Arc::new(move |operation, outcome, took| {
+        gauge.requested(RAILWAY, operation, outcome, took);
+    }));
+    let gauge = Arc::clone(&ctx.gauge);
+    gateway.only_while(Arc::new(move || gauge.may_act()));
+    Workspace::new(names, gateway, most_projects(railway))
+}
+
+/// Most projects of ours.
+pub(super) fn most_projects(railway: &RailwayAccount) -> usize {
+    usize::try_from(railway.max_projects).unwrap_or(usize::MAX)
+}
+
+/// What a gateway is to keep to.
+pub(super) fn railway_settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
+    AccountSettings {
+        workspace: railway.workspace_id.0.clone(),
+        requests_per_hour: u32::try_from(railway.requests_per_hour).unwrap_or(1),
+        requests_per_second: u32::try_from(railway.requests_per_second).unwrap_or(1),
+        project_interval: Span::or(Some(&railway.project_interval), Duration::from_secs(30)),
+        request_timeout: ctx.settings.request_timeout,
+    }
+}
+
 /// What a spec says of its tool provider. `None` where it is not an account of one.
-pub fn settings(spec: &ProviderAccountSpec) -> Option<tools::Account> {
+pub(super) fn tool_settings(spec: &ProviderAccountSpec) -> Option<tools::Account> {
     if let Some(own) = &spec.openrouter {
         return Some(tools::Account::Openrouter(openrouter::Settings {
             workspace: own.workspace_id.as_ref().map(|id| id.0.clone()),
@@ -34,8 +101,8 @@ pub fn settings(spec: &ProviderAccountSpec) -> Option<tools::Account> {
     exa.or_else(|| spec.bankr.as_ref().map(|_| tools::Account::Bankr))
 }
 
-/// Opens an account at the provider of that name. Without a credential every request is refused before it is sent.
-pub fn open(
+/// Opens an account at the tool provider of that name. Without a credential every request is refused before it is sent.
+pub(super) fn open_tool(
     ctx: &Context,
     provider: &'static str,
     settings: tools::Account,
@@ -103,7 +170,7 @@ mod tests {
             let mut own = own;
             own["credentialSecretRef"] = credential.clone();
             let spec = serde_json::from_value(json!({ provider: own })).unwrap();
-            assert_eq!(settings(&spec), opened, "{provider}");
+            assert_eq!(tool_settings(&spec), opened, "{provider}");
         }
     }
 }
