@@ -7,7 +7,7 @@ use super::accounts::{ToolAccount, Workspace};
 use super::audit::Change;
 use super::context::Context;
 use super::pass::Hands;
-use super::sweep;
+use super::records;
 use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
 use crate::cluster::{ClusterError, RefusalClass, finalizer, secret, status};
@@ -48,7 +48,7 @@ impl Hands for Workshop<'_> {
         seen: &AgentInstance,
         new: &AgentInstanceStatus,
     ) -> Result<AgentInstance, ClusterError> {
-        status::write_instance(&self.ctx.client, seen, new).await
+        status::write(&self.ctx.around.client, seen, new).await
     }
 
     async fn enact(&mut self, world: &World, step: &Step) -> Result<Outcome, ClusterError> {
@@ -109,7 +109,7 @@ impl Hands for Workshop<'_> {
     }
 
     fn now(&self) -> Timestamp {
-        self.ctx.now()
+        self.ctx.around.now()
     }
 }
 
@@ -117,7 +117,7 @@ impl Workshop<'_> {
     /// At the end of a pass: who waits in no line holds no turn, and no place in the account that no ledger knows of.
     pub fn give_back(&self, uid: &str, line: Option<Gate>) {
         if let Some(account) = &self.account {
-            account.give_back(self.ctx, uid, line);
+            account.give_back(self.ctx.around.gauge.as_ref(), uid, line);
         }
     }
 
@@ -136,21 +136,21 @@ impl Workshop<'_> {
             },
         );
         let takes = gate == Gate::Projects && turn == Turn::Now;
-        let projects = account.taken(self.ctx, &world.instance, takes);
-        account.tell_line(self.ctx, gate);
+        let projects = account.taken((&self.ctx.around, &self.ctx.stores), &world.instance, takes);
+        account.tell_line(self.ctx.around.gauge.as_ref(), gate);
         Outcome::Turned { turn, projects }
     }
 
     fn instances(&self, world: &World) -> Api<AgentInstance> {
         Api::namespaced(
-            self.ctx.client.clone(),
+            self.ctx.around.client.clone(),
             &world.instance.namespace().unwrap_or_default(),
         )
     }
 
     /// Whether an account is being deleted, or gone, by the API server itself: no cache may be a moment behind here.
     async fn account_goes(&self, name: &str) -> Result<bool, ClusterError> {
-        let api: Api<ProviderAccount> = Api::all(self.ctx.client.clone());
+        let api: Api<ProviderAccount> = Api::all(self.ctx.around.client.clone());
         let found =
             crate::cluster::call::find("reading the account", api.get_metadata_opt(name)).await?;
         Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
@@ -158,7 +158,7 @@ impl Workshop<'_> {
 
     /// An effect on Kubernetes. `None`: the step is none.
     async fn cluster(&self, world: &World, step: &Step) -> Result<Option<Outcome>, ClusterError> {
-        let (client, instance) = (&self.ctx.client, &world.instance);
+        let (client, instance) = (&self.ctx.around.client, &world.instance);
         Ok(Some(match step {
             Step::Hold { identity } => {
                 let (api, identity) = (self.instances(world), identity.as_deref());
@@ -169,7 +169,7 @@ impl Workshop<'_> {
                 if instance.spec.deletion_policy == DeletionPolicy::Retain
                     && !touches_nothing(&world.standing)
                 {
-                    sweep::retain(instance, self.ctx).await?;
+                    records::retain(instance, self.ctx).await?;
                 }
                 finalizer::let_go(&self.instances(world), instance, FINALIZER).await?;
                 Outcome::Done
@@ -185,7 +185,7 @@ impl Workshop<'_> {
                 self.expire(world).await?;
                 Outcome::Done
             }
-            Step::KeepSecret { slot } if self.ctx.gauge.may_act() => {
+            Step::KeepSecret { slot } if self.ctx.around.gauge.may_act() => {
                 match (world.entry(*slot), world.tools.fresh.get(slot)) {
                     (Some(entry), Some(made)) => {
                         Outcome::SecretKept(secret::keep(client, instance, entry, made).await?)
@@ -193,7 +193,7 @@ impl Workshop<'_> {
                     _ => Outcome::Done,
                 }
             }
-            Step::DropSecret { slot } if self.ctx.gauge.may_act() => {
+            Step::DropSecret { slot } if self.ctx.around.gauge.may_act() => {
                 if let Some(entry) = world.entry(*slot) {
                     secret::drop(client, instance, entry).await?;
                 }
@@ -235,12 +235,12 @@ impl Workshop<'_> {
     }
 
     async fn tool(&self, step: &Step) -> Done<Outcome> {
-        if !self.ctx.gauge.may_act() {
+        if !self.ctx.around.gauge.may_act() {
             return Err(Fault::Transient {
                 message: "this process does not lead".into(),
             });
         }
-        let begun = self.ctx.now();
+        let begun = self.ctx.around.now();
         match step {
             Step::MakeTool { account, order, .. } => {
                 let made = self.provider(account)?.make(order).await?;
@@ -284,7 +284,7 @@ impl Workshop<'_> {
                 message: "the account is not usable now".into(),
             });
         };
-        if !self.ctx.gauge.may_act() {
+        if !self.ctx.around.gauge.may_act() {
             return Err(Fault::Transient {
                 message: "this process does not lead".into(),
             });

@@ -4,16 +4,21 @@ use super::accounts::{Account, ToolAccount, Workspace};
 use super::context::Context;
 use super::enact::Workshop;
 use super::failures;
+use super::kind::{Ended, Kind};
+use super::memories::{Tried, Uid};
 use super::pass::{End, pass};
+use super::records;
 use super::restored::standing;
-use super::sweep;
+use super::store::Store;
+use super::stores::Stores;
 use super::unreadable;
+use super::wake::{Change, template_of};
 use crate::api::account::AllowedNamespaces;
 use crate::api::template::AgentTemplateSpec;
 use crate::api::text::Span;
 use crate::api::{
-    ABANDON_ANNOTATION, AgentInstance, AgentTemplate, LedgerEntry, Part, ProviderAccount, Seen,
-    Slot, SlotState,
+    ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, AgentTemplate, LedgerEntry, Part,
+    ProviderAccount, Seen, Slot, SlotState,
 };
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
@@ -33,77 +38,93 @@ use crate::model::values::Seal;
 use crate::model::{Fault, Home};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::api::Api;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Reconciles one instance.
-pub async fn reconcile(
-    instance: Arc<Seen<AgentInstance>>,
-    ctx: Arc<Context>,
-) -> Result<Action, Infallible> {
-    ctx.caches_read().await;
-    let begun = Instant::now();
-    let uid = instance.uid().unwrap_or_default();
-    let (outcome, action) = match run(&instance, &ctx).await {
-        Ok(ended) => {
-            failures::none(&ctx, instance.as_ref());
-            ended.map_or(("waiting", Action::await_change()), |(end, about)| {
-                finished(&ctx, &uid, &end, &about)
-            })
+impl Kind for AgentInstance {
+    const NAME: &'static str = "AgentInstance";
+
+    fn store(stores: &Stores) -> &Store<AgentInstance> {
+        &stores.instances
+    }
+
+    async fn reconcile(
+        seen: &Seen<AgentInstance>,
+        ctx: &Arc<Context>,
+    ) -> Result<Ended, ClusterError> {
+        let ended = run(seen, ctx).await?;
+        let waiting = Ended {
+            word: "waiting",
+            again: None,
+        };
+        Ok(ended.map_or(waiting, |(end, about)| {
+            finished(ctx, &Uid::of(seen), &end, &about)
+        }))
+    }
+
+    /// Its passes tell.
+    fn conditions(_: &mut AgentInstanceStatus) -> Option<&mut Vec<Condition>> {
+        None
+    }
+
+    fn gone(last: &Seen<AgentInstance>, ctx: &Context) {
+        let home = last
+            .read()
+            .and_then(|one| ctx.accounts.workspace(one.spec.account_ref.name.as_str()));
+        if let Some(account) = home {
+            let uid = last.uid().unwrap_or_default();
+            account.give_back(ctx.around.gauge.as_ref(), &uid, None);
+            ctx.stores.tell(&Change::PlaceFree(account.name.clone()));
         }
-        Err(error) => failures::again(&ctx, instance.as_ref(), &error).await,
-    };
-    ctx.gauge
-        .reconciled("AgentInstance", outcome, begun.elapsed());
-    Ok(action)
+    }
 }
 
-fn finished(ctx: &Context, uid: &str, end: &End, about: &str) -> (&'static str, Action) {
-    let now = ctx.now();
+fn finished(ctx: &Context, uid: &Uid, end: &End, about: &str) -> Ended {
+    let now = ctx.around.now();
     for slot in &end.answered {
         if !end.faults.contains_key(slot) {
-            ctx.retries.clear(&of_tool(uid, *slot));
+            ctx.memories.retries.clear(&Tried::tool(uid.clone(), *slot));
         }
     }
     let mut wake = end.wake;
     for (slot, fault) in &end.faults {
-        let until = ctx.retries.failed(&of_tool(uid, *slot), about, fault, now);
+        let until =
+            ctx.memories
+                .retries
+                .failed(&Tried::tool(uid.clone(), *slot), about, fault, now);
         wake = Some(wake.map_or(until, |wake| wake.min(until)));
     }
     if let Some(fault) = &end.fault {
-        let until = ctx.retries.failed(uid, about, fault, now);
-        return ("fault", Action::requeue(until_then(until, now)));
+        let until = ctx
+            .memories
+            .retries
+            .failed(&Tried::object(uid.clone()), about, fault, now);
+        return Ended {
+            word: "fault",
+            again: Some(until_then(until, now)),
+        };
     }
     // A pass that took no step proves nothing about an earlier fault.
     if end.steps > 0 {
-        ctx.retries.clear(uid);
+        ctx.memories.retries.clear(&Tried::object(uid.clone()));
     }
-    let action = wake.map_or_else(Action::await_change, |wake| {
-        Action::requeue(until_then(wake, now))
-    });
-    (
-        if !end.faults.is_empty() {
+    Ended {
+        word: if !end.faults.is_empty() {
             "fault"
         } else if end.steps > 0 {
             "changed"
         } else {
             "unchanged"
         },
-        action,
-    )
-}
-
-/// Under which a tool's faults are remembered.
-fn of_tool(uid: &str, slot: Slot) -> String {
-    format!("{uid} {slot}")
+        again: wake.map(|wake| until_then(wake, now)),
+    }
 }
 
 fn until_then(then: Timestamp, now: Timestamp) -> Duration {
@@ -117,22 +138,13 @@ async fn run(
     watched: &Seen<AgentInstance>,
     ctx: &Arc<Context>,
 ) -> Result<Option<(End, String)>, ClusterError> {
-    let api = Api::namespaced(ctx.client.clone(), &watched.namespace().unwrap_or_default());
+    let api = Api::namespaced(
+        ctx.around.client.clone(),
+        &watched.namespace().unwrap_or_default(),
+    );
     let instance = match unreadable::get(ctx, &api, "reading the instance", watched).await? {
         Some(Seen::Read(instance)) => Arc::unwrap_or_clone(instance),
-        Some(Seen::Unreadable(_)) => return Ok(None),
-        None => {
-            let uid = watched.uid().unwrap_or_default();
-            ctx.retries.forget(&uid);
-            let home = watched
-                .read()
-                .and_then(|one| ctx.accounts.workspace(one.spec.account_ref.name.as_str()));
-            if let Some(account) = home {
-                account.give_back(ctx, &uid, None);
-                ctx.wake_those_without_a_place(&account.name);
-            }
-            return Ok(None);
-        }
+        Some(Seen::Unreadable(_)) | None => return Ok(None),
     };
     let (world, mut hands) = match gather(ctx, instance.clone()).await {
         Ok(Some(gathered)) => gathered,
@@ -152,10 +164,10 @@ async fn run(
 /// A pass for which nothing could be gathered, because the API server refuses it: it tells of that, and nothing else.
 fn blind(ctx: &Context, instance: AgentInstance, fault: Fault) -> (World, Workshop<'_>) {
     let world = World {
-        now: ctx.now(),
-        limits: ctx.settings.limits,
-        installation: ctx.installation.id.clone(),
-        seal: ctx.installation.seal.clone(),
+        now: ctx.around.now(),
+        limits: ctx.around.settings.limits,
+        installation: ctx.around.installation.id.clone(),
+        seal: ctx.around.installation.seal.clone(),
         instance,
         standing: Standing::Unread,
         new: false,
@@ -212,11 +224,8 @@ async fn gather<'a>(
     ctx: &'a Arc<Context>,
     instance: AgentInstance,
 ) -> Result<Option<(World, Workshop<'a>)>, ClusterError> {
-    let now = ctx.now();
-    let (uid, namespace) = (
-        instance.uid().unwrap_or_default(),
-        instance.namespace().unwrap_or_default(),
-    );
+    let now = ctx.around.now();
+    let uid = Uid::of(&instance);
     let Some((view, account)) = account(ctx, &instance).await? else {
         return Ok(None);
     };
@@ -226,15 +235,16 @@ async fn gather<'a>(
         .map(|account| account.seen(&instance, project.as_deref()))
         .unwrap_or_default();
     let standing = standing(ctx, &instance, (listing, &homes)).await?;
-    sweep::remember(&instance, &standing, ctx).await?;
+    records::remember(&instance, &standing, ctx).await?;
     let instance = as_it_stands(instance, &standing);
     let deleting = instance.metadata.deletion_timestamp.is_some();
     // A ledger that was lost is written again from what the template says, where there is one.
     let lost = instance.spec.adopt.is_none() && !on_record(&instance, Slot::Project);
     // Read once: what the agent is given and what it is deployed from must be of one generation.
-    let stamp = (!deleting || lost)
-        .then(|| template_of(ctx, &instance))
-        .flatten();
+    let stamp = match !deleting || lost {
+        true => whole_template(ctx, &instance).await?,
+        false => None,
+    };
     let (wanted, refused) = stamp
         .as_ref()
         .and_then(Seen::read)
@@ -244,7 +254,7 @@ async fn gather<'a>(
             (Some(wanted), refused)
         });
     let secrets = secret::read(
-        &ctx.client,
+        &ctx.around.client,
         &instance,
         &wallets(&instance, wanted.as_deref().unwrap_or_default()),
     )
@@ -271,15 +281,15 @@ async fn gather<'a>(
         .as_ref()
         .filter(|_| project.is_none())
         .and_then(|_| {
-            let all = ctx.instances.state();
+            let all = ctx.stores.instances.state();
             adopt::rival(&instance, all.iter().map(AsRef::as_ref))
                 .or_else(|| unread_rival(ctx, &instance))
         });
     let mut world = World {
         now,
-        limits: ctx.settings.limits,
-        installation: ctx.installation.id.clone(),
-        seal: ctx.installation.seal.clone(),
+        limits: ctx.around.settings.limits,
+        installation: ctx.around.installation.id.clone(),
+        seal: ctx.around.installation.seal.clone(),
         instance,
         standing,
         account: view,
@@ -302,12 +312,22 @@ async fn gather<'a>(
         patience: None,
     };
     let tried = about(&world);
-    world.patience = ctx.retries.patience(&uid, &tried);
+    world.patience = ctx
+        .memories
+        .retries
+        .patience(&Tried::object(uid.clone()), &tried);
     world.tools.patience = slots(&world)
         .into_iter()
-        .filter_map(|slot| Some((slot, ctx.retries.patience(&of_tool(&uid, slot), &tried)?)))
+        .filter_map(|slot| {
+            Some((
+                slot,
+                ctx.memories
+                    .retries
+                    .patience(&Tried::tool(uid.clone(), slot), &tried)?,
+            ))
+        })
         .collect();
-    tracing::trace!(namespace, uid, "gathered");
+    tracing::trace!(%uid, "gathered");
     Ok(Some((
         world,
         Workshop {
@@ -337,7 +357,7 @@ fn on_record(instance: &AgentInstance, slot: Slot) -> bool {
 /// An instance that cannot be read and mentions the project that this one wants to adopt.
 fn unread_rival(ctx: &Context, instance: &AgentInstance) -> Option<String> {
     let project = &instance.spec.adopt.as_ref()?.project_id.0;
-    let others = ctx.instances.unreadable();
+    let others = ctx.stores.instances.unreadable();
     let rival = others.iter().find(|other| other.mentions(project))?;
     Some(rival.title())
 }
@@ -493,10 +513,10 @@ async fn tools(
             .filter_map(|part| Slot::tool(&tool.name, *part))
             .filter(|slot| !on_record(instance, *slot))
         {
-            let marker = marker(&ctx.installation.id, instance, slot);
+            let marker = marker(&ctx.around.installation.id, instance, slot);
             let bearing = account
                 .filter(|_| !out_of_reach)
-                .and_then(|account| account.bearing(&marker, &ctx.installation.seal));
+                .and_then(|account| account.bearing(&marker, &ctx.around.installation.seal));
             match bearing {
                 Some(found) if !found.is_empty() => {
                     tools.unclaimed.insert(slot, found);
@@ -513,9 +533,9 @@ async fn tools(
 
 /// Tools whose resources to adopt are, or may be, another instance's.
 fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSet<String> {
-    let all = ctx.instances.state();
+    let all = ctx.stores.instances.state();
     let mut rivals = adopt::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
-    for other in ctx.instances.unreadable() {
+    for other in ctx.stores.instances.unreadable() {
         let theirs = wanted
             .iter()
             .filter(|tool| tool.adopt.as_ref().is_some_and(|id| other.mentions(id)));
@@ -604,7 +624,7 @@ async fn account(
             .any(stands)
         {
             true => None,
-            false => account.taken(ctx, instance, false),
+            false => account.taken((&ctx.around, &ctx.stores), instance, false),
         },
         max_projects: account.max_projects(),
         interval: SignedDuration::try_from(account.gateway.project_interval())
@@ -628,7 +648,7 @@ async fn open_to(
     instance: &AgentInstance,
     name: &str,
 ) -> Result<Option<Seen<ProviderAccount>>, ClusterError> {
-    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
+    let Some(object) = ctx.stores.accounts.get(&ObjectRef::new(name)) else {
         return Ok(None);
     };
     let namespace = instance.namespace().unwrap_or_default();
@@ -657,7 +677,7 @@ pub(super) async fn allowed(
     if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
         return Ok(false);
     }
-    let api: Api<Namespace> = Api::all(ctx.client.clone());
+    let api: Api<Namespace> = Api::all(ctx.around.client.clone());
     let labels = find("reading the namespace", api.get_opt(namespace))
         .await?
         .and_then(|found| found.metadata.labels);
@@ -668,10 +688,15 @@ pub(super) async fn allowed(
     ))
 }
 
-pub(super) fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Seen<AgentTemplate>> {
-    let reference = ObjectRef::new(instance.spec.template_ref.name.as_str())
-        .within(&instance.namespace().unwrap_or_default());
-    ctx.templates.get(&reference)
+/// The instance's template with its values, which no store keeps.
+async fn whole_template(
+    ctx: &Context,
+    instance: &AgentInstance,
+) -> Result<Option<Seen<AgentTemplate>>, ClusterError> {
+    let namespace = instance.namespace().unwrap_or_default();
+    let api: Api<Seen<AgentTemplate>> = Api::namespaced(ctx.around.client.clone(), &namespace);
+    let name = instance.spec.template_ref.name.as_str();
+    find("reading the template", api.get_opt(name)).await
 }
 
 /// Whether the template's own controller has seen it as it is now.
@@ -730,10 +755,10 @@ async fn template(
     for (source, keys) in references(None, &instance.spec.env) {
         referred.entry(source).or_default().extend(keys);
     }
-    let values = values::read(&ctx.client, &namespace, &referred).await?;
+    let values = values::read(&ctx.around.client, &namespace, &referred).await?;
     // The template's own controller must have seen the same values: a change rolls out in its turn.
     match same_revision(
-        &ctx.installation.seal,
+        &ctx.around.installation.seal,
         &template.spec,
         &image.digest,
         &values,
@@ -741,7 +766,7 @@ async fn template(
     ) {
         Ok(true) => {}
         Ok(false) => {
-            ctx.wake.template(&namespace, &template.name_any());
+            ctx.stores.tell(&Change::Values(template_of(instance)));
             let message =
                 "a value that it refers to was just changed and is being looked at".into();
             return Ok((
@@ -753,7 +778,7 @@ async fn template(
             ));
         }
         Err(broken) => {
-            ctx.wake.template(&namespace, &template.name_any());
+            ctx.stores.tell(&Change::Values(template_of(instance)));
             return Ok((
                 TemplateView::NotReady {
                     stalled: true,
@@ -764,7 +789,7 @@ async fn template(
         }
     }
     let desired = match compose(
-        &ctx.installation.seal,
+        &ctx.around.installation.seal,
         &template.spec,
         &image.digest,
         &instance.spec.env,
@@ -834,20 +859,6 @@ fn rollout_turn(
     revision: &str,
     instance: &AgentInstance,
 ) -> RolloutTurn {
-    let all = ctx.instances.state();
-    let members = rollout::members(template, all.iter().map(AsRef::as_ref));
-    let usable = |account: &str| ctx.usable(account);
-    let standing = rollout::standing(
-        &template.spec.rollout,
-        revision,
-        &members,
-        &usable,
-        ctx.now(),
-    );
+    let standing = ctx.stores.standing(template, revision, ctx.around.now());
     rollout::turn(&standing, instance)
-}
-
-/// `reconcile` gives every error its time itself.
-pub fn on_error(_: Arc<Seen<AgentInstance>>, error: &Infallible, _: Arc<Context>) -> Action {
-    match *error {}
 }

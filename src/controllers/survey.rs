@@ -4,7 +4,7 @@
 //! beside those of a running operator, and only listed. Deliberately absent: printing, and any deletion.
 
 use super::accounts::open::open;
-use super::context::Context;
+use super::around::Around;
 use crate::api::{ProviderAccount, Seen};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, credentials, left_behind};
@@ -74,8 +74,8 @@ pub struct Found {
 ///
 /// # Errors
 /// Where Kubernetes does not answer completely: without all ledgers nothing can be said.
-pub async fn survey(ctx: &Context) -> Result<Vec<Surveyed>, ClusterError> {
-    let api: Api<Seen<ProviderAccount>> = Api::all(ctx.client.clone());
+pub async fn survey(around: &Around) -> Result<Vec<Surveyed>, ClusterError> {
+    let api: Api<Seen<ProviderAccount>> = Api::all(around.client.clone());
     let accounts = call("listing accounts", api.list(&ListParams::default())).await?;
     let (mut read, mut unread) = (Vec::new(), Vec::new());
     for account in &accounts.items {
@@ -97,21 +97,21 @@ pub async fn survey(ctx: &Context) -> Result<Vec<Surveyed>, ClusterError> {
         let Some(provider) = account.spec.provider() else {
             continue;
         };
-        read.push((account, provider, inventory(ctx, account).await));
+        read.push((account, provider, inventory(around, account).await));
     }
     // After the listings: whatever they show had its intent on record before it was made.
-    let mut claims = Claims::of(left_behind::instances(&ctx.client).await?);
-    claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
+    let mut claims = Claims::of(left_behind::instances(&around.client).await?);
+    claims.left_behind = left_behind::read(&around.client, &around.settings.namespace).await?;
     Ok(read
         .into_iter()
-        .map(|(account, provider, items)| judged(account, provider, items, &claims, ctx.now()))
+        .map(|(account, provider, items)| judged(account, provider, items, &claims, around.now()))
         .chain(unread)
         .collect())
 }
 
-async fn inventory(ctx: &Context, account: &ProviderAccount) -> Done<Option<Vec<Item>>> {
+async fn inventory(around: &Around, account: &ProviderAccount) -> Done<Option<Vec<Item>>> {
     let references = account.spec.credentials();
-    let found = credentials::look(&ctx.client, &ctx.settings.namespace, references).await;
+    let found = credentials::look(&around.client, &around.settings.namespace, references).await;
     let found = found.map_err(|error| Fault::Transient {
         message: error.to_string(),
     })?;
@@ -120,8 +120,8 @@ async fn inventory(ctx: &Context, account: &ProviderAccount) -> Done<Option<Vec<
             message: found.missing.join("; "),
         });
     }
-    match open(ctx, account, found.tokens) {
-        Some(opened) => opened.survey(ctx.reader()).await,
+    match open(around, account, found.tokens) {
+        Some(opened) => opened.survey(around.reader()).await,
         None => Ok(None),
     }
 }

@@ -11,21 +11,20 @@ use super::accounts::{Account, Inventory};
 use super::audit::Change;
 use super::context::Context;
 use super::held;
-use super::instance::{allowed, template_of};
+use super::instance::allowed;
+use super::wake::{self, template_of};
 use crate::api::condition::reason;
 use crate::api::template::ToolSpec;
 use crate::api::{AgentInstance, Part, ProviderAccount, Seen, Slot};
-use crate::cluster::left_behind::Left;
 use crate::cluster::{ClusterError, left_behind};
-use crate::engine::restored::{self, Standing};
+use crate::engine::restored;
 use crate::engine::sweep::{Claims, Findings, HeldBack, Item, Memory, Swept, Verdict, View, sweep};
-use crate::engine::world::marker;
 use crate::model::slot::parts;
-use crate::model::{Announcement, Done, Fault, Marker};
+use crate::model::{Announcement, Done, Fault};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -33,7 +32,6 @@ use std::time::Instant;
 #[derive(Default)]
 pub struct Sweeps {
     known: Mutex<BTreeMap<String, Known>>,
-    recorded: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -60,10 +58,9 @@ impl Sweeps {
 
 /// Runs until the process ends.
 pub async fn watch(ctx: Arc<Context>) {
-    ctx.caches_read().await;
     loop {
-        tokio::time::sleep(ctx.settings.observe_interval).await;
-        if ctx.gauge.may_act() {
+        tokio::time::sleep(ctx.around.settings.observe_interval).await;
+        if ctx.around.gauge.may_act() {
             round(&ctx).await;
         }
     }
@@ -74,11 +71,11 @@ async fn round(ctx: &Context) {
     let accounts = ctx.accounts.all().into_iter();
     let places: Vec<(Arc<dyn Account>, Inventory)> = accounts
         .filter_map(|account| {
-            let inventory = account.inventory(ctx.reader())?;
+            let inventory = account.inventory(ctx.around.reader())?;
             Some((account, inventory))
         })
         .collect();
-    let mut claims = claims(ctx, ctx.instances.all());
+    let mut claims = claims(ctx, ctx.stores.instances.all());
     // What was left behind is asked for only where something is nobody's: at rest that is never.
     let loose = |claims: &Claims| {
         places.iter().any(|(_, inventory)| {
@@ -90,7 +87,7 @@ async fn round(ctx: &Context) {
     };
     let mut complete = true;
     if loose(&claims) {
-        match left_behind::read(&ctx.client, &ctx.settings.namespace).await {
+        match left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await {
             Ok(left) => claims.left_behind = left,
             Err(error) => {
                 tracing::debug!(%error, "sweep");
@@ -101,11 +98,11 @@ async fn round(ctx: &Context) {
     for (place, inventory) in &places {
         let place = place.as_ref();
         let named = ObjectRef::new(place.name());
-        let Some(Seen::Read(object)) = ctx.provider_accounts.get(&named) else {
+        let Some(Seen::Read(object)) = ctx.stores.accounts.get(&named) else {
             continue;
         };
         let known = complete.then_some(&claims);
-        let cached = ctx.instances.state();
+        let cached = ctx.stores.instances.state();
         let restored = waited_for(ctx, &object, cached.iter().map(AsRef::as_ref)).await;
         let swept = decide(ctx, place, &object, inventory, known, restored);
         tell(ctx, place, &swept);
@@ -130,7 +127,7 @@ fn decide(
     claims: Option<&Claims>,
     restored: bool,
 ) -> Swept {
-    let mut known = held(&ctx.sweeps.known);
+    let mut known = held(&ctx.memories.sweeps.known);
     let view = View {
         account: place.name(),
         provider: place.provider(),
@@ -138,8 +135,8 @@ fn decide(
         claims,
         restored,
         sweep: &object.spec.sweep,
-        settle: ctx.settings.limits.settle,
-        now: ctx.now(),
+        settle: ctx.around.settings.limits.settle,
+        now: ctx.around.now(),
     };
     let entry = known.entry(place.name().to_owned()).or_default();
     sweep(&view, &mut entry.memory)
@@ -154,8 +151,8 @@ async fn waited_for<'a>(
 ) -> bool {
     let (name, may_use) = (account.name_any(), account.spec.allowed_namespaces.as_ref());
     for one in instances.filter(|one| restored::waits(one)) {
-        let template = template_of(ctx, one);
-        let uses = ctx.uses(one, &name);
+        let template = ctx.stores.templates.get(&template_of(one));
+        let uses = ctx.stores.uses(one, &name);
         let may = template.is_none() && account.spec.railway.is_none();
         let namespace = one.namespace().unwrap_or_default();
         // Where nobody can say it is so. Nobody holds back what his namespace may not use.
@@ -169,7 +166,7 @@ async fn waited_for<'a>(
 /// Keeps what people are told, and wakes the account's own writer where it is news.
 fn tell(ctx: &Context, place: &dyn Account, swept: &Swept) {
     let news = {
-        let mut known = held(&ctx.sweeps.known);
+        let mut known = held(&ctx.memories.sweeps.known);
         let entry = known.entry(place.name().to_owned()).or_default();
         let before = entry.findings.clone();
         entry.findings.held_back = swept.held_back;
@@ -180,13 +177,16 @@ fn tell(ctx: &Context, place: &dyn Account, swept: &Swept) {
         before != entry.findings
     };
     if let Some(report) = &swept.report {
-        ctx.gauge
+        ctx.around
+            .gauge
             .orphans(place.name(), &swept.kinds, report.monthly_cost_usd);
     }
-    ctx.gauge
+    ctx.around
+        .gauge
         .sweep_held_back(place.name(), swept.held_back.map(HeldBack::reason));
     if news {
-        ctx.wake.account(place.name());
+        ctx.stores
+            .tell(&wake::Change::Swept(place.name().to_owned()));
     }
 }
 
@@ -204,8 +204,8 @@ async fn take_back(
     let outcome = match verified(ctx, place, object, inventory, item, *part).await {
         Ok(true) => {
             // What is tried counts, whatever comes of it.
-            let now = ctx.now();
-            if let Some(known) = held(&ctx.sweeps.known).get_mut(place.name()) {
+            let now = ctx.around.now();
+            if let Some(known) = held(&ctx.memories.sweeps.known).get_mut(place.name()) {
                 known.memory.taken_back(&item.id, now);
             }
             let begun = Instant::now();
@@ -227,7 +227,7 @@ async fn take_back(
             return;
         }
     };
-    ctx.gauge.swept(
+    ctx.around.gauge.swept(
         place.name(),
         outcome.as_ref().map_or_else(Fault::class, |()| "done"),
     );
@@ -299,7 +299,7 @@ async fn verified(
     item: &Item,
     part: Part,
 ) -> Result<bool, Unverified> {
-    let Some(now) = place.look(item, part, ctx.reader()).await? else {
+    let Some(now) = place.look(item, part, ctx.around.reader()).await? else {
         return Ok(false);
     };
     if (&now.id, &now.name, &now.bears, &now.kind)
@@ -307,31 +307,32 @@ async fn verified(
     {
         return Ok(false);
     }
-    let instances = left_behind::instances(&ctx.client).await?;
+    let instances = left_behind::instances(&ctx.around.client).await?;
     let read = instances.iter().filter_map(|one| one.read());
     let restored = waited_for(ctx, object, read.map(AsRef::as_ref)).await;
     let mut claims = claims(ctx, instances);
-    claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
+    claims.left_behind =
+        left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await?;
     let swept = decide(ctx, place, object, inventory, Some(&claims), restored);
     let same = swept
         .due
         .and_then(|due| inventory.items.get(due))
         .is_some_and(|chosen| chosen.id == item.id);
-    Ok(same && ctx.gauge.may_act())
+    Ok(same && ctx.around.gauge.may_act())
 }
 
 /// What living instances claim.
 fn claims(ctx: &Context, instances: Vec<Seen<AgentInstance>>) -> Claims {
     let mut claims = Claims::of(instances.iter().cloned());
     for one in instances.iter().filter_map(Seen::read) {
-        claims.expect(&ctx.installation.id, one, slots_of(ctx, one));
+        claims.expect(&ctx.around.installation.id, one, slots_of(ctx, one));
     }
     claims
 }
 
 /// The slots of all tools that an instance's template names.
-fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
-    let template = template_of(ctx, instance);
+pub(super) fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
+    let template = ctx.stores.templates.get(&template_of(instance));
     let tools = template
         .as_ref()
         .and_then(Seen::read)
@@ -341,82 +342,4 @@ fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
         parts(tool.kind.provider()).filter_map(move |(part, _)| Slot::tool(&name, part))
     };
     tools.iter().flat_map(slots).collect()
-}
-
-/// Records what an instance leaves behind on purpose, before the pass that lets go of it: of the very object that the pass
-/// decides upon. A pass that cannot record is put off.
-pub async fn remember(
-    instance: &AgentInstance,
-    standing: &Standing,
-    ctx: &Context,
-) -> Result<(), ClusterError> {
-    let deleting = instance.metadata.deletion_timestamp.is_some();
-    let identities = match standing {
-        Standing::Held { identities, .. } if deleting => identities.clone(),
-        Standing::Own | Standing::Anew => given_away(ctx, instance).into_iter().collect(),
-        _ => BTreeSet::new(),
-    };
-    // What its ledger names is its own, whatever it was held as.
-    let own = *standing == Standing::Own;
-    if identities.is_empty() {
-        return keep(instance, &Left::GivenUp, ctx).await;
-    }
-    let marked = |identity: &String, slot| Marker {
-        uid: identity.clone(),
-        ..marker(&ctx.installation.id, instance, slot)
-    };
-    let slots = slots_of(ctx, instance);
-    let stems = identities.iter().flat_map(|identity| {
-        let slots = slots.iter();
-        slots.map(move |slot| marked(identity, *slot).tool_stem())
-    });
-    let left = Left::Former {
-        identities: &identities,
-        stems: stems.collect(),
-        lives: !deleting,
-    };
-    match own {
-        true => keep(&without_ledger(instance), &left, ctx).await,
-        false => keep(instance, &left, ctx).await,
-    }
-}
-
-fn without_ledger(instance: &AgentInstance) -> AgentInstance {
-    AgentInstance {
-        status: None,
-        ..instance.clone()
-    }
-}
-
-/// The identity that an instance was held as before it began anew, unless it is a living one's.
-fn given_away(ctx: &Context, instance: &AgentInstance) -> Option<String> {
-    let held_as = restored::on_record(instance)
-        .filter(|one| one.taken_over_by.is_none() && Some(&one.identity) != instance.uid().as_ref())
-        .map(|one| one.identity.clone())
-        .filter(|identity| AgentInstance::is_identity(identity))?;
-    let all = ctx.instances.state();
-    let lives = all.iter().any(|other| other.identity() == held_as);
-    (!lives).then_some(held_as)
-}
-
-/// Records what an instance leaves behind that retains all it has, when it lets go of it: its ledger may have been written
-/// anew in this very pass.
-pub async fn retain(instance: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
-    keep(instance, &Left::All, ctx).await
-}
-
-async fn keep(
-    instance: &AgentInstance,
-    left: &Left<'_>,
-    ctx: &Context,
-) -> Result<(), ClusterError> {
-    let Some(record) = left_behind::record(instance, left) else {
-        return Ok(());
-    };
-    let name = record.name.clone();
-    if !held(&ctx.sweeps.recorded).contains(&name) {
-        left_behind::keep(&ctx.client, &ctx.settings.namespace, record).await?;
-        held(&ctx.sweeps.recorded).insert(name);
-    }
-    Ok(())
 }

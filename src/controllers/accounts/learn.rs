@@ -12,7 +12,9 @@ use crate::api::account::{KeyRef, RailwayAccount};
 use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
 use crate::controllers::context::Context;
-use crate::engine::account::{Beside, Learned};
+use crate::controllers::memories::Uid;
+use crate::controllers::wake::Change;
+use crate::engine::account::{Beside, Credential, Learned};
 use crate::model::identity::known_again;
 use crate::tools;
 use kube::ResourceExt;
@@ -42,16 +44,19 @@ async fn learn_home(
     railway: &RailwayAccount,
     found: &Credentials,
 ) -> Written<Learned> {
-    let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
+    let (name, generation, now) = (
+        &object.name_any(),
+        object.metadata.generation,
+        ctx.around.now(),
+    );
     let (account, new_here) = workspace(ctx, object, railway, found);
-    let kept_in = told(ctx, object.spec.credentials());
+    let place = told(ctx, object.spec.credentials()).join(" and ");
     let who = async {
         match account.identity().await {
             Err(fault) => Ok(Err(fault)),
             // Railway tells the workspace of every token, and others are set aside.
             Ok(whose) => {
-                let place = kept_in.join(" and ");
-                let proof = account.proof(ctx);
+                let proof = account.proof(&ctx.stores);
                 credential::judge(ctx, object, (&place, ""), whose, proof, |_| {}).await
             }
         }
@@ -62,24 +67,20 @@ async fn learn_home(
         .await;
     let (credential, news) = asked?;
     if news || new_here {
-        ctx.wake_users(name);
+        ctx.stores.tell(&Change::Usable(name.clone()));
     }
     let budget = account.gateway.budget();
     let refused = account.gateway.refused();
     let refused = refused.iter().filter_map(|&token| found.kept_in.get(token));
     let refused = refused.map(|place| {
-        let place = place.told(&ctx.settings.namespace);
+        let place = place.told(&ctx.around.settings.namespace);
         format!("the provider refuses the token in {place}: put another one there")
     });
+    let lacking = found.missing.iter().cloned().chain(refused).collect();
     Ok(Learned {
-        credential,
-        lacking: found.missing.iter().cloned().chain(refused).collect(),
-        kept_in,
-        outage: account.outage(),
+        lacking,
         budget: Some((budget.remaining, budget.limit)),
-        resources: account.ours(ctx.reader()),
-        beside: Beside::default(),
-        restored: false,
+        ..learned(ctx, object, account.as_ref(), (credential, found))
     })
 }
 
@@ -93,13 +94,15 @@ fn workspace(
     let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
     let known = ctx.accounts.workspace(&name);
     let Some(account) = known.filter(|known| known.uid == uid) else {
-        let opened = open_railway(ctx, (&name, &uid), railway, found.tokens.clone());
-        return (ctx.accounts.add(ctx, opened), true);
+        let opened = open_railway(&ctx.around, (&name, &uid), railway, found.tokens.clone());
+        return (ctx.accounts.add(opened), true);
     };
-    account.gateway.adjust(railway_settings(ctx, railway));
+    account
+        .gateway
+        .adjust(railway_settings(&ctx.around, railway));
     if account.allow(most_projects(railway)) {
         // Somebody may have been waiting for room.
-        ctx.wake_users(&name);
+        ctx.stores.tell(&Change::Room(name.clone()));
     }
     if !found.tokens.is_empty() && account.gateway.replace_tokens(found.tokens.clone()) {
         account.credential().check_again();
@@ -117,16 +120,20 @@ async fn learn_tool(
     settings: tools::Account,
     found: &Credentials,
 ) -> Written<Learned> {
-    let (name, generation, now) = (&object.name_any(), object.metadata.generation, ctx.now());
+    let (name, generation, now) = (
+        &object.name_any(),
+        object.metadata.generation,
+        ctx.around.now(),
+    );
     let fresh = found.tokens.first();
     let (account, new_here) = tool_account(ctx, object, provider, &settings, fresh);
     let fresh = fresh.filter(|fresh| !account.serves(fresh));
-    let open = |fresh| open_tool(ctx, provider, settings.clone(), Some(fresh));
+    let open = |fresh| open_tool(&ctx.around, provider, settings.clone(), Some(fresh));
     let candidate = fresh.map(|fresh| (fresh, open(fresh)));
     if candidate.is_some() {
         account.credential().check_again();
     }
-    let kept_in = told(ctx, object.spec.credentials());
+    let place = told(ctx, object.spec.credentials()).join(" and ");
     let who = async {
         let asked = candidate
             .as_ref()
@@ -136,12 +143,11 @@ async fn learn_tool(
             Ok(whose) => whose,
         };
         let serving = account.in_service();
-        let known_by = known_again(&ctx.installation.seal, fresh.unwrap_or(&serving));
-        let place = kept_in.join(" and ");
-        let proof = proof(ctx, name, asked.as_ref());
+        let known_by = known_again(&ctx.around.installation.seal, fresh.unwrap_or(&serving));
+        let proof = proof(&ctx.around, &ctx.stores, name, asked.as_ref());
         let serve = |moved| match &candidate {
             Some((_, opened)) if moved => {
-                ctx.accounts.add(ctx, account.moved(opened.clone()));
+                ctx.accounts.add(account.moved(opened.clone()));
             }
             Some((fresh, _)) => account.replace(fresh),
             None => {}
@@ -159,18 +165,28 @@ async fn learn_tool(
         forgive(ctx, name);
     }
     if news || new_here {
-        ctx.wake_users(name);
+        ctx.stores.tell(&Change::Usable(name.clone()));
     }
-    Ok(Learned {
+    Ok(learned(ctx, object, account.as_ref(), (credential, found)))
+}
+
+/// What is known of an account, whatever its provider is.
+fn learned(
+    ctx: &Context,
+    object: &ProviderAccount,
+    account: &dyn Account,
+    (credential, found): (Credential, &Credentials),
+) -> Learned {
+    Learned {
         credential,
         lacking: found.missing.clone(),
-        kept_in,
+        kept_in: told(ctx, object.spec.credentials()),
         outage: account.outage(),
         budget: None,
-        resources: account.ours(ctx.reader()),
+        resources: account.ours(ctx.around.reader()),
         beside: Beside::default(),
         restored: false,
-    })
+    }
 }
 
 /// The account of tools as its spec is now, and whether it was set up just now.
@@ -190,25 +206,30 @@ fn tool_account(
         former => former,
     };
     let serving = former.as_ref().map(|former| former.in_service());
-    let opened = open_tool(ctx, provider, settings.clone(), serving.as_ref().or(fresh));
+    let opened = open_tool(
+        &ctx.around,
+        provider,
+        settings.clone(),
+        serving.as_ref().or(fresh),
+    );
     let (names, settings) = ((name.as_str(), uid.as_str()), settings.clone());
     let account = ToolAccount::new(names, provider, settings, opened, former.as_deref());
     account.credential().check_again();
-    let account = ctx.accounts.add(ctx, account);
+    let account = ctx.accounts.add(account);
     forgive(ctx, &name);
     (account, new_here)
 }
 
 /// Where credentials are kept, for people.
 fn told(ctx: &Context, references: &[KeyRef]) -> Vec<String> {
-    let namespace = &ctx.settings.namespace;
+    let namespace = &ctx.around.settings.namespace;
     references.iter().map(|one| one.told(namespace)).collect()
 }
 
 /// Forgets the faults of everyone who uses the account, and wakes them.
 fn forgive(ctx: &Context, name: &str) {
-    for instance in ctx.users(name) {
-        ctx.retries.forget(&instance.uid().unwrap_or_default());
+    for instance in ctx.stores.users(name) {
+        ctx.memories.retries.forget(&Uid::of(instance.as_ref()));
     }
-    ctx.wake_users(name);
+    ctx.stores.tell(&Change::Usable(name.to_owned()));
 }

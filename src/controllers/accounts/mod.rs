@@ -17,8 +17,9 @@ mod tools;
 pub use railway::Workspace;
 pub use tools::ToolAccount;
 
-use super::context::Context;
+use super::around::Around;
 use super::held;
+use super::stores::Stores;
 use crate::api::Part;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::Done;
@@ -50,7 +51,7 @@ pub trait Account: Send + Sync + 'static {
     /// How long until the next reading.
     fn pause(&self, interval: Duration) -> Duration;
     /// One reading: believed or not, kept, and told to those whom it concerns.
-    fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>>;
+    fn read<'a>(&'a self, around: &'a Around, stores: &'a Stores) -> BoxFuture<'a, Done<()>>;
     /// The last reading, where it is believed and nothing since has cast doubt on it.
     fn inventory(&self, reader: Reader<'_>) -> Option<Inventory>;
     /// Everything that lives there, asked for now. `None`: the credential is good, and the provider shows nobody what lives
@@ -114,12 +115,22 @@ impl Way {
 }
 
 /// Every account that is set up, each with the task that reads it.
-#[derive(Default)]
 pub struct Accounts {
+    around: Arc<Around>,
+    stores: Arc<Stores>,
     known: Mutex<BTreeMap<String, (Way, JoinHandle<()>)>>,
 }
 
 impl Accounts {
+    /// None yet.
+    pub fn new(around: Arc<Around>, stores: Arc<Stores>) -> Accounts {
+        Accounts {
+            around,
+            stores,
+            known: Mutex::default(),
+        }
+    }
+
     fn way(&self, name: &str) -> Option<Way> {
         held(&self.known).get(name).map(|(way, _)| way.clone())
     }
@@ -162,13 +173,14 @@ impl Accounts {
     }
 
     /// Takes an account in, in place of an earlier one of that name, and begins to observe it.
-    pub fn add<A: Account>(&self, ctx: &Arc<Context>, account: A) -> Arc<A>
+    pub fn add<A: Account>(&self, account: A) -> Arc<A>
     where
         Way: From<Arc<A>>,
     {
         let account = Arc::new(account);
         let way = Way::from(Arc::clone(&account));
-        let observer = tokio::spawn(observe::observe(Arc::clone(ctx), way.account()));
+        let (around, stores) = (Arc::clone(&self.around), Arc::clone(&self.stores));
+        let observer = tokio::spawn(observe::observe(around, stores, way.account()));
         let name = account.name().to_owned();
         if let Some((_, old)) = held(&self.known).insert(name, (way, observer)) {
             old.abort();

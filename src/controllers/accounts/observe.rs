@@ -4,7 +4,9 @@
 //! are told to the account and to every instance that uses it. Nothing here writes to Kubernetes.
 
 use super::Account;
-use crate::controllers::context::Context;
+use crate::controllers::around::Around;
+use crate::controllers::stores::Stores;
+use crate::controllers::wake::Change;
 use crate::model::Fault;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -15,13 +17,13 @@ pub fn unanswered(since: Timestamp, message: &str) -> String {
 }
 
 /// Reads an account until it is removed.
-pub async fn observe(ctx: Arc<Context>, account: Arc<dyn Account>) {
+pub async fn observe(around: Arc<Around>, stores: Arc<Stores>, account: Arc<dyn Account>) {
     let name = account.name();
     loop {
         let outage = account.outage();
         // What a credential shows that is not known to be the account's own says nothing.
-        let read = if account.usable().is_ok() && ctx.gauge.may_act() {
-            account.read(&ctx).await
+        let read = if account.usable().is_ok() && around.gauge.may_act() {
+            account.read(&around, &stores).await
         } else {
             Ok(())
         };
@@ -35,25 +37,26 @@ pub async fn observe(ctx: Arc<Context>, account: Arc<dyn Account>) {
         // A refusal is no outage: the credential that was good is asked for again, and a person told.
         if matches!(read, Err(Fault::Denied { .. })) && account.usable().is_ok() {
             account.credential().check_again();
-            ctx.wake.account(name);
+            stores.tell(&Change::Doubt(name.to_owned()));
         }
         let now_out = account.outage();
-        ctx.gauge.account(name, now_out.is_none(), account.left());
+        around
+            .gauge
+            .account(name, now_out.is_none(), account.left());
         if outage.is_some() != now_out.is_some() {
             tracing::info!(
                 account = name,
                 outage = now_out.as_deref().unwrap_or("over"),
                 "account"
             );
-            ctx.wake.account(name);
-            ctx.wake_users(name);
+            stores.tell(&Change::Outage(name.to_owned()));
         }
         if now_out.is_some() && account.credential().unasked() {
             // Nobody reads: whoever checks the credential finds out that the provider answers again.
-            ctx.wake.account(name);
+            stores.tell(&Change::Doubt(name.to_owned()));
         }
         tokio::select! {
-            () = tokio::time::sleep(account.pause(ctx.settings.observe_interval)) => {}
+            () = tokio::time::sleep(account.pause(around.settings.observe_interval)) => {}
             () = account.credential().became_usable() => {}
         }
     }

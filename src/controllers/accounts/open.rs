@@ -6,7 +6,7 @@ use super::{Account, ToolAccount, Workspace};
 use crate::api::account::RailwayAccount;
 use crate::api::text::Span;
 use crate::api::{ProviderAccount, ProviderAccountSpec};
-use crate::controllers::context::Context;
+use crate::controllers::around::Around;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
 use crate::tools::{self, Connection, Opened, agentmail, openrouter, telnyx};
@@ -20,16 +20,16 @@ const REQUESTS_PER_SECOND: u32 = 5;
 
 /// Opens an account for one look at it, beside whoever else has it open. `None`: its spec names no provider.
 pub fn open(
-    ctx: &Context,
+    around: &Around,
     account: &ProviderAccount,
     tokens: Vec<SecretString>,
 ) -> Option<Box<dyn Account>> {
     let (name, provider) = (account.name_any(), account.spec.provider()?);
     if let Some(railway) = &account.spec.railway {
-        return Some(Box::new(open_railway(ctx, (&name, ""), railway, tokens)));
+        return Some(Box::new(open_railway(around, (&name, ""), railway, tokens)));
     }
     let settings = tool_settings(&account.spec)?;
-    let opened = open_tool(ctx, provider, settings.clone(), tokens.first());
+    let opened = open_tool(around, provider, settings.clone(), tokens.first());
     Some(Box::new(ToolAccount::new(
         (&name, ""),
         provider,
@@ -41,23 +41,23 @@ pub fn open(
 
 /// Opens a Railway account.
 pub(super) fn open_railway(
-    ctx: &Context,
+    around: &Around,
     names: (&str, &str),
     railway: &RailwayAccount,
     tokens: Vec<SecretString>,
 ) -> Workspace {
-    let clock = Arc::clone(&ctx.clock);
+    let clock = Arc::clone(&around.clock);
     let gateway = Gateway::new(
-        railway_settings(ctx, railway),
+        railway_settings(around, railway),
         tokens,
-        ctx.http.clone(),
+        around.http.clone(),
         clock,
     );
-    let gauge = Arc::clone(&ctx.gauge);
+    let gauge = Arc::clone(&around.gauge);
     gateway.report_to(Arc::new(move |operation, outcome, took| {
         gauge.requested(RAILWAY, operation, outcome, took);
     }));
-    let gauge = Arc::clone(&ctx.gauge);
+    let gauge = Arc::clone(&around.gauge);
     gateway.only_while(Arc::new(move || gauge.may_act()));
     Workspace::new(names, gateway, most_projects(railway))
 }
@@ -68,13 +68,13 @@ pub(super) fn most_projects(railway: &RailwayAccount) -> usize {
 }
 
 /// What a gateway is to keep to.
-pub(super) fn railway_settings(ctx: &Context, railway: &RailwayAccount) -> AccountSettings {
+pub(super) fn railway_settings(around: &Around, railway: &RailwayAccount) -> AccountSettings {
     AccountSettings {
         workspace: railway.workspace_id.0.clone(),
         requests_per_hour: u32::try_from(railway.requests_per_hour).unwrap_or(1),
         requests_per_second: u32::try_from(railway.requests_per_second).unwrap_or(1),
         project_interval: Span::or(Some(&railway.project_interval), Duration::from_secs(30)),
-        request_timeout: ctx.settings.request_timeout,
+        request_timeout: around.settings.request_timeout,
     }
 }
 
@@ -103,26 +103,26 @@ pub(super) fn tool_settings(spec: &ProviderAccountSpec) -> Option<tools::Account
 
 /// Opens an account at the tool provider of that name. Without a credential every request is refused before it is sent.
 pub(super) fn open_tool(
-    ctx: &Context,
+    around: &Around,
     provider: &'static str,
     settings: tools::Account,
     credential: Option<&SecretString>,
 ) -> Opened {
     let connection = Connection {
-        http: ctx.http.clone(),
-        timeout: ctx.settings.request_timeout,
+        http: around.http.clone(),
+        timeout: around.settings.request_timeout,
         requests_per_second: REQUESTS_PER_SECOND,
-        clock: Arc::clone(&ctx.clock),
+        clock: Arc::clone(&around.clock),
     };
     let none = SecretString::default();
     let opened = tools::open(settings, credential.unwrap_or(&none), connection);
-    let gauge = Arc::clone(&ctx.gauge);
+    let gauge = Arc::clone(&around.gauge);
     opened
         .line
         .report_to(Arc::new(move |operation, outcome, took| {
             gauge.requested(provider, operation, outcome, took);
         }));
-    let gauge = Arc::clone(&ctx.gauge);
+    let gauge = Arc::clone(&around.gauge);
     opened.line.only_while(Arc::new(move || gauge.may_act()));
     opened
 }

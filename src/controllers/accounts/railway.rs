@@ -7,9 +7,11 @@
 use super::credential::Checked;
 use super::observe::unanswered;
 use super::{Account, EAGER, Inventory};
-use crate::api::{AgentInstance, IDENTITY_ANNOTATION, Part, Slot, SlotState};
-use crate::controllers::context::Context;
+use crate::api::{AgentInstance, Part, Slot, SlotState};
+use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
+use crate::controllers::stores::Stores;
+use crate::controllers::wake::Change;
 use crate::engine::belief::homes::{self, Shown};
 use crate::engine::identity::Evidence;
 use crate::engine::restored;
@@ -87,8 +89,8 @@ impl Workspace {
     }
 
     /// Whether the workspace shows a project that a ledger knows in the account, by one listing.
-    pub async fn proof(&self, ctx: &Context) -> Done<Evidence> {
-        let all = ctx.instances.state();
+    pub async fn proof(&self, stores: &Stores) -> Done<Evidence> {
+        let all = stores.recorded_in(&self.name);
         let entries = all
             .iter()
             .flat_map(|one| &one.status)
@@ -135,7 +137,12 @@ impl Workspace {
 
     /// Places that others than this instance take: what the last believed reading shows of ours, what ledgers say that it
     /// could not show yet, and who has a turn. `None` before the first reading. With `takes`, it has a turn from now on.
-    pub fn taken(&self, ctx: &Context, instance: &AgentInstance, takes: bool) -> Option<usize> {
+    pub fn taken(
+        &self,
+        (around, stores): (&Around, &Stores),
+        instance: &AgentInstance,
+        takes: bool,
+    ) -> Option<usize> {
         let (uid, identity) = (instance.uid().unwrap_or_default(), instance.identity());
         // One after another: of two who take the last place at the same moment the second must see the first.
         let mut about_to = held(&self.about_to);
@@ -145,13 +152,13 @@ impl Workspace {
         // Markers tell identities: one that goes on with what a restored object had has its place already.
         let mut known: HashSet<String> = HashSet::from([uid.clone(), identity.clone()]);
         for marker in seen.shown.homes().filter_map(|home| home.marker.as_ref()) {
-            if marker.installation == ctx.installation.id && marker.uid != identity {
+            if marker.installation == around.installation.id && marker.uid != identity {
                 listed += 1;
                 known.insert(marker.uid.clone());
             }
         }
-        let limits = ctx.settings.limits;
-        let instances = ctx.instances.state();
+        let limits = around.settings.limits;
+        let instances = stores.recorded_in(&self.name);
         let recorded = instances.iter().filter(|one| {
             let entry = one.status.iter().flat_map(|status| &status.external);
             entry
@@ -174,26 +181,26 @@ impl Workspace {
     }
 
     /// Takes an instance out of every line but this one, and gives back the turn and the place that it did not use.
-    pub fn give_back(&self, ctx: &Context, uid: &str, line: Option<Gate>) {
+    pub fn give_back(&self, gauge: &dyn Gauge, uid: &str, line: Option<Gate>) {
         held(&self.about_to).remove(uid);
         for gate in Gate::ALL.into_iter().filter(|gate| Some(*gate) != line) {
             if self.gateway.leave(gate, uid) {
-                self.tell_line(ctx, gate);
+                self.tell_line(gauge, gate);
             }
         }
     }
 
     /// Counts a line for the metrics.
-    pub fn tell_line(&self, ctx: &Context, gate: Gate) {
+    pub fn tell_line(&self, gauge: &dyn Gauge, gate: Gate) {
         let waiting = self.gateway.waiting(gate);
-        ctx.gauge.waiting(&self.name, gate.word(), waiting);
+        gauge.waiting(&self.name, gate.word(), waiting);
     }
 
     /// One reading: believed, kept, and told to those whom it concerns.
-    async fn read_once(&self, ctx: &Context) -> Done<()> {
+    async fn read_once(&self, around: &Around, stores: &Stores) -> Done<()> {
         let listing = self.gateway.list().await?;
         let recorded = |begun| {
-            let (all, limits) = (ctx.instances.state(), ctx.settings.limits);
+            let (all, limits) = (stores.recorded_in(&self.name), around.settings.limits);
             homes::recorded(all.iter().map(AsRef::as_ref), &self.name, begun, limits)
         };
         let listing = match homes::missing(&recorded(listing.begun), &listing).is_empty() {
@@ -205,33 +212,25 @@ impl Workspace {
         let listing = listing.map_err(|message| Fault::Transient { message })?;
         // A second listing may have begun later.
         let recorded = recorded(listing.begun);
-        let (installation, most) = (&ctx.installation.id, self.max_projects());
+        let (installation, most) = (&around.installation.id, self.max_projects());
         let news = seen.shown.take(listing, &recorded, installation, most);
         drop(seen);
-        self.tell(ctx, news);
+        self.tell(stores, news);
         Ok(())
     }
 
-    fn tell(&self, ctx: &Context, news: homes::News) {
-        if news.count {
-            ctx.wake.account(&self.name);
-        }
-        if news.first {
+    fn tell(&self, stores: &Stores, news: homes::News) {
+        let told = [
+            (news.count, Change::Counted(self.name.clone())),
             // One that states no identity waits for it.
-            for one in ctx.users(&self.name) {
-                if !one.annotations().contains_key(IDENTITY_ANNOTATION) {
-                    ctx.wake
-                        .instance(&one.namespace().unwrap_or_default(), &one.name_any());
-                }
-            }
-        }
-        if news.room {
+            (news.first, Change::FirstRead(self.name.clone())),
             // Somebody may have been waiting for it.
-            ctx.wake_users(&self.name);
+            (news.room, Change::Room(self.name.clone())),
+        ];
+        for (_, change) in told.iter().filter(|(is_so, _)| *is_so) {
+            stores.tell(change);
         }
-        for (namespace, name) in &news.wake {
-            ctx.wake.instance(namespace, name);
-        }
+        stores.tell(&Change::Shown(news.wake.into_iter().collect()));
     }
 }
 
@@ -273,13 +272,13 @@ impl Account for Workspace {
         }
     }
 
-    fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>> {
+    fn read<'a>(&'a self, around: &'a Around, stores: &'a Stores) -> BoxFuture<'a, Done<()>> {
         async move {
-            let read = self.read_once(ctx).await;
+            let read = self.read_once(around, stores).await;
             held(&self.seen).failed = read.is_err();
             // Who did not come back has left the line without a word.
             for gate in Gate::ALL {
-                self.tell_line(ctx, gate);
+                self.tell_line(around.gauge.as_ref(), gate);
             }
             read
         }

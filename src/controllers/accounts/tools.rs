@@ -9,8 +9,10 @@
 use super::credential::Checked;
 use super::observe::unanswered;
 use super::{Account, EAGER, Inventory};
-use crate::controllers::context::Context;
+use crate::controllers::around::Around;
 use crate::controllers::held;
+use crate::controllers::stores::Stores;
+use crate::controllers::wake::Change;
 use crate::engine::belief::stocks::{News, Shown};
 use crate::engine::belief::{self, Recorded, Trial};
 use crate::engine::identity::Evidence;
@@ -144,22 +146,20 @@ impl ToolAccount {
         Some(belief::bearing(&stock, marker, seal))
     }
 
-    async fn read_once(&self, ctx: &Context) -> Done<()> {
+    async fn read_once(&self, around: &Around, stores: &Stores) -> Done<()> {
         let Some(stock) = self.provider.list().await? else {
             held(&self.memory.seen).listless = true;
             return self.provider.identity().await.map(drop);
         };
-        let recorded = recorded(ctx, &self.name, stock.begun);
+        let recorded = recorded(around, stores, &self.name, stock.begun);
         match self.confirm(&stock, &recorded).await {
             Ok(()) => {
-                let reader = ctx.reader();
-                let news = self.keep(stock, &recorded, ctx.now(), |stock| ours(reader, stock));
+                let reader = around.reader();
+                let news = self.keep(stock, &recorded, around.now(), |stock| ours(reader, stock));
                 if news.count {
-                    ctx.wake.account(&self.name);
+                    stores.tell(&Change::Counted(self.name.clone()));
                 }
-                for (namespace, name) in &news.wake {
-                    ctx.wake.instance(namespace, name);
-                }
+                stores.tell(&Change::Shown(news.wake.into_iter().collect()));
                 Ok(())
             }
             Err(Doubt::Suspect(why)) => {
@@ -233,8 +233,13 @@ fn ours(reader: Reader<'_>, stock: &Stock) -> usize {
 
 /// Whether a provider shows with a credential what ledgers know in the account: by one listing, or where it has none by a
 /// few looks.
-pub(super) async fn proof(ctx: &Context, account: &str, provider: &dyn Provider) -> Done<Evidence> {
-    let mut known = recorded(ctx, account, ctx.now());
+pub(super) async fn proof(
+    around: &Around,
+    stores: &Stores,
+    account: &str,
+    provider: &dyn Provider,
+) -> Done<Evidence> {
+    let mut known = recorded(around, stores, account, around.now());
     known.retain(|one| !one.named.id.is_empty() && one.named.part != Part::Key);
     if known.is_empty() {
         return Ok(Evidence::Nothing);
@@ -254,11 +259,11 @@ pub(super) async fn proof(ctx: &Context, account: &str, provider: &dyn Provider)
 }
 
 /// What all ledgers know in an account.
-fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> Vec<Recorded> {
-    ctx.instances
-        .state()
+fn recorded(around: &Around, stores: &Stores, account: &str, begun: Timestamp) -> Vec<Recorded> {
+    stores
+        .recorded_in(account)
         .iter()
-        .flat_map(|one| belief::recorded(one, account, begun, ctx.settings.limits))
+        .flat_map(|one| belief::recorded(one, account, begun, around.settings.limits))
         .collect()
 }
 
@@ -314,9 +319,9 @@ impl Account for ToolAccount {
         }
     }
 
-    fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>> {
+    fn read<'a>(&'a self, around: &'a Around, stores: &'a Stores) -> BoxFuture<'a, Done<()>> {
         async move {
-            let read = self.read_once(ctx).await;
+            let read = self.read_once(around, stores).await;
             // A refusal is an answer.
             held(&self.memory.seen).failing = !matches!(
                 read,
