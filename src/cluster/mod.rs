@@ -14,4 +14,9 @@ pub mod secret;
 pub mod status;
 pub mod values;
 
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod tests;
+
 pub use call::{ClusterError, Refusal, RefusalClass, Written};
