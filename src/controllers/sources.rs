@@ -2,7 +2,7 @@
 //!
 //! What holds: each object that is referred to is read once an interval, by name, however many refer to it; nothing is
 //! listed or watched, so that the controller could not enumerate a cluster's Secrets if it wanted to
-//! (`facts/reliability.md` 6.2). Deliberately absent: the values, which are read by those who use them.
+//! (a watch on Secrets is a right to read them all). Deliberately absent: the values, which are read by those who use them.
 
 use super::context::Context;
 use super::wake::{Change, Dependent};

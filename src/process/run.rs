@@ -114,7 +114,7 @@ pub(super) async fn connect() -> Result<Client, RunError> {
     let mut config = kube::Config::infer()
         .await
         .map_err(because("finding the API server"))?;
-    // Every call has a deadline and a next pass; the client's own retries would hide both (`facts/kube-rs.md` 5).
+    // Every call has a deadline and a next pass; the client's own retries would hide both.
     config.default_retry = false;
     Client::try_from(config).map_err(because("connecting to the API server"))
 }
