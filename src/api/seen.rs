@@ -105,6 +105,24 @@ impl Unreadable {
         )
     }
 
+    /// Takes out the values of variables, and the manifest that was applied last: whoever only keeps the object needs neither.
+    pub fn strip(&mut self) {
+        let variables = self.whole.pointer_mut("/spec/env");
+        for variable in variables
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(variable) = variable.as_object_mut() {
+                variable.remove("value");
+            }
+        }
+        // What is in it is read as `metadata` already.
+        if let Some(whole) = self.whole.as_object_mut() {
+            whole.remove("metadata");
+        }
+    }
+
     /// A part of it, where that part can be read by itself: `/spec/allowedNamespaces`.
     pub fn part<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
         T::deserialize(self.whole.pointer(pointer)?).ok()

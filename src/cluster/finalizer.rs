@@ -1,7 +1,7 @@
 //! Finalizers: put on with the resourceVersion that was read, taken off with it too.
 //!
 //! kube's own helper is deliberately not used: it removes the finalizer on every success of a cleanup, also one that
-//! only means "not yet" (`facts/kube-rs.md` 6.3).
+//! only means "not yet".
 
 use super::call::{Written, call};
 use crate::api::IDENTITY_ANNOTATION;

@@ -1,7 +1,7 @@
 //! Effects on Kubernetes: reading what a decision needs, and the few writes that the controller makes.
 //!
 //! What holds: every write carries the resourceVersion that was read, or creates; every call has a deadline, because
-//! the client itself would retry for minutes (`facts/kube-rs.md` 5); a Secret is read by name and never listed.
+//! the client itself would retry for minutes; a Secret is read by name and never listed.
 //! Deliberately absent: decisions.
 
 pub mod call;
@@ -13,5 +13,10 @@ pub mod left_behind;
 pub mod secret;
 pub mod status;
 pub mod values;
+
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod tests;
 
 pub use call::{ClusterError, Refusal, RefusalClass, Written};

@@ -5,68 +5,36 @@
 //! ledger keep what they do not know themselves (`api::ledger::Unknown`).
 
 use super::call::{Written, call};
-use crate::api::{
-    AgentInstance, AgentInstanceStatus, AgentTemplate, AgentTemplateStatus, ProviderAccount,
-    ProviderAccountStatus, Seen, Unreadable,
-};
+use crate::api::{Seen, Unreadable};
 use kube::api::{Api, Patch, PatchParams};
+use kube::core::Request;
+use kube::core::object::HasStatus;
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::fmt::Debug;
 
-/// Writes an instance's status. The answer is the object as it now is.
-pub async fn write_instance(
-    client: &Client,
-    seen: &AgentInstance,
-    status: &AgentInstanceStatus,
-) -> Written<AgentInstance> {
-    let api = Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
-    write("writing the status", &api, seen, &seen.status, status).await
-}
-
-/// Writes a template's status.
-pub async fn write_template(
-    client: &Client,
-    seen: &AgentTemplate,
-    status: &AgentTemplateStatus,
-) -> Written<AgentTemplate> {
-    let api = Api::namespaced(client.clone(), &seen.namespace().unwrap_or_default());
-    let what = "writing the template's status";
-    write(what, &api, seen, &seen.status, status).await
-}
-
-/// Writes an account's status.
-pub async fn write_account(
-    client: &Client,
-    seen: &ProviderAccount,
-    status: &ProviderAccountStatus,
-) -> Written<ProviderAccount> {
-    let api = Api::all(client.clone());
-    let what = "writing the account's status";
-    write(what, &api, seen, &seen.status, status).await
-}
-
-async fn write<K, S>(
-    what: &'static str,
-    api: &Api<K>,
-    seen: &K,
-    old: &Option<S>,
-    new: &S,
-) -> Written<K>
+/// Writes the status of an object of any kind. `seen` is the object as it was read. The answer is the object as it now is.
+pub async fn write<K>(client: &Client, seen: &K, status: &K::Status) -> Written<K>
 where
-    K: Resource + Clone + DeserializeOwned + Debug,
-    S: Serialize,
+    K: Resource<DynamicType = ()> + HasStatus<Status: Serialize> + DeserializeOwned,
 {
-    let json = |status: &S| serde_json::to_value(status).unwrap_or_default();
-    let old = old.as_ref().map_or_else(|| json!({}), json);
+    let json = |status: &K::Status| serde_json::to_value(status).unwrap_or_default();
+    let old = seen.status().map_or_else(|| json!({}), json);
     let patch = json!({
         "metadata": {"resourceVersion": seen.resource_version()},
-        "status": difference(&old, &json(new)),
+        "status": difference(&old, &json(status)),
     });
+    let of_kind = Request::new(K::url_path(&(), seen.namespace().as_deref()));
     let (name, params) = (seen.name_any(), PatchParams::default());
-    call(what, api.patch_status(&name, &params, &Patch::Merge(patch))).await
+    let request = of_kind.patch_subresource("status", &name, &params, &Patch::Merge(patch));
+    let sent = async {
+        client
+            .request(request.map_err(kube::Error::BuildRequest)?)
+            .await
+    };
+    call("writing the status", sent).await
 }
 
 /// Writes the conditions of an object that cannot be read, and nothing else of it.
@@ -114,6 +82,7 @@ pub(crate) fn difference(old: &Value, new: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::AgentInstanceStatus;
 
     #[test]
     fn a_write_says_what_changed_and_nothing_else() {

@@ -3,11 +3,10 @@
 //! What holds: nothing outside is changed unless this process provably leads at that moment; what the provider answers
 //! becomes an outcome or a fault and never an error of the pass.
 
-use super::accounts::Account;
+use super::accounts::{ToolAccount, Workspace};
 use super::audit::Change;
 use super::context::Context;
-use super::sweep;
-use super::tool_accounts::ToolAccount;
+use super::records;
 use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
 use crate::cluster::{ClusterError, RefusalClass, finalizer, secret, status};
@@ -33,7 +32,7 @@ pub struct Workshop<'a> {
     /// Handles.
     pub ctx: &'a Context,
     /// The instance's account, where it is usable.
-    pub account: Option<Arc<Account>>,
+    pub account: Option<Arc<Workspace>>,
     /// The accounts of its tools, those that are usable.
     pub tools: BTreeMap<String, Arc<ToolAccount>>,
     /// The gateway token: the one on record, or the one to put on record.
@@ -48,7 +47,7 @@ impl Hands for Workshop<'_> {
         seen: &AgentInstance,
         new: &AgentInstanceStatus,
     ) -> Result<AgentInstance, ClusterError> {
-        status::write_instance(&self.ctx.client, seen, new).await
+        status::write(&self.ctx.around.client, seen, new).await
     }
 
     async fn enact(&mut self, world: &World, step: &Step) -> Result<Outcome, ClusterError> {
@@ -109,7 +108,7 @@ impl Hands for Workshop<'_> {
     }
 
     fn now(&self) -> Timestamp {
-        self.ctx.now()
+        self.ctx.around.now()
     }
 }
 
@@ -117,12 +116,12 @@ impl Workshop<'_> {
     /// At the end of a pass: who waits in no line holds no turn, and no place in the account that no ledger knows of.
     pub fn give_back(&self, uid: &str, line: Option<Gate>) {
         if let Some(account) = &self.account {
-            account.give_back(self.ctx, uid, line);
+            account.give_back(self.ctx.around.gauge.as_ref(), uid, line);
         }
     }
 
     /// Asks for a turn; with one, a place in the account is held until the pass ends.
-    fn take_turn(&self, account: &Account, world: &World, gate: Gate) -> Outcome {
+    fn take_turn(&self, account: &Workspace, world: &World, gate: Gate) -> Outcome {
         let instance = &world.instance;
         let uid = instance.uid().unwrap_or_default();
         let created = instance.creation_timestamp();
@@ -136,21 +135,21 @@ impl Workshop<'_> {
             },
         );
         let takes = gate == Gate::Projects && turn == Turn::Now;
-        let projects = account.taken(self.ctx, &world.instance, takes);
-        account.tell_line(self.ctx, gate);
+        let projects = account.taken((&self.ctx.around, &self.ctx.stores), &world.instance, takes);
+        account.tell_line(self.ctx.around.gauge.as_ref(), gate);
         Outcome::Turned { turn, projects }
     }
 
     fn instances(&self, world: &World) -> Api<AgentInstance> {
         Api::namespaced(
-            self.ctx.client.clone(),
+            self.ctx.around.client.clone(),
             &world.instance.namespace().unwrap_or_default(),
         )
     }
 
     /// Whether an account is being deleted, or gone, by the API server itself: no cache may be a moment behind here.
     async fn account_goes(&self, name: &str) -> Result<bool, ClusterError> {
-        let api: Api<ProviderAccount> = Api::all(self.ctx.client.clone());
+        let api: Api<ProviderAccount> = Api::all(self.ctx.around.client.clone());
         let found =
             crate::cluster::call::find("reading the account", api.get_metadata_opt(name)).await?;
         Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
@@ -158,7 +157,7 @@ impl Workshop<'_> {
 
     /// An effect on Kubernetes. `None`: the step is none.
     async fn cluster(&self, world: &World, step: &Step) -> Result<Option<Outcome>, ClusterError> {
-        let (client, instance) = (&self.ctx.client, &world.instance);
+        let (client, instance) = (&self.ctx.around.client, &world.instance);
         Ok(Some(match step {
             Step::Hold { identity } => {
                 let (api, identity) = (self.instances(world), identity.as_deref());
@@ -169,7 +168,7 @@ impl Workshop<'_> {
                 if instance.spec.deletion_policy == DeletionPolicy::Retain
                     && !touches_nothing(&world.standing)
                 {
-                    sweep::retain(instance, self.ctx).await?;
+                    records::retain(instance, self.ctx).await?;
                 }
                 finalizer::let_go(&self.instances(world), instance, FINALIZER).await?;
                 Outcome::Done
@@ -185,7 +184,7 @@ impl Workshop<'_> {
                 self.expire(world).await?;
                 Outcome::Done
             }
-            Step::KeepSecret { slot } if self.ctx.leave.take().is_ok() => {
+            Step::KeepSecret { slot } if self.ctx.around.leave.take().is_ok() => {
                 match (world.entry(*slot), world.tools.fresh.get(slot)) {
                     (Some(entry), Some(made)) => {
                         Outcome::SecretKept(secret::keep(client, instance, entry, made).await?)
@@ -193,7 +192,7 @@ impl Workshop<'_> {
                     _ => Outcome::Done,
                 }
             }
-            Step::DropSecret { slot } if self.ctx.leave.take().is_ok() => {
+            Step::DropSecret { slot } if self.ctx.around.leave.take().is_ok() => {
                 if let Some(entry) = world.entry(*slot) {
                     secret::drop(client, instance, entry).await?;
                 }
@@ -235,8 +234,8 @@ impl Workshop<'_> {
     }
 
     async fn tool(&self, step: &Step) -> Done<Outcome> {
-        let _led = self.ctx.leave.take()?;
-        let begun = self.ctx.now();
+        let _led = self.ctx.around.leave.take()?;
+        let begun = self.ctx.around.now();
         match step {
             Step::MakeTool { account, order, .. } => {
                 let made = self.provider(account)?.make(order).await?;
@@ -280,7 +279,7 @@ impl Workshop<'_> {
                 message: "the account is not usable now".into(),
             });
         };
-        let _led = self.ctx.leave.take()?;
+        let _led = self.ctx.around.leave.take()?;
         let railway = &account.gateway;
         match step {
             Step::Search => Ok(Outcome::Searched(account.gateway.search().await?)),
@@ -465,7 +464,7 @@ fn asks(world: &World, step: &Step) -> String {
 
 /// Reads one project. Where the provider will not say whether it exists, the whole account decides
 /// (`facts/railway.md` 1.5: a deleted project and a foreign one are refused alike).
-async fn look(account: &Account, project: &str) -> Done<Sight<crate::model::Home>> {
+async fn look(account: &Workspace, project: &str) -> Done<Sight<crate::model::Home>> {
     match account.gateway.look(project, Class::User).await {
         Err(Fault::Denied { .. }) => {
             let listing = account.gateway.search().await?;

@@ -1,46 +1,52 @@
-//! What becomes of a pass that the API server did not let come to its end.
+//! What becomes of a pass that the API server did not let come to its end: the one place where its errors become times.
 //!
-//! What holds: it is tried again ever more slowly, as a fault is (`engine::retry`); the log warns of it once, and people hear
-//! once of a refusal. Deliberately absent: conditions, which each kind says for itself.
+//! Holds: it is tried again ever more slowly, as a fault is (`engine::retry`), after a conflict at first nearly at once; the
+//! log warns of it once, and people hear once of a refusal. Deliberately absent: conditions (`kind`).
 
 use super::context::Context;
+use super::kind::Ended;
+use super::memories::{Tried, Uid};
 use crate::api::condition::reason;
 use crate::cluster::ClusterError;
 use crate::model::{Announcement, Fault};
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
 
-/// The pass came to its end: what was wrong with the API server is forgotten.
-pub fn none<K: Resource>(ctx: &Context, object: &K) {
-    ctx.retries.clear(&of_api_server(object));
-}
-
 /// Whether the last pass did not come to its end, for a fault of the API server.
 pub fn known<K: Resource>(ctx: &Context, object: &K) -> bool {
-    ctx.retries.patience(&of_api_server(object), "").is_some()
+    let tried = Tried::api_server(Uid::of(object));
+    ctx.memories.retries.patience(&tried, "").is_some()
 }
 
-/// A word for how the pass ended, and when to come again.
-pub async fn again<K>(ctx: &Context, object: &K, error: &ClusterError) -> (&'static str, Action)
+/// How the pass over an object ended.
+pub async fn ended<K>(ctx: &Context, object: &K, error: &ClusterError) -> Ended
 where
     K: Resource<DynamicType = ()>,
 {
-    let (outcome, fault) = match error {
+    let (uid, retries) = (Uid::of(object), &ctx.memories.retries);
+    let (word, fault) = match error {
         // Somebody was faster, or it is gone: the watch brings what is true now.
         ClusterError::Stale { .. } => {
-            return ("stale", Action::requeue(Duration::from_millis(50)));
+            return Ended {
+                word: "stale",
+                again: Some(retries.conflict(&uid)),
+            };
         }
-        ClusterError::Gone { .. } => return ("gone", Action::await_change()),
+        ClusterError::Gone { .. } => {
+            return Ended {
+                word: "gone",
+                again: None,
+            };
+        }
         ClusterError::Refused { what, refusal } => ("refused", refusal.fault(what)),
         ClusterError::Slow { .. } | ClusterError::Absent { .. } | ClusterError::Failed { .. } => {
             let message = error.to_string();
             ("error", Fault::Transient { message })
         }
     };
-    let (key, now) = (of_api_server(object), ctx.now());
-    let known = ctx.retries.patience(&key, "");
-    let until = ctx.retries.failed(&key, "", &fault, now);
+    let (tried, now) = (Tried::api_server(uid), ctx.around.now());
+    let known = retries.patience(&tried, "");
+    let until = retries.failed(&tried, "", &fault, now);
     if known.is_none_or(|known| known.fault != fault) {
         let (kind, namespace, name) = (K::kind(&()), object.namespace(), object.name_any());
         tracing::warn!(%kind, namespace, name, "pass failed: {fault}");
@@ -55,13 +61,8 @@ where
         }
     }
     let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-    (outcome, Action::requeue(wait))
-}
-
-/// Under which the API server's faults are remembered. They go with the object's own.
-fn of_api_server<K: Resource>(object: &K) -> String {
-    format!(
-        "{} api-server",
-        object.meta().uid.as_deref().unwrap_or_default()
-    )
+    Ended {
+        word,
+        again: Some(wait),
+    }
 }

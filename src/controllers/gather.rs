@@ -3,13 +3,13 @@
 //!
 //! Holds: nothing is decided and nothing is changed; what was read is turned into a view by `engine::view`.
 
-use super::accounts::Account;
+use super::accounts::{Account, ToolAccount, Workspace};
 use super::context::Context;
 use super::enact::Workshop;
 use super::failures;
+use super::records;
 use super::restored::standing;
-use super::sweep;
-use super::tool_accounts::ToolAccount;
+use super::wake::{Change, template_of};
 use crate::api::account::AllowedNamespaces;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount, Seen};
 use crate::cluster::call::find;
@@ -37,8 +37,16 @@ use std::sync::Arc;
 
 /// A world of which nothing is known but the object.
 fn unread(ctx: &Context, instance: AgentInstance) -> World {
-    let installation = (ctx.installation.id.clone(), ctx.installation.seal.clone());
-    World::unread(ctx.now(), ctx.settings.limits, installation, instance)
+    let installation = (
+        ctx.around.installation.id.clone(),
+        ctx.around.installation.seal.clone(),
+    );
+    World::unread(
+        ctx.around.now(),
+        ctx.around.settings.limits,
+        installation,
+        instance,
+    )
 }
 
 /// A pass for which nothing could be gathered, because the API server refuses it: it tells of that, and nothing else.
@@ -67,17 +75,18 @@ pub async fn gather<'a>(
         .map(|account| account.seen(&instance, view::project(&instance)))
         .unwrap_or_default();
     let standing = standing(ctx, &instance, (listing, &homes)).await?;
-    sweep::remember(&instance, &standing, ctx).await?;
+    records::remember(&instance, &standing, ctx).await?;
     let instance = as_it_stands(instance, &standing);
     let deleting = instance.metadata.deletion_timestamp.is_some();
     // Read once: what the agent is given and what it is deployed from must be of one generation.
-    let template = (!deleting || view::ledger_lost(&instance))
-        .then(|| template_of(ctx, &instance))
-        .flatten();
+    let template = match !deleting || view::ledger_lost(&instance) {
+        true => whole_template(ctx, &instance).await?,
+        false => None,
+    };
     let (wanted, refused) = shall_have(template.as_ref(), &instance);
     let named = wanted.as_deref().unwrap_or_default();
     let wallets: Vec<Slot> = view::wallets(&instance, named).into_iter().collect();
-    let secrets = secret::read(&ctx.client, &instance, &wallets).await?;
+    let secrets = secret::read(&ctx.around.client, &instance, &wallets).await?;
     let token = secrets.token.clone();
     let given = view::given(&instance, named, &secrets.values);
     let Some((tools, tool_accounts)) = tools(ctx, &instance, wanted, refused, secrets.kept).await?
@@ -142,9 +151,9 @@ fn adopted_by(ctx: &Context, instance: &AgentInstance) -> Option<String> {
     if view::project(instance).is_some() {
         return None;
     }
-    let all = ctx.instances.state();
+    let all = ctx.stores.instances.state();
     adopt::rival(instance, all.iter().map(AsRef::as_ref)).or_else(|| {
-        let unread = ctx.instances.unreadable();
+        let unread = ctx.stores.instances.unreadable();
         let rival = unread
             .iter()
             .find(|other| other.mentions(&adopt.project_id.0))?;
@@ -184,8 +193,9 @@ async fn tools(
         account.unwrap_or_default()
     };
     let bears = |account: &str, slot: Slot| {
-        let marker = marker(&ctx.installation.id, instance, slot);
-        ways.get(account)?.bearing(&marker, &ctx.installation.seal)
+        let marker = marker(&ctx.around.installation.id, instance, slot);
+        ways.get(account)?
+            .bearing(&marker, &ctx.around.installation.seal)
     };
     tools.glance(instance, &shows);
     tools.claim(instance, &bears);
@@ -197,9 +207,9 @@ fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSe
     if instance.spec.adopt.is_none() {
         return BTreeSet::new();
     }
-    let all = ctx.instances.state();
+    let all = ctx.stores.instances.state();
     let mut rivals = adopt::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
-    for other in ctx.instances.unreadable() {
+    for other in ctx.stores.instances.unreadable() {
         let theirs = wanted
             .iter()
             .filter(|tool| tool.adopt.as_ref().is_some_and(|id| other.mentions(id)));
@@ -226,7 +236,7 @@ async fn tool_account(
     if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
         return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
     }
-    let Some(account) = ctx.tool_accounts.get(name) else {
+    let Some(account) = ctx.accounts.tool_account(name) else {
         let message = NOT_SET_UP.to_owned();
         let failed = failures::known(ctx, object.as_ref());
         return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));
@@ -247,7 +257,7 @@ fn fresh_token() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-type AccountSeen = (AccountView, Option<Arc<Account>>);
+type AccountSeen = (AccountView, Option<Arc<Workspace>>);
 
 /// The account as this instance may use it. `None`: it exists and was not set up yet; its set-up wakes the instance.
 async fn account(
@@ -265,7 +275,7 @@ async fn account(
     if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
         return Ok(Some((AccountView::Elsewhere { provider }, None)));
     }
-    let Some(account) = ctx.accounts.get(name) else {
+    let Some(account) = ctx.accounts.workspace(name) else {
         let message = NOT_SET_UP.to_owned();
         let failed = failures::known(ctx, object.as_ref());
         return Ok(failed.then_some((AccountView::NotReady { message }, None)));
@@ -282,7 +292,7 @@ async fn account(
         // Counting looks at every instance: done for those that may have to make a project.
         projects: match account.seen(instance, project).1.iter().any(stands) {
             true => None,
-            false => account.taken(ctx, instance, false),
+            false => account.taken((&ctx.around, &ctx.stores), instance, false),
         },
         max_projects: account.max_projects(),
         interval: SignedDuration::try_from(account.gateway.project_interval())
@@ -306,7 +316,7 @@ async fn open_to(
     instance: &AgentInstance,
     name: &str,
 ) -> Result<Option<Seen<ProviderAccount>>, ClusterError> {
-    let Some(object) = ctx.provider_accounts.get(&ObjectRef::new(name)) else {
+    let Some(object) = ctx.stores.accounts.get(&ObjectRef::new(name)) else {
         return Ok(None);
     };
     let namespace = instance.namespace().unwrap_or_default();
@@ -335,7 +345,7 @@ pub(super) async fn allowed(
     if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
         return Ok(false);
     }
-    let api: Api<Namespace> = Api::all(ctx.client.clone());
+    let api: Api<Namespace> = Api::all(ctx.around.client.clone());
     let labels = find("reading the namespace", api.get_opt(namespace))
         .await?
         .and_then(|found| found.metadata.labels);
@@ -346,10 +356,15 @@ pub(super) async fn allowed(
     ))
 }
 
-pub(super) fn template_of(ctx: &Context, instance: &AgentInstance) -> Option<Seen<AgentTemplate>> {
-    let reference = ObjectRef::new(instance.spec.template_ref.name.as_str())
-        .within(&instance.namespace().unwrap_or_default());
-    ctx.templates.get(&reference)
+/// The instance's template with its values, which no store keeps.
+async fn whole_template(
+    ctx: &Context,
+    instance: &AgentInstance,
+) -> Result<Option<Seen<AgentTemplate>>, ClusterError> {
+    let namespace = instance.namespace().unwrap_or_default();
+    let api: Api<Seen<AgentTemplate>> = Api::namespaced(ctx.around.client.clone(), &namespace);
+    let name = instance.spec.template_ref.name.as_str();
+    find("reading the template", api.get_opt(name)).await
 }
 
 /// The template as it can be used now, and what a deployment would be made from.
@@ -362,12 +377,11 @@ async fn template_view(
         Ok(stamp) => stamp,
         Err(not_ready) => return Ok((not_ready, Desired::Unknown)),
     };
-    let (instance, seal) = (own.instance, &ctx.installation.seal);
+    let (instance, seal) = (own.instance, &ctx.around.installation.seal);
     let namespace = instance.namespace().unwrap_or_default();
-    let values = values::read(&ctx.client, &namespace, &stamp.references(instance)).await?;
+    let values = values::read(&ctx.around.client, &namespace, &stamp.references(instance)).await?;
     if let Err(not_ready) = stamp.seen_with(seal, &values) {
-        ctx.wake
-            .template(&namespace, instance.spec.template_ref.name.as_str());
+        ctx.stores.tell(&Change::Values(template_of(instance)));
         return Ok((not_ready, Desired::Unknown));
     }
     let desired = stamp.desired(seal, &values, own);
@@ -389,15 +403,6 @@ fn rollout_turn(
     revision: &str,
     instance: &AgentInstance,
 ) -> RolloutTurn {
-    let all = ctx.instances.state();
-    let members = rollout::members(template, all.iter().map(AsRef::as_ref));
-    let usable = |account: &str| ctx.usable(account);
-    let standing = rollout::standing(
-        &template.spec.rollout,
-        revision,
-        &members,
-        &usable,
-        ctx.now(),
-    );
+    let standing = ctx.stores.standing(template, revision, ctx.around.now());
     rollout::turn(&standing, instance)
 }

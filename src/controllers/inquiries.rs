@@ -5,6 +5,7 @@
 //! registries are silent keeps itself waiting and nobody else. Deliberately absent: when to ask again.
 
 use super::held;
+use super::memories::Uid;
 use crate::model::Done;
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,7 +22,7 @@ const AT_ONCE: usize = 64;
 /// Questions that are open, by template, and answers that nobody has taken yet.
 #[derive(Debug)]
 pub struct Inquiries {
-    open: Mutex<HashMap<String, Inquiry>>,
+    open: Mutex<HashMap<Uid, Inquiry>>,
     of_namespaces: Mutex<HashMap<String, Weak<Semaphore>>>,
     of_all: Semaphore,
 }
@@ -49,7 +50,7 @@ impl Inquiries {
     pub fn answer(
         self: &Arc<Self>,
         namespace: &str,
-        uid: &str,
+        uid: &Uid,
         about: &str,
         question: impl Future<Output = Option<Done<String>>> + Send + 'static,
         told: impl FnOnce() + Send + 'static,
@@ -61,7 +62,7 @@ impl Inquiries {
             return Some(answer);
         }
         let (all, own) = (Arc::clone(self), self.of_namespace(namespace));
-        let named = (uid.to_owned(), about.to_owned());
+        let named = (uid.clone(), about.to_owned());
         let task = tokio::spawn(async move {
             // A namespace's turn comes before that of all, so that it has only so many in the line of all.
             let _own = own.acquire().await;
@@ -75,14 +76,22 @@ impl Inquiries {
             answer: None,
             task: Some(task.abort_handle()),
         };
-        let before = open.insert(uid.to_owned(), inquiry);
+        let before = open.insert(uid.clone(), inquiry);
         if let Some(task) = before.and_then(|before| before.task) {
             task.abort();
         }
         None
     }
 
-    fn put(&self, uid: &str, about: &str, answer: Option<Done<String>>) {
+    /// Nobody wants to know any more: the template is gone.
+    pub fn end(&self, uid: &Uid) {
+        let inquiry = held(&self.open).remove(uid);
+        if let Some(task) = inquiry.and_then(|inquiry| inquiry.task) {
+            task.abort();
+        }
+    }
+
+    fn put(&self, uid: &Uid, about: &str, answer: Option<Done<String>>) {
         let mut open = held(&self.open);
         let Some(known) = open.get_mut(uid).filter(|known| known.about == about) else {
             return;
@@ -121,10 +130,12 @@ mod tests {
         let (told, answer) = (Arc::new(Notify::new()), digest(text));
         let tell = Arc::clone(&told);
         let question = async move { answer };
-        let first = all.answer(namespace, uid, "1", question, move || tell.notify_one());
+        let first = all.answer(namespace, &uid.into(), "1", question, move || {
+            tell.notify_one()
+        });
         assert_eq!(first, None);
         told.notified().await;
-        let taken = all.answer(namespace, uid, "1", async { None }, || {});
+        let taken = all.answer(namespace, &uid.into(), "1", async { None }, || {});
         taken.unwrap().unwrap()
     }
 
@@ -140,7 +151,7 @@ mod tests {
                 asked.fetch_add(1, Ordering::Relaxed);
                 pending().await
             };
-            let uid = format!("loud-{n}");
+            let uid = format!("loud-{n}").as_str().into();
             assert_eq!(all.answer("loud", &uid, "1", silence, || {}), None);
         }
         assert_eq!(
@@ -150,7 +161,7 @@ mod tests {
         assert_eq!(asked.load(Ordering::Relaxed), OF_A_NAMESPACE);
         // Its own wait, but not for what it does not ask any more.
         for n in 0..200 {
-            let uid = format!("loud-{n}");
+            let uid = format!("loud-{n}").as_str().into();
             let other = async { digest("sha256:b") };
             assert_eq!(all.answer("loud", &uid, "2", other, || {}), None);
         }
@@ -171,7 +182,7 @@ mod tests {
             let told = move || {
                 let _ = told.send(());
             };
-            all.answer("a", "uid", about, question, told)
+            all.answer("a", &"uid".into(), about, question, told)
         };
         assert_eq!(ask("1"), None);
         // Asked already.
@@ -188,13 +199,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_question_of_a_template_that_is_gone_ends() {
+        let all = Arc::new(Inquiries::default());
+        let uid = Uid::from("uid");
+        assert_eq!(all.answer("a", &uid, "1", pending(), || {}), None);
+        all.end(&uid);
+        assert_eq!(held(&all.open).len(), 0);
+    }
+
+    #[tokio::test]
     async fn what_nobody_wants_to_know_is_not_kept() {
         let all = Arc::new(Inquiries::default());
         let told = Arc::new(Notify::new());
         let tell = Arc::clone(&told);
         let nothing = async { None };
         assert_eq!(
-            all.answer("a", "uid", "1", nothing, move || tell.notify_one()),
+            all.answer("a", &"uid".into(), "1", nothing, move || tell.notify_one()),
             None
         );
         told.notified().await;

@@ -1,39 +1,69 @@
 //! Does: gathers what a decision needs, asks the engine, enacts one step at a time, and reports.
 //!
-//! Follow one AgentInstance: a watch event wakes [`instance`], which gathers a `World` and hands it to [`pass`]; the
-//! pass asks `engine::plan` and lets [`enact`] carry out one step after the other, writing the ledger before each and
-//! the status at the end. [`accounts`] keeps what was read of each Railway account, [`tool_accounts`] of each account of a
-//! tool provider (which [`providers`] opens); [`observer`] reads both, [`credential`] says whether they can be used.
-//! [`account`] and [`template`] are the other two kinds, [`inquiries`] asks image registries, [`sources`] notices changed Secrets
-//! and ConfigMaps, [`retries`] remembers faults, [`failures`] says when to come again after one of the API server's, [`sweep`] finds what nobody claims (and
-//! [`survey`] shows it), [`audit`] logs what was changed outside, [`unreadable`] tells of objects that this version cannot
-//! read, [`wiring`] connects watches.
+//! Follow one AgentInstance: a watch event goes into [`stores`], [`wake`] says for whom it is news, who is woken comes into
+//! the line of its kind ([`queue`]) and through its door ([`kind`]) to [`instance`]: [`gather`] makes a `World`, which goes through
+//! `passes::pass`; that asks `engine::plan` and lets [`enact`] carry out one step after the other, writing the ledger
+//! before each and the status at the end. [`failures`] says when to come again after an error of the API server's.
+//!
+//! [`account`] and [`template`] are the other two kinds. [`accounts`] keeps the way to each provider and what was read
+//! there, [`rollouts`] where each rollout stands, [`memories`] what a process may forget. [`inquiries`] asks image
+//! registries, [`sources`] notices changed Secrets and ConfigMaps, [`sweep`] finds what nobody claims (and [`survey`]
+//! shows it; what is left behind on purpose is in [`records`]), [`audit`] logs what was changed outside, [`unreadable`] tells of objects that this version cannot read.
 //!
 //! What holds: nothing is decided here; an outside change is sent only by the leader; no pass waits for time.
 
 pub mod account;
 pub mod accounts;
+pub mod around;
 pub mod audit;
 pub mod context;
-pub mod credential;
 pub mod enact;
 pub mod failures;
 pub mod gather;
 pub mod inquiries;
 pub mod instance;
-pub mod observer;
-pub mod providers;
+pub mod kind;
+pub mod memories;
+pub mod queue;
+pub mod records;
 mod restored;
-pub mod retries;
+mod rollouts;
 pub mod sources;
+pub mod store;
+pub mod stores;
 pub mod survey;
 pub mod sweep;
 pub mod template;
-pub mod tool_accounts;
 pub mod unreadable;
-pub mod wiring;
+pub mod wake;
 
-pub use context::{Context, Gauge, Settings};
-pub use wiring::{Controllers, Woken};
+pub use around::{Around, Gauge, Settings};
+pub use context::Context;
 
+use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::wire::held;
+use std::future::Future;
+use std::sync::Arc;
+
+/// Runs every kind until `stop`; passes that are under way come to their end.
+pub async fn run<S>(ctx: Arc<Context>, stop: S)
+where
+    S: Future<Output = ()> + Send + Sync + Clone + 'static,
+{
+    tokio::select! {
+        () = stop.clone() => return,
+        () = ctx.stores.filled() => {}
+    }
+    let all = async {
+        futures::join!(
+            kind::run::<AgentInstance, S>(&ctx, &stop),
+            kind::run::<AgentTemplate, S>(&ctx, &stop),
+            kind::run::<ProviderAccount, S>(&ctx, &stop),
+        )
+    };
+    tokio::select! {
+        _ = all => {}
+        () = sources::watch(Arc::clone(&ctx)) => {}
+        () = sweep::watch(Arc::clone(&ctx)) => {}
+    }
+}

@@ -4,9 +4,10 @@
 //! What holds: nothing is decided here (`engine::restored`); where an object states its own UID, which is nearly always,
 //! nothing is read for it but what the account's observer has seen.
 
-use super::accounts::Account;
+use super::accounts::Workspace;
 use super::context::Context;
 use super::gather::allowed;
+use super::wake::Change;
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::restored::{self, Facts, Standing, Word};
@@ -23,13 +24,13 @@ pub async fn standing(
     instance: &AgentInstance,
     read: (Option<Timestamp>, &[Home]),
 ) -> Result<Standing, ClusterError> {
-    let installation = &ctx.installation.id;
+    let installation = &ctx.around.installation.id;
     let (begun, homes) = read;
     let stated = instance.annotations().get(IDENTITY_ANNOTATION);
     let own = stated.is_some() && stated == instance.uid().as_ref();
     let mut left = BTreeSet::new();
     if stated.is_none() && !restored::namesakes(instance, homes, installation).is_empty() {
-        let all = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
+        let all = left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await?;
         left = left_behind::under_name(&all, instance);
     }
     let taken = stated.is_some() && !own && taken(ctx, instance);
@@ -37,7 +38,8 @@ pub async fn standing(
     let word = match own {
         true => Word::default(),
         false => ctx
-            .provider_accounts
+            .stores
+            .accounts
             .get(&account)
             .and_then(|account| account.read().map(|account| restored::word(account)))
             .unwrap_or_default(),
@@ -60,20 +62,22 @@ pub async fn standing(
     };
     if news {
         // It has to tell, or to tell no longer.
-        ctx.wake.account(&account.name);
+        ctx.stores.tell(&Change::Restored(account.name));
     }
     Ok(standing)
 }
 
 fn taken(ctx: &Context, instance: &AgentInstance) -> bool {
     let identity = instance.identity();
-    let says = |account: &Arc<Account>| account.bearer(&identity, &ctx.installation.id);
+    let says = |account: &Arc<Workspace>| account.bearer(&identity, &ctx.around.installation.id);
     // Who has another account's workspace may write there what he likes.
-    let own = ctx.accounts.get(instance.spec.account_ref.name.as_str());
+    let own = ctx
+        .accounts
+        .workspace(instance.spec.account_ref.name.as_str());
     let bearer = own
         .and_then(|own| says(&own))
-        .or_else(|| ctx.accounts.all().iter().find_map(says));
-    let all = ctx.instances.state();
+        .or_else(|| ctx.accounts.workspaces().iter().find_map(says));
+    let all = ctx.stores.instances.state();
     restored::taken(instance, all.iter().map(AsRef::as_ref), bearer.as_ref())
 }
 
@@ -84,7 +88,7 @@ pub async fn waiting(
 ) -> Result<Vec<(String, String)>, ClusterError> {
     let may = account.spec.allowed_namespaces.as_ref();
     let mut waiting = Vec::new();
-    for one in ctx.instances.state() {
+    for one in ctx.stores.recorded_in(&account.name_any()) {
         let here = one.spec.account_ref.name.as_str() == account.name_any();
         let namespace = one.namespace().unwrap_or_default();
         // What another one has is looked up here: its own pass may not have said so yet.

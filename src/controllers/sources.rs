@@ -2,9 +2,10 @@
 //!
 //! What holds: each object that is referred to is read once an interval, by name, however many refer to it; nothing is
 //! listed or watched, so that the controller could not enumerate a cluster's Secrets if it wanted to
-//! (`facts/reliability.md` 6.2). Deliberately absent: the values, which are read by those who use them.
+//! (a watch on Secrets is a right to read them all). Deliberately absent: the values, which are read by those who use them.
 
 use super::context::Context;
+use super::wake::{Change, Dependent};
 use crate::api::SlotState;
 use crate::cluster::values::read_one;
 use crate::engine::compose::references;
@@ -14,23 +15,16 @@ use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Dependent {
-    Instance(String, String),
-    Template(String, String),
-    Account(String),
-}
-
 /// Runs until the process ends.
 pub async fn watch(ctx: Arc<Context>) {
     let mut versions: BTreeMap<(String, Source), Option<String>> = BTreeMap::new();
     loop {
-        tokio::time::sleep(ctx.settings.observe_interval).await;
+        tokio::time::sleep(ctx.around.settings.observe_interval).await;
         count(&ctx);
         let wanted = wanted(&ctx);
         versions.retain(|source, _| wanted.contains_key(source));
         for ((namespace, source), dependents) in wanted {
-            let version = match read_one(&ctx.client, &namespace, &source).await {
+            let version = match read_one(&ctx.around.client, &namespace, &source).await {
                 Ok(found) => found.map(|(version, _)| version),
                 // Not known is not changed.
                 Err(_) => continue,
@@ -39,15 +33,7 @@ pub async fn watch(ctx: Arc<Context>) {
             // The first look wakes, too: what it shows may be newer than what the last pass read.
             if before.is_none_or(|before| before != version) {
                 for dependent in dependents {
-                    match dependent {
-                        Dependent::Instance(namespace, name) => {
-                            ctx.wake.instance(&namespace, &name)
-                        }
-                        Dependent::Template(namespace, name) => {
-                            ctx.wake.template(&namespace, &name)
-                        }
-                        Dependent::Account(name) => ctx.wake.account(&name),
-                    }
+                    ctx.stores.tell(&Change::Source(dependent));
                 }
             }
         }
@@ -62,7 +48,7 @@ fn count(ctx: &Context) {
         (SlotState::Exists, "Exists"),
         (SlotState::Deleting, "Deleting"),
     ];
-    let all = ctx.instances.state();
+    let all = ctx.stores.instances.state();
     for row in SLOTS {
         for (state, word) in states {
             let entries = all
@@ -72,7 +58,7 @@ fn count(ctx: &Context) {
             let count = entries
                 .filter(|entry| row.is_of(entry) && entry.state == state)
                 .count();
-            ctx.gauge.slots(&row.word(), word, count);
+            ctx.around.gauge.slots(&row.word(), word, count);
         }
     }
 }
@@ -80,38 +66,38 @@ fn count(ctx: &Context) {
 /// Every object referred to, with those who refer to it.
 fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
     let mut wanted: BTreeMap<(String, Source), BTreeSet<Dependent>> = BTreeMap::new();
-    for template in ctx.templates.state() {
+    for template in ctx.stores.templates.state() {
         let (namespace, name) = (
             template.namespace().unwrap_or_default(),
             template.name_any(),
         );
         for source in references(Some(&template.spec.runtime), &template.spec.env).into_keys() {
-            let dependent = Dependent::Template(namespace.clone(), name.clone());
+            let dependent = Dependent::Template((namespace.clone(), name.clone()));
             wanted
                 .entry((namespace.clone(), source))
                 .or_default()
                 .insert(dependent);
         }
     }
-    for instance in ctx.instances.state() {
+    for instance in ctx.stores.instances.state() {
         let (namespace, name) = (
             instance.namespace().unwrap_or_default(),
             instance.name_any(),
         );
         for source in references(None, &instance.spec.env).into_keys() {
-            let dependent = Dependent::Instance(namespace.clone(), name.clone());
+            let dependent = Dependent::Instance((namespace.clone(), name.clone()));
             wanted
                 .entry((namespace.clone(), source))
                 .or_default()
                 .insert(dependent);
         }
     }
-    for account in ctx.provider_accounts.state() {
+    for account in ctx.stores.accounts.state() {
         for reference in account.spec.credentials() {
             let source = Source::Secret(reference.name.0.clone());
             let dependent = Dependent::Account(account.name_any());
             wanted
-                .entry((ctx.settings.namespace.clone(), source))
+                .entry((ctx.around.settings.namespace.clone(), source))
                 .or_default()
                 .insert(dependent);
         }

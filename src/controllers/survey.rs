@@ -3,13 +3,12 @@
 //! What holds: nothing is changed, in Kubernetes or outside: Secrets are read without a finalizer, accounts are opened
 //! beside those of a running operator, and only listed. Deliberately absent: printing, and any deletion.
 
-use super::account::open_railway;
-use super::context::Context;
-use super::providers;
+use super::accounts::open::open;
+use super::around::Around;
 use crate::api::{ProviderAccount, Seen};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, credentials, left_behind};
-use crate::engine::sweep::{Bears, Claims, Item, Reader, Verdict, verdict};
+use crate::engine::sweep::{Bears, Claims, Item, Verdict, verdict};
 use crate::model::{Done, Fault};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -75,8 +74,8 @@ pub struct Found {
 ///
 /// # Errors
 /// Where Kubernetes does not answer completely: without all ledgers nothing can be said.
-pub async fn survey(ctx: &Context) -> Result<Vec<Surveyed>, ClusterError> {
-    let api: Api<Seen<ProviderAccount>> = Api::all(ctx.client.clone());
+pub async fn survey(around: &Around) -> Result<Vec<Surveyed>, ClusterError> {
+    let api: Api<Seen<ProviderAccount>> = Api::all(around.client.clone());
     let accounts = call("listing accounts", api.list(&ListParams::default())).await?;
     let (mut read, mut unread) = (Vec::new(), Vec::new());
     for account in &accounts.items {
@@ -98,29 +97,21 @@ pub async fn survey(ctx: &Context) -> Result<Vec<Surveyed>, ClusterError> {
         let Some(provider) = account.spec.provider() else {
             continue;
         };
-        read.push((account, provider, inventory(ctx, account, provider).await));
+        read.push((account, provider, inventory(around, account).await));
     }
     // After the listings: whatever they show had its intent on record before it was made.
-    let mut claims = Claims::of(left_behind::instances(&ctx.client).await?);
-    claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
+    let mut claims = Claims::of(left_behind::instances(&around.client).await?);
+    claims.left_behind = left_behind::read(&around.client, &around.settings.namespace).await?;
     Ok(read
         .into_iter()
-        .map(|(account, provider, items)| judged(account, provider, items, &claims, ctx.now()))
+        .map(|(account, provider, items)| judged(account, provider, items, &claims, around.now()))
         .chain(unread)
         .collect())
 }
 
-async fn inventory(
-    ctx: &Context,
-    account: &ProviderAccount,
-    provider: &'static str,
-) -> Done<Option<Vec<Item>>> {
-    let reader = Reader {
-        installation: &ctx.installation.id,
-        seal: &ctx.installation.seal,
-    };
+async fn inventory(around: &Around, account: &ProviderAccount) -> Done<Option<Vec<Item>>> {
     let references = account.spec.credentials();
-    let found = credentials::look(&ctx.client, &ctx.settings.namespace, references).await;
+    let found = credentials::look(&around.client, &around.settings.namespace, references).await;
     let found = found.map_err(|error| Fault::Transient {
         message: error.to_string(),
     })?;
@@ -129,24 +120,10 @@ async fn inventory(
             message: found.missing.join("; "),
         });
     }
-    if let Some(railway) = &account.spec.railway {
-        let opened = open_railway(ctx, (&account.name_any(), ""), railway, found.tokens);
-        let listing = opened.gateway.search().await?;
-        let living = listing.homes.iter().filter(|home| !home.deleted);
-        let items = living.map(|home| Item::of_home(home, reader));
-        return Ok(Some(items.collect()));
+    match open(around, account, found.tokens) {
+        Some(opened) => opened.survey(around.reader()).await,
+        None => Ok(None),
     }
-    let Some(settings) = providers::settings(&account.spec) else {
-        return Ok(None);
-    };
-    let opened = providers::open(ctx, provider, settings, found.tokens.first());
-    let Some(stock) = opened.provider.list().await? else {
-        opened.provider.identity().await?;
-        return Ok(None);
-    };
-    let items = stock.resources.iter();
-    let items = items.map(|one| Item::of_resource(provider, one, reader));
-    Ok(Some(items.collect()))
 }
 
 fn judged(

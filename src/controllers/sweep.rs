@@ -7,30 +7,24 @@
 //! memory anyway. Nothing here writes an account's status; its own writer is woken when there is something to tell.
 //! Deliberately absent: a memory beyond this process; whoever leads next waits for every grace period anew.
 
-use super::accounts::Account;
+use super::accounts::{Account, Inventory};
 use super::audit::Change;
 use super::context::Context;
-use super::gather::{allowed, template_of};
+use super::gather::allowed;
 use super::held;
-use super::tool_accounts::ToolAccount;
+use super::wake::{self, template_of};
 use crate::api::condition::reason;
 use crate::api::template::ToolSpec;
 use crate::api::{AgentInstance, Part, ProviderAccount, Seen, Slot};
-use crate::cluster::left_behind::Left;
 use crate::cluster::{ClusterError, left_behind};
-use crate::engine::restored::{self, Standing};
-use crate::engine::sweep::{
-    Claims, Findings, HeldBack, Item, Memory, Reader, Swept, Verdict, View, sweep,
-};
-use crate::engine::world::marker;
-use crate::model::slot::{RAILWAY, parts};
-use crate::model::tool::Named;
-use crate::model::{Announcement, Done, Fault, Marker, Sight};
-use crate::railway::Class;
+use crate::engine::restored;
+use crate::engine::sweep::{Claims, Findings, HeldBack, Item, Memory, Swept, Verdict, View, sweep};
+use crate::model::slot::parts;
+use crate::model::{Announcement, Done, Fault};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -38,7 +32,6 @@ use std::time::Instant;
 #[derive(Default)]
 pub struct Sweeps {
     known: Mutex<BTreeMap<String, Known>>,
-    recorded: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -63,110 +56,11 @@ impl Sweeps {
     }
 }
 
-/// An account of either kind.
-enum Place {
-    Railway(Arc<Account>),
-    Tool(Arc<ToolAccount>),
-}
-
-/// What the provider showed, with what is needed to find each thing again.
-struct Inventory {
-    begun: Timestamp,
-    items: Vec<Item>,
-    parts: Vec<Part>,
-}
-
-impl Place {
-    fn name(&self) -> &str {
-        match self {
-            Place::Railway(account) => &account.name,
-            Place::Tool(account) => &account.name,
-        }
-    }
-
-    fn provider(&self) -> &'static str {
-        match self {
-            Place::Railway(_) => RAILWAY,
-            Place::Tool(account) => account.provider_name,
-        }
-    }
-
-    fn inventory(&self, ctx: &Context) -> Option<Inventory> {
-        let reader = reader(ctx);
-        Some(match self {
-            Place::Railway(account) => {
-                let (begun, homes) = account.inventory()?;
-                Inventory {
-                    begun,
-                    items: homes
-                        .iter()
-                        .map(|home| Item::of_home(home, reader))
-                        .collect(),
-                    parts: vec![Part::Main; homes.len()],
-                }
-            }
-            Place::Tool(account) => {
-                let stock = account.inventory()?;
-                let provider = account.provider_name;
-                Inventory {
-                    begun: stock.begun,
-                    items: stock
-                        .resources
-                        .iter()
-                        .map(|one| Item::of_resource(provider, one, reader))
-                        .collect(),
-                    parts: stock.resources.iter().map(|one| one.part).collect(),
-                }
-            }
-        })
-    }
-
-    /// The thing as it is now, by itself. `None`: it is gone, or cannot be told from one that is.
-    async fn look(&self, ctx: &Context, item: &Item, part: Part) -> Done<Option<Item>> {
-        match self {
-            Place::Railway(account) => match account.gateway.look(&item.id, Class::Poll).await? {
-                Sight::Seen(home) if !home.deleted => Ok(Some(Item::of_home(&home, reader(ctx)))),
-                _ => Ok(None),
-            },
-            Place::Tool(account) => {
-                let found = account.provider.look(&named(item, part)).await?;
-                let provider = account.provider_name;
-                Ok(found.map(|one| Item::of_resource(provider, &one, reader(ctx))))
-            }
-        }
-    }
-
-    async fn delete(&self, item: &Item, part: Part) -> Done<()> {
-        match self {
-            Place::Railway(account) => account.gateway.delete_project(&item.id).await,
-            Place::Tool(account) => account.provider.delete(&named(item, part), false).await,
-        }
-    }
-}
-
-fn reader(ctx: &Context) -> Reader<'_> {
-    Reader {
-        installation: &ctx.installation.id,
-        seal: &ctx.installation.seal,
-    }
-}
-
-fn named(item: &Item, part: Part) -> Named {
-    Named {
-        part,
-        id: item.id.clone(),
-        key: item.name.clone(),
-        seen: true,
-        parts: BTreeMap::new(),
-    }
-}
-
 /// Runs until the process ends.
 pub async fn watch(ctx: Arc<Context>) {
-    ctx.caches_read().await;
     loop {
-        tokio::time::sleep(ctx.settings.observe_interval).await;
-        if ctx.leave.take().is_ok() {
+        tokio::time::sleep(ctx.around.settings.observe_interval).await;
+        if ctx.around.leave.take().is_ok() {
             round(&ctx).await;
         }
     }
@@ -174,15 +68,14 @@ pub async fn watch(ctx: Arc<Context>) {
 
 /// Every account once.
 async fn round(ctx: &Context) {
-    let mut places: Vec<(Place, Inventory)> = Vec::new();
-    let railway = ctx.accounts.all().into_iter().map(Place::Railway);
-    let tools = ctx.tool_accounts.all().into_iter().map(Place::Tool);
-    for place in railway.chain(tools) {
-        if let Some(inventory) = place.inventory(ctx) {
-            places.push((place, inventory));
-        }
-    }
-    let mut claims = claims(ctx, ctx.instances.all());
+    let accounts = ctx.accounts.all().into_iter();
+    let places: Vec<(Arc<dyn Account>, Inventory)> = accounts
+        .filter_map(|account| {
+            let inventory = account.inventory(ctx.around.reader())?;
+            Some((account, inventory))
+        })
+        .collect();
+    let mut claims = claims(ctx, ctx.stores.instances.all());
     // What was left behind is asked for only where something is nobody's: at rest that is never.
     let loose = |claims: &Claims| {
         places.iter().any(|(_, inventory)| {
@@ -194,7 +87,7 @@ async fn round(ctx: &Context) {
     };
     let mut complete = true;
     if loose(&claims) {
-        match left_behind::read(&ctx.client, &ctx.settings.namespace).await {
+        match left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await {
             Ok(left) => claims.left_behind = left,
             Err(error) => {
                 tracing::debug!(%error, "sweep");
@@ -203,12 +96,13 @@ async fn round(ctx: &Context) {
         }
     }
     for (place, inventory) in &places {
+        let place = place.as_ref();
         let named = ObjectRef::new(place.name());
-        let Some(Seen::Read(object)) = ctx.provider_accounts.get(&named) else {
+        let Some(Seen::Read(object)) = ctx.stores.accounts.get(&named) else {
             continue;
         };
         let known = complete.then_some(&claims);
-        let cached = ctx.instances.state();
+        let cached = ctx.stores.instances.state();
         let restored = waited_for(ctx, &object, cached.iter().map(AsRef::as_ref)).await;
         let swept = decide(ctx, place, &object, inventory, known, restored);
         tell(ctx, place, &swept);
@@ -227,13 +121,13 @@ fn orphaned(item: &Item, claims: &Claims, begun: Timestamp) -> bool {
 
 fn decide(
     ctx: &Context,
-    place: &Place,
+    place: &dyn Account,
     object: &ProviderAccount,
     inventory: &Inventory,
     claims: Option<&Claims>,
     restored: bool,
 ) -> Swept {
-    let mut known = held(&ctx.sweeps.known);
+    let mut known = held(&ctx.memories.sweeps.known);
     let view = View {
         account: place.name(),
         provider: place.provider(),
@@ -241,8 +135,8 @@ fn decide(
         claims,
         restored,
         sweep: &object.spec.sweep,
-        settle: ctx.settings.limits.settle,
-        now: ctx.now(),
+        settle: ctx.around.settings.limits.settle,
+        now: ctx.around.now(),
     };
     let entry = known.entry(place.name().to_owned()).or_default();
     sweep(&view, &mut entry.memory)
@@ -257,8 +151,8 @@ async fn waited_for<'a>(
 ) -> bool {
     let (name, may_use) = (account.name_any(), account.spec.allowed_namespaces.as_ref());
     for one in instances.filter(|one| restored::waits(one)) {
-        let template = template_of(ctx, one);
-        let uses = ctx.uses(one, &name);
+        let template = ctx.stores.templates.get(&template_of(one));
+        let uses = ctx.stores.uses(one, &name);
         let may = template.is_none() && account.spec.railway.is_none();
         let namespace = one.namespace().unwrap_or_default();
         // Where nobody can say it is so. Nobody holds back what his namespace may not use.
@@ -270,9 +164,9 @@ async fn waited_for<'a>(
 }
 
 /// Keeps what people are told, and wakes the account's own writer where it is news.
-fn tell(ctx: &Context, place: &Place, swept: &Swept) {
+fn tell(ctx: &Context, place: &dyn Account, swept: &Swept) {
     let news = {
-        let mut known = held(&ctx.sweeps.known);
+        let mut known = held(&ctx.memories.sweeps.known);
         let entry = known.entry(place.name().to_owned()).or_default();
         let before = entry.findings.clone();
         entry.findings.held_back = swept.held_back;
@@ -283,20 +177,23 @@ fn tell(ctx: &Context, place: &Place, swept: &Swept) {
         before != entry.findings
     };
     if let Some(report) = &swept.report {
-        ctx.gauge
+        ctx.around
+            .gauge
             .orphans(place.name(), &swept.kinds, report.monthly_cost_usd);
     }
-    ctx.gauge
+    ctx.around
+        .gauge
         .sweep_held_back(place.name(), swept.held_back.map(HeldBack::reason));
     if news {
-        ctx.wake.account(place.name());
+        ctx.stores
+            .tell(&wake::Change::Swept(place.name().to_owned()));
     }
 }
 
 /// Looks once more, decides once more, and deletes.
 async fn take_back(
     ctx: &Context,
-    place: &Place,
+    place: &dyn Account,
     object: &ProviderAccount,
     inventory: &Inventory,
     due: usize,
@@ -307,8 +204,8 @@ async fn take_back(
     let outcome = match verified(ctx, place, object, inventory, item, *part).await {
         Ok(true) => {
             // What is tried counts, whatever comes of it.
-            let now = ctx.now();
-            if let Some(known) = held(&ctx.sweeps.known).get_mut(place.name()) {
+            let now = ctx.around.now();
+            if let Some(known) = held(&ctx.memories.sweeps.known).get_mut(place.name()) {
                 known.memory.taken_back(&item.id, now);
             }
             let begun = Instant::now();
@@ -330,7 +227,7 @@ async fn take_back(
             return;
         }
     };
-    ctx.gauge.swept(
+    ctx.around.gauge.swept(
         place.name(),
         outcome.as_ref().map_or_else(Fault::class, |()| "done"),
     );
@@ -338,7 +235,7 @@ async fn take_back(
     ctx.events.publish(&object.object_ref(&()), &[said]).await;
 }
 
-fn change<'a>(place: &'a Place, object: &ProviderAccount, item: &'a Item) -> Change<'a> {
+fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) -> Change<'a> {
     let price = item.monthly_usd.filter(|usd| *usd > 0.0);
     Change {
         name: object.name_any(),
@@ -396,13 +293,13 @@ impl From<ClusterError> for Unverified {
 /// Whether the thing is still what it was taken for: by a look at itself, then by all ledgers as they are now.
 async fn verified(
     ctx: &Context,
-    place: &Place,
+    place: &dyn Account,
     object: &ProviderAccount,
     inventory: &Inventory,
     item: &Item,
     part: Part,
 ) -> Result<bool, Unverified> {
-    let Some(now) = place.look(ctx, item, part).await? else {
+    let Some(now) = place.look(item, part, ctx.around.reader()).await? else {
         return Ok(false);
     };
     if (&now.id, &now.name, &now.bears, &now.kind)
@@ -410,31 +307,32 @@ async fn verified(
     {
         return Ok(false);
     }
-    let instances = left_behind::instances(&ctx.client).await?;
+    let instances = left_behind::instances(&ctx.around.client).await?;
     let read = instances.iter().filter_map(|one| one.read());
     let restored = waited_for(ctx, object, read.map(AsRef::as_ref)).await;
     let mut claims = claims(ctx, instances);
-    claims.left_behind = left_behind::read(&ctx.client, &ctx.settings.namespace).await?;
+    claims.left_behind =
+        left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await?;
     let swept = decide(ctx, place, object, inventory, Some(&claims), restored);
     let same = swept
         .due
         .and_then(|due| inventory.items.get(due))
         .is_some_and(|chosen| chosen.id == item.id);
-    Ok(same && ctx.leave.take().is_ok())
+    Ok(same && ctx.around.leave.take().is_ok())
 }
 
 /// What living instances claim.
 fn claims(ctx: &Context, instances: Vec<Seen<AgentInstance>>) -> Claims {
     let mut claims = Claims::of(instances.iter().cloned());
     for one in instances.iter().filter_map(Seen::read) {
-        claims.expect(&ctx.installation.id, one, slots_of(ctx, one));
+        claims.expect(&ctx.around.installation.id, one, slots_of(ctx, one));
     }
     claims
 }
 
 /// The slots of all tools that an instance's template names.
-fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
-    let template = template_of(ctx, instance);
+pub(super) fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
+    let template = ctx.stores.templates.get(&template_of(instance));
     let tools = template
         .as_ref()
         .and_then(Seen::read)
@@ -444,82 +342,4 @@ fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
         parts(tool.kind.provider()).filter_map(move |(part, _)| Slot::tool(&name, part))
     };
     tools.iter().flat_map(slots).collect()
-}
-
-/// Records what an instance leaves behind on purpose, before the pass that lets go of it: of the very object that the pass
-/// decides upon. A pass that cannot record is put off.
-pub async fn remember(
-    instance: &AgentInstance,
-    standing: &Standing,
-    ctx: &Context,
-) -> Result<(), ClusterError> {
-    let deleting = instance.metadata.deletion_timestamp.is_some();
-    let identities = match standing {
-        Standing::Held { identities, .. } if deleting => identities.clone(),
-        Standing::Own | Standing::Anew => given_away(ctx, instance).into_iter().collect(),
-        _ => BTreeSet::new(),
-    };
-    // What its ledger names is its own, whatever it was held as.
-    let own = *standing == Standing::Own;
-    if identities.is_empty() {
-        return keep(instance, &Left::GivenUp, ctx).await;
-    }
-    let marked = |identity: &String, slot| Marker {
-        uid: identity.clone(),
-        ..marker(&ctx.installation.id, instance, slot)
-    };
-    let slots = slots_of(ctx, instance);
-    let stems = identities.iter().flat_map(|identity| {
-        let slots = slots.iter();
-        slots.map(move |slot| marked(identity, *slot).tool_stem())
-    });
-    let left = Left::Former {
-        identities: &identities,
-        stems: stems.collect(),
-        lives: !deleting,
-    };
-    match own {
-        true => keep(&without_ledger(instance), &left, ctx).await,
-        false => keep(instance, &left, ctx).await,
-    }
-}
-
-fn without_ledger(instance: &AgentInstance) -> AgentInstance {
-    AgentInstance {
-        status: None,
-        ..instance.clone()
-    }
-}
-
-/// The identity that an instance was held as before it began anew, unless it is a living one's.
-fn given_away(ctx: &Context, instance: &AgentInstance) -> Option<String> {
-    let held_as = restored::on_record(instance)
-        .filter(|one| one.taken_over_by.is_none() && Some(&one.identity) != instance.uid().as_ref())
-        .map(|one| one.identity.clone())
-        .filter(|identity| AgentInstance::is_identity(identity))?;
-    let all = ctx.instances.state();
-    let lives = all.iter().any(|other| other.identity() == held_as);
-    (!lives).then_some(held_as)
-}
-
-/// Records what an instance leaves behind that retains all it has, when it lets go of it: its ledger may have been written
-/// anew in this very pass.
-pub async fn retain(instance: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
-    keep(instance, &Left::All, ctx).await
-}
-
-async fn keep(
-    instance: &AgentInstance,
-    left: &Left<'_>,
-    ctx: &Context,
-) -> Result<(), ClusterError> {
-    let Some(record) = left_behind::record(instance, left) else {
-        return Ok(());
-    };
-    let name = record.name.clone();
-    if !held(&ctx.sweeps.recorded).contains(&name) {
-        left_behind::keep(&ctx.client, &ctx.settings.namespace, record).await?;
-        held(&ctx.sweeps.recorded).insert(name);
-    }
-    Ok(())
 }

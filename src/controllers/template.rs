@@ -1,193 +1,140 @@
 //! AgentTemplate: its image's digest, its revision, and where its rollout stands. The instances do the rest.
 //!
-//! What holds: no pass waits for a registry; its answer wakes the template (`inquiries`), and until then its status stays.
+//! Holds: no pass waits for a registry; its answer wakes the template (`inquiries`), and until then its status stays.
 
 use super::context::Context;
-use super::failures;
+use super::kind::{Ended, Kind};
+use super::memories::{Tried, Uid};
+use super::store::Store;
+use super::stores::Stores;
 use super::unreadable;
+use super::wake::Change;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
-use crate::api::{AgentTemplate, Seen};
+use crate::api::{AgentTemplate, AgentTemplateStatus, Seen};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{Broken, by_digest, readiness, references, registry, revision};
-use crate::engine::meaning;
-use crate::engine::rollout;
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
 use crate::model::values::{Seal, Values};
 use crate::model::{Done, RegistryCredentials};
-use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use secrecy::ExposeSecret;
-use std::collections::HashMap;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Reconciles one template.
-pub async fn reconcile(
-    template: Arc<Seen<AgentTemplate>>,
-    ctx: Arc<Context>,
-) -> Result<Action, Infallible> {
-    ctx.caches_read().await;
-    let begun = Instant::now();
-    let result = run(&template, &ctx).await;
-    let (outcome, action) = match result {
-        Ok(action) => {
-            failures::none(&ctx, template.as_ref());
-            ("done", action)
-        }
-        Err(error) => {
-            if let Some(template) = template.read() {
-                refused(&ctx, template, &error).await;
+impl Kind for AgentTemplate {
+    const NAME: &'static str = "AgentTemplate";
+
+    fn store(stores: &Stores) -> &Store<AgentTemplate> {
+        &stores.templates
+    }
+
+    async fn reconcile(
+        seen: &Seen<AgentTemplate>,
+        ctx: &Arc<Context>,
+    ) -> Result<Ended, ClusterError> {
+        let namespace = seen.namespace().unwrap_or_default();
+        let api = Api::namespaced(ctx.around.client.clone(), &namespace);
+        let found = unreadable::get(ctx, &api, "reading the template", seen).await?;
+        match found.as_ref().and_then(Seen::read) {
+            Some(template) if template.metadata.deletion_timestamp.is_none() => {
+                run(ctx, template).await
             }
-            failures::again(&ctx, template.as_ref(), &error).await
+            _ => Ok(Ended::at_rest()),
         }
-    };
-    ctx.gauge
-        .reconciled("AgentTemplate", outcome, begun.elapsed());
-    Ok(action)
+    }
+
+    fn conditions(status: &mut AgentTemplateStatus) -> Option<&mut Vec<Condition>> {
+        Some(&mut status.conditions)
+    }
 }
 
-async fn run(watched: &Seen<AgentTemplate>, ctx: &Arc<Context>) -> Result<Action, ClusterError> {
-    let namespace = watched.namespace().unwrap_or_default();
-    let api = Api::namespaced(ctx.client.clone(), &namespace);
-    let Some(Seen::Read(template)) =
-        unreadable::get(ctx, &api, "reading the template", watched).await?
-    else {
-        return Ok(Action::await_change());
+async fn run(ctx: &Arc<Context>, template: &AgentTemplate) -> Result<Ended, ClusterError> {
+    let namespace = template.namespace().unwrap_or_default();
+    let Some((resolution, again)) = look_up(ctx, template).await? else {
+        return Ok(Ended::at_rest());
     };
-    if template.metadata.deletion_timestamp.is_some() {
-        return Ok(Action::await_change());
-    }
-    let values = values::read(
-        &ctx.client,
-        &namespace,
-        &references(Some(&template.spec.runtime), &template.spec.env),
-    )
-    .await?;
     let old = template.status.clone().unwrap_or_default();
-    let runtime = &template.spec.runtime;
-    let credentials = registry(runtime, &values)
-        .and_then(|shown| readiness(&runtime.contract.health).map(|_| shown));
-    let uid = template.uid().unwrap_or_default();
-    let about = about(&ctx.installation.seal, &template, &credentials);
-    let asked = ctx.now();
-    let patience = ctx
-        .retries
-        .patience(&uid, &about)
-        .filter(|patience| patience.until > asked);
-    let known = old
-        .image
-        .clone()
-        .filter(|image| image.requested == runtime.image.as_str());
-    let resolution = match (known, credentials, &patience) {
-        (_, Err(broken), _) => Resolution::Broken(broken),
-        (Some(image), Ok(_), _) => resolve(ctx, &template.spec, image, &values),
-        // Woken by something else than the time to ask again.
-        (None, Ok(_), Some(patience)) => Resolution::Registry(patience.fault.clone()),
-        (None, Ok(credentials), None) => match digest(ctx, &template, &about, credentials) {
-            Some(Ok(image)) => resolve(ctx, &template.spec, image, &values),
-            Some(Err(fault)) => Resolution::Registry(fault),
-            None => return Ok(Action::await_change()),
-        },
+    let named = match &resolution {
+        Resolution::Known { revision, .. } => revision.clone(),
+        _ => old.revision.clone().unwrap_or_default(),
     };
-    let all = ctx.instances.state();
-    let members = rollout::members(&template, all.iter().map(AsRef::as_ref));
-    let (named, again) = match &resolution {
-        Resolution::Known { revision, .. } => {
-            ctx.retries.clear(&uid);
-            (revision.clone(), None)
-        }
-        Resolution::Broken(_) => (
-            old.revision.clone().unwrap_or_default(),
-            Some(Duration::from_secs(60)),
-        ),
-        Resolution::Registry(fault) => {
-            let until = match &patience {
-                Some(patience) => patience.until,
-                None => ctx.retries.failed(&uid, &about, fault, ctx.now()),
-            };
-            let wait = Duration::try_from(until.duration_since(ctx.now()));
-            (
-                old.revision.clone().unwrap_or_default(),
-                Some(wait.unwrap_or_default().max(Duration::from_millis(5))),
-            )
-        }
-    };
-    let now = ctx.now();
-    let usable = |account: &str| ctx.usable(account);
-    let standing = rollout::standing(&template.spec.rollout, &named, &members, &usable, now);
-    let new = conclude(&template, &resolution, &standing, now);
+    let now = ctx.around.now();
+    let standing = ctx.stores.standing(template, &named, now);
+    let new = conclude(template, &resolution, &standing, now);
     let only_counts = template
         .status
         .as_ref()
         .is_some_and(|old| *old != new && without_counts(old) == without_counts(&new));
-    let uid = template.uid().unwrap_or_default();
-    let held_back = if only_counts {
-        ctx.counted
-            .not_before(&uid, now, ctx.settings.observe_interval)
-    } else {
-        None
+    let (uid, counted) = (Uid::of(template), &ctx.memories.counted);
+    let held_back = match only_counts {
+        true => counted.not_before(&uid, now, ctx.around.settings.observe_interval),
+        false => None,
     };
     if template.status.as_ref() != Some(&new) && held_back.is_none() {
-        status::write_template(&ctx.client, &template, &new).await?;
+        status::write(&ctx.around.client, template, &new).await?;
         let heard = news(&old, &new);
         ctx.events.publish(&template.object_ref(&()), &heard).await;
-        ctx.counted.written(&uid, now);
+        counted.written(&uid, now);
     }
     // Those whose turn it now is do not see each other: they are woken.
-    for name in &standing.turn {
-        ctx.wake.instance(&namespace, name);
-    }
+    let turn = standing.turn.iter();
+    let turn = turn.map(|name| (namespace.clone(), name.clone()));
+    ctx.stores.tell(&Change::Turn(turn.collect()));
     let next = [standing.deadline, held_back].into_iter().flatten().min();
     let next = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
-    let again = [again, next.map(|wait| wait + Duration::from_millis(10))]
-        .into_iter()
-        .flatten()
-        .min();
-    Ok(again.map_or_else(Action::await_change, Action::requeue))
+    let next = next.map(|wait| wait + Duration::from_millis(10));
+    Ok(Ended::until([again, next].into_iter().flatten().min()))
 }
 
-/// Says in the status what the API server refuses. Where it refuses that, too, the event has to do.
-async fn refused(ctx: &Context, template: &AgentTemplate, error: &ClusterError) {
-    let ClusterError::Refused { what, refusal } = error else {
-        return;
+/// What the template's instances are made from, and when to look again by itself. `None`: the registry is being asked.
+async fn look_up(
+    ctx: &Arc<Context>,
+    template: &AgentTemplate,
+) -> Result<Option<(Resolution, Option<Duration>)>, ClusterError> {
+    let (spec, retries) = (&template.spec, &ctx.memories.retries);
+    let runtime = &spec.runtime;
+    let namespace = template.namespace().unwrap_or_default();
+    let referred = references(Some(runtime), &spec.env);
+    let values = values::read(&ctx.around.client, &namespace, &referred).await?;
+    let credentials = registry(runtime, &values)
+        .and_then(|shown| readiness(&runtime.contract.health).map(|_| shown));
+    let tried = Tried::object(Uid::of(template));
+    let about = about(&ctx.around.installation.seal, template, &credentials);
+    let asked = ctx.around.now();
+    let patience = retries
+        .patience(&tried, &about)
+        .filter(|patience| patience.until > asked);
+    let image = template.status.as_ref().and_then(|old| old.image.clone());
+    let known = image.filter(|image| image.requested == runtime.image.as_str());
+    let resolution = match (known, credentials, &patience) {
+        (_, Err(broken), _) => Resolution::Broken(broken),
+        (Some(image), Ok(_), _) => resolve(ctx, spec, image, &values),
+        // Woken by something else than the time to ask again.
+        (None, Ok(_), Some(patience)) => Resolution::Registry(patience.fault.clone()),
+        (None, Ok(credentials), None) => match digest(ctx, template, &about, credentials) {
+            Some(Ok(image)) => resolve(ctx, spec, image, &values),
+            Some(Err(fault)) => Resolution::Registry(fault),
+            None => return Ok(None),
+        },
     };
-    let mut new = template.status.clone().unwrap_or_default();
-    let generation = template.metadata.generation;
-    let fault = refusal.fault(what);
-    new.conditions = meaning::refused(&new.conditions, &fault, generation, ctx.now());
-    if template.status.as_ref() != Some(&new)
-        && let Err(error) = status::write_template(&ctx.client, template, &new).await
-    {
-        tracing::debug!(%error, "a refusal is not told in the status");
-    }
-}
-
-/// When instances were last counted, by template. Counts alone are written at most once an interval: they change with
-/// every instance that comes, goes or gets ready, and nobody waits for them.
-#[derive(Debug, Default)]
-pub struct Counted(Mutex<HashMap<String, Timestamp>>);
-
-impl Counted {
-    /// `None`: they may be written now, and count as written. Else: not before this.
-    fn not_before(&self, uid: &str, now: Timestamp, interval: Duration) -> Option<Timestamp> {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = *written.get(uid)? + SignedDuration::try_from(interval).ok()?;
-        if next > now {
-            return Some(next);
+    let again = match &resolution {
+        Resolution::Known { .. } => {
+            retries.clear(&tried);
+            None
         }
-        written.insert(uid.to_owned(), now);
-        None
-    }
-
-    /// They were written, together with something else.
-    fn written(&self, uid: &str, now: Timestamp) {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        written.insert(uid.to_owned(), now);
-    }
+        Resolution::Broken(_) => Some(Duration::from_secs(60)),
+        Resolution::Registry(fault) => {
+            let now = ctx.around.now();
+            let until = patience.map(|patience| patience.until);
+            let until = until.unwrap_or_else(|| retries.failed(&tried, &about, fault, now));
+            let wait = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            Some(wait.max(Duration::from_millis(5)))
+        }
+    };
+    Ok(Some((resolution, again)))
 }
 
 /// Names what is tried: a fault of one try says nothing about another. A corrected Secret changes only the credentials.
@@ -219,18 +166,16 @@ fn digest(
     credentials: Option<RegistryCredentials>,
 ) -> Option<Done<ResolvedImage>> {
     let requested = template.spec.runtime.image.as_str().to_owned();
-    let (namespace, name) = (
-        template.namespace().unwrap_or_default(),
-        template.name_any(),
-    );
-    let uid = template.uid().unwrap_or_default();
+    let namespace = template.namespace().unwrap_or_default();
+    let named = ObjectRef::new(&template.name_any()).within(&namespace);
+    let uid = Uid::of(template);
     let question = {
         let (ctx, requested) = (Arc::clone(ctx), requested.clone());
-        let (uid, named) = (uid.clone(), ObjectRef::new(&name).within(&namespace));
+        let (uid, named) = (uid.clone(), named.clone());
         async move {
             let there = || {
-                let found = ctx.templates.get(&named).and_then(|found| found.uid());
-                found.as_ref() == Some(&uid)
+                let found = ctx.stores.templates.get(&named);
+                found.is_some_and(|found| Uid::of(&found) == uid)
             };
             if !there() {
                 return None;
@@ -240,10 +185,11 @@ fn digest(
         }
     };
     let told = {
-        let (wake, namespace) = (ctx.wake.clone(), namespace.clone());
-        move || wake.template(&namespace, &name)
+        let (stores, named) = (Arc::clone(&ctx.stores), named.clone());
+        move || stores.tell(&Change::Answered(named))
     };
     let answer = ctx
+        .memories
         .inquiries
         .answer(&namespace, &uid, about, question, told)?;
     Some(answer.map(|digest| ResolvedImage { requested, digest }))
@@ -260,15 +206,10 @@ fn resolve(
         image = by_digest(&image.requested, &image.digest),
         "resolved"
     );
-    match revision(&ctx.installation.seal, spec, &image.digest, values) {
+    match revision(&ctx.around.installation.seal, spec, &image.digest, values) {
         Ok(revision) => Resolution::Known { image, revision },
         Err(broken) => Resolution::Broken(broken),
     }
-}
-
-/// `reconcile` gives every error its time itself.
-pub fn on_error(_: Arc<Seen<AgentTemplate>>, error: &Infallible, _: Arc<Context>) -> Action {
-    match *error {}
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use super::context::Context;
 use super::held;
+use super::memories::Uid;
 use crate::api::{Seen, Unreadable};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, status};
@@ -12,25 +13,24 @@ use crate::engine::unreadable::conditions;
 use kube::api::Api;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Mutex;
 
 /// Of which objects, as they were then, the log has been told. A restart tells again.
 #[derive(Debug, Default)]
-pub struct Warned(Mutex<BTreeMap<(String, String), Option<String>>>);
+pub struct Warned(Mutex<HashMap<Uid, Option<String>>>);
 
 impl Warned {
     /// Whether this is news.
-    fn news(&self, kind: &str, object: &Unreadable) -> bool {
+    fn news(&self, uid: Uid, object: &Unreadable) -> bool {
         let version = object.metadata.resource_version.clone();
-        let key = (kind.to_owned(), object.title());
-        held(&self.0).insert(key, version.clone()) != Some(version)
+        held(&self.0).insert(uid, version.clone()) != Some(version)
     }
 
     /// The object was read, or is gone.
-    fn forget(&self, kind: &str, title: &str) {
-        held(&self.0).remove(&(kind.to_owned(), title.to_owned()));
+    pub fn forget(&self, uid: &Uid) {
+        held(&self.0).remove(uid);
     }
 }
 
@@ -46,19 +46,24 @@ where
 {
     let found = find(what, api.get_opt(&watched.name_any())).await?;
     match &found {
-        Some(Seen::Unreadable(object)) => tell(ctx, api, object).await?,
-        _ => ctx.warned.forget(&K::kind(&()), &watched.title()),
+        Some(unread @ Seen::Unreadable(object)) => tell(ctx, api, Uid::of(unread), object).await?,
+        _ => ctx.memories.warned.forget(&Uid::of(watched)),
     }
     Ok(found)
 }
 
 /// Tells of one that cannot be read.
-async fn tell<K>(ctx: &Context, api: &Api<Seen<K>>, object: &Unreadable) -> Result<(), ClusterError>
+async fn tell<K>(
+    ctx: &Context,
+    api: &Api<Seen<K>>,
+    uid: Uid,
+    object: &Unreadable,
+) -> Result<(), ClusterError>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
     let kind = K::kind(&());
-    if ctx.warned.news(&kind, object) {
+    if ctx.memories.warned.news(uid.clone(), object) {
         tracing::warn!(
             kind = kind.as_ref(),
             object = object.title(),
@@ -67,12 +72,12 @@ where
             "an object cannot be read; it is left alone, and all others are served"
         );
     }
-    let Some(new) = conditions(object, ctx.now()) else {
+    let Some(new) = conditions(object, ctx.around.now()) else {
         return Ok(());
     };
     if let Seen::Unreadable(now) = status::write_conditions(api, object, &new).await? {
         // Our own write is no news.
-        ctx.warned.news(&kind, &now);
+        ctx.memories.warned.news(uid, &now);
     }
     Ok(())
 }

@@ -1,13 +1,17 @@
-//! What a listing of an account of tools is worth, and whom it concerns.
+//! What a listing of an account is worth, and whom it concerns: here one of tools (its memory in [`stocks`]), in [`homes`] one
+//! of projects.
 //!
-//! What holds: a listing takes nothing away from a ledger unless it is believable as a whole, or each thing that it lacks
+//! Holds: when a listing must show what a ledger knows is answered once, for both ([`must_show`]); a listing takes nothing away from a ledger unless it is believable as a whole, or each thing that it lacks
 //! was confirmed gone by itself; a repeated wrong answer is no confirmation. An instance is woken by what changed of its
 //! own, and by what it has spent only every few minutes. Deliberately absent: what becomes of something that is gone
 //! (that is the plan's), and whose a thing is that stands in no ledger (`model::marker`).
 
+pub mod homes;
+pub mod stocks;
+
 use super::world::Limits;
 use crate::api::instance::ToolUsage;
-use crate::api::{AgentInstance, Part, SlotState};
+use crate::api::{AgentInstance, LedgerEntry, Part, SlotState};
 use crate::model::Marker;
 use crate::model::tool::{Named, Resource, Stage, Stock, Usage};
 use crate::model::values::Seal;
@@ -20,6 +24,17 @@ pub const USAGE_AGE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Less than half a cent is no news: a status tells cents.
 const CENT_HALF: f64 = 0.005;
+
+/// Whether a listing begun at `begun` must show what this entry records: it exists, and for so long that no read can have
+/// missed it.
+pub fn must_show(entry: &LedgerEntry, begun: Timestamp, limits: Limits) -> bool {
+    entry.state == SlotState::Exists
+        && entry.id.is_some()
+        && limits.landed_by(entry.started_at.0) <= begun
+}
+
+/// Namespace and name of an instance.
+pub type Who = (String, String);
 
 /// A resource of an account that a ledger knows.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +49,12 @@ pub struct Recorded {
     pub expected: bool,
     /// What the instance's status says that it has spent.
     pub told: Option<ToolUsage>,
+}
+
+impl Recorded {
+    fn who(&self) -> Who {
+        (self.namespace.clone(), self.name.clone())
+    }
 }
 
 /// What an instance's ledger knows in an account. A listing begun at `begun` must show what had landed by then.
@@ -75,10 +96,7 @@ pub fn recorded(
                 parts,
             },
             // A key hangs at the thing that it opens: no listing of an account shows it.
-            expected: entry.state == SlotState::Exists
-                && slot.part != Part::Key
-                && entry.id.is_some()
-                && limits.landed_by(entry.started_at.0) <= begun,
+            expected: slot.part != Part::Key && must_show(entry, begun, limits),
             told: status
                 .tools
                 .iter()
@@ -136,19 +154,19 @@ pub fn shows(stock: &Stock, recorded: &[Recorded]) -> bool {
 
 /// How large a listing is beside what was known before.
 #[derive(Clone, Copy, Debug)]
-pub struct Extent {
+struct Extent {
     /// Resources in the listing.
-    pub listed: usize,
+    listed: usize,
     /// Resources in the last believed one, where there is one.
-    pub before: Option<usize>,
+    before: Option<usize>,
     /// Resources that ledgers expect in it.
-    pub expected: usize,
+    expected: usize,
     /// Those of them that it lacks and that nobody has confirmed gone.
-    pub missing: usize,
+    missing: usize,
 }
 
 /// Whether the listing is believed, and if not, why: it lacks something, and is empty or has shrunk to less than half.
-pub fn judge(extent: Extent) -> Result<(), String> {
+fn judge(extent: Extent) -> Result<(), String> {
     let Extent {
         listed,
         before,
@@ -163,6 +181,51 @@ pub fn judge(extent: Extent) -> Result<(), String> {
     Err(format!(
         "the provider lists {listed} resources where there were {known}, without {missing} that exist as far as is known: the listing is not believed"
     ))
+}
+
+/// A listing while it is judged: what it lacks may be confirmed gone, piece by piece.
+pub struct Trial<'a> {
+    listed: usize,
+    before: Option<usize>,
+    expected: usize,
+    missing: Vec<&'a Named>,
+}
+
+impl<'a> Trial<'a> {
+    /// Of a listing, beside what ledgers know and how much the last believed one showed.
+    pub fn new(stock: &Stock, recorded: &'a [Recorded], before: Option<&Stock>) -> Trial<'a> {
+        Trial {
+            listed: stock.resources.len(),
+            before: before.map(|stock| stock.resources.len()),
+            expected: recorded.iter().filter(|one| one.expected).count(),
+            missing: missing(stock, recorded),
+        }
+    }
+
+    /// Of what was confirmed gone, that which the listing lacks still: what it shows again is not remembered as gone.
+    pub fn still_gone(&self, mut gone: HashSet<String>) -> HashSet<String> {
+        gone.retain(|id| self.missing.iter().any(|one| &one.id == id));
+        gone
+    }
+
+    /// What is to be asked for by itself, `most` at once.
+    pub fn asks(&self, gone: &HashSet<String>, most: usize) -> Vec<&'a Named> {
+        let open = self.missing.iter().filter(|one| !gone.contains(&one.id));
+        open.take(most).copied().collect()
+    }
+
+    /// Whether the listing is believed, given what was confirmed gone.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn judge(&self, gone: &HashSet<String>) -> Result<(), String> {
+        judge(Extent {
+            listed: self.listed,
+            before: self.before,
+            expected: self.expected,
+            missing: self.asks(gone, usize::MAX).len(),
+        })
+    }
 }
 
 /// Resources by what they can be found by.
@@ -218,7 +281,7 @@ pub fn changed<'a>(
 
 /// Of what ledgers know, that which has spent something that its instance's status does not tell, and has not told for
 /// [`USAGE_AGE`].
-pub fn spent<'a>(stock: &Stock, recorded: &'a [Recorded], now: Timestamp) -> Vec<&'a Recorded> {
+fn spent<'a>(stock: &Stock, recorded: &'a [Recorded], now: Timestamp) -> Vec<&'a Recorded> {
     let index = Index::new(&stock.resources);
     recorded
         .iter()
@@ -248,225 +311,4 @@ fn differs(usage: Usage, told: &ToolUsage) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resource(id: &str, name: &str) -> Resource {
-        Resource {
-            part: Part::Main,
-            id: id.into(),
-            name: name.into(),
-            address: None,
-            stage: Stage::Ready,
-            settings: None,
-            usage: None,
-            created: None,
-            monthly_usd: 0.0,
-        }
-    }
-
-    fn stock(resources: Vec<Resource>) -> Stock {
-        Stock {
-            begun: Timestamp::UNIX_EPOCH,
-            resources,
-        }
-    }
-
-    fn instance(state: &str, id: Option<&str>) -> AgentInstance {
-        let mut entry = serde_json::json!({
-            "origin": "Made", "slot": "tool/llm", "provider": "openrouter", "account": "llm", "state": state, "key": "ym-1",
-            "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"
-        });
-        if let Some(id) = id {
-            entry["id"] = id.into();
-        }
-        let mut made = AgentInstance::new(
-            "ada",
-            serde_json::from_value(serde_json::json!({
-                "templateRef": {"name": "t"}, "accountRef": {"name": "main"}
-            }))
-            .unwrap(),
-        );
-        made.metadata.namespace = Some("team".into());
-        made.status = Some(
-            serde_json::from_value(serde_json::json!({
-                "external": [entry, {
-                    "origin": "Made", "slot": "tool/llm/key", "provider": "openrouter", "account": "llm", "state": "Exists",
-                    "key": "ym-2", "id": "k-2", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"
-                }],
-                "tools": [{
-                    "name": "llm", "type": "openrouter", "ready": true, "reason": "Ready",
-                    "usage": {"spentUSD": 1.0, "limitUSD": 20.0, "asOf": "2026-01-01T00:00:00.000000Z"}
-                }]
-            }))
-            .unwrap(),
-        );
-        made
-    }
-
-    const PATIENT: Limits = Limits {
-        request: SignedDuration::from_secs(20),
-        settle: SignedDuration::from_secs(10),
-    };
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_listing_that_lacks_something_is_believed_only_where_it_has_not_shrunk_sharply() {
-        for (listed, before, expected, missing, believed) in [
-            // Nothing is missing: whatever else went is nobody's business.
-            (0, Some(100), 0, 0, true),
-            (3, Some(100), 3, 0, true),
-            // Something is.
-            (99, Some(100), 100, 1, true),
-            (50, Some(100), 100, 50, true),
-            (49, Some(100), 100, 51, false),
-            (0, Some(100), 100, 100, false),
-            // The only one there is: empty is not believed unless it was confirmed gone.
-            (0, Some(1), 1, 1, false),
-            (0, Some(1), 1, 0, true),
-            (0, Some(0), 1, 1, false),
-            // The first listing of a process is held against the ledgers.
-            (0, None, 1, 1, false),
-            (4, None, 10, 6, false),
-            (5, None, 10, 5, true),
-            (200, None, 10, 10, true),
-        ] {
-            let extent = Extent {
-                listed,
-                before,
-                expected,
-                missing,
-            };
-            assert_eq!(judge(extent).is_ok(), believed, "{extent:?}");
-        }
-    }
-
-    #[test]
-    fn only_what_exists_for_long_enough_is_expected_in_a_listing() {
-        for (state, id, begun, expected) in [
-            ("Exists", Some("k-1"), "2026-01-01T00:00:30Z", true),
-            ("Exists", Some("k-1"), "2026-01-01T00:00:29Z", false),
-            ("Creating", None, "2026-01-02T00:00:00Z", false),
-            ("Deleting", Some("k-1"), "2026-01-02T00:00:00Z", false),
-        ] {
-            let found = recorded(&instance(state, id), "llm", at(begun), PATIENT);
-            assert_eq!(found[0].expected, expected, "{state} {begun}");
-            assert_eq!(
-                found[0].named.parts,
-                BTreeMap::from([(Part::Key, "k-2".to_owned())])
-            );
-        }
-        assert!(
-            recorded(
-                &instance("Exists", Some("k-1")),
-                "main",
-                at("2026-01-02T00:00:00Z"),
-                PATIENT
-            )
-            .is_empty()
-        );
-    }
-
-    #[test]
-    fn what_is_missing_is_what_is_expected_and_not_listed() {
-        let all = recorded(
-            &instance("Exists", Some("k-1")),
-            "llm",
-            at("2026-01-02T00:00:00Z"),
-            PATIENT,
-        );
-        let ids = |listing: &Stock| -> Vec<String> {
-            missing(listing, &all)
-                .into_iter()
-                .map(|one| one.id.clone())
-                .collect()
-        };
-        assert_eq!(ids(&stock(vec![])), ["k-1"]);
-        assert!(ids(&stock(vec![resource("k-1", "")])).is_empty());
-        // A namesake is not the recorded one.
-        assert_eq!(ids(&stock(vec![resource("k-9", "ym-1")])), ["k-1"]);
-    }
-
-    fn one_key() -> Vec<Recorded> {
-        let instance = instance("Exists", Some("k-1"));
-        recorded(&instance, "llm", at("2026-01-02T00:00:00Z"), PATIENT)
-    }
-
-    #[test]
-    fn an_instance_is_concerned_by_presence_stage_and_settings_of_its_own() {
-        let all = &one_key()[..1];
-        let plain = || resource("k-1", "ym-1");
-        let before = stock(vec![plain(), resource("x", "other")]);
-        let spends = Resource {
-            usage: Some(Usage {
-                spent_usd: 3.0,
-                limit_usd: None,
-            }),
-            ..plain()
-        };
-        let limited = Resource {
-            settings: Some("limitUSD=5".into()),
-            ..plain()
-        };
-        let rests = Resource {
-            stage: Stage::Resting,
-            ..plain()
-        };
-        for (what, now, concerned) in [
-            ("nothing", vec![plain()], false),
-            ("order", vec![resource("x", "other"), plain()], false),
-            ("spending", vec![spends], false),
-            ("a stranger", vec![plain(), resource("y", "z")], false),
-            ("gone", vec![resource("x", "other")], true),
-            ("settings", vec![limited], true),
-            ("stage", vec![rests], true),
-            ("a namesake", vec![plain(), resource("k-9", "ym-1")], true),
-        ] {
-            assert_eq!(
-                !changed(Some(&before), &stock(now), all).is_empty(),
-                concerned,
-                "{what}"
-            );
-        }
-        assert_eq!(changed(None, &before, all).len(), 1);
-    }
-
-    #[test]
-    fn spending_is_told_every_few_minutes_and_only_where_it_differs() {
-        let all = &one_key()[..1];
-        let spent_so = |spent_usd, limit_usd, now: &str| {
-            let one = Resource {
-                usage: Some(Usage {
-                    spent_usd,
-                    limit_usd,
-                }),
-                ..resource("k-1", "ym-1")
-            };
-            !spent(&stock(vec![one]), all, at(now)).is_empty()
-        };
-        let limit = Some(20.0);
-        assert!(spent_so(1.5, limit, "2026-01-01T00:05:00Z"));
-        assert!(!spent_so(1.5, limit, "2026-01-01T00:04:59Z"));
-        assert!(!spent_so(1.004, limit, "2026-01-01T01:00:00Z"));
-        assert!(spent_so(1.0, Some(30.0), "2026-01-01T01:00:00Z"));
-        assert!(spent_so(1.0, None, "2026-01-01T01:00:00Z"));
-        let untold = [Recorded {
-            told: None,
-            ..all[0].clone()
-        }];
-        let one = Resource {
-            usage: Some(Usage {
-                spent_usd: 0.0,
-                limit_usd: None,
-            }),
-            ..resource("k-1", "")
-        };
-        assert_eq!(
-            spent(&stock(vec![one]), &untold, Timestamp::UNIX_EPOCH).len(),
-            1
-        );
-    }
-}
+mod tests;

@@ -13,19 +13,21 @@ use super::shutdown::Shutdown;
 use crate::agent::Agents;
 use crate::cluster::events::Events;
 use crate::cluster::installation::{InstallationError, establish};
-use crate::controllers::context::{Context, Gauge, Settings, Wake};
-use crate::controllers::{Controllers, Woken};
+use crate::controllers::accounts::Accounts;
+use crate::controllers::memories::Memories;
+use crate::controllers::stores::Stores;
+use crate::controllers::{self, Around, Context, Gauge, Settings};
 use crate::engine::world::Limits;
 use crate::registry::Registry;
 use crate::tools::Wallet;
 use crate::wire::Leave;
 use futures::FutureExt;
-use futures::channel::mpsc::unbounded;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Why the process could not go on, for the one who reads its last line.
@@ -55,6 +57,14 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let limit = config.lease.duration * 4;
     let heartbeat = probes.liveness.watch("lease", limit, Instant::now());
     let seat = Seat::campaign(client.clone(), &config.namespace, &config.lease, heartbeat);
+    let gauge: Arc<dyn Gauge> = Arc::new(Instruments {
+        metrics: metrics.clone(),
+    });
+    let stores = Arc::new(Stores::default());
+    probes
+        .readiness
+        .lacks("stores", "reading instances, templates and accounts");
+    let watches = watch(&client, &gauge, &stores, &probes);
     probes.readiness.arrived("start");
     tracing::info!(identity = config.lease.identity, "waiting to lead");
     tokio::select! {
@@ -66,14 +76,9 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     }
     metrics.leader(true);
     tracing::info!(identity = config.lease.identity, "leading");
-    let led = lead(
-        &config,
-        client,
-        &seat,
-        &probes,
-        metrics.clone(),
-        shutdown.clone(),
-    );
+    let permit = seat.permit();
+    let leave = Leave::only_while(move || permit.is_current(Instant::now()));
+    let led = lead(&config, client, (gauge, leave), stores, shutdown.clone());
     tokio::select! {
         done = led => done?,
         loss = seat.lost() => {
@@ -83,16 +88,35 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     }
     metrics.leader(false);
     seat.release().await;
+    watches.abort();
     served.abort();
     tracing::info!("ended");
     Ok(())
+}
+
+/// Begins to fill the stores. A standby is ready once they are whole, because then it can take over at once.
+fn watch(
+    client: &Client,
+    gauge: &Arc<dyn Gauge>,
+    stores: &Arc<Stores>,
+    probes: &Probes,
+) -> JoinHandle<()> {
+    let (client, gauge, stores) = (client.clone(), Arc::clone(gauge), Arc::clone(stores));
+    let readiness = probes.readiness.clone();
+    tokio::spawn(async move {
+        let told = async {
+            stores.filled().await;
+            readiness.arrived("stores");
+        };
+        futures::join!(stores.watch(&client, gauge.as_ref()), told);
+    })
 }
 
 pub(super) async fn connect() -> Result<Client, RunError> {
     let mut config = kube::Config::infer()
         .await
         .map_err(because("finding the API server"))?;
-    // Every call has a deadline and a next pass; the client's own retries would hide both (`facts/kube-rs.md` 5).
+    // Every call has a deadline and a next pass; the client's own retries would hide both.
     config.default_retry = false;
     Client::try_from(config).map_err(because("connecting to the API server"))
 }
@@ -100,9 +124,8 @@ pub(super) async fn connect() -> Result<Client, RunError> {
 async fn lead(
     config: &Config,
     client: Client,
-    seat: &Seat,
-    probes: &Probes,
-    metrics: Metrics,
+    (gauge, leave): (Arc<dyn Gauge>, Leave),
+    stores: Arc<Stores>,
     shutdown: Shutdown,
 ) -> Result<(), RunError> {
     let installation = loop {
@@ -119,66 +142,32 @@ async fn lead(
             Err(error) => return Err(because("installation")(error)),
         }
     };
-    let permit = seat.permit();
-    let gauge: Arc<dyn Gauge> = Arc::new(Instruments { metrics });
-    let controllers = Controllers::new(&client, &gauge);
-    let (instances, templates, provider_accounts) = controllers.stores();
-    let (wake, woken) = channels();
-    let (read, reading) = tokio::sync::watch::channel(false);
-    let http = https::client().map_err(because("HTTPS client"))?;
+    tracing::info!(installation = %installation.id, "installation");
+    let around = Arc::new(Around {
+        settings: settings(config),
+        gauge,
+        leave,
+        clock: Arc::new(now),
+        http: https::client().map_err(because("HTTPS client"))?,
+        installation,
+        client: client.clone(),
+    });
     let context = Arc::new(Context {
-        events: Events::new(client.clone(), Some(config.lease.identity.clone())),
+        events: Events::new(client, Some(config.lease.identity.clone())),
         registry: Registry::new(
             https::for_registries(&config.registries).map_err(because("HTTPS client"))?,
             config.request_timeout.min(Duration::from_secs(30)),
             config.registries.clone(),
         ),
-        inquiries: Default::default(),
         agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
             .map_err(because("HTTPS client"))?,
-        gauge,
-        leave: Leave::only_while(move || permit.is_current(Instant::now())),
-        clock: Arc::new(now),
-        accounts: Default::default(),
-        tool_accounts: Default::default(),
+        accounts: Accounts::new(Arc::clone(&around), Arc::clone(&stores)),
         wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
-        counted: Default::default(),
-        warned: Default::default(),
-        retries: Default::default(),
-        sweeps: Default::default(),
-        settings: settings(config),
-        client,
-        installation,
-        http,
-        instances,
-        templates,
-        provider_accounts,
-        caches: reading,
-        wake,
+        memories: Memories::default(),
+        around,
+        stores,
     });
-    tracing::info!(installation = %context.installation.id, "installation");
-    probes
-        .readiness
-        .lacks("caches", "reading instances, templates and accounts");
-    let readiness = probes.readiness.clone();
-    let caches = Arc::clone(&context);
-    let ready = async move {
-        let done = futures::join!(
-            caches.instances.0.wait_until_ready(),
-            caches.templates.0.wait_until_ready(),
-            caches.provider_accounts.0.wait_until_ready()
-        );
-        if done.0.is_ok() && done.1.is_ok() && done.2.is_ok() {
-            read.send_replace(true);
-            readiness.arrived("caches");
-        }
-        std::future::pending::<()>().await
-    };
-    let stop = shutdown.asked().boxed().shared();
-    tokio::select! {
-        () = controllers.run(context, woken, stop) => {}
-        () = ready => {}
-    }
+    controllers::run(context, shutdown.asked().boxed().shared()).await;
     Ok(())
 }
 
@@ -254,24 +243,6 @@ impl Gauge for Instruments {
     fn watch_failed(&self, kind: &str) {
         self.metrics.watch_failed(kind);
     }
-}
-
-pub(super) fn channels() -> (Wake, Woken) {
-    let (instances, woken_instances) = unbounded();
-    let (templates, woken_templates) = unbounded();
-    let (accounts, woken_accounts) = unbounded();
-    (
-        Wake {
-            instances,
-            templates,
-            accounts,
-        },
-        Woken {
-            instances: woken_instances,
-            templates: woken_templates,
-            accounts: woken_accounts,
-        },
-    )
 }
 
 pub(super) fn now() -> Timestamp {

@@ -4,21 +4,14 @@
 //! with 0 where there is nothing to see to, with 1 where there are orphans, and with 2 where it could not tell.
 
 use super::https;
-use super::run::{RunError, because, channels, connect, now};
-use crate::agent::Agents;
-use crate::cluster::events::Events;
+use super::run::{RunError, because, connect, now};
 use crate::cluster::installation;
-use crate::controllers::context::{Cache, Context, Gauge, Settings};
 use crate::controllers::survey::{Surveyed, What, survey};
+use crate::controllers::{Around, Gauge, Settings};
 use crate::engine::world::Limits;
-use crate::registry::Registry;
-use crate::tools::Wallet;
 use crate::wire::Leave;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
-use kube::runtime::reflector;
-use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,51 +55,20 @@ pub struct Told {
 /// # Errors
 /// [`RunError`] where Kubernetes cannot be read.
 pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
-    let timeout = Duration::from_secs(60);
     let client = connect().await?;
     let installation = installation::look(&client, &flags.namespace)
         .await
         .map_err(because("installation"))?;
-    let http = https::client().map_err(because("HTTPS client"))?;
-    let (wake, _woken) = channels();
-    let (_read, reading) = tokio::sync::watch::channel(true);
-    let limit = SignedDuration::from_secs(60);
-    let ctx = Context {
-        events: Events::new(client.clone(), None),
-        registry: Registry::new(http.clone(), timeout, Vec::new()),
-        inquiries: Default::default(),
-        agents: Agents::new(reqwest::Client::builder(), timeout)
-            .map_err(because("HTTPS client"))?,
+    let around = Around {
+        settings: settings(flags.namespace),
         gauge: Arc::new(Onlooker),
         leave: Leave::always(),
         clock: Arc::new(now),
-        accounts: Default::default(),
-        tool_accounts: Default::default(),
-        wallets: Arc::new(Wallet::new(Arc::new(rand::random))),
-        counted: Default::default(),
-        warned: Default::default(),
-        retries: Default::default(),
-        sweeps: Default::default(),
-        settings: Settings {
-            namespace: flags.namespace,
-            observe_interval: timeout,
-            request_timeout: timeout,
-            limits: Limits {
-                request: limit,
-                settle: limit,
-            },
-            concurrency: 1,
-        },
-        client,
+        http: https::client().map_err(because("HTTPS client"))?,
         installation,
-        http,
-        instances: Cache(reflector::store().0),
-        templates: Cache(reflector::store().0),
-        provider_accounts: Cache(reflector::store().0),
-        caches: reading,
-        wake,
+        client,
     };
-    let found = survey(&ctx).await.map_err(because("reading ledgers"))?;
+    let found = survey(&around).await.map_err(because("reading ledgers"))?;
     let text = match flags.output {
         Output::Table => table(&found),
         Output::Json => serde_json::to_string_pretty(&found).map_err(because("JSON"))? + "\n",
@@ -115,6 +77,21 @@ pub async fn run(flags: SweepFlags) -> Result<Told, RunError> {
         text,
         code: code(&found),
     })
+}
+
+/// One look, with a minute for each request.
+fn settings(namespace: String) -> Settings {
+    let (timeout, limit) = (Duration::from_secs(60), SignedDuration::from_secs(60));
+    Settings {
+        namespace,
+        observe_interval: timeout,
+        request_timeout: timeout,
+        limits: Limits {
+            request: limit,
+            settle: limit,
+        },
+        concurrency: 1,
+    }
 }
 
 fn code(found: &[Surveyed]) -> u8 {
@@ -162,71 +139,57 @@ fn table(found: &[Surveyed]) -> String {
             ]);
         }
     }
-    let mut text = String::new();
-    if rows.len() > 1 {
-        let widths: Vec<usize> = (0..rows[0].len())
-            .map(|at| {
-                rows.iter()
-                    .map(|row| row[at].chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
-            .collect();
-        for row in &rows {
-            let cells: Vec<String> = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
-            text.push_str(cells.join("  ").trim_end());
-            text.push('\n');
-        }
+    let mut text = match rows.len() {
+        1 => String::new(),
+        _ => aligned(&rows) + "\n",
+    };
+    for account in found {
+        text.push_str(&summary(account));
         text.push('\n');
     }
-    for account in found {
-        // Writing to a String cannot fail.
-        let _ = match &account.trouble {
-            Some(why) => writeln!(text, "{}: could not be read: {why}", account.account),
-            None if !account.listed => writeln!(
-                text,
-                "{}: opens, and {} shows nobody what lives there",
-                account.account, account.provider
-            ),
-            None => writeln!(
-                text,
-                "{}: {} claimed, {} orphans, {} others'",
-                account.account,
-                account.claimed,
-                account
-                    .found
-                    .iter()
-                    .filter(|one| one.verdict == What::Orphan)
-                    .count(),
-                account.foreign
-                    + account
-                        .found
-                        .iter()
-                        .filter(|one| one.verdict == What::Foreign)
-                        .count(),
-            ),
-        };
+    text
+}
+
+/// Rows with columns as wide as what is in them.
+fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max();
+    let widths: [usize; COLUMNS] = std::array::from_fn(|at| width(at).unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
     }
     text
+}
+
+/// What is to be said of an account as a whole.
+fn summary(account: &Surveyed) -> String {
+    let name = &account.account;
+    let count = |verdict| {
+        let found = account.found.iter();
+        found.filter(|one| one.verdict == verdict).count()
+    };
+    match &account.trouble {
+        Some(why) => format!("{name}: could not be read: {why}"),
+        None if !account.listed => format!(
+            "{name}: opens, and {} shows nobody what lives there",
+            account.provider
+        ),
+        None => format!(
+            "{name}: {} claimed, {} orphans, {} others'",
+            account.claimed,
+            count(What::Orphan),
+            account.foreign + count(What::Foreign),
+        ),
+    }
 }
 
 /// Who only looks, and is told nothing.
 struct Onlooker;
 
-impl Gauge for Onlooker {
-    fn reconciled(&self, _: &'static str, _: &'static str, _: Duration) {}
-    fn requested(&self, _: &'static str, _: &'static str, _: &'static str, _: Duration) {}
-    fn account(&self, _: &str, _: bool, _: Option<u64>) {}
-    fn waiting(&self, _: &str, _: &'static str, _: usize) {}
-    fn slots(&self, _: &str, _: &'static str, _: usize) {}
-    fn orphans(&self, _: &str, _: &BTreeMap<String, usize>, _: f64) {}
-    fn swept(&self, _: &str, _: &'static str) {}
-    fn sweep_held_back(&self, _: &str, _: Option<&'static str>) {}
-    fn forget(&self, _: &str) {}
-    fn unreadable(&self, _: &str, _: usize) {}
-    fn watch_failed(&self, _: &str) {}
-}
+impl Gauge for Onlooker {}

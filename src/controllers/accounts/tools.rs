@@ -1,17 +1,22 @@
-//! The accounts of tool providers in use: for each the way to its provider and the last listing of it that was believed.
+//! An account of a tool provider in use: the way to its provider and the last listing of it that was believed.
 //!
-//! What holds: one listing in an interval serves every instance of the account; a listing in which something is missing
+//! Holds: one listing in an interval serves every instance of the account; a listing in which something is missing
 //! that ledgers know is judged first (`engine::belief`), and one that is not believed counts as an outage until a later
 //! one is, or what it lacks is confirmed gone piece by piece; instances are woken when what was seen of them has changed.
 //! Nothing here writes to Kubernetes. Deliberately absent: what is done about a resource (the instance's), and about one
 //! that stands in no ledger (the sweep's).
 
-use super::context::Context;
 use super::credential::Checked;
-use super::held;
-use super::observer::{Directory, Observed, unanswered};
-use crate::engine::belief::{self, Extent, Newly, Recorded};
+use super::observe::unanswered;
+use super::{Account, EAGER, Inventory};
+use crate::controllers::around::Around;
+use crate::controllers::held;
+use crate::controllers::stores::Stores;
+use crate::controllers::wake::Change;
+use crate::engine::belief::stocks::{News, Shown};
+use crate::engine::belief::{self, Recorded, Trial};
 use crate::engine::identity::Evidence;
+use crate::engine::sweep::{Item, Reader};
 use crate::model::Marker;
 use crate::model::marker::is_tool_name;
 use crate::model::slot::Part;
@@ -23,7 +28,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,18 +36,12 @@ use std::time::Duration;
 const LOOKS: usize = 5;
 /// A provider without a listing is asked only whether it answers, once in so many intervals.
 const SLOW: u32 = 10;
-/// While a provider does not answer it is asked at least so often.
-const EAGER: Duration = Duration::from_secs(5);
-
-/// Every account of a tool provider in use.
-pub type ToolAccounts = Directory<ToolAccount>;
 
 /// One account of a tool provider in use.
 pub struct ToolAccount {
     /// Its name.
     pub name: String,
-    /// The provider's name in the ledger.
-    pub provider_name: &'static str,
+    provider_name: &'static str,
     /// The way to it.
     pub provider: Arc<dyn Provider>,
     /// The UID of its object: another one of its name is another account.
@@ -61,15 +60,11 @@ struct Memory {
 
 #[derive(Default)]
 struct Seen {
-    stock: Option<Arc<Stock>>,
+    shown: Shown,
     /// Why the newest listing is not believed.
     suspect: Option<String>,
     /// Recorded ids that the provider itself says are gone, while listings lack them.
     gone: HashSet<String>,
-    /// Recorded ids that must be listed, and are not.
-    missed: Newly,
-    /// When instances were last woken for what they have spent.
-    told: HashMap<Who, Timestamp>,
     /// Whether the provider has no listing.
     listless: bool,
     /// Whether the newest reading got no answer.
@@ -132,53 +127,14 @@ impl ToolAccount {
         self.line.replace(credential);
     }
 
-    /// Whether the account can be used, and if not, why.
-    pub fn usable(&self) -> Result<(), String> {
-        self.credential.usable()
-    }
-
-    /// Asks that the credential be checked again: it has changed.
-    pub fn check_again(&self) {
-        self.credential.check_again();
-    }
-
-    /// Why the provider counts as unreachable, if it does.
-    pub fn outage(&self) -> Option<String> {
-        match self.line.standing() {
-            Standing::Trouble { since, message } => Some(unanswered(since, &message)),
-            Standing::Fine => held(&self.memory.seen).suspect.clone(),
-        }
-    }
-
     /// The last believed listing. `None` before the first, and where the provider has no listing.
     pub fn stock(&self) -> Option<Arc<Stock>> {
-        held(&self.memory.seen).stock.clone()
+        held(&self.memory.seen).shown.stock().cloned()
     }
 
-    /// The last listing, where it is believed and nothing since has cast doubt on it.
-    pub fn inventory(&self) -> Option<Arc<Stock>> {
-        self.usable().ok()?;
-        if self.outage().is_some() {
-            return None;
-        }
-        let seen = held(&self.memory.seen);
-        if seen.failing {
-            return None;
-        }
-        seen.stock.clone()
-    }
-
-    /// When the last believed listing began, and what in it bears that id or that name. A listing shows no `Part::Key`: that
-    /// hangs at the thing that it opens, and is asked for there.
+    /// When the last believed listing began, and what in it bears that id or that name.
     pub fn seen(&self, id: &str, key: &str) -> (Option<Timestamp>, Vec<Resource>) {
-        let Some(stock) = self.stock() else {
-            return (None, Vec::new());
-        };
-        let bears = |one: &&Resource| one.id == id || (!key.is_empty() && one.name == key);
-        (
-            Some(stock.begun),
-            stock.resources.iter().filter(bears).cloned().collect(),
-        )
+        held(&self.memory.seen).shown.of(id, key)
     }
 
     /// What the last believed listing shows under a name that was given to this slot. `None` where there is a listing, and
@@ -190,26 +146,20 @@ impl ToolAccount {
         Some(belief::bearing(&stock, marker, seal))
     }
 
-    /// Resources of this installation in the last believed listing, by their names.
-    pub fn ours(&self, ctx: &Context) -> Option<usize> {
-        Some(ours(ctx, &*self.stock()?))
-    }
-
-    async fn read_once(&self, ctx: &Context) -> Done<()> {
+    async fn read_once(&self, around: &Around, stores: &Stores) -> Done<()> {
         let Some(stock) = self.provider.list().await? else {
             held(&self.memory.seen).listless = true;
             return self.provider.identity().await.map(drop);
         };
-        let recorded = recorded(ctx, &self.name, stock.begun);
+        let recorded = recorded(around, stores, &self.name, stock.begun);
         match self.confirm(&stock, &recorded).await {
             Ok(()) => {
-                let news = self.keep(stock, &recorded, ctx.now(), |stock| ours(ctx, stock));
+                let reader = around.reader();
+                let news = self.keep(stock, &recorded, around.now(), |stock| ours(reader, stock));
                 if news.count {
-                    ctx.wake.account(&self.name);
+                    stores.tell(&Change::Counted(self.name.clone()));
                 }
-                for (namespace, name) in &news.wake {
-                    ctx.wake.instance(namespace, name);
-                }
+                stores.tell(&Change::Shown(news.wake.into_iter().collect()));
                 Ok(())
             }
             Err(Doubt::Suspect(why)) => {
@@ -225,33 +175,16 @@ impl ToolAccount {
 
     /// Judges a listing; where it is doubtful, asks for some of what it lacks, and judges again.
     async fn confirm(&self, stock: &Stock, recorded: &[Recorded]) -> Result<(), Doubt> {
-        let missing = belief::missing(stock, recorded);
-        let (mut gone, before) = {
+        let (trial, mut gone) = {
             let mut seen = held(&self.memory.seen);
-            seen.gone
-                .retain(|id| missing.iter().any(|one| &one.id == id));
-            (
-                seen.gone.clone(),
-                seen.stock.as_ref().map(|stock| stock.resources.len()),
-            )
+            let trial = Trial::new(stock, recorded, seen.shown.stock().map(AsRef::as_ref));
+            seen.gone = trial.still_gone(std::mem::take(&mut seen.gone));
+            (trial, seen.gone.clone())
         };
-        let judge = |gone: &HashSet<String>| {
-            belief::judge(Extent {
-                listed: stock.resources.len(),
-                before,
-                expected: recorded.iter().filter(|one| one.expected).count(),
-                missing: missing.iter().filter(|one| !gone.contains(&one.id)).count(),
-            })
-        };
-        let Err(why) = judge(&gone) else {
+        let Err(why) = trial.judge(&gone) else {
             return Ok(());
         };
-        let asked: Vec<&&Named> = missing
-            .iter()
-            .filter(|one| !gone.contains(&one.id))
-            .take(LOOKS)
-            .collect();
-        for one in asked {
+        for one in trial.asks(&gone, LOOKS) {
             match self.provider.look(one).await {
                 // One that exists convicts the listing; the others need not be asked for.
                 Ok(Some(_)) => break,
@@ -265,7 +198,7 @@ impl ToolAccount {
             }
         }
         held(&self.memory.seen).gone.clone_from(&gone);
-        judge(&gone).map_err(Doubt::Suspect)
+        trial.judge(&gone).map_err(Doubt::Suspect)
     }
 
     /// Keeps a believed listing. Answers whom it concerns.
@@ -276,43 +209,10 @@ impl ToolAccount {
         now: Timestamp,
         ours: impl Fn(&Stock) -> usize,
     ) -> News {
-        let stock = Arc::new(stock);
         let mut seen = held(&self.memory.seen);
         seen.suspect = None;
-        let before = seen.stock.replace(Arc::clone(&stock));
-        let changed = belief::changed(before.as_deref(), &stock, recorded);
-        let mut wake: BTreeSet<Who> = changed.into_iter().map(who).collect();
-        let lacks = belief::missing(&stock, recorded).into_iter();
-        let newly = seen.missed.news(lacks.map(|named| named.id.clone()));
-        wake.extend(
-            recorded
-                .iter()
-                .filter(|one| newly.contains(&one.named.id))
-                .map(who),
-        );
-        // One whose pass does not come so far as to tell it is not woken in each interval for that.
-        seen.told
-            .retain(|_, at| now.duration_since(*at) < belief::USAGE_AGE);
-        let due: BTreeSet<Who> = belief::spent(&stock, recorded, now)
-            .into_iter()
-            .map(who)
-            .filter(|one| !seen.told.contains_key(one))
-            .collect();
-        seen.told.extend(due.iter().map(|one| (one.clone(), now)));
-        wake.extend(due);
-        News {
-            wake,
-            count: before.map(|before| ours(&before)) != Some(ours(&stock)),
-        }
+        seen.shown.take(stock, recorded, now, ours)
     }
-}
-
-/// Whom a listing concerns.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct News {
-    wake: BTreeSet<Who>,
-    /// Whether the account has more or fewer resources of ours than before.
-    count: bool,
 }
 
 /// Why a listing was not taken.
@@ -323,26 +223,23 @@ enum Doubt {
     Fault(String, Fault),
 }
 
-/// Namespace and name of an instance.
-type Who = (String, String);
-
-fn who(one: &Recorded) -> Who {
-    (one.namespace.clone(), one.name.clone())
-}
-
-fn ours(ctx: &Context, stock: &Stock) -> usize {
-    let (seal, installation) = (&ctx.installation.seal, &ctx.installation.id);
+fn ours(reader: Reader<'_>, stock: &Stock) -> usize {
     stock
         .resources
         .iter()
-        .filter(|one| is_tool_name(seal, installation, &one.name))
+        .filter(|one| is_tool_name(reader.seal, reader.installation, &one.name))
         .count()
 }
 
 /// Whether a provider shows with a credential what ledgers know in the account: by one listing, or where it has none by a
 /// few looks.
-pub(super) async fn proof(ctx: &Context, account: &str, provider: &dyn Provider) -> Done<Evidence> {
-    let mut known = recorded(ctx, account, ctx.now());
+pub(super) async fn proof(
+    around: &Around,
+    stores: &Stores,
+    account: &str,
+    provider: &dyn Provider,
+) -> Done<Evidence> {
+    let mut known = recorded(around, stores, account, around.now());
     known.retain(|one| !one.named.id.is_empty() && one.named.part != Part::Key);
     if known.is_empty() {
         return Ok(Evidence::Nothing);
@@ -362,17 +259,32 @@ pub(super) async fn proof(ctx: &Context, account: &str, provider: &dyn Provider)
 }
 
 /// What all ledgers know in an account.
-fn recorded(ctx: &Context, account: &str, begun: Timestamp) -> Vec<Recorded> {
-    ctx.instances
-        .state()
+fn recorded(around: &Around, stores: &Stores, account: &str, begun: Timestamp) -> Vec<Recorded> {
+    stores
+        .recorded_in(account)
         .iter()
-        .flat_map(|one| belief::recorded(one, account, begun, ctx.settings.limits))
+        .flat_map(|one| belief::recorded(one, account, begun, around.settings.limits))
         .collect()
 }
 
-impl Observed for ToolAccount {
+/// A thing that a listing showed, as its provider is asked for it.
+fn named(item: &Item, part: Part) -> Named {
+    Named {
+        part,
+        id: item.id.clone(),
+        key: item.name.clone(),
+        seen: true,
+        parts: BTreeMap::new(),
+    }
+}
+
+impl Account for ToolAccount {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn provider(&self) -> &'static str {
+        self.provider_name
     }
 
     fn credential(&self) -> &Checked {
@@ -380,15 +292,22 @@ impl Observed for ToolAccount {
     }
 
     fn outage(&self) -> Option<String> {
-        ToolAccount::outage(self)
+        match self.line.standing() {
+            Standing::Trouble { since, message } => Some(unanswered(since, &message)),
+            Standing::Fine => held(&self.memory.seen).suspect.clone(),
+        }
     }
 
     fn left(&self) -> Option<u64> {
         None
     }
 
-    fn pause(&self, ctx: &Context) -> Duration {
-        let interval = ctx.settings.observe_interval;
+    /// By their names.
+    fn ours(&self, reader: Reader<'_>) -> Option<usize> {
+        Some(ours(reader, &*self.stock()?))
+    }
+
+    fn pause(&self, interval: Duration) -> Duration {
         let seen = held(&self.memory.seen);
         if seen.failing || self.line.standing() != Standing::Fine {
             interval.min(EAGER)
@@ -400,9 +319,9 @@ impl Observed for ToolAccount {
         }
     }
 
-    fn read<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Done<()>> {
+    fn read<'a>(&'a self, around: &'a Around, stores: &'a Stores) -> BoxFuture<'a, Done<()>> {
         async move {
-            let read = self.read_once(ctx).await;
+            let read = self.read_once(around, stores).await;
             // A refusal is an answer.
             held(&self.memory.seen).failing = !matches!(
                 read,
@@ -411,6 +330,53 @@ impl Observed for ToolAccount {
             read
         }
         .boxed()
+    }
+
+    fn inventory(&self, reader: Reader<'_>) -> Option<Inventory> {
+        self.usable().ok()?;
+        if self.outage().is_some() || held(&self.memory.seen).failing {
+            return None;
+        }
+        let (stock, provider) = (self.stock()?, self.provider_name);
+        let resources = stock.resources.iter();
+        Some(Inventory {
+            begun: stock.begun,
+            items: resources
+                .clone()
+                .map(|one| Item::of_resource(provider, one, reader))
+                .collect(),
+            parts: resources.map(|one| one.part).collect(),
+        })
+    }
+
+    fn survey<'a>(&'a self, reader: Reader<'a>) -> BoxFuture<'a, Done<Option<Vec<Item>>>> {
+        async move {
+            let Some(stock) = self.provider.list().await? else {
+                self.provider.identity().await?;
+                return Ok(None);
+            };
+            let items = stock.resources.iter();
+            let items = items.map(|one| Item::of_resource(self.provider_name, one, reader));
+            Ok(Some(items.collect()))
+        }
+        .boxed()
+    }
+
+    fn look<'a>(
+        &'a self,
+        item: &'a Item,
+        part: Part,
+        reader: Reader<'a>,
+    ) -> BoxFuture<'a, Done<Option<Item>>> {
+        async move {
+            let found = self.provider.look(&named(item, part)).await?;
+            Ok(found.map(|one| Item::of_resource(self.provider_name, &one, reader)))
+        }
+        .boxed()
+    }
+
+    fn delete<'a>(&'a self, item: &'a Item, part: Part) -> BoxFuture<'a, Done<()>> {
+        async move { self.provider.delete(&named(item, part), false).await }.boxed()
     }
 }
 

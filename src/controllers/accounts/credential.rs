@@ -4,12 +4,12 @@
 //! outage takes nothing away; one that is not known to be of the account's organisation is not good (`engine::identity`), and
 //! what the account is held to is on record before a credential is used. Deliberately absent: the credential itself.
 
-use super::context::Context;
-use super::held;
 use crate::api::ProviderAccount;
 use crate::api::account::AccountIdentity;
 use crate::cluster::call::Written;
 use crate::cluster::installation;
+use crate::controllers::context::Context;
+use crate::controllers::held;
 use crate::engine::account::{Credential, told};
 use crate::engine::identity::{Evidence, Hold, Trial, Verdict};
 use crate::model::identity::Whose;
@@ -156,8 +156,11 @@ where
     P: Future<Output = Done<Evidence>>,
     S: FnOnce(bool),
 {
-    let (namespace, uid) = (&ctx.settings.namespace, account.uid().unwrap_or_default());
-    let pin = installation::pin(&ctx.client, namespace, &uid).await?;
+    let (namespace, uid) = (
+        &ctx.around.settings.namespace,
+        account.uid().unwrap_or_default(),
+    );
+    let pin = installation::pin(&ctx.around.client, namespace, &uid).await?;
     let whose = whose.bounded();
     let trial = Trial {
         account,
@@ -178,7 +181,7 @@ where
         Verdict::Good { pin: next, moved } => {
             if pin.as_ref() != Some(&next) {
                 let (before, next) = (pin.as_ref(), Some(&next));
-                installation::repin(&ctx.client, namespace, &uid, before, next).await?;
+                installation::repin(&ctx.around.client, namespace, &uid, before, next).await?;
             }
             serve(moved);
             Ok(Ok(Judged::Good(whose)))

@@ -1,21 +1,76 @@
-//! From the spec of an account to the way to its provider.
+//! From the spec of an account to the way to its provider. Nothing is sent here.
 //!
-//! What holds: each request is counted, and leaves only while this process leads.
+//! Holds: each request is counted, and leaves only while this process leads.
 
-use super::context::Context;
-use crate::api::ProviderAccountSpec;
+use super::{Account, ToolAccount, Workspace};
+use crate::api::account::RailwayAccount;
+use crate::api::text::Span;
+use crate::api::{ProviderAccount, ProviderAccountSpec};
+use crate::controllers::around::Around;
+use crate::model::slot::RAILWAY;
+use crate::railway::{AccountSettings, Gateway};
 use crate::tools::{
     self, AgentmailSettings, Opened, OpenrouterSettings, ProviderSettings, TelnyxSettings,
 };
 use crate::wire::Connection;
+use kube::ResourceExt;
 use secrecy::SecretString;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most requests a second to one account. No provider of tools documents its limit.
 const REQUESTS_PER_SECOND: u32 = 5;
 
+/// Opens an account for one look at it, beside whoever else has it open. `None`: its spec names no provider.
+pub fn open(
+    around: &Around,
+    account: &ProviderAccount,
+    tokens: Vec<SecretString>,
+) -> Option<Box<dyn Account>> {
+    let (name, provider) = (account.name_any(), account.spec.provider()?);
+    if let Some(railway) = &account.spec.railway {
+        return Some(Box::new(open_railway(around, (&name, ""), railway, tokens)));
+    }
+    let settings = tool_settings(&account.spec)?;
+    let opened = open_tool(around, provider, settings.clone(), tokens.first());
+    Some(Box::new(ToolAccount::new(
+        (&name, ""),
+        provider,
+        settings,
+        opened,
+        None,
+    )))
+}
+
+/// Opens a Railway account.
+pub(super) fn open_railway(
+    around: &Around,
+    names: (&str, &str),
+    railway: &RailwayAccount,
+    tokens: Vec<SecretString>,
+) -> Workspace {
+    let connection = connection(around, RAILWAY);
+    let gateway = Gateway::new(railway_settings(railway), tokens, connection);
+    Workspace::new(names, gateway, most_projects(railway))
+}
+
+/// Most projects of ours.
+pub(super) fn most_projects(railway: &RailwayAccount) -> usize {
+    usize::try_from(railway.max_projects).unwrap_or(usize::MAX)
+}
+
+/// What a gateway is to keep to.
+pub(super) fn railway_settings(railway: &RailwayAccount) -> AccountSettings {
+    AccountSettings {
+        workspace: railway.workspace_id.0.clone(),
+        requests_per_hour: u32::try_from(railway.requests_per_hour).unwrap_or(1),
+        requests_per_second: u32::try_from(railway.requests_per_second).unwrap_or(1),
+        project_interval: Span::or(Some(&railway.project_interval), Duration::from_secs(30)),
+    }
+}
+
 /// What a spec says of its tool provider. `None` where it is not an account of one.
-pub fn settings(spec: &ProviderAccountSpec) -> Option<ProviderSettings> {
+pub(super) fn tool_settings(spec: &ProviderAccountSpec) -> Option<ProviderSettings> {
     if let Some(own) = &spec.openrouter {
         return Some(ProviderSettings::Openrouter(OpenrouterSettings {
             workspace: own.workspace_id.as_ref().map(|id| id.0.clone()),
@@ -38,22 +93,22 @@ pub fn settings(spec: &ProviderAccountSpec) -> Option<ProviderSettings> {
 }
 
 /// How the requests of an account at the provider of that name leave.
-pub fn connection(ctx: &Context, provider: &'static str) -> Connection {
-    let gauge = Arc::clone(&ctx.gauge);
+fn connection(around: &Around, provider: &'static str) -> Connection {
+    let gauge = Arc::clone(&around.gauge);
     Connection {
-        http: ctx.http.clone(),
-        timeout: ctx.settings.request_timeout,
-        clock: Arc::clone(&ctx.clock),
+        http: around.http.clone(),
+        timeout: around.settings.request_timeout,
+        clock: Arc::clone(&around.clock),
         meter: Arc::new(move |operation, outcome, took| {
             gauge.requested(provider, operation, outcome, took);
         }),
-        leave: ctx.leave.clone(),
+        leave: around.leave.clone(),
     }
 }
 
-/// Opens an account at the provider of that name. Without a credential every request is refused before it is sent.
-pub fn open(
-    ctx: &Context,
+/// Opens an account at the tool provider of that name. Without a credential every request is refused before it is sent.
+pub(super) fn open_tool(
+    around: &Around,
     provider: &'static str,
     settings: ProviderSettings,
     credential: Option<&SecretString>,
@@ -63,7 +118,7 @@ pub fn open(
         settings,
         credential.unwrap_or(&none),
         REQUESTS_PER_SECOND,
-        connection(ctx, provider),
+        connection(around, provider),
     )
 }
 
@@ -110,7 +165,7 @@ mod tests {
             let mut own = own;
             own["credentialSecretRef"] = credential.clone();
             let spec = serde_json::from_value(json!({ provider: own })).unwrap();
-            assert_eq!(settings(&spec), opened, "{provider}");
+            assert_eq!(tool_settings(&spec), opened, "{provider}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::Part;
 use crate::model::identity::Whose;
-use crate::model::tool::{Made, Order, Sought, Stage, Usage, Wish};
+use crate::model::tool::{Made, Order, Sought, Stage, Wish};
 use crate::tools;
 use crate::wire::Connection;
 
@@ -182,54 +182,6 @@ async fn what_cannot_be_asked_for_is_not_gone() {
     *held(&played.down) = false;
     assert!(account.confirm(&stock(&[]), &known).await.is_ok());
     assert_eq!(played.looks().len(), 1 + 3);
-}
-
-#[test]
-fn what_is_seen_bears_the_id_or_the_name() {
-    let (account, _) = account();
-    assert!(account.seen("k-00", "").0.is_none());
-    account.keep(stock(&ids(3)), &[], START, |_| 0);
-    let seen = |id, key| -> Vec<String> {
-        let (begun, found) = account.seen(id, key);
-        assert!(begun.is_some());
-        found.into_iter().map(|one| one.id).collect()
-    };
-    assert_eq!(seen("k-00", ""), ["k-00"]);
-    assert_eq!(seen("", "name-of-k-01"), ["k-01"]);
-    assert_eq!(seen("k-00", "name-of-k-01"), ["k-00", "k-01"]);
-    assert!(seen("", "").is_empty());
-}
-
-#[test]
-fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
-    let (account, _) = account();
-    let known = recorded(&ids(2));
-    let spending = |spent_usd| {
-        let mut stock = stock(&ids(2));
-        stock.resources[1].usage = Some(Usage {
-            spent_usd,
-            limit_usd: None,
-        });
-        stock
-    };
-    let woken_at = |stock, now| {
-        let news = account.keep(stock, &known, now, |stock| stock.resources.len());
-        let names: Vec<String> = news.wake.into_iter().map(|(_, name)| name).collect();
-        (names.join(" "), news.count)
-    };
-    let woken = |stock| woken_at(stock, START);
-    let told = |names: &str, count| (names.to_owned(), count);
-    assert_eq!(woken(stock(&ids(2))), told("agent-k-00 agent-k-01", true));
-    assert_eq!(woken(stock(&ids(2))), told("", false));
-    assert_eq!(woken(stock(&ids(1))), told("agent-k-01", true));
-    assert_eq!(woken(stock(&ids(2))), told("agent-k-01", true));
-    assert_eq!(woken(spending(1.0)), told("agent-k-01", false));
-    // Nobody has told it: not for each reading is somebody woken.
-    assert_eq!(woken(spending(2.0)), told("", false));
-    assert_eq!(
-        woken_at(spending(2.0), START + belief::USAGE_AGE),
-        told("agent-k-01", false)
-    );
 }
 
 #[test]

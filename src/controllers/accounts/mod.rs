@@ -1,0 +1,197 @@
+//! The provider accounts in use, of Railway and of tools: for each the way to its provider, and what was last read of it.
+//!
+//! [`open`] makes the way from an account's spec, [`learn`] keeps it up to the spec and asks whose the credential is,
+//! [`credential`] says whether that may be used, [`observe`] reads each account once an interval; [`railway`] and
+//! [`tools`] know what a reading of theirs is.
+//!
+//! Holds: a name is one account, of one provider; an account has one observer. Deliberately absent: what is true of the
+//! ProviderAccount object (`controllers::account`), and every decision about a listing (`engine::belief`).
+
+pub mod credential;
+pub mod learn;
+mod observe;
+pub mod open;
+mod railway;
+mod tools;
+
+pub use railway::Workspace;
+pub use tools::ToolAccount;
+
+use super::around::Around;
+use super::held;
+use super::stores::Stores;
+use crate::api::Part;
+use crate::engine::sweep::{Item, Reader};
+use crate::model::Done;
+use credential::Checked;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// While a provider does not answer it is asked at least so often.
+const EAGER: Duration = Duration::from_secs(5);
+
+/// What Railway's accounts and those of tools have in common.
+pub trait Account: Send + Sync + 'static {
+    /// Its name.
+    fn name(&self) -> &str;
+    /// The provider's name in ledgers.
+    fn provider(&self) -> &'static str;
+    /// What is known of its credential.
+    fn credential(&self) -> &Checked;
+    /// Why the provider counts as unreachable, if it does.
+    fn outage(&self) -> Option<String>;
+    /// Requests left in the provider's present window, where that is known.
+    fn left(&self) -> Option<u64>;
+    /// How many resources of this installation the last believed reading showed.
+    fn ours(&self, reader: Reader<'_>) -> Option<usize>;
+    /// How long until the next reading.
+    fn pause(&self, interval: Duration) -> Duration;
+    /// One reading: believed or not, kept, and told to those whom it concerns.
+    fn read<'a>(&'a self, around: &'a Around, stores: &'a Stores) -> BoxFuture<'a, Done<()>>;
+    /// The last reading, where it is believed and nothing since has cast doubt on it.
+    fn inventory(&self, reader: Reader<'_>) -> Option<Inventory>;
+    /// Everything that lives there, asked for now. `None`: the credential is good, and the provider shows nobody what lives
+    /// there.
+    fn survey<'a>(&'a self, reader: Reader<'a>) -> BoxFuture<'a, Done<Option<Vec<Item>>>>;
+    /// One thing as it is now, by itself. `None`: it is gone, or cannot be told from one that is.
+    fn look<'a>(
+        &'a self,
+        item: &'a Item,
+        part: Part,
+        reader: Reader<'a>,
+    ) -> BoxFuture<'a, Done<Option<Item>>>;
+    /// Deletes one thing.
+    fn delete<'a>(&'a self, item: &'a Item, part: Part) -> BoxFuture<'a, Done<()>>;
+
+    /// Whether the account can be used, and if not, why.
+    fn usable(&self) -> Result<(), String> {
+        self.credential().usable()
+    }
+}
+
+/// What an account's provider showed, with what is needed to find each thing again.
+pub struct Inventory {
+    /// When the reading began.
+    pub begun: Timestamp,
+    /// The things.
+    pub items: Vec<Item>,
+    /// Which part of a tool each of them is.
+    pub parts: Vec<Part>,
+}
+
+/// An account by its kind of provider.
+#[derive(Clone)]
+pub enum Way {
+    /// A workspace at Railway.
+    Railway(Arc<Workspace>),
+    /// An account of a provider of tools.
+    Tools(Arc<ToolAccount>),
+}
+
+impl From<Arc<Workspace>> for Way {
+    fn from(workspace: Arc<Workspace>) -> Way {
+        Way::Railway(workspace)
+    }
+}
+
+impl From<Arc<ToolAccount>> for Way {
+    fn from(account: Arc<ToolAccount>) -> Way {
+        Way::Tools(account)
+    }
+}
+
+impl Way {
+    /// What both kinds can do.
+    pub fn account(&self) -> Arc<dyn Account> {
+        match self {
+            Way::Railway(workspace) => Arc::clone(workspace) as Arc<dyn Account>,
+            Way::Tools(account) => Arc::clone(account) as Arc<dyn Account>,
+        }
+    }
+}
+
+/// Every account that is set up, each with the task that reads it.
+pub struct Accounts {
+    around: Arc<Around>,
+    stores: Arc<Stores>,
+    known: Mutex<BTreeMap<String, (Way, JoinHandle<()>)>>,
+}
+
+impl Accounts {
+    /// None yet.
+    pub fn new(around: Arc<Around>, stores: Arc<Stores>) -> Accounts {
+        Accounts {
+            around,
+            stores,
+            known: Mutex::default(),
+        }
+    }
+
+    fn way(&self, name: &str) -> Option<Way> {
+        held(&self.known).get(name).map(|(way, _)| way.clone())
+    }
+
+    /// The Railway account of that name, once it was set up.
+    pub fn workspace(&self, name: &str) -> Option<Arc<Workspace>> {
+        match self.way(name)? {
+            Way::Railway(workspace) => Some(workspace),
+            Way::Tools(_) => None,
+        }
+    }
+
+    /// The account of a provider of tools of that name, once it was set up.
+    pub fn tool_account(&self, name: &str) -> Option<Arc<ToolAccount>> {
+        match self.way(name)? {
+            Way::Railway(_) => None,
+            Way::Tools(account) => Some(account),
+        }
+    }
+
+    /// Whether an account of that name is set up.
+    pub fn has(&self, name: &str) -> bool {
+        held(&self.known).contains_key(name)
+    }
+
+    /// All Railway accounts that are set up.
+    pub fn workspaces(&self) -> Vec<Arc<Workspace>> {
+        let known = held(&self.known);
+        let workspaces = known.values().filter_map(|(way, _)| match way {
+            Way::Railway(workspace) => Some(Arc::clone(workspace)),
+            Way::Tools(_) => None,
+        });
+        workspaces.collect()
+    }
+
+    /// All that are set up.
+    pub fn all(&self) -> Vec<Arc<dyn Account>> {
+        let known = held(&self.known);
+        known.values().map(|(way, _)| way.account()).collect()
+    }
+
+    /// Takes an account in, in place of an earlier one of that name, and begins to observe it.
+    pub fn add<A: Account>(&self, account: A) -> Arc<A>
+    where
+        Way: From<Arc<A>>,
+    {
+        let account = Arc::new(account);
+        let way = Way::from(Arc::clone(&account));
+        let (around, stores) = (Arc::clone(&self.around), Arc::clone(&self.stores));
+        let observer = tokio::spawn(observe::observe(around, stores, way.account()));
+        let name = account.name().to_owned();
+        if let Some((_, old)) = held(&self.known).insert(name, (way, observer)) {
+            old.abort();
+        }
+        account
+    }
+
+    /// Ends the observation of an account.
+    pub fn remove(&self, name: &str) {
+        if let Some((_, observer)) = held(&self.known).remove(name) {
+            observer.abort();
+        }
+    }
+}

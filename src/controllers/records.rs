@@ -1,0 +1,110 @@
+//! What an instance leaves behind on purpose, recorded before the pass that lets go of it.
+//!
+//! Holds: a record is of the very object that the pass decides upon; a pass that cannot record is put off. Deliberately
+//! absent: what a record says (`cluster::left_behind`).
+
+use super::context::Context;
+use super::held;
+use super::memories::Uid;
+use super::sweep::slots_of;
+use crate::api::AgentInstance;
+use crate::cluster::left_behind::Left;
+use crate::cluster::{ClusterError, left_behind};
+use crate::engine::restored::{self, Standing};
+use crate::engine::world::marker;
+use crate::model::Marker;
+use kube::ResourceExt;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+
+/// Names of the records that were made, by the object that left something.
+#[derive(Debug, Default)]
+pub struct Recorded(Mutex<HashMap<Uid, BTreeSet<String>>>);
+
+impl Recorded {
+    /// The object is gone.
+    pub fn forget(&self, uid: &Uid) {
+        held(&self.0).remove(uid);
+    }
+}
+
+/// Records what an instance leaves behind on purpose.
+pub async fn remember(
+    instance: &AgentInstance,
+    standing: &Standing,
+    ctx: &Context,
+) -> Result<(), ClusterError> {
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    let identities = match standing {
+        Standing::Held { identities, .. } if deleting => identities.clone(),
+        Standing::Own | Standing::Anew => given_away(ctx, instance).into_iter().collect(),
+        _ => BTreeSet::new(),
+    };
+    // What its ledger names is its own, whatever it was held as.
+    let own = *standing == Standing::Own;
+    if identities.is_empty() {
+        return keep(instance, &Left::GivenUp, ctx).await;
+    }
+    let marked = |identity: &String, slot| Marker {
+        uid: identity.clone(),
+        ..marker(&ctx.around.installation.id, instance, slot)
+    };
+    let slots = slots_of(ctx, instance);
+    let stems = identities.iter().flat_map(|identity| {
+        let slots = slots.iter();
+        slots.map(move |slot| marked(identity, *slot).tool_stem())
+    });
+    let left = Left::Former {
+        identities: &identities,
+        stems: stems.collect(),
+        lives: !deleting,
+    };
+    match own {
+        true => keep(&without_ledger(instance), &left, ctx).await,
+        false => keep(instance, &left, ctx).await,
+    }
+}
+
+fn without_ledger(instance: &AgentInstance) -> AgentInstance {
+    AgentInstance {
+        status: None,
+        ..instance.clone()
+    }
+}
+
+/// The identity that an instance was held as before it began anew, unless it is a living one's.
+fn given_away(ctx: &Context, instance: &AgentInstance) -> Option<String> {
+    let held_as = restored::on_record(instance)
+        .filter(|one| one.taken_over_by.is_none() && Some(&one.identity) != instance.uid().as_ref())
+        .map(|one| one.identity.clone())
+        .filter(|identity| AgentInstance::is_identity(identity))?;
+    let all = ctx.stores.instances.state();
+    let lives = all.iter().any(|other| other.identity() == held_as);
+    (!lives).then_some(held_as)
+}
+
+/// Records what an instance leaves behind that retains all it has, when it lets go of it: its ledger may have been written
+/// anew in this very pass.
+pub async fn retain(instance: &AgentInstance, ctx: &Context) -> Result<(), ClusterError> {
+    keep(instance, &Left::All, ctx).await
+}
+
+async fn keep(
+    instance: &AgentInstance,
+    left: &Left<'_>,
+    ctx: &Context,
+) -> Result<(), ClusterError> {
+    let Some(record) = left_behind::record(instance, left) else {
+        return Ok(());
+    };
+    let (name, uid) = (record.name.clone(), Uid::of(instance));
+    let recorded = &ctx.memories.recorded.0;
+    let known = held(recorded)
+        .get(&uid)
+        .is_some_and(|names| names.contains(&name));
+    if !known {
+        left_behind::keep(&ctx.around.client, &ctx.around.settings.namespace, record).await?;
+        held(recorded).entry(uid).or_default().insert(name);
+    }
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! The objects as last watched: one watch and one store a kind, looked up by name and by what they refer to.
+//!
+//! Holds: the stores are filled before this process leads, so that a standby has the same; they are whole once each was
+//! read ([`Stores::filled`]). Deliberately absent: decisions about one object, which are taken from what the API server
+//! answers.
+
+use super::around::Gauge;
+use super::rollouts::Rollouts;
+use super::store::{Kept, Ref, Store};
+use super::wake::{Change, Turned, Whom, news, template_of};
+use crate::api::condition::{kind, reason};
+use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen};
+use crate::engine::account::{usable, uses};
+use crate::engine::rollout::{self, Standing};
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, ResourceExt};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What instances are looked up by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum InstanceBy {
+    /// The template, by namespace and name.
+    Template(Ref<AgentTemplate>),
+    /// An account that it names itself: its home, or one in its ledger.
+    Account(String),
+    /// The namespace.
+    Namespace(String),
+}
+
+impl Kept for AgentInstance {
+    type Term = InstanceBy;
+
+    fn terms(object: &Seen<AgentInstance>) -> Vec<InstanceBy> {
+        let Some(instance) = object.read() else {
+            return Vec::new();
+        };
+        let accounts = uses(instance, None).into_iter().map(InstanceBy::Account);
+        let namespace = InstanceBy::Namespace(instance.namespace().unwrap_or_default());
+        let template = InstanceBy::Template(template_of(instance));
+        accounts.chain([namespace, template]).collect()
+    }
+
+    fn strip(&mut self) {
+        for variable in &mut self.spec.env {
+            variable.value = None;
+        }
+    }
+}
+
+/// An account that a template names; one that cannot be read, by whatever it mentions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TemplateBy(String);
+
+impl Kept for AgentTemplate {
+    type Term = TemplateBy;
+
+    fn terms(object: &Seen<AgentTemplate>) -> Vec<TemplateBy> {
+        let terms: HashSet<String> = match object {
+            Seen::Read(template) => {
+                let tools = template.spec.tools.iter();
+                tools
+                    .filter_map(|tool| Some(tool.account_ref.as_ref()?.name.0.clone()))
+                    .collect()
+            }
+            Seen::Unreadable(template) => template.words().into_iter().map(str::to_owned).collect(),
+        };
+        terms.into_iter().map(TemplateBy).collect()
+    }
+
+    fn strip(&mut self) {
+        for variable in &mut self.spec.env {
+            variable.value = None;
+        }
+    }
+}
+
+/// Accounts are few: they are looked up by their names alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AccountBy {}
+
+impl Kept for ProviderAccount {
+    type Term = AccountBy;
+
+    fn terms(_: &Seen<ProviderAccount>) -> Vec<AccountBy> {
+        Vec::new()
+    }
+
+    fn strip(&mut self) {}
+}
+
+/// The objects of all kinds.
+#[derive(Default)]
+pub struct Stores {
+    /// Instances.
+    pub instances: Store<AgentInstance>,
+    /// Templates.
+    pub templates: Store<AgentTemplate>,
+    /// Accounts.
+    pub accounts: Store<ProviderAccount>,
+    rollouts: Rollouts,
+}
+
+impl Stores {
+    /// Watches every kind, until the process ends.
+    pub async fn watch(&self, client: &Client, gauge: &dyn Gauge) {
+        futures::join!(
+            self.follow(&self.instances, Change::Instance, client, gauge),
+            self.follow(&self.templates, Change::Template, client, gauge),
+            self.follow(&self.accounts, Change::Account, client, gauge),
+        );
+    }
+
+    async fn follow<K: Kept>(
+        &self,
+        store: &Store<K>,
+        change: fn(Turned<K>) -> Change,
+        client: &Client,
+        gauge: &dyn Gauge,
+    ) {
+        let (kind, api) = (K::kind(&()), Api::<Seen<K>>::all(client.clone()));
+        let events = watcher(api, watcher::Config::default()).default_backoff();
+        let (mut events, mut shown) = (events.boxed(), None);
+        // A watch that fails begins again, more slowly each time.
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    for turned in store.apply(event) {
+                        self.tell(&change(turned));
+                    }
+                }
+                Err(error) => {
+                    gauge.watch_failed(&kind);
+                    tracing::warn!(%kind, %error, "a watch failed and is begun again; until then changes are not seen");
+                }
+            }
+            if let Some(unread) = store.unread()
+                && shown.replace(unread) != Some(unread)
+            {
+                gauge.unreadable(&kind, unread);
+            }
+        }
+    }
+
+    /// Comes back when every store was read once. What is missing from one that is still being read is not missing: an
+    /// account would count as gone, or as used by nobody, and a rollout as alone.
+    pub async fn filled(&self) {
+        futures::join!(
+            self.instances.filled(),
+            self.templates.filled(),
+            self.accounts.filled()
+        );
+    }
+
+    /// Wakes those for whom a change is news.
+    pub fn tell(&self, change: &Change) {
+        for wake in news(change) {
+            let (rank, after) = (wake.rank, wake.after);
+            let instances = match wake.whom {
+                Whom::Instance(named) => vec![named],
+                Whom::Template(named) => {
+                    self.rollouts.changed(&named);
+                    self.templates.queue.add(named, rank, after);
+                    continue;
+                }
+                Whom::Account(name) => {
+                    self.accounts.queue.add(Ref::new(&name), rank, after);
+                    continue;
+                }
+                Whom::RolledOutOver(account) => {
+                    for named in self.rolled_out_over(&account) {
+                        self.rollouts.changed(&named);
+                        self.templates.queue.add(named, rank, after);
+                    }
+                    continue;
+                }
+                Whom::Followers(template) => {
+                    let followers = InstanceBy::Template(template);
+                    self.instances.names_by(&followers)
+                }
+                Whom::Users(account) => names(self.users(&account), |_| true),
+                Whom::Unidentified(account) => names(self.users(&account), |one| {
+                    !one.annotations().contains_key(IDENTITY_ANNOTATION)
+                }),
+                Whom::Placeless(account) => {
+                    let near = self.instances.by(&InstanceBy::Account(account.clone()));
+                    names(near, |one| waits_for_a_place(one, &account))
+                }
+            };
+            for named in instances {
+                self.instances.queue.add(named, rank, after);
+            }
+        }
+    }
+
+    /// Every instance that uses an account: as its home, by a tool of its template, or by what its ledger says. Those that
+    /// cannot be read are not among them ([`Store::unreadable`]).
+    pub fn users(&self, account: &str) -> Vec<Arc<AgentInstance>> {
+        let mut users = self.instances.by(&InstanceBy::Account(account.to_owned()));
+        let mut known: HashSet<(Option<String>, String)> =
+            users.iter().map(|one| key(one)).collect();
+        for template in self.templates.names_by(&TemplateBy(account.to_owned())) {
+            let followers = self.instances.by(&InstanceBy::Template(template));
+            users.extend(followers.into_iter().filter(|one| known.insert(key(one))));
+        }
+        users
+    }
+
+    /// Whether an instance uses an account. A template that cannot be read counts for all that it mentions.
+    pub fn uses(&self, instance: &AgentInstance, account: &str) -> bool {
+        let template = self.templates.get(&template_of(instance));
+        let by_template = template.is_some_and(|template| {
+            let named = TemplateBy(account.to_owned());
+            AgentTemplate::terms(&template).contains(&named)
+        });
+        by_template || uses(instance, None).contains(account)
+    }
+
+    /// The instances that name an account themselves: as their home, or in their ledgers.
+    pub fn recorded_in(&self, account: &str) -> Vec<Arc<AgentInstance>> {
+        self.instances.by(&InstanceBy::Account(account.to_owned()))
+    }
+
+    /// Whether an account is there and can be used now, as its own status says.
+    pub fn usable(&self, account: &str) -> bool {
+        let account = self.accounts.get(&Ref::new(account));
+        account.is_some_and(|account| account.read().is_some_and(|account| usable(account)))
+    }
+
+    /// Where the rollout of a template to a revision stands, computed once for all who ask between two changes.
+    pub fn standing(
+        &self,
+        template: &AgentTemplate,
+        revision: &str,
+        now: Timestamp,
+    ) -> Arc<Standing> {
+        let named =
+            Ref::new(&template.name_any()).within(&template.namespace().unwrap_or_default());
+        let asked = (template.spec.rollout.clone(), revision.to_owned());
+        self.rollouts
+            .standing(&named, asked, now, |(rollout, revision)| {
+                let members = self.instances.by(&InstanceBy::Template(named.clone()));
+                let members: Vec<&AgentInstance> = members.iter().map(AsRef::as_ref).collect();
+                let usable = |account: &str| self.usable(account);
+                rollout::standing(rollout, revision, &members, &usable, now)
+            })
+    }
+
+    /// The templates of the instances that live in an account.
+    fn rolled_out_over(&self, account: &str) -> HashSet<Ref<AgentTemplate>> {
+        let near = self.recorded_in(account);
+        let homes = near
+            .iter()
+            .filter(|one| one.spec.account_ref.name.as_str() == account);
+        homes.map(|one| template_of(one)).collect()
+    }
+}
+
+fn key(instance: &AgentInstance) -> (Option<String>, String) {
+    (instance.namespace(), instance.name_any())
+}
+
+fn names(
+    instances: Vec<Arc<AgentInstance>>,
+    wanted: impl Fn(&AgentInstance) -> bool,
+) -> Vec<Ref<AgentInstance>> {
+    let wanted = instances.iter().filter(|one| wanted(one));
+    let name = |one: &Arc<AgentInstance>| {
+        Ref::new(&one.name_any()).within(&one.namespace().unwrap_or_default())
+    };
+    wanted.map(name).collect()
+}
+
+fn waits_for_a_place(instance: &AgentInstance, account: &str) -> bool {
+    let conditions = instance.status.iter().flat_map(|status| &status.conditions);
+    instance.spec.account_ref.name.as_str() == account
+        && conditions
+            .filter(|found| found.type_ == kind::STALLED && found.status == "True")
+            .any(|found| found.reason == reason::LIMIT_REACHED)
+}
+
+#[cfg(test)]
+mod tests;

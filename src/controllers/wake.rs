@@ -1,0 +1,322 @@
+//! Which change wakes whom, how urgently and how soon: one table for all of them.
+//!
+//! Holds: what somebody is woken for is a [`Change`], and [`news`] alone says for whom it is news; our own status writes wake
+//! nobody by themselves, because the pass that made them has asked for the time at which to come again; nothing wakes
+//! everybody at an interval. Deliberately absent: who the followers and users of something are (`stores`).
+
+use super::queue::Rank;
+use super::store::Ref;
+use crate::api::condition::{self, kind, reason};
+use crate::api::{AgentInstance, AgentInstanceStatus, AgentTemplate, ProviderAccount, Seen};
+use crate::engine::account::usable;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource, ResourceExt};
+use std::time::Duration;
+
+/// An instance's namespace and name.
+pub type Who = (String, String);
+
+/// An object before and after it changed. Without a before it is new here, without an after it is gone.
+#[derive(Clone, Debug)]
+pub struct Turned<K> {
+    /// As it was.
+    pub before: Option<Seen<K>>,
+    /// As it is.
+    pub after: Option<Seen<K>>,
+}
+
+/// Something that may be news for somebody.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An instance.
+    Instance(Turned<AgentInstance>),
+    /// A template.
+    Template(Turned<AgentTemplate>),
+    /// An account.
+    Account(Turned<ProviderAccount>),
+    /// A reading of an account shows something else of these instances than the one before.
+    Shown(Vec<Who>),
+    /// An account was read for the first time.
+    FirstRead(String),
+    /// An account has more or fewer resources of ours.
+    Counted(String),
+    /// An account was full, and is not any more.
+    Room(String),
+    /// The instance that had a place in a full account is gone: the listing that showed the place free may be older.
+    PlaceFree(String),
+    /// An account's provider does not answer any more, or does again.
+    Outage(String),
+    /// An account's credential is to be asked about once more.
+    Doubt(String),
+    /// An account can be used, or cannot, or in another way than before.
+    Usable(String),
+    /// A Secret or a ConfigMap that an object refers to.
+    Source(Dependent),
+    /// An image registry has answered what a template asked.
+    Answered(Ref<AgentTemplate>),
+    /// An instance read other values than its template's last pass did.
+    Values(Ref<AgentTemplate>),
+    /// These instances may take the new revision.
+    Turn(Vec<Who>),
+    /// The sweep has something else to tell of an account.
+    Swept(String),
+    /// An object of the account was restored, or is one no longer.
+    Restored(String),
+    /// The account's owner has said what becomes of these, or they have to hear that nobody has.
+    Word(Vec<Who>),
+    /// These accounts lead to the place of one that came, went or was told so.
+    Neighbours(Vec<String>),
+}
+
+/// Who refers to a Secret or a ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dependent {
+    /// An instance.
+    Instance(Who),
+    /// A template.
+    Template(Who),
+    /// An account.
+    Account(String),
+}
+
+/// Who is woken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Whom {
+    /// An instance.
+    Instance(Ref<AgentInstance>),
+    /// A template.
+    Template(Ref<AgentTemplate>),
+    /// An account.
+    Account(String),
+    /// The instances of a template.
+    Followers(Ref<AgentTemplate>),
+    /// The instances that use an account.
+    Users(String),
+    /// Those of them that state no identity.
+    Unidentified(String),
+    /// Those that wait for a place in an account.
+    Placeless(String),
+    /// The templates of the instances that live in an account.
+    RolledOutOver(String),
+}
+
+/// A wake-up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wake {
+    /// Who.
+    pub whom: Whom,
+    /// How urgently.
+    pub rank: Rank,
+    /// In how long.
+    pub after: Duration,
+}
+
+/// Members of a rollout change many at once: their template looks at them together.
+const TOGETHER: Duration = Duration::from_millis(20);
+
+/// For whom a change is news.
+pub fn news(change: &Change) -> Vec<Wake> {
+    let one = |whom| vec![now(whom, Rank::News)];
+    let fleet = |whom| vec![now(whom, Rank::Fleet)];
+    let account = |name: &String| one(Whom::Account(name.clone()));
+    let instances = |whose: &[Who]| -> Vec<Wake> {
+        let whom = whose.iter().map(|who| Whom::Instance(reference(who)));
+        whom.map(|whom| now(whom, Rank::News)).collect()
+    };
+    match change {
+        Change::Instance(turned) => of_instance(turned),
+        Change::Template(turned) => of_template(turned),
+        Change::Account(turned) => of_account(turned),
+        Change::Shown(whose) | Change::Turn(whose) | Change::Word(whose) => instances(whose),
+        Change::FirstRead(name) => fleet(Whom::Unidentified(name.clone())),
+        Change::Counted(name)
+        | Change::Doubt(name)
+        | Change::Swept(name)
+        | Change::Restored(name) => account(name),
+        Change::Room(name) | Change::Usable(name) => fleet(Whom::Users(name.clone())),
+        Change::PlaceFree(name) => one(Whom::Placeless(name.clone())),
+        Change::Outage(name) => {
+            let mut wakes = account(name);
+            wakes.extend(fleet(Whom::Users(name.clone())));
+            wakes
+        }
+        Change::Source(Dependent::Instance(who)) => one(Whom::Instance(reference(who))),
+        Change::Source(Dependent::Template(who)) => one(Whom::Template(reference(who))),
+        Change::Source(Dependent::Account(name)) => account(name),
+        Change::Answered(template) | Change::Values(template) => {
+            one(Whom::Template(template.clone()))
+        }
+        Change::Neighbours(names) => names.iter().flat_map(account).collect(),
+    }
+}
+
+fn now(whom: Whom, rank: Rank) -> Wake {
+    let after = Duration::ZERO;
+    Wake { whom, rank, after }
+}
+
+/// The reference to a namespaced object.
+pub fn reference<K>((namespace, name): &Who) -> Ref<K>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    Ref::new(name).within(namespace)
+}
+
+fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
+    let mut wakes = Vec::new();
+    if differs(turned, as_people_left_it)
+        && let Some(named) = named(turned)
+    {
+        wakes.push(now(Whom::Instance(named), Rank::Person));
+    }
+    if differs(turned, as_member) {
+        let mut templates: Vec<Ref<AgentTemplate>> = Vec::new();
+        for one in [&turned.before, &turned.after].into_iter().flatten() {
+            let template = one.read().map(|one| template_of(one));
+            templates.extend(template.filter(|found| !templates.contains(found)));
+        }
+        let together = |template| Wake {
+            whom: Whom::Template(template),
+            rank: Rank::News,
+            after: TOGETHER,
+        };
+        wakes.extend(templates.into_iter().map(together));
+    }
+    wakes
+}
+
+fn of_template(turned: &Turned<AgentTemplate>) -> Vec<Wake> {
+    let mut wakes = Vec::new();
+    let Some(named) = named(turned) else {
+        return wakes;
+    };
+    if differs(turned, as_people_left_it) {
+        wakes.push(now(Whom::Template(named.clone()), Rank::Person));
+    }
+    if differs(turned, as_instances_follow_it) {
+        wakes.push(now(Whom::Followers(named), Rank::Fleet));
+    }
+    wakes
+}
+
+fn of_account(turned: &Turned<ProviderAccount>) -> Vec<Wake> {
+    let mut wakes = Vec::new();
+    let Some(name) = named(turned).map(|found| found.name) else {
+        return wakes;
+    };
+    if differs(turned, as_people_left_it) {
+        wakes.push(now(Whom::Account(name.clone()), Rank::Person));
+    }
+    // Whether it can be used is told to its users where that is found out, and what is counted there is no instance's
+    // business.
+    if differs(turned, as_users_read_it) {
+        wakes.push(now(Whom::Users(name.clone()), Rank::Fleet));
+    }
+    if differs(turned, whether_usable) {
+        wakes.push(now(Whom::RolledOutOver(name), Rank::News));
+    }
+    wakes
+}
+
+fn differs<K, V: PartialEq>(turned: &Turned<K>, view: fn(&Seen<K>) -> V) -> bool {
+    turned.before.as_ref().map(view) != turned.after.as_ref().map(view)
+}
+
+fn named<K>(turned: &Turned<K>) -> Option<Ref<K>>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let object = turned.after.as_ref().or(turned.before.as_ref())?;
+    Some(super::store::named(object))
+}
+
+/// Where a field cannot be read, and what is expected there.
+type Trouble = Option<(String, String)>;
+
+fn trouble<K>(object: &Seen<K>) -> Trouble {
+    let object = object.unreadable()?;
+    Some((object.field.clone(), object.expected.clone()))
+}
+
+/// What people change: spec, annotations, whether it is deleted, whether it can be read.
+fn as_people_left_it<K>(object: &Seen<K>) -> impl PartialEq + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let meta = object.meta();
+    let (uid, generation) = (meta.uid.clone(), meta.generation);
+    let deleted = meta.deletion_timestamp.is_some();
+    let annotations = meta.annotations.clone();
+    (uid, generation, deleted, annotations, trouble(object))
+}
+
+/// What its users read of an account.
+fn as_users_read_it(account: &Seen<ProviderAccount>) -> impl PartialEq + use<> {
+    let meta = account.meta();
+    (meta.uid.clone(), meta.generation, trouble(account))
+}
+
+/// Whether an account can be used: a rollout passes the instances of those that cannot.
+fn whether_usable(account: &Seen<ProviderAccount>) -> impl PartialEq + use<> {
+    (account.uid(), account.read().map(|account| usable(account)))
+}
+
+/// What instances follow of a template; counting instances is not that.
+fn as_instances_follow_it(template: &Seen<AgentTemplate>) -> impl PartialEq + use<> {
+    let status = template
+        .read()
+        .and_then(|template| template.status.clone())
+        .unwrap_or_default();
+    let said = |kind: &str| {
+        condition::find(&status.conditions, kind)
+            .map(|found| (found.status.clone(), found.reason.clone()))
+    };
+    let conditions = (said(kind::READY), said(kind::PROGRESSING));
+    (
+        template.meta().generation,
+        status.observed_generation,
+        status.revision,
+        conditions,
+        trouble(template),
+    )
+}
+
+/// What a rollout sees of a member: all of it but what is known to say nothing there. Whoever waits for its turn says so in
+/// its status, and that alone is no reason to look at all members again.
+fn as_member(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
+    let instance = instance.read()?;
+    let meta = &instance.metadata;
+    let status = instance.status.clone().map(|status| AgentInstanceStatus {
+        observed_generation: None,
+        tools: Vec::new(),
+        conditions: conditions_of_member(&status.conditions),
+        ..status
+    });
+    let deleted = meta.deletion_timestamp.is_some();
+    Some((meta.uid.clone(), deleted, instance.spec.clone(), status))
+}
+
+fn conditions_of_member(all: &[Condition]) -> Vec<Condition> {
+    let silent = |one: &Condition| match one.type_.as_str() {
+        kind::RECONCILING => true,
+        kind::SYNCED => one.status == "True" || one.reason == reason::OUTDATED,
+        kind::TEMPLATE_SYNCED => [reason::CURRENT, reason::OUTDATED].contains(&one.reason.as_str()),
+        _ => false,
+    };
+    let told = |one: &Condition| Condition {
+        message: String::new(),
+        observed_generation: None,
+        ..one.clone()
+    };
+    all.iter().filter(|one| !silent(one)).map(told).collect()
+}
+
+/// The template of an instance.
+pub fn template_of(instance: &AgentInstance) -> Ref<AgentTemplate> {
+    let namespace = instance.namespace().unwrap_or_default();
+    Ref::new(instance.spec.template_ref.name.as_str()).within(&namespace)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+//! Whom a change wakes.
+
+use super::*;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+fn object<K>(kind: &Value) -> Seen<K>
+where
+    K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+{
+    serde_json::from_value(kind.clone()).unwrap()
+}
+
+fn with(mut object: Value, changes: &[(&str, Value)]) -> Value {
+    for (pointer, value) in changes {
+        let (parent, last) = pointer.rsplit_once('/').unwrap();
+        match object.pointer_mut(parent).unwrap() {
+            Value::Array(items) => items[last.parse::<usize>().unwrap()] = value.clone(),
+            fields => fields[last] = value.clone(),
+        }
+    }
+    object
+}
+
+fn meta(name: &str) -> Value {
+    json!({"name": name, "namespace": "team", "uid": format!("uid-{name}"), "generation": 1, "annotations": {}})
+}
+
+fn instance() -> Value {
+    let condition = |kind: &str, status: &str, reason: &str| {
+        json!({"type": kind, "status": status, "reason": reason, "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    };
+    json!({
+        "metadata": meta("ada"),
+        "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "main"}},
+        "status": {"templateRevision": "r1", "observedGeneration": 1, "conditions": [
+            condition("Ready", "True", "Ready"),
+            condition("Synced", "True", "Current"),
+            condition("TemplateSynced", "True", "Current"),
+        ]},
+    })
+}
+
+fn template() -> Value {
+    let ready = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    json!({
+        "metadata": meta("t"),
+        "spec": {"runtime": {"image": "ghcr.io/acme/agent:1"}},
+        "status": {"revision": "r1", "observedGeneration": 1, "instances": 1, "conditions": [ready]},
+    })
+}
+
+fn account() -> Value {
+    let ready = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let mut meta = meta("main");
+    meta.as_object_mut().unwrap().remove("namespace");
+    json!({
+        "metadata": meta,
+        "spec": {"railway": {"workspaceId": "w", "tokenSecretRefs": [{"name": "s", "key": "k"}]}},
+        "status": {"conditions": [ready]},
+    })
+}
+
+fn turned<K>(before: Option<Value>, after: Option<Value>) -> Turned<K>
+where
+    K: Resource<DynamicType = ()> + serde::de::DeserializeOwned,
+{
+    Turned {
+        before: before.map(|one| object(&one)),
+        after: after.map(|one| object(&one)),
+    }
+}
+
+/// What changes, the changes by their places, and who is woken.
+type Row<'a> = (&'a str, &'a [(&'a str, Value)], &'a [&'a str]);
+
+/// Who is woken, each as a word: `Person instance team/ada`.
+fn woken(change: &Change) -> Vec<String> {
+    fn full<K: Resource<DynamicType = ()> + Clone>(named: &Ref<K>) -> String {
+        format!(
+            "{}/{}",
+            named.namespace.as_deref().unwrap_or("-"),
+            named.name
+        )
+    }
+    let told = |wake: Wake| {
+        let whom = match &wake.whom {
+            Whom::Instance(named) => format!("instance {}", full(named)),
+            Whom::Template(named) => format!("template {}", full(named)),
+            Whom::Account(name) => format!("account {name}"),
+            Whom::Followers(named) => format!("followers {}", full(named)),
+            Whom::Users(name) => format!("users {name}"),
+            Whom::Unidentified(name) => format!("unidentified {name}"),
+            Whom::Placeless(name) => format!("placeless {name}"),
+            Whom::RolledOutOver(name) => format!("rolled out over {name}"),
+        };
+        let soon = if wake.after.is_zero() { "" } else { " soon" };
+        format!("{:?} {whom}{soon}", wake.rank)
+    };
+    news(change).into_iter().map(told).collect()
+}
+
+fn assert_wakes(what: &str, change: &Change, expected: &[&str]) {
+    assert_eq!(woken(change), expected, "{what}");
+}
+
+const SELF: &str = "Person instance team/ada";
+const ITS_TEMPLATE: &str = "News template team/t soon";
+
+#[test]
+fn an_instance_wakes_itself_by_what_people_change_and_its_template_by_what_a_rollout_sees() {
+    let waits = json!({"type": "TemplateSynced", "status": "False", "reason": "Outdated", "message": "waits",
+        "lastTransitionTime": "2026-01-02T00:00:00Z"});
+    let rows: [Row; 11] = [
+        ("nothing", &[], &[]),
+        (
+            "another version",
+            &[("/metadata/resourceVersion", json!("2"))],
+            &[],
+        ),
+        (
+            "its spec",
+            &[
+                ("/metadata/generation", json!(2)),
+                ("/spec/updatePolicy", json!("Manual")),
+            ],
+            &[SELF, ITS_TEMPLATE],
+        ),
+        (
+            "an annotation",
+            &[("/metadata/annotations/a", json!("b"))],
+            &[SELF],
+        ),
+        (
+            "it is being deleted",
+            &[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))],
+            &[SELF, ITS_TEMPLATE],
+        ),
+        (
+            "its finalizer",
+            &[("/metadata/finalizers", json!(["yardmaster.dev/teardown"]))],
+            &[],
+        ),
+        (
+            "it is ready no longer",
+            &[("/status/conditions/0/status", json!("False"))],
+            &[ITS_TEMPLATE],
+        ),
+        (
+            "it runs another revision",
+            &[("/status/templateRevision", json!("r2"))],
+            &[ITS_TEMPLATE],
+        ),
+        (
+            "it waits for its turn",
+            &[
+                ("/status/conditions/2", waits),
+                ("/status/observedGeneration", json!(2)),
+            ],
+            &[],
+        ),
+        (
+            "it was passed over",
+            &[("/status/conditions/2/reason", json!("PassedOver"))],
+            &[ITS_TEMPLATE],
+        ),
+        (
+            "another sentence",
+            &[("/status/conditions/0/message", json!("since noon"))],
+            &[],
+        ),
+    ];
+    for (what, changes, expected) in rows {
+        let after = with(instance(), changes);
+        let change = Change::Instance(turned(Some(instance()), Some(after)));
+        assert_wakes(what, &change, expected);
+    }
+    let new = Change::Instance(turned(None, Some(instance())));
+    assert_wakes("new", &new, &[SELF, ITS_TEMPLATE]);
+    let gone = Change::Instance(turned(Some(instance()), None));
+    assert_wakes("gone", &gone, &[SELF, ITS_TEMPLATE]);
+    let unreadable = with(instance(), &[("/spec/operatingMode", json!("Flying"))]);
+    let unreadable = Change::Instance(turned(Some(instance()), Some(unreadable)));
+    assert_wakes("unreadable", &unreadable, &[SELF, ITS_TEMPLATE]);
+}
+
+#[test]
+fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
+    let (own, followers) = ("Person template team/t", "Fleet followers team/t");
+    let rows: [Row; 6] = [
+        ("nothing", &[], &[]),
+        ("its counts", &[("/status/instances", json!(7))], &[]),
+        (
+            "its spec",
+            &[("/metadata/generation", json!(2))],
+            &[own, followers],
+        ),
+        (
+            "an annotation",
+            &[("/metadata/annotations/a", json!("b"))],
+            &[own],
+        ),
+        (
+            "its revision",
+            &[("/status/revision", json!("r2"))],
+            &[followers],
+        ),
+        (
+            "it is ready no longer",
+            &[("/status/conditions/0/status", json!("False"))],
+            &[followers],
+        ),
+    ];
+    for (what, changes, expected) in rows {
+        let after = with(template(), changes);
+        let change = Change::Template(turned(Some(template()), Some(after)));
+        assert_wakes(what, &change, expected);
+    }
+    let gone = Change::Template(turned(Some(template()), None));
+    assert_wakes("gone", &gone, &[own, followers]);
+}
+
+#[test]
+fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used() {
+    let (own, users) = ("Person account main", "Fleet users main");
+    let rollouts = "News rolled out over main";
+    let rows: [Row; 5] = [
+        ("nothing", &[], &[]),
+        (
+            "its spec",
+            &[("/metadata/generation", json!(2))],
+            &[own, users],
+        ),
+        ("a word", &[("/metadata/annotations/a", json!("b"))], &[own]),
+        (
+            "it cannot be used",
+            &[("/status/conditions/0/status", json!("False"))],
+            &[rollouts],
+        ),
+        (
+            "its budget",
+            &[("/status/budget", json!({"remaining": "many"}))],
+            &[],
+        ),
+    ];
+    for (what, changes, expected) in rows {
+        let after = with(account(), changes);
+        let change = Change::Account(turned(Some(account()), Some(after)));
+        assert_wakes(what, &change, expected);
+    }
+    let gone = Change::Account(turned(Some(account()), None));
+    assert_wakes("gone", &gone, &[own, users, rollouts]);
+}
+
+/// The variants of [`Change`], so that a new one is missed here.
+fn variant(change: &Change) -> &'static str {
+    match change {
+        Change::Instance(_) => "Instance",
+        Change::Template(_) => "Template",
+        Change::Account(_) => "Account",
+        Change::Shown(_) => "Shown",
+        Change::FirstRead(_) => "FirstRead",
+        Change::Counted(_) => "Counted",
+        Change::Room(_) => "Room",
+        Change::PlaceFree(_) => "PlaceFree",
+        Change::Outage(_) => "Outage",
+        Change::Doubt(_) => "Doubt",
+        Change::Usable(_) => "Usable",
+        Change::Source(_) => "Source",
+        Change::Answered(_) => "Answered",
+        Change::Values(_) => "Values",
+        Change::Turn(_) => "Turn",
+        Change::Swept(_) => "Swept",
+        Change::Restored(_) => "Restored",
+        Change::Word(_) => "Word",
+        Change::Neighbours(_) => "Neighbours",
+    }
+}
+
+#[test]
+fn every_other_change_wakes_those_whom_it_concerns() {
+    let who = || ("team".to_owned(), "ada".to_owned());
+    let named = || reference(&("team".to_owned(), "t".to_owned()));
+    let main = || "main".to_owned();
+    let one = "News instance team/ada";
+    let rows: [(Change, &[&str]); 18] = [
+        (Change::Shown(vec![who()]), &[one]),
+        (Change::FirstRead(main()), &["Fleet unidentified main"]),
+        (Change::Counted(main()), &["News account main"]),
+        (Change::Room(main()), &["Fleet users main"]),
+        (Change::PlaceFree(main()), &["News placeless main"]),
+        (
+            Change::Outage(main()),
+            &["News account main", "Fleet users main"],
+        ),
+        (Change::Doubt(main()), &["News account main"]),
+        (Change::Usable(main()), &["Fleet users main"]),
+        (Change::Source(Dependent::Instance(who())), &[one]),
+        (
+            Change::Source(Dependent::Template(("team".into(), "t".into()))),
+            &["News template team/t"],
+        ),
+        (
+            Change::Source(Dependent::Account(main())),
+            &["News account main"],
+        ),
+        (Change::Answered(named()), &["News template team/t"]),
+        (Change::Values(named()), &["News template team/t"]),
+        (Change::Turn(vec![who()]), &[one]),
+        (Change::Swept(main()), &["News account main"]),
+        (Change::Restored(main()), &["News account main"]),
+        (Change::Word(vec![who()]), &[one]),
+        (
+            Change::Neighbours(vec!["a".into(), "b".into()]),
+            &["News account a", "News account b"],
+        ),
+    ];
+    let mut seen = BTreeSet::from(["Instance", "Template", "Account"]);
+    for (change, expected) in rows {
+        assert_wakes(variant(&change), &change, expected);
+        seen.insert(variant(&change));
+    }
+    assert_eq!(seen.len(), 19);
+}
