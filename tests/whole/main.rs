@@ -51,6 +51,8 @@ mod rollout;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod seeded;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod suspend;

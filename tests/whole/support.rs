@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use world::{Audited, Exchange, Mark, Object, Tenant, World, condition, eventually};
+use world::{Audited, Exchange, Mark, Object, Tenant, World, condition};
 
 /// Nothing here takes so long, unless it does not come at all.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -44,6 +44,11 @@ impl Marks {
     /// The place in the journal.
     pub fn journal(&self) -> Mark {
         self.journal
+    }
+
+    /// The place in the API server's audit log.
+    pub fn audit(&self) -> Mark {
+        self.audit
     }
 }
 
@@ -192,20 +197,7 @@ impl<'w> Scene<'w> {
 
     /// Waits until the observer has begun and ended `n` more listings of the account, at least.
     pub async fn listings(&self, n: usize) {
-        let journal = self.world.journal();
-        let (mut mark, mut listed) = (journal.mark().unwrap(), 0);
-        let own = Some(self.tenant.workspace());
-        eventually("the account was listed again", SOON, || {
-            let new = journal.follow(&mut mark).unwrap();
-            let listings = new
-                .iter()
-                .filter(|one| one.workspace.as_deref() == own && one.operation == "projects");
-            listed += listings.count();
-            // One more than asked for: the first may have been on its way.
-            std::future::ready(Ok((listed > n).then_some(())))
-        })
-        .await
-        .unwrap();
+        self.tenant.wait_listings(n, SOON).await.unwrap();
     }
 
     /// Removes a fault that must have fired.

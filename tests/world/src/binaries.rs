@@ -172,6 +172,18 @@ pub fn cluster() -> Result<()> {
 /// # Errors
 /// The build fails.
 pub fn controller() -> Result<PathBuf> {
+    build_controller(checkout::is_release())
+}
+
+/// The controller's binary, built from this checkout as the image's is.
+///
+/// # Errors
+/// The build fails.
+pub fn optimised_controller() -> Result<PathBuf> {
+    build_controller(true)
+}
+
+fn build_controller(optimised: bool) -> Result<PathBuf> {
     eprintln!("Building the controller …");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -190,7 +202,7 @@ pub fn controller() -> Result<PathBuf> {
         .current_dir(checkout::root())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    if checkout::is_release() {
+    if optimised {
         command.arg("--release");
     }
     let mut cargo = command.spawn().context("cannot run cargo build")?;

@@ -174,6 +174,24 @@ impl Controller {
         &self.launch.address
     }
 
+    /// Its metrics, as it gives them.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let url = format!("{}/metrics", self.launch.address);
+        let answer = crate::control::http()?.get(&url).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Passes over instances so far that had all that a pass needs, by its own count.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn passes(&self) -> Result<usize> {
+        Ok(passes(&self.metrics().await?))
+    }
+
     /// Waits until its readiness probe says yes.
     ///
     /// # Errors
@@ -361,6 +379,17 @@ fn begin(launch: &Launch) -> Result<(Life, u32)> {
     ))
 }
 
+fn passes(metrics: &str) -> usize {
+    let ended = ["unchanged", "changed", "fault"].map(|outcome| {
+        format!("yardmaster_reconciles_total{{kind=\"AgentInstance\",outcome=\"{outcome}\"}} ")
+    });
+    let counts = metrics.lines().filter_map(|line| {
+        let count = ended.iter().find_map(|start| line.strip_prefix(start))?;
+        count.parse::<usize>().ok()
+    });
+    counts.sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -441,6 +470,16 @@ mod tests {
         );
         assert_eq!(lines(&controller), begun as usize, "the next one waits");
         controller.stop().await.unwrap();
+    }
+
+    #[test]
+    fn passes_that_had_something_to_look_at_are_counted() {
+        let metrics = "# TYPE yardmaster_reconciles_total counter\n\
+            yardmaster_reconciles_total{kind=\"AgentInstance\",outcome=\"unchanged\"} 7\n\
+            yardmaster_reconciles_total{kind=\"AgentInstance\",outcome=\"changed\"} 2\n\
+            yardmaster_reconciles_total{kind=\"AgentInstance\",outcome=\"waiting\"} 40\n\
+            yardmaster_reconciles_total{kind=\"AgentTemplate\",outcome=\"unchanged\"} 300\n";
+        assert_eq!(passes(metrics), 9);
     }
 
     #[tokio::test]

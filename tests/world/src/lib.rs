@@ -4,8 +4,9 @@
 //! files or fields here breaks scripts.
 //!
 //! Holds: everything of a world lies in its directory and ends with the process that started it; the user's kubeconfig
-//! and home are not touched; what fails says what was waited for and what was there instead. Absent: the product's code.
-//! The product's tests use this crate; the world knows the product by its binary, its chart and its kinds' names.
+//! and home are not touched; what fails says what was waited for and what was there instead. Absent: the product's code,
+//! except where a fleet is seeded (`seed`). The product's tests use this crate; all else knows the product by its binary, its
+//! chart and its kinds' names.
 
 mod arguments;
 mod binaries;
@@ -25,6 +26,7 @@ mod options;
 mod outside;
 mod process;
 mod records;
+mod seed;
 mod shared;
 mod storm;
 mod tenant;
@@ -32,7 +34,10 @@ pub mod truth;
 mod world;
 
 pub use arguments::arguments;
-pub use binaries::{cluster as build_cluster, controller as build_controller};
+pub use binaries::{
+    cluster as build_cluster, controller as build_controller,
+    optimised_controller as build_optimised_controller,
+};
 pub use checkout::root as checkout_root;
 pub use commands::Output;
 pub use control::{Control, Fault};

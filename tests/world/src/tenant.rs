@@ -267,6 +267,30 @@ impl<'w> Tenant<'w> {
         self.world.outside().post_fault(fault).await
     }
 
+    /// Waits until the observer has begun and ended `n` more listings of its account, or pages of them, at least.
+    ///
+    /// # Errors
+    /// It has not by then.
+    pub async fn wait_listings(&self, n: usize, deadline: Duration) -> Result<()> {
+        let journal = self.world.journal();
+        let (mut mark, mut listed) = (journal.mark()?, 0);
+        let own = Some(self.name.as_str());
+        eventually("the account was listed again", deadline, || {
+            let listings = journal.follow(&mut mark).map(|new| {
+                let own = |one: &&Exchange| {
+                    one.workspace.as_deref() == own && one.operation == "projects"
+                };
+                new.iter().filter(own).count()
+            });
+            // One more than asked for: the first may have been on its way.
+            std::future::ready(listings.map(|more| {
+                listed += more;
+                (listed > n).then_some(())
+            }))
+        })
+        .await
+    }
+
     /// Its exchanges with the outside since a mark.
     ///
     /// # Errors

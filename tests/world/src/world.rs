@@ -281,13 +281,7 @@ impl World {
     /// # Errors
     /// It does not answer.
     pub async fn metrics(&self) -> Result<String> {
-        let url = format!("{}/metrics", self.controller()?.address());
-        let answer = crate::control::http()?
-            .get(&url)
-            .send()
-            .await?
-            .error_for_status()?;
-        Ok(answer.text().await?)
+        self.controller()?.metrics().await
     }
 
     /// Applies manifests from the server's side.

@@ -1,5 +1,5 @@
 //! What people and outages do to Railway behind the API's back, for tests: deletions and edits by hand, foreign
-//! projects, crashes.
+//! projects, copies, crashes.
 //!
 //! Nothing here is throttled, lags or needs a token.
 
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::access::Refusal;
+use super::copying::{Difference, copied};
 use super::deploying::{Moment, Source, deploy};
 use super::deployment::Status;
 use super::rows::Project;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> Router<Desk> {
     Router::new()
         .route("/railway/projects", post(create_project))
         .route("/railway/projects/{id}", put(edit_project))
+        .route("/railway/projects/{id}/copies", post(copy_project))
         .route("/railway/projects/{id}/delete", post(delete_project))
         .route("/railway/services/{id}/delete", post(delete_service))
         .route("/railway/services/{id}/config", put(edit_service))
@@ -92,6 +94,25 @@ async fn create_project(State(desk): State<Desk>, Json(order): Json<Foreign>) ->
     Ok(Json(
         json!({ "id": project.id, "environmentId": environment }),
     ))
+}
+
+/// All or none; the answer says of each copy what everything is called in it.
+async fn copy_project(
+    State(desk): State<Desk>,
+    Path(id): Path<String>,
+    Json(differences): Json<Vec<Difference>>,
+) -> Outcome {
+    let ((), original) = desk.railway.by_hand(&id, |_, _| Ok(()))?;
+    let mut estate = desk.railway.estate();
+    let copies = differences.into_iter().map(|difference| {
+        copied(&original, estate.next_seq(), difference).map_err(|refusal| Sorry::bad(refusal.0))
+    });
+    let copies: Vec<_> = copies.collect::<Result<_, _>>()?;
+    let named = copies.into_iter().map(|(copy, names)| {
+        estate.insert(copy);
+        names.into_map()
+    });
+    Ok(Json(named.map(|names| json!(names)).collect()))
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Railway: its public GraphQL API over a world of projects, as facts/railway.md describes it.
 //!
 //! Layers, each knowing only those below: `edge` (HTTP, limits, error shapes) → `schema` (GraphQL types, a subset of
-//! Railway's) → `access` (who sees what, when) → `estate`, `change`, `deploying` (what happens to projects) → `rows`,
+//! Railway's) → `access` (who sees what, when) → `estate`, `change`, `deploying`, `copying` (what happens to projects) → `rows`,
 //! `deployment`, `config` (values). Deliberately absent: builds from a repository, several replicas, custom domains,
 //! logs, subscriptions and usage.
 
@@ -9,6 +9,7 @@ mod access;
 mod change;
 mod config;
 mod control;
+mod copying;
 mod cost;
 pub(crate) mod deploying;
 pub(crate) mod deployment;

@@ -131,6 +131,11 @@ impl Environment {
         }
     }
 
+    /// Names the config as it is now.
+    pub(crate) fn config_tag(&self) -> String {
+        format!("{}-{}", &self.id[..8], self.revision)
+    }
+
     /// The part of the config that belongs to a service.
     pub(crate) fn of_service(&self, service_id: &str) -> &Value {
         &self.config["services"][service_id]

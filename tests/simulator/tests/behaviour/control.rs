@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::client::{World, agent, text};
+use super::client::{Built, LIST, World, agent, text};
 
 async fn inventory(world: &World) -> Value {
     world.control("GET", "/inventory", Value::Null).await
@@ -150,6 +150,95 @@ async fn people_and_outages_act_behind_the_api() {
         .try_control("POST", "/railway/projects/nothing/delete", Value::Null)
         .await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_copy_is_an_agent_of_its_own() {
+    let world = World::new().await;
+    let built = world.build("p").await;
+    let create = "mutation($input: VolumeCreateInput!) { volumeCreate(input: $input) { id } }";
+    let input = json!({ "projectId": built.project, "environmentId": built.environment,
+        "serviceId": built.service, "mountPath": "/data" });
+    let data = world.data(create, json!({ "input": input })).await;
+    let volume = text(&data["volumeCreate"]["id"]);
+    world.patch(&built, agent("ghcr.io/acme/agent:1")).await;
+
+    let path = format!("/railway/projects/{}/copies", built.project);
+    let difference = |name: &str| {
+        json!({ "name": name, "description": format!("marker of {name}"),
+            "services": { "agent": format!("agent-{name}") }, "variables": { "GATEWAY_TOKEN": format!("token of {name}") } })
+    };
+    let wrong = json!([difference("q"), difference("Not A Name")]);
+    assert_eq!(world.try_control("POST", &path, wrong).await.0, 400);
+    let wrong = json!([{ "name": "q", "services": { "another": "agent-q" } }]);
+    assert_eq!(world.try_control("POST", &path, wrong).await.0, 400);
+    assert_eq!(
+        inventory(&world).await["counts"]["railway/project"],
+        1,
+        "all or none"
+    );
+
+    let both = json!([difference("q"), difference("r")]);
+    let copies = world.control("POST", &path, both).await;
+    let counts = json!({ "railway/project": 3, "railway/service": 3, "railway/volume": 3,
+        "railway/domain": 3, "railway/deployment": 3 });
+    assert_eq!(inventory(&world).await["counts"], counts);
+    let config = "query($id: String!) { environment(id: $id) { config(decryptVariables: true) configEtag \
+        volumeInstances { edges { node { volumeId serviceId mountPath } } } } }";
+    let original = world.data(config, json!({ "id": built.environment })).await;
+    for (name, copy) in ["q", "r"].into_iter().zip(copies.as_array().unwrap()) {
+        let of = |what: &str| text(&copy[what]);
+        let own = Built {
+            project: of(&built.project),
+            environment: of(&built.environment),
+            service: of(&built.service),
+            domain: of(&built.domain),
+        };
+        let data = world.data(config, json!({ "id": own.environment })).await;
+        let row = &data["environment"];
+        let variables = &row["config"]["services"][&own.service]["variables"];
+        assert_eq!(
+            variables["GATEWAY_TOKEN"]["value"],
+            format!("token of {name}")
+        );
+        let tag = text(&original["environment"]["configEtag"]);
+        assert_eq!(row["configEtag"], of(&tag).as_str());
+        let disk = &row["volumeInstances"]["edges"][0]["node"];
+        let expected =
+            json!({ "volumeId": of(&volume), "serviceId": own.service, "mountPath": "/data" });
+        assert_eq!(*disk, expected);
+
+        // It answers to its own token, and is changed without the others.
+        let asked = |token: String| {
+            let key = ("authorization", format!("Bearer {token}"));
+            let url = format!("https://{}/convos/status", own.domain);
+            let world = &world;
+            async move { world.rest(key, "GET", &url, Value::Null).await.0 }
+        };
+        assert_eq!(asked(format!("token of {name}")).await, 200);
+        assert_eq!(asked("gateway".to_owned()).await, 401);
+        let news = json!({ "variables": { "NEW": { "value": "1" } } });
+        world.patch(&own, news).await;
+        assert_eq!(world.statuses(&own).await, ["SUCCESS", "REMOVED"]);
+    }
+    let listed = world.data(LIST, json!({ "ws": "team-a" })).await;
+    let listed = listed["projects"]["edges"].as_array().unwrap();
+    let said: Vec<_> = listed
+        .iter()
+        .map(|edge| (&edge["node"]["name"], &edge["node"]["description"]))
+        .collect();
+    let newest_first = [
+        (&json!("r"), &json!("marker of r")),
+        (&json!("q"), &json!("marker of q")),
+        (&json!("p"), &json!("marker of p")),
+    ];
+    assert_eq!(said, newest_first);
+    assert_eq!(world.statuses(&built).await, ["SUCCESS"]);
+    let delete = "mutation($id: String!) { projectDelete(id: $id) }";
+    world
+        .data(delete, json!({ "id": copies[0][&built.project] }))
+        .await;
+    assert_eq!(inventory(&world).await["counts"]["railway/project"], 2);
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ impl Environment {
     }
 
     async fn config_etag(&self) -> String {
-        format!("{}-{}", &self.row().id[..8], self.row().revision)
+        self.row().config_tag()
     }
 
     async fn unmerged_changes_count(&self) -> Option<i32> {

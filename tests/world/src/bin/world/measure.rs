@@ -1,15 +1,18 @@
 //! `cargo world -- measure`: the numbers of the README's table, each from one run of a world of its own.
 //!
-//! What holds: times are told by watch events as a client sees them; requests are counted in the journal, writes in the
-//! API server's audit log, memory by the kernel. Deliberately absent: judgement; a number is a number.
+//! What holds: the controller is optimised, as the image's is; times are told by watch events as a client sees them; requests
+//! are counted in the journal, reads and writes in the API server's audit log, memory and processor time by the kernel.
+//! Deliberately absent: judgement; a number is a number.
 
-use std::path::Path;
+mod fleet;
+mod process;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use serde_json::json;
-use world::{Options, Tenant, World, eventually};
+use world::{Options, Tenant, World};
 
 /// What to measure.
 #[derive(Subcommand)]
@@ -20,27 +23,29 @@ pub(crate) enum Measure {
         #[arg(long, default_value_t = 20)]
         agents: usize,
     },
-    /// Many agents: memory, and a restart.
+    /// A controller that starts and finds many agents: memory, time, reads. JSON on standard output, a table beside it.
     Fleet {
-        /// How many.
+        /// How many. They are seeded, not made.
         #[arg(long, default_value_t = 1000)]
-        agents: usize,
+        seeded: usize,
     },
 }
 
 impl Measure {
     pub(crate) async fn run(self) -> Result<()> {
-        let build = tokio::task::spawn_blocking(world::build_controller);
+        let build = tokio::task::spawn_blocking(world::build_optimised_controller);
         let controller = build.await.context("building the controller")??;
         let folder = tempfile::tempdir()?;
-        let options = Options::new(folder.path())
+        let mut options = Options::new(folder.path())
             .controller(controller)
-            .set("agent.bootTime", "0s")
-            .controller_arg("--observe-interval=60s");
+            .set("agent.bootTime", "0s");
+        if matches!(self, Measure::Creation { .. }) {
+            options = options.controller_arg("--observe-interval=60s");
+        }
         let world = World::start(options).await?;
         let done = match self {
             Measure::Creation { agents } => creation(&world, agents).await,
-            Measure::Fleet { agents } => fleet(&world, agents).await,
+            Measure::Fleet { seeded } => fleet::fleet(&world, seeded).await,
         };
         world.stop().await?;
         done
@@ -165,96 +170,4 @@ fn ratio(count: usize, of: usize) -> f64 {
     {
         count as f64 / of.max(1) as f64
     }
-}
-
-async fn fleet(world: &World, agents: usize) -> Result<()> {
-    let tenant = tenant(world).await?;
-    let controller = world.controller()?;
-    println!("no agents: {} MiB", resident(controller.pid())?);
-    let begun = Instant::now();
-    for chunk in (0..agents).collect::<Vec<_>>().chunks(50) {
-        let yaml: Vec<String> = chunk
-            .iter()
-            .map(|number| agent(&format!("a-{number}"), "plain", tenant.account()))
-            .collect();
-        tenant.apply(&yaml.join("---\n")).await?;
-    }
-    ready(&tenant, agents, Duration::from_secs(1800)).await?;
-    println!(
-        "{agents} agents ready after {} s, at {} requests a second",
-        begun.elapsed().as_secs(),
-        50
-    );
-    println!("{agents} agents: {} MiB", resident(controller.pid())?);
-    let (journal, audit) = (world.journal().mark()?, world.audit().mark()?);
-    let begun = Instant::now();
-    controller.kill().await?;
-    controller.start().await?;
-    eventually(
-        "every instance has been looked at",
-        Duration::from_secs(300),
-        || async {
-            let text = world.metrics().await.unwrap_or_default();
-            Ok((looked_at(&text) >= agents).then_some(()))
-        },
-    )
-    .await?;
-    println!(
-        "restart: every instance looked at after {:.1} s",
-        begun.elapsed().as_secs_f64()
-    );
-    println!(
-        "restart: {} Railway requests",
-        tenant.exchanges(journal)?.len()
-    );
-    let writes = tenant.controller_writes(audit)?;
-    println!("restart: {} Kubernetes writes", writes.len());
-    println!("after the restart: {} MiB", resident(controller.pid())?);
-    Ok(())
-}
-
-/// Waits until so many instances are ready.
-async fn ready(tenant: &Tenant<'_>, agents: usize, deadline: Duration) -> Result<()> {
-    let api = tenant.instance("any").api().await?;
-    eventually("all instances are ready", deadline, || async {
-        let list = api.list(&kube::api::ListParams::default()).await?;
-        let ready = list.items.iter().filter(|one| {
-            world::condition(one, "Ready").is_some_and(|found| found["status"] == "True")
-        });
-        Ok((ready.count() >= agents).then_some(()))
-    })
-    .await
-}
-
-/// Reconciles of instances so far, by the controller's own count.
-fn looked_at(metrics: &str) -> usize {
-    metrics
-        .lines()
-        .filter(|line| {
-            line.starts_with("yardmaster_reconciles_total{") && line.contains("AgentInstance")
-        })
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .map(|count| {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            {
-                count as usize
-            }
-        })
-        .sum()
-}
-
-/// Resident memory of a process, in MiB.
-fn resident(pid: Option<u32>) -> Result<u64> {
-    let pid = pid.context("the controller does not run")?;
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .context("no VmRSS")?;
-    let kib: u64 = line
-        .split_whitespace()
-        .nth(1)
-        .context("no number")?
-        .parse()?;
-    Ok(kib / 1024)
 }
