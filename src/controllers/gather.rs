@@ -375,14 +375,14 @@ async fn template_view(
 ) -> Result<(TemplateView, Desired), ClusterError> {
     let stamp = match view::stamp(template) {
         Ok(stamp) => stamp,
-        Err(not_ready) => return Ok((not_ready, Desired::Unknown)),
+        Err(not_ready) => return Ok((*not_ready, Desired::Unknown)),
     };
     let (instance, seal) = (own.instance, &ctx.around.installation.seal);
     let namespace = instance.namespace().unwrap_or_default();
     let values = values::read(&ctx.around.client, &namespace, &stamp.references(instance)).await?;
     if let Err(not_ready) = stamp.seen_with(seal, &values) {
         ctx.stores.tell(&Change::Values(template_of(instance)));
-        return Ok((not_ready, Desired::Unknown));
+        return Ok((*not_ready, Desired::Unknown));
     }
     let desired = stamp.desired(seal, &values, own);
     let turn = match template.and_then(Seen::read) {

@@ -222,13 +222,13 @@ pub struct Stamp<'a> {
 }
 
 /// The template, where its own controller says that it is ready as it is now.
-pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, TemplateView> {
+pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Box<TemplateView>> {
     let template = match template {
         Some(Seen::Read(template)) => template,
         Some(Seen::Unreadable(template)) => {
-            return Err(not_ready(true, template.sentence()));
+            return Err(Box::new(not_ready(true, template.sentence())));
         }
-        None => return Err(TemplateView::Missing),
+        None => return Err(Box::new(TemplateView::Missing)),
     };
     let status = template.status.clone().unwrap_or_default();
     let current = observed(template);
@@ -236,7 +236,7 @@ pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Templa
     let ready = find(&status.conditions, kind::READY);
     if let Some(ready) = ready.filter(|ready| current && ready.status != "True") {
         let stalled = is_true(&status.conditions, kind::STALLED);
-        return Err(not_ready(stalled, ready.message.clone()));
+        return Err(Box::new(not_ready(stalled, ready.message.clone())));
     }
     match (status.image, status.revision) {
         (Some(image), Some(revision)) if current => Ok(Stamp {
@@ -244,10 +244,10 @@ pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Templa
             image,
             revision,
         }),
-        _ => Err(not_ready(
+        _ => Err(Box::new(not_ready(
             false,
             "it was just changed and is being looked at",
-        )),
+        ))),
     }
 }
 
@@ -286,14 +286,14 @@ impl Stamp<'_> {
     ///
     /// # Errors
     /// What its instances are told. Its controller should look again.
-    pub fn seen_with(&self, seal: &Seal, values: &Values) -> Result<(), TemplateView> {
+    pub fn seen_with(&self, seal: &Seal, values: &Values) -> Result<(), Box<TemplateView>> {
         match revision(seal, &self.template.spec, &self.image.digest, values) {
             Ok(named) if named == self.revision => Ok(()),
-            Ok(_) => Err(not_ready(
+            Ok(_) => Err(Box::new(not_ready(
                 false,
                 "a value that it refers to was just changed and is being looked at",
-            )),
-            Err(broken) => Err(not_ready(true, broken.message)),
+            ))),
+            Err(broken) => Err(Box::new(not_ready(true, broken.message))),
         }
     }
 

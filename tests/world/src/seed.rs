@@ -201,14 +201,14 @@ impl<'w> Seed<'w> {
         let standing = rollout::standing(settings, &revision, &members, &|_| true, now);
         let known = template::Resolution::Known { image, revision };
         let told = template::status(&self.template, &known, &standing, now);
-        status::write_template(&self.client, &self.template, &told).await?;
+        status::write(&self.client, &self.template, &told).await?;
 
         let accounts: Api<ProviderAccount> = Api::all(self.client.clone());
         let account = accounts.get(account).await?;
         let mut told = account.status.clone().unwrap_or_default();
         let seeded = i32::try_from(members.len())?.saturating_sub(1);
         told.resources = told.resources.map(|before| before.saturating_add(seeded));
-        status::write_account(&self.client, &account, &told).await?;
+        status::write(&self.client, &account, &told).await?;
         Ok(())
     }
 }
@@ -274,7 +274,7 @@ impl Seedling {
         let held = finalizer::hold(&api, &self.instance, FINALIZER, identity.as_deref()).await?;
         let minted = secret::mint(client, &held, &self.token).await?;
         ensure!(minted, "the name of {}'s Secret is taken", held.name_any());
-        status::write_instance(client, &held, &told).await?;
+        status::write(client, &held, &told).await?;
         Ok(())
     }
 }
