@@ -91,7 +91,7 @@ fn agent() -> Value {
         "metadata": {"namespace": "team", "name": "ada", "uid": "uid-ada", "resourceVersion": "7",
             "finalizers": ["other", FINALIZER]},
         "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "main"}},
-        "status": {"external": [{"slot": "tool/llm", "provider": "openrouter", "account": "llm", "state": "Creating",
+        "status": {"external": [{"origin": "Made", "slot": "tool/llm", "provider": "openrouter", "account": "llm", "state": "Creating",
             "key": "ym-1", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]},
     })
 }

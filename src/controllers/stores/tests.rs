@@ -143,7 +143,7 @@ async fn an_index_follows_each_change() {
 #[tokio::test]
 async fn who_uses_an_account_is_found_by_home_ledger_and_tools_also_of_an_unreadable_template() {
     let mut ledger = instance("bob", "main");
-    ledger["status"]["external"] = json!([{"slot": "tool/llm", "provider": "openrouter", "account": "keys",
+    ledger["status"]["external"] = json!([{"origin": "Made", "slot": "tool/llm", "provider": "openrouter", "account": "keys",
         "state": "Exists", "key": "k", "id": "i", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]);
     let stores = stores(&[instance("ada", "main"), ledger]);
     let users = |account: &str| {

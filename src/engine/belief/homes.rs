@@ -217,7 +217,7 @@ mod tests {
         made.metadata.namespace = Some("team".into());
         made.metadata.uid = Some(format!("uid-of-{name}"));
         let entry = |slot: &str, provider: &str, id: &str| {
-            json!({"slot": slot, "provider": provider, "account": "main", "state": state, "key": "k",
+            json!({"origin": "Made", "slot": slot, "provider": provider, "account": "main", "state": state, "key": "k",
                 "id": id, "attempt": 1, "startedAt": "1970-01-01T00:00:00.000000Z"})
         };
         let external = json!({"external": [

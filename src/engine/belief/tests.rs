@@ -25,7 +25,7 @@ fn stock(resources: Vec<Resource>) -> Stock {
 
 fn instance(state: &str, id: Option<&str>) -> AgentInstance {
     let mut entry = serde_json::json!({
-        "slot": "tool/llm", "provider": "openrouter", "account": "llm", "state": state, "key": "ym-1",
+        "origin": "Made", "slot": "tool/llm", "provider": "openrouter", "account": "llm", "state": state, "key": "ym-1",
         "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"
     });
     if let Some(id) = id {
@@ -42,7 +42,7 @@ fn instance(state: &str, id: Option<&str>) -> AgentInstance {
     made.status = Some(
         serde_json::from_value(serde_json::json!({
             "external": [entry, {
-                "slot": "tool/llm/key", "provider": "openrouter", "account": "llm", "state": "Exists",
+                "origin": "Made", "slot": "tool/llm/key", "provider": "openrouter", "account": "llm", "state": "Exists",
                 "key": "ym-2", "id": "k-2", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"
             }],
             "tools": [{
