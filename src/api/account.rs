@@ -1,6 +1,9 @@
 //! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
 
-use super::text::{DataKey, DomainName, NamespaceName, ObjectName, OutsideId, Span, WorkspaceId};
+pub use super::providers::{
+    AgentmailAccount, BankrAccount, ExaAccount, OpenrouterAccount, RailwayAccount, TelnyxAccount,
+};
+use super::text::{DataKey, NamespaceName, ObjectName, OutsideId, Span};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -95,66 +98,6 @@ impl ProviderAccountSpec {
     pub fn credentials(&self) -> &[KeyRef] {
         self.opened_by().map_or(&[], |(_, keys)| keys)
     }
-}
-
-/// An OpenRouter organisation.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.workspaceId) == has(oldSelf.workspaceId)").message("openrouter.workspaceId cannot be added or taken away: the keys of this account live where it says; make another ProviderAccount"))]
-pub struct OpenrouterAccount {
-    /// Where the management key is kept: a key of a Secret in the operator's own namespace.
-    pub credential_secret_ref: KeyRef,
-    /// The OpenRouter workspace in which keys are made. Left out, the default one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("openrouter.workspaceId is immutable: the keys of this account live there; make another ProviderAccount"))]
-    pub workspace_id: Option<OutsideId>,
-}
-
-/// An Exa team.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ExaAccount {
-    /// Where the service key is kept: a key of a Secret in the operator's own namespace.
-    pub credential_secret_ref: KeyRef,
-}
-
-/// An AgentMail organisation.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.podId) == has(oldSelf.podId)").message("agentmail.podId cannot be added or taken away: the inboxes of this account live where it says; make another ProviderAccount"))]
-pub struct AgentmailAccount {
-    /// Where the organisation's key is kept: a key of a Secret in the operator's own namespace.
-    pub credential_secret_ref: KeyRef,
-    /// The pod in which inboxes are made. Left out, the default one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("agentmail.podId is immutable: the inboxes of this account live there; make another ProviderAccount"))]
-    pub pod_id: Option<OutsideId>,
-    /// The domain of new addresses, verified at AgentMail. Left out, agentmail.to. An inbox that exists keeps its address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub domain: Option<DomainName>,
-}
-
-/// A Telnyx account.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TelnyxAccount {
-    /// Where the API key is kept: a key of a Secret in the operator's own namespace.
-    pub credential_secret_ref: KeyRef,
-    /// A messaging profile that all numbers share. Left out, each agent gets one of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub messaging_profile_id: Option<OutsideId>,
-    /// Most that one number may cost a month, in US dollars. A dearer one is never ordered.
-    #[serde(rename = "maxMonthlyCostUSD")]
-    #[schemars(range(min = 0, max = 10_000))]
-    pub max_monthly_cost_usd: f64,
-}
-
-/// A Bankr partner organisation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BankrAccount {
-    /// Where the partner key is kept: a key of a Secret in the operator's own namespace.
-    pub credential_secret_ref: KeyRef,
 }
 
 /// What happens to resources that bear our full marker and stand in no ledger.
@@ -262,49 +205,6 @@ fn selector_schema(_: &mut SchemaGenerator) -> Schema {
             },
         },
     })
-}
-
-/// A Railway workspace.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RailwayAccount {
-    /// The workspace's id, as its settings page at Railway shows it.
-    #[x_kube(validation = Rule::new("self == oldSelf").message("railway.workspaceId is immutable: the projects of this account live in that workspace; make another ProviderAccount for another workspace"))]
-    pub workspace_id: WorkspaceId,
-    /// Where the tokens are kept: keys of Secrets in the operator's own namespace. Tokens of different users raise the rate at which
-    /// projects can be made where Railway counts per user.
-    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name", "key"]))]
-    pub token_secret_refs: Vec<KeyRef>,
-    /// Most requests an hour; Railway's own limit is 1,000 (Hobby) or 10,000 (Pro).
-    #[serde(default = "RailwayAccount::requests_per_hour")]
-    #[schemars(range(min = 10, max = 1_000_000))]
-    pub requests_per_hour: i32,
-    /// Most requests a second. Railway's edge blocks clients above 10.
-    #[serde(default = "RailwayAccount::requests_per_second")]
-    #[schemars(range(min = 1, max = 50))]
-    pub requests_per_second: i32,
-    /// How long Railway wants between two new projects.
-    #[serde(default = "RailwayAccount::project_interval")]
-    pub project_interval: Span,
-    /// Most projects that this installation keeps in the workspace.
-    #[serde(default = "RailwayAccount::max_projects")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub max_projects: i32,
-}
-
-impl RailwayAccount {
-    fn requests_per_hour() -> i32 {
-        10_000
-    }
-    fn requests_per_second() -> i32 {
-        9
-    }
-    fn project_interval() -> Span {
-        Span::from("30s")
-    }
-    fn max_projects() -> i32 {
-        500
-    }
 }
 
 /// A key of a Secret or ConfigMap.

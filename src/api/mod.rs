@@ -10,9 +10,12 @@ pub mod condition;
 pub mod deployment;
 pub mod instance;
 pub mod ledger;
+mod providers;
+mod runtime;
 pub mod seen;
 pub mod template;
 pub mod text;
+mod tool;
 
 #[cfg(test)]
 mod admissible;
@@ -25,6 +28,9 @@ pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
 pub use ledger::{LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot, Unknown};
 pub use seen::{Seen, Unreadable};
 pub use template::{AgentTemplate, AgentTemplateSpec, AgentTemplateStatus};
+
+#[cfg(test)]
+pub(crate) use tool::GIVEN;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

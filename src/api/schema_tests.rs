@@ -3,7 +3,7 @@
 
 use super::admissible::Admissible;
 use super::instance::{MOST_SLOTS, MOST_VARIABLES};
-use super::template::GIVEN;
+use super::tool::GIVEN;
 use super::{AgentInstance, AgentTemplate, ProviderAccount, Seen, crds};
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -5,15 +5,19 @@
 //! of the resource that it opens, so that one whose record was lost in a crash is known again; a wallet's Secret is made
 //! once and never changed.
 
+mod reading;
+
 use super::call::{ClusterError, Refusal, RefusalClass, Written, call, find};
-use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Part, Slot};
+use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Slot};
 use crate::model::slot::{self, FoundBy};
-use crate::model::tool::{FINGERPRINT, Kept, Made, fingerprint, is_id};
+use crate::model::tool::{Kept, Made};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
+pub use reading::{Held, read};
+use reading::{main_of, named, spell, take_in_wallet, unspell, value};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -32,17 +36,6 @@ const TOOL_LABEL: &str = "yardmaster.dev/tool";
 
 /// Annotation of a Secret: the identity of the instance that it was made for.
 const UID: &str = "yardmaster.dev/instance-uid";
-
-/// What the Secrets of an instance hold.
-#[derive(Default)]
-pub struct Held {
-    /// The gateway token.
-    pub token: Option<SecretString>,
-    /// What is kept of which slot.
-    pub kept: BTreeMap<Slot, Kept>,
-    /// The credentials themselves.
-    pub values: BTreeMap<Slot, SecretString>,
-}
 
 /// Name of the instance's Secret.
 pub fn name(instance: &AgentInstance) -> String {
@@ -74,95 +67,6 @@ pub fn name_for(instance: &AgentInstance, entry: &LedgerEntry) -> String {
 
 fn secrets(client: &Client, instance: &AgentInstance) -> Api<Secret> {
     Api::namespaced(client.clone(), &instance.namespace().unwrap_or_default())
-}
-
-/// Reads the instance's own Secret, and those of the wallets that these slots are.
-pub async fn read(client: &Client, instance: &AgentInstance, wallets: &[Slot]) -> Written<Held> {
-    let api = secrets(client, instance);
-    let mut held = Held::default();
-    if let Some(secret) = find("reading the agent's Secret", api.get_opt(&name(instance)))
-        .await?
-        .filter(|secret| owned(secret, instance))
-    {
-        held.token = value(&secret, KEY);
-        take_in(&mut held, &secret);
-    }
-    for wallet in wallets {
-        let name = wallet_name(instance, *wallet);
-        if let Some(secret) = find("reading a wallet's Secret", api.get_opt(&name)).await? {
-            take_in_wallet(&mut held, &secret, instance);
-        }
-    }
-    Ok(held)
-}
-
-fn take_in_wallet(held: &mut Held, secret: &Secret, instance: &AgentInstance) {
-    if secret.annotations().get(UID) == Some(&instance.identity()) && instance.uid().is_some() {
-        take_in(held, secret);
-    }
-}
-
-fn value(secret: &Secret, key: &str) -> Option<SecretString> {
-    let ByteString(bytes) = secret.data.as_ref()?.get(key)?;
-    let text = String::from_utf8(bytes.clone()).ok()?;
-    (!text.is_empty()).then(|| SecretString::from(text))
-}
-
-/// Takes in every credential whose resource the Secret names.
-fn take_in(held: &mut Held, secret: &Secret) {
-    for (annotation, text) in secret.annotations() {
-        let Some(slot) = annotation.strip_prefix(OPENS).and_then(unspell) else {
-            continue;
-        };
-        let mut words = text.split(' ');
-        let (Some(provider), Some(key), Some(id), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        let row = slot::row(provider, slot);
-        let gives = row.gives;
-        let Some(credential) = gives.secret.and_then(|name| value(secret, name)) else {
-            continue;
-        };
-        // A Secret is its namespace's: what stands there may be anything.
-        let by_print = row.found_by == FoundBy::RevokeToLook || id.starts_with(FINGERPRINT);
-        if by_print && id != fingerprint(&credential) || !is_id(id) {
-            continue;
-        }
-        let address = gives
-            .address
-            .and_then(|name| value(secret, name))
-            .map(|address| address.expose_secret().to_owned());
-        let main = main_of(slot).and_then(|main| secret.annotations().get(&named(main)));
-        let kept = Kept {
-            key: key.to_owned(),
-            id: id.to_owned(),
-            main: main.cloned(),
-            address,
-            secret: Some(secret.name_any()),
-        };
-        held.kept.insert(slot, kept);
-        held.values.insert(slot, credential);
-    }
-}
-
-/// The thing that a slot's credential is a key of.
-fn main_of(slot: Slot) -> Option<Slot> {
-    slot.beside(Part::Main).filter(|main| *main != slot)
-}
-
-fn named(slot: Slot) -> String {
-    format!("{NAMED}{}", spell(slot))
-}
-
-/// `tool/inbox/key` as the end of an annotation's name, where no slash may be.
-fn spell(slot: Slot) -> String {
-    slot.to_string().replace('/', ".")
-}
-
-fn unspell(text: &str) -> Option<Slot> {
-    Slot::named(&text.replace('.', "/"))
 }
 
 /// Makes the instance's Secret with this token. Answers `false` where the name is taken by a Secret that is not the

@@ -15,10 +15,8 @@ use crate::engine::restored::touches_nothing;
 use crate::engine::step::{Outcome, Step};
 use crate::model::slot::RAILWAY;
 use crate::model::tool;
-use crate::model::{Announcement, Done, Fault, Gate, Sight, Turn};
+use crate::model::{Announcement, Fault, Gate};
 use crate::passes::pass::Hands;
-use crate::railway::{Applicant, Class};
-use crate::tools::Provider;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::{Resource, ResourceExt};
@@ -120,26 +118,6 @@ impl Workshop<'_> {
         }
     }
 
-    /// Asks for a turn; with one, a place in the account is held until the pass ends.
-    fn take_turn(&self, account: &Workspace, world: &World, gate: Gate) -> Outcome {
-        let instance = &world.instance;
-        let uid = instance.uid().unwrap_or_default();
-        let created = instance.creation_timestamp();
-        let turn = account.gateway.turn(
-            gate,
-            Applicant {
-                who: &uid,
-                team: &instance.namespace().unwrap_or_default(),
-                priority: Class::User as u8,
-                since: created.map_or(world.now, |time| time.0),
-            },
-        );
-        let takes = gate == Gate::Projects && turn == Turn::Now;
-        let projects = account.taken((&self.ctx.around, &self.ctx.stores), &world.instance, takes);
-        account.tell_line(self.ctx.around.gauge.as_ref(), gate);
-        Outcome::Turned { turn, projects }
-    }
-
     fn instances(&self, world: &World) -> Api<AgentInstance> {
         Api::namespaced(
             self.ctx.around.client.clone(),
@@ -219,175 +197,6 @@ impl Workshop<'_> {
         .await?;
         Ok(())
     }
-
-    /// The provider of a tool's account; what has no account is made here.
-    fn provider(&self, account: &str) -> Done<&dyn Provider> {
-        if account.is_empty() {
-            return Ok(self.ctx.wallets.as_ref());
-        }
-        match self.tools.get(account) {
-            Some(account) => Ok(account.provider.as_ref()),
-            None => Err(Fault::Transient {
-                message: format!("ProviderAccount {account} is not usable now"),
-            }),
-        }
-    }
-
-    async fn tool(&self, step: &Step) -> Done<Outcome> {
-        let _led = self.ctx.around.leave.take()?;
-        let begun = self.ctx.around.now();
-        match step {
-            Step::MakeTool { account, order, .. } => {
-                let made = self.provider(account)?.make(order).await?;
-                Ok(Outcome::ToolMade(Box::new(made)))
-            }
-            Step::FindTool {
-                account, sought, ..
-            } => Ok(Outcome::ToolsFound(
-                begun,
-                self.provider(account)?.find(sought).await?,
-            )),
-            Step::LookTool { account, named, .. } => {
-                let seen = self.provider(account)?.look(named).await?;
-                Ok(Outcome::ToolLooked(begun, seen.map(Box::new)))
-            }
-            Step::AdjustTool {
-                account,
-                named,
-                wish,
-                ..
-            } => {
-                self.provider(account)?.adjust(named, wish).await?;
-                Ok(Outcome::Done)
-            }
-            Step::DeleteTool {
-                account,
-                named,
-                for_good,
-                ..
-            } => {
-                self.provider(account)?.delete(named, *for_good).await?;
-                Ok(Outcome::Done)
-            }
-            _ => Ok(Outcome::Done),
-        }
-    }
-
-    async fn outside(&self, world: &World, step: &Step) -> Done<Outcome> {
-        let Some(account) = &self.account else {
-            return Err(Fault::Transient {
-                message: "the account is not usable now".into(),
-            });
-        };
-        let _led = self.ctx.around.leave.take()?;
-        let railway = &account.gateway;
-        match step {
-            Step::Search => Ok(Outcome::Searched(account.gateway.search().await?)),
-            Step::Look { project } => {
-                let sight = look(account, project).await?;
-                let gone = match &sight {
-                    Sight::Seen(home) => home.deleted,
-                    Sight::Absent { .. } => true,
-                    Sight::Unknown => false,
-                };
-                if gone && world.deleting() {
-                    account.gone(project);
-                }
-                Ok(Outcome::Looked(sight))
-            }
-            Step::TakeTurn { gate } => Ok(self.take_turn(account, world, *gate)),
-            Step::CreateProject { name, marker } => {
-                let made = railway.create_project(name, marker).await?;
-                Ok(Outcome::ProjectMade {
-                    project: made.project,
-                    environment: made.environment,
-                })
-            }
-            Step::CreateService {
-                project,
-                environment,
-                name,
-            } => Ok(Outcome::Made {
-                id: railway.create_service(project, environment, name).await?,
-            }),
-            Step::CreateVolume {
-                project,
-                environment,
-                service,
-                mount,
-            } => Ok(Outcome::Made {
-                id: railway
-                    .create_volume(project, environment, service, mount)
-                    .await?,
-            }),
-            Step::Mount {
-                environment,
-                service,
-                volume,
-                mount,
-            } => {
-                railway
-                    .mount_volume(environment, service, volume, mount)
-                    .await?;
-                Ok(Outcome::Done)
-            }
-            Step::CreateDomain {
-                environment,
-                service,
-                port,
-            } => Ok(Outcome::DomainMade(
-                railway.create_domain(environment, service, *port).await?,
-            )),
-            Step::Configure {
-                environment,
-                service,
-                volume,
-                composed,
-                attempt,
-                retired,
-            } => {
-                let wanted = composed.for_attempt(*attempt);
-                railway
-                    .configure(environment, service, volume.as_deref(), &wanted, retired)
-                    .await?;
-                Ok(Outcome::Done)
-            }
-            Step::Compare {
-                environment,
-                service,
-                composed,
-                attempt,
-            } => {
-                let wanted = composed.for_attempt(*attempt);
-                Ok(Outcome::Compared(
-                    railway.drift(environment, service, &wanted).await?,
-                ))
-            }
-            Step::Deploy {
-                environment,
-                service,
-            } => {
-                railway.deploy(environment, service).await?;
-                Ok(Outcome::Done)
-            }
-            Step::Stop { deployment } => {
-                railway.stop(deployment).await?;
-                Ok(Outcome::Done)
-            }
-            Step::Delete { slot, id, .. } => {
-                match slot {
-                    Slot::Project => railway.delete_project(id).await?,
-                    Slot::Service => railway.delete_service(id).await?,
-                    Slot::Volume => railway.delete_volume(id).await?,
-                    Slot::Domain => railway.delete_domain(id).await?,
-                    Slot::Environment | Slot::Configuration | Slot::Tool(_) => {}
-                }
-                Ok(Outcome::Done)
-            }
-            // Not asked of Railway.
-            _ => Ok(Outcome::Done),
-        }
-    }
 }
 
 /// A step that changes something outside, for the audit log. `done`: what came of it, where that is known.
@@ -459,23 +268,5 @@ fn asks(world: &World, step: &Step) -> String {
             "to patch the finalizers of AgentInstance {}",
             instance.name_any()
         ),
-    }
-}
-
-/// Reads one project. Where the provider will not say whether it exists, the whole account decides
-/// (`facts/railway.md` 1.5: a deleted project and a foreign one are refused alike).
-async fn look(account: &Workspace, project: &str) -> Done<Sight<crate::model::Home>> {
-    match account.gateway.look(project, Class::User).await {
-        Err(Fault::Denied { .. }) => {
-            let listing = account.gateway.search().await?;
-            let found = listing.homes.into_iter().find(|home| home.id == project);
-            Ok(found.map_or(
-                Sight::Absent {
-                    begun: listing.begun,
-                },
-                Sight::Seen,
-            ))
-        }
-        other => other,
     }
 }

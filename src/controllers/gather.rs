@@ -3,34 +3,26 @@
 //!
 //! Holds: nothing is decided and nothing is changed; what was read is turned into a view by `engine::view`.
 
-use super::accounts::{Account, ToolAccount, Workspace};
+use super::access::{account, tool_account};
+use super::accounts::ToolAccount;
 use super::context::Context;
 use super::enact::Workshop;
-use super::failures;
 use super::records;
 use super::restored::standing;
 use super::wake::{Change, template_of};
-use crate::api::account::AllowedNamespaces;
-use crate::api::{AgentInstance, AgentTemplate, ProviderAccount, Seen};
+use crate::api::{AgentInstance, AgentTemplate, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
-use crate::engine::account as account_rules;
-use crate::engine::adopt;
 use crate::engine::restored::as_it_stands;
+use crate::engine::rivals;
 use crate::engine::rollout;
 use crate::engine::tools::wanted;
 use crate::engine::view;
-use crate::engine::world::{
-    AccountRoom, AccountView, Desired, Outside, RolloutTurn, TemplateView,
-    ToolAccount as ToolAccountView, Tools, World, marker,
-};
+use crate::engine::world::{Desired, Outside, RolloutTurn, TemplateView, Tools, World, marker};
 use crate::model::tool::{Kept, Refusal, Wanted};
-use crate::model::{Fault, Home, Slot};
-use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Namespace;
+use crate::model::{Fault, Slot};
 use kube::ResourceExt;
 use kube::api::Api;
-use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -152,7 +144,7 @@ fn adopted_by(ctx: &Context, instance: &AgentInstance) -> Option<String> {
         return None;
     }
     let all = ctx.stores.instances.state();
-    adopt::rival(instance, all.iter().map(AsRef::as_ref)).or_else(|| {
+    rivals::rival(instance, all.iter().map(AsRef::as_ref)).or_else(|| {
         let unread = ctx.stores.instances.unreadable();
         let rival = unread
             .iter()
@@ -208,7 +200,7 @@ fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSe
         return BTreeSet::new();
     }
     let all = ctx.stores.instances.state();
-    let mut rivals = adopt::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
+    let mut rivals = rivals::rivals(instance, wanted, all.iter().map(AsRef::as_ref));
     for other in ctx.stores.instances.unreadable() {
         let theirs = wanted
             .iter()
@@ -217,143 +209,10 @@ fn rivals(ctx: &Context, instance: &AgentInstance, wanted: &[Wanted]) -> BTreeSe
     }
     rivals
 }
-type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);
-
-/// A tool's account as this instance may use it.
-async fn tool_account(
-    ctx: &Context,
-    instance: &AgentInstance,
-    name: &str,
-    provider: &str,
-) -> Result<Option<ToolAccountSeen>, ClusterError> {
-    let Some(object) = open_to(ctx, instance, name).await? else {
-        return Ok(Some((ToolAccountView::NotAvailable, None)));
-    };
-    let Seen::Read(object) = object else {
-        let message = UNREADABLE_ACCOUNT.to_owned();
-        return Ok(Some((ToolAccountView::NotReady { message }, None)));
-    };
-    if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
-        return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
-    }
-    let Some(account) = ctx.accounts.tool_account(name) else {
-        let message = NOT_SET_UP.to_owned();
-        let failed = failures::known(ctx, object.as_ref());
-        return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));
-    };
-    let view = match account.usable() {
-        Err(message) => ToolAccountView::NotReady { message },
-        Ok(()) if account.outage().is_some() => ToolAccountView::Unreachable,
-        Ok(()) if object.metadata.deletion_timestamp.is_some() => {
-            return Ok(Some((ToolAccountView::Deleting, Some(account))));
-        }
-        Ok(()) => return Ok(Some((ToolAccountView::Ready, Some(account)))),
-    };
-    Ok(Some((view, None)))
-}
 
 fn fresh_token() -> String {
     let bytes: [u8; 32] = rand::random();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-type AccountSeen = (AccountView, Option<Arc<Workspace>>);
-
-/// The account as this instance may use it. `None`: it exists and was not set up yet; its set-up wakes the instance.
-async fn account(
-    ctx: &Arc<Context>,
-    instance: &AgentInstance,
-) -> Result<Option<AccountSeen>, ClusterError> {
-    let name = instance.spec.account_ref.name.as_str();
-    let Some(object) = open_to(ctx, instance, name).await? else {
-        return Ok(Some((AccountView::NotAvailable, None)));
-    };
-    let Seen::Read(object) = object else {
-        let message = UNREADABLE_ACCOUNT.to_owned();
-        return Ok(Some((AccountView::NotReady { message }, None)));
-    };
-    if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
-        return Ok(Some((AccountView::Elsewhere { provider }, None)));
-    }
-    let Some(account) = ctx.accounts.workspace(name) else {
-        let message = NOT_SET_UP.to_owned();
-        let failed = failures::known(ctx, object.as_ref());
-        return Ok(failed.then_some((AccountView::NotReady { message }, None)));
-    };
-    if let Err(message) = account.usable() {
-        return Ok(Some((AccountView::NotReady { message }, None)));
-    }
-    if account.outage().is_some() {
-        return Ok(Some((AccountView::Unreachable, None)));
-    }
-    let project = view::project(instance);
-    let stands = |home: &Home| Some(home.id.as_str()) == project && !home.deleted;
-    let room = AccountRoom {
-        // Counting looks at every instance: done for those that may have to make a project.
-        projects: match account.seen(instance, project).1.iter().any(stands) {
-            true => None,
-            false => account.taken((&ctx.around, &ctx.stores), instance, false),
-        },
-        max_projects: account.max_projects(),
-        interval: SignedDuration::try_from(account.gateway.project_interval())
-            .unwrap_or(SignedDuration::MAX),
-        turns: BTreeMap::new(),
-        deleting: object.metadata.deletion_timestamp.is_some(),
-    };
-    Ok(Some((AccountView::Ready(room), Some(account))))
-}
-
-/// What its users are told of an account on whose behalf the API server lets nothing be done. Its own condition says what.
-const NOT_SET_UP: &str =
-    "it is not set up, because the API server refuses that; ask whoever runs Yardmaster here";
-
-/// What its users are told of an account that cannot be read. Its owner is told more, on the account.
-const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";
-
-/// An account, where it is there and open to the instance. What it was open to stays open for the way back.
-async fn open_to(
-    ctx: &Context,
-    instance: &AgentInstance,
-    name: &str,
-) -> Result<Option<Seen<ProviderAccount>>, ClusterError> {
-    let Some(object) = ctx.stores.accounts.get(&ObjectRef::new(name)) else {
-        return Ok(None);
-    };
-    let namespace = instance.namespace().unwrap_or_default();
-    let open = instance.metadata.deletion_timestamp.is_some()
-        || allowed(ctx, may_use(&object).as_ref(), &namespace).await?;
-    Ok(open.then_some(object))
-}
-
-/// The namespaces that may use an account. Of one that cannot be read that part may be readable by itself.
-fn may_use(object: &Seen<ProviderAccount>) -> Option<AllowedNamespaces> {
-    match object {
-        Seen::Read(object) => object.spec.allowed_namespaces.clone(),
-        Seen::Unreadable(object) => object.part("/spec/allowedNamespaces"),
-    }
-}
-
-/// Whether a namespace is among those that may use an account. Its labels are read only where a selector asks for them.
-pub(super) async fn allowed(
-    ctx: &Context,
-    allowed: Option<&AllowedNamespaces>,
-    namespace: &str,
-) -> Result<bool, ClusterError> {
-    if account_rules::allows(allowed, namespace, &BTreeMap::new()) {
-        return Ok(true);
-    }
-    if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
-        return Ok(false);
-    }
-    let api: Api<Namespace> = Api::all(ctx.around.client.clone());
-    let labels = find("reading the namespace", api.get_opt(namespace))
-        .await?
-        .and_then(|found| found.metadata.labels);
-    Ok(account_rules::allows(
-        allowed,
-        namespace,
-        &labels.unwrap_or_default(),
-    ))
 }
 
 /// The instance's template with its values, which no store keeps.

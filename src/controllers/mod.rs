@@ -12,6 +12,7 @@
 //!
 //! What holds: nothing is decided here; an outside change is sent only by the leader; no pass waits for time.
 
+mod access;
 pub mod account;
 pub mod accounts;
 pub mod around;
@@ -24,6 +25,7 @@ pub mod inquiries;
 pub mod instance;
 pub mod kind;
 pub mod memories;
+mod outside;
 pub mod queue;
 pub mod records;
 mod restored;

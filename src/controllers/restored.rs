@@ -4,9 +4,9 @@
 //! What holds: nothing is decided here (`engine::restored`); where an object states its own UID, which is nearly always,
 //! nothing is read for it but what the account's observer has seen.
 
+use super::access::allowed;
 use super::accounts::Workspace;
 use super::context::Context;
-use super::gather::allowed;
 use super::wake::Change;
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};

@@ -7,10 +7,10 @@
 //! memory anyway. Nothing here writes an account's status; its own writer is woken when there is something to tell.
 //! Deliberately absent: a memory beyond this process; whoever leads next waits for every grace period anew.
 
+use super::access::allowed;
 use super::accounts::{Account, Inventory};
 use super::audit::Change;
 use super::context::Context;
-use super::gather::allowed;
 use super::held;
 use super::wake::{self, template_of};
 use crate::api::condition::reason;

@@ -7,10 +7,11 @@
 use super::draft::{Draft, Phase, Verdict, act, earliest, wait};
 use super::following::{self, follows};
 use super::step::{Plan, Step};
+use super::whose;
 use super::world::{Patience, TemplateReady, TemplateView, World};
 use super::{
-    access, configuration, deployment, expiry, home, inside, ledger, meaning, report, restored,
-    teardown, tools,
+    access, configuration, deployment, expiry, home, inside, ledger, meaning, report, teardown,
+    tools,
 };
 use crate::api::Slot;
 use crate::api::condition::{Statement, kind, reason};
@@ -65,7 +66,7 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     if let Some(fault) = &w.pass.fault {
         return meaning::faulted(d, fault, wait(None));
     }
-    restored::whose(w, d)?;
+    whose::whose(w, d)?;
     expiry::settle(w, d);
     if expiry::passed(w, d) {
         d.working(

@@ -8,21 +8,14 @@
 //! where the account shows that something of its name was made under another UID. Deliberately absent: which of an
 //! instance's Secrets are its own (`cluster::secret`).
 
-use super::access::{self, ARRIVAL};
-use super::draft::{Draft, Phase, act, wait};
-use super::step::Step;
-use super::world::{AccountView, World};
 use crate::api::acknowledge::{ACKNOWLEDGE_ANNOTATION, acknowledged, occurrence};
-use crate::api::condition::{self, Statement, kind, reason};
+use crate::api::condition::{self, kind, reason};
 use crate::api::instance::Restored;
-use crate::api::{
-    AgentInstance, AgentInstanceStatus, FINALIZER, IDENTITY_ANNOTATION, ProviderAccount, Slot,
-};
-use crate::model::{Announcement, Home, InstallationId, Marker};
-use jiff::{SignedDuration, Timestamp};
+use crate::api::{AgentInstance, AgentInstanceStatus, IDENTITY_ANNOTATION, ProviderAccount, Slot};
+use crate::model::{Home, InstallationId, Marker};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow::Continue;
 
 /// Whose things an object may touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +67,7 @@ pub fn told(account: &str, since: Timestamp) -> String {
     )
 }
 
-fn command(account: &str, since: Timestamp) -> String {
+pub(super) fn command(account: &str, since: Timestamp) -> String {
     format!(
         "kubectl annotate provideraccount {account} --overwrite {ACKNOWLEDGE_ANNOTATION}={}",
         occurrence(reason::RESTORED_ELSEWHERE, since)
@@ -160,7 +153,7 @@ pub fn on_record(instance: &AgentInstance) -> Option<&Restored> {
 }
 
 /// Whether the object goes on as what it was: said of this very object, and of the identity that it states.
-fn taken_over(instance: &AgentInstance) -> bool {
+pub(super) fn taken_over(instance: &AgentInstance) -> bool {
     on_record(instance).is_some_and(|restored| {
         restored.taken_over_by == instance.uid()
             && instance.annotations().get(IDENTITY_ANNOTATION) == Some(&restored.identity)
@@ -301,7 +294,7 @@ pub fn waits_for_a_word(instance: &AgentInstance) -> bool {
     waits(instance) && clear && instance.metadata.deletion_timestamp.is_none()
 }
 
-fn stalled(instance: &AgentInstance) -> Option<&str> {
+pub(super) fn stalled(instance: &AgentInstance) -> Option<&str> {
     let conditions = &instance.status.as_ref()?.conditions;
     condition::find(conditions, kind::STALLED)
         .filter(|found| found.status == "True")
@@ -322,318 +315,10 @@ pub fn as_it_stands(mut instance: AgentInstance, standing: &Standing) -> AgentIn
     instance
 }
 
-/// After so long a held object is looked at again.
-const SELDOM: SignedDuration = SignedDuration::from_mins(5);
-
-/// After so long an account is asked again to tell of restored objects.
-const SOON: SignedDuration = SignedDuration::from_secs(1);
-
-/// Ends the plan unless it is clear what the object may touch.
-pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
-    let uid = w.instance.uid().unwrap_or_default();
-    let identity = match &w.standing {
-        Standing::Own | Standing::Anew => {
-            if w.instance.identity() == uid {
-                d.status.restored = None;
-            }
-            w.instance.identity()
-        }
-        Standing::Unread => {
-            access::account(w, d)?;
-            let created = w.instance.metadata.creation_timestamp.as_ref();
-            // Over in a moment, mostly: that is no news.
-            if created.is_some_and(|created| created.0 + ARRIVAL > w.now) || w.at_rest() {
-                d.unchanged = true;
-            } else {
-                d.working(
-                    reason::PENDING,
-                    "its account is being read for the first time",
-                );
-            }
-            return wait(Some(w.now + SOON));
-        }
-        Standing::Taken => {
-            usable(w, d)?;
-            holds(w)?;
-            return held(
-                w,
-                d,
-                reason::IDENTITY_TAKEN,
-                w.instance.identity(),
-                format!(
-                    "the annotation {IDENTITY_ANNOTATION} names what is another living AgentInstance's, so nothing is made, changed or deleted for this one; to let it begin anew, {}",
-                    anew(w)
-                ),
-            );
-        }
-        Standing::Held { identities, word } => {
-            usable(w, d)?;
-            holds(w)?;
-            let mut all = identities.iter();
-            let (Some(identity), None) = (all.next(), all.next()) else {
-                return held(
-                    w,
-                    d,
-                    reason::IDENTITY_UNCLEAR,
-                    String::new(),
-                    unclear(w, identities),
-                );
-            };
-            if !word.given {
-                let account = w.instance.spec.account_ref.name.as_str();
-                let stated = w.instance.annotations().contains_key(IDENTITY_ANNOTATION);
-                let owner = match word.since {
-                    Some(since) => format!("its owner runs: {}", command(account, since)),
-                    // The account tells it first, so that this one is told once.
-                    None if stated && waits_for_a_word(&w.instance) => {
-                        d.unchanged = true;
-                        return wait(Some(w.now + SOON));
-                    }
-                    // By this one's own word the account knows of it.
-                    None => {
-                        d.again(w.now + SOON);
-                        format!("its owner does what ProviderAccount {account} says")
-                    }
-                };
-                let message = format!(
-                    "this object was restored from a backup, or made anew under the name of one that had something outside (as {identity}): nothing is made, changed or deleted for it, because what that one had may be in use elsewhere. To let all such of the account go on with what they had, {owner}; to let this one begin anew, {}",
-                    anew(w)
-                );
-                return held(w, d, reason::RESTORED_ELSEWHERE, identity.clone(), message);
-            }
-            identity.clone()
-        }
-    };
-    let stated = w.instance.annotations().get(IDENTITY_ANNOTATION);
-    if !w.instance.finalizers().iter().any(|name| name == FINALIZER) || stated != Some(&identity) {
-        return act(Step::Hold {
-            identity: Some(identity),
-        });
-    }
-    if identity != uid {
-        take_over(d, identity, uid);
-    }
-    Continue(())
-}
-
-/// Whether the account is for this object at all: else that is what is told.
-fn usable(w: &World, d: &mut Draft) -> Phase {
-    match &w.account {
-        AccountView::NotAvailable | AccountView::Elsewhere { .. } => access::account(w, d),
-        _ => Continue(()),
-    }
-}
-
-/// Even what touches nothing outside has a finalizer: whoever deletes it leaves word of what it named.
-fn holds(w: &World) -> Phase {
-    if w.instance.finalizers().iter().any(|name| name == FINALIZER) {
-        return Continue(());
-    }
-    act(Step::Hold { identity: None })
-}
-
-fn take_over(d: &mut Draft, identity: String, uid: String) {
-    let restored = Some(Restored {
-        identity,
-        taken_over_by: Some(uid),
-    });
-    if d.status.restored == restored {
-        return;
-    }
-    d.status.restored = restored;
-    d.announcements.push(Announcement {
-        warning: false,
-        reason: reason::TAKEN_OVER,
-        action: "TakeOver",
-        note: "restored from a backup; it goes on with what it had".into(),
-    });
-}
-
-fn anew(w: &World) -> String {
-    format!(
-        "kubectl annotate agentinstance {} -n {} --overwrite {IDENTITY_ANNOTATION}={}; what the old one had then stays where it is",
-        w.instance.name_any(),
-        w.instance.namespace().unwrap_or_default(),
-        w.instance.uid().unwrap_or_default()
-    )
-}
-
-fn unclear(w: &World, identities: &BTreeSet<String>) -> String {
-    let why = if identities.is_empty() {
-        format!("the annotation {IDENTITY_ANNOTATION} names no UID")
-    } else {
-        let all: Vec<&str> = identities.iter().map(String::as_str).collect();
-        format!(
-            "projects of this name were made under several UIDs ({}); set the annotation {IDENTITY_ANNOTATION} to the one as which it goes on",
-            all.join(", ")
-        )
-    };
-    format!(
-        "{why}. Until then nothing is made, changed or deleted for it; to let it begin anew, {}",
-        anew(w)
-    )
-}
-
-/// Says why nothing is done, and nothing of what was so before: it is not looked at.
-fn held(w: &World, d: &mut Draft, why: &'static str, identity: String, message: String) -> Phase {
-    // Should it begin anew, it is known that its ledger may be another's.
-    d.status.restored.get_or_insert(Restored {
-        identity,
-        taken_over_by: None,
-    });
-    for kind in [
-        kind::TOOLS_READY,
-        kind::PROJECT_READY,
-        kind::DEPLOYED,
-        kind::HEALTHY,
-        kind::TEMPLATE_SYNCED,
-    ] {
-        d.say(Statement::unknown(kind, why, "not looked at"));
-    }
-    d.say(Statement::no(kind::READY, why, message.clone()));
-    d.stalled_on(kind::SYNCED, why, message);
-    // What it was held for may be taken away by hand, which nobody tells.
-    wait(Some(w.now + SELDOM))
-}
-
 /// Whether deleting the object touches nothing outside.
 pub fn touches_nothing(standing: &Standing) -> bool {
     matches!(standing, Standing::Held { .. } | Standing::Taken)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use serde_json::json;
-
-    fn object(namespace: &str, uid: &str, identity: &str, created: i64) -> AgentInstance {
-        let spec = json!({"templateRef": {"name": "t"}, "accountRef": {"name": "main"}});
-        let mut object = AgentInstance::new("ada", serde_json::from_value(spec).unwrap());
-        object.metadata.namespace = Some(namespace.into());
-        object.metadata.uid = Some(uid.into());
-        object.metadata.creation_timestamp = Some(Time(Timestamp::from_second(created).unwrap()));
-        let annotations = object.annotations_mut();
-        annotations.insert(IDENTITY_ANNOTATION.into(), identity.into());
-        object
-    }
-
-    fn has_been_taken_over(mut object: AgentInstance) -> AgentInstance {
-        let restored = Some(Restored {
-            identity: object.identity(),
-            taken_over_by: object.uid(),
-        });
-        object.status = Some(AgentInstanceStatus {
-            restored,
-            ..AgentInstanceStatus::default()
-        });
-        object
-    }
-
-    #[test]
-    fn of_several_with_one_identity_one_goes_on_and_for_everyone_the_same() {
-        let victim = || Some(("team-a".to_owned(), "ada".to_owned()));
-        let living = object("team-a", "x", "x", 50);
-        let restored = object("team-a", "y", "x", 50);
-        let thief = object("team-b", "z", "x", 10);
-        let other = object("team-c", "w", "x", 60);
-        for (what, all, bearer, wins) in [
-            ("born with it", vec![&living, &thief], None, Some(0)),
-            (
-                "whatever a project says",
-                vec![&living, &thief],
-                Some(("team-b".to_owned(), "ada".to_owned())),
-                Some(0),
-            ),
-            (
-                "whom a project names",
-                vec![&restored, &thief],
-                victim(),
-                Some(0),
-            ),
-            (
-                "nobody whom a project does not name",
-                vec![&thief, &other],
-                victim(),
-                None,
-            ),
-            ("the older", vec![&restored, &other], None, Some(0)),
-            ("alone", vec![&other], None, Some(0)),
-        ] {
-            let free: Vec<usize> = (0..all.len())
-                .filter(|at| !taken(all[*at], all.iter().copied(), bearer.as_ref()))
-                .collect();
-            assert_eq!(free, wins.into_iter().collect::<Vec<_>>(), "{what}");
-        }
-        let gone_on = has_been_taken_over(other.clone());
-        // Whoever has a workspace writes into it what he likes: what was said once is not taken back by it.
-        let said = has_been_taken_over(restored.clone());
-        assert!(!taken(
-            &said,
-            [&said, &thief],
-            Some(&("team-b".into(), "ada".into()))
-        ));
-        let all = [&restored, &gone_on];
-        assert!(taken(&restored, all, None) && !taken(&gone_on, all, None));
-        assert!(!taken(&living, [&living, &gone_on], None));
-    }
-
-    #[test]
-    fn a_ledger_of_anothers_project_is_not_ones_own_under_whatever_name() {
-        let installation = InstallationId("i-1".into());
-        let marker = Marker {
-            installation: installation.clone(),
-            namespace: "team-a".into(),
-            name: "ada".into(),
-            uid: "x".into(),
-            slot: Slot::Project,
-        };
-        let name = marker.outside_name();
-        let home = Home::bare("p", &name, Some(marker.clone()), Timestamp::UNIX_EPOCH);
-        // A backup of an old version, restored into another namespace.
-        let mut copy = object("team-b", "y", "y", 50);
-        copy.annotations_mut().clear();
-        let status = json!({"external": [{"origin": "Made", "slot": "project", "provider": "railway", "account": "main", "state": "Exists",
-            "key": name, "id": "p", "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"}]});
-        copy.status = serde_json::from_value(status).unwrap();
-        let facts = Facts {
-            installation: &installation,
-            homes: Some(&[home]),
-            left_behind: &BTreeSet::new(),
-            taken: false,
-            word: Word::default(),
-        };
-        let held = Standing::Held {
-            identities: BTreeSet::from(["x".to_owned()]),
-            word: Word::default(),
-        };
-        assert_eq!(standing(&copy, &facts), held);
-        copy.status = None;
-        assert_eq!(standing(&copy, &facts), Standing::Own);
-    }
-
-    #[test]
-    fn what_is_no_uid_is_no_identity() {
-        let long = "a".repeat(65);
-        for bad in [
-            "",
-            "-",
-            "A",
-            "x y",
-            "x\ny",
-            "x=",
-            "-x",
-            "x-",
-            "ä",
-            long.as_str(),
-        ] {
-            assert!(!AgentInstance::is_identity(bad), "{bad}");
-            let object = object("team-a", "y", bad, 1);
-            assert_eq!(object.identity(), "y");
-            assert!(waits(&object));
-        }
-        assert!(AgentInstance::is_identity(
-            "6b1c0f2e-8a4d-4a8e-9a52-0d5b6f1a2c3d"
-        ));
-    }
-}
+mod tests;

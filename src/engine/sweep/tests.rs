@@ -1,14 +1,22 @@
 //! The sweep against thousands of random accounts, each thing in them known to be ours, claimed, or somebody else's.
 
 use super::*;
+use crate::api::SlotState;
+use crate::api::text::Span;
 use crate::api::{AgentInstance, LedgerEntry, Part, Seen, Slot};
 use crate::model::Marker;
+use crate::model::marker::named;
+use crate::model::slot::Undo;
 use crate::model::slot::row;
+use crate::model::tool::{Resource, Stage};
+use crate::model::values::Seal;
+use crate::model::{Home, InstallationId};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use serde_json::json;
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 

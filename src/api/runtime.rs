@@ -1,0 +1,245 @@
+//! How a template's agents run: image, resources, disk, restarts, and what says that one is ready.
+
+use super::template::NameRef;
+use super::text::{Amount, HttpPath, ImageReference, MountPath, Region, Span};
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// How the agent runs.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)").message("runtime.port is immutable: the addresses of running agents lead to it; make another AgentTemplate"))]
+#[x_kube(validation = Rule::new("has(self.volume) == has(oldSelf.volume)").message("runtime.volume cannot be added or taken away: a volume must be there before an agent's first deployment; make another AgentTemplate"))]
+pub struct Runtime {
+    /// The image, by tag or digest. A tag is resolved to a digest once for each change of the template.
+    pub image: ImageReference,
+    /// A Secret of type kubernetes.io/dockerconfigjson, or with the keys `username` and `password`, for a private image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_secret_ref: Option<NameRef>,
+    /// Command instead of the image's own. It is not run through a shell: write `sh -c '…'` where you need one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 3372))]
+    pub start_command: Option<String>,
+    /// Port on which the agent listens. Left out, the provider finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Where to run. Left out, the provider chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// Upper limits of CPU and memory. Left out, the plan's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// A disk that survives deployments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeSpec>,
+    /// What happens when the process ends.
+    #[serde(default)]
+    pub restart_policy: RestartPolicy,
+    /// Let the agent sleep when it has no traffic.
+    #[serde(default)]
+    pub sleep_when_idle: bool,
+    /// Paths of the agent's HTTP interface.
+    #[serde(default)]
+    pub contract: Contract,
+    /// How long a new deployment may take until the agent says that it is ready.
+    #[serde(default = "Runtime::startup_deadline")]
+    pub startup_deadline: Span,
+}
+
+impl Runtime {
+    fn startup_deadline() -> Span {
+        Span::from("15m")
+    }
+}
+
+/// Upper limits.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.cpu) || has(self.memory)").message("runtime.resources must say cpu or memory, or be left out"))]
+pub struct Resources {
+    /// Virtual CPUs, such as `2` or `500m`: a fraction is written with m, in thousandths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1k')) <= 0").message("runtime.resources.cpu must be at most 1000 CPUs; write 2 or 500m, units such as Mi and Gi are for memory"))]
+    pub cpu: Option<Amount>,
+    /// Memory, such as `512Mi` or `4Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('128Mi')) >= 0 && quantity(string(self)).compareTo(quantity('16Ti')) <= 0").message("runtime.resources.memory must be between 128Mi and 16Ti; write a unit, such as 512Mi or 4Gi"))]
+    pub memory: Option<Amount>,
+}
+
+/// A disk.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(oldSelf.size) || has(self.size)").message("runtime.volume.size cannot be taken away: leave the old size or write a larger one"))]
+pub struct VolumeSpec {
+    /// Where it is mounted.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("runtime.volume.mountPath is immutable: moving a disk under a running agent would hide its data; make another AgentTemplate"))]
+    pub mount_path: MountPath,
+    /// Its size, such as `5Gi`. It can grow and never shrink. Left out, the plan's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0").message("runtime.volume.size cannot shrink: data would be lost; write the old size or a larger one"),
+        validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('100Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Ti')) <= 0").message("runtime.volume.size must be between 100Mi and 64Ti; write a unit, such as 5Gi")
+    )]
+    pub size: Option<Amount>,
+}
+
+/// What happens when the process ends.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestartPolicy {
+    /// OnFailure, Always or Never.
+    #[serde(default, rename = "type")]
+    pub kind: RestartKind,
+    /// How often OnFailure starts it again.
+    #[serde(default = "RestartPolicy::retries")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_retries: i32,
+}
+
+impl RestartPolicy {
+    fn retries() -> i32 {
+        10
+    }
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        RestartPolicy {
+            kind: RestartKind::OnFailure,
+            max_retries: Self::retries(),
+        }
+    }
+}
+
+/// When a process that ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RestartKind {
+    /// When it failed.
+    #[default]
+    OnFailure,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Paths of the agent's HTTP interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Contract {
+    /// What says that the agent can work: a path that answers 200 with `{"ready": true}`, or `{path, ready}` for any other image. It
+    /// is asked for over HTTPS at the agent's address. To change it deploys nothing.
+    #[serde(default = "Contract::health")]
+    #[schemars(schema_with = "health_schema")]
+    pub health: HealthContract,
+}
+
+impl Contract {
+    fn health() -> HealthContract {
+        HealthContract::Path(HttpPath::from("/pool/health"))
+    }
+}
+
+/// What says that the agent can work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HealthContract {
+    /// A path that answers 200 with `{"ready": true}`.
+    Path(HttpPath),
+    /// A path, and what must come back.
+    Check(HealthCheck),
+    /// None of these: the API server admits no such thing, and one that is there all the same keeps nobody from being read.
+    Other(serde_json::Value),
+}
+
+/// A path, and what must come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// The path.
+    pub path: HttpPath,
+    /// What must come back: `pointer` and `equals`, or `status`.
+    pub ready: ReadyAnswer,
+}
+
+/// What must come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyAnswer {
+    /// Where the value stands in the JSON of a 200, as a JSON pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// The value's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<String>,
+    /// The status of the answer, whatever comes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i32>,
+}
+
+/// A text or an object. A field of two types has none in the schema, so the API server runs no CEL rule in it: what can be
+/// said is said by the keywords that hold for one type each, and by empty ranges for the types that it never has.
+pub(super) fn health_schema(_: &mut SchemaGenerator) -> Schema {
+    // As `HttpPath` has it; no two dots stand together.
+    const SEGMENT: &str = "([.]|[.]?[A-Za-z0-9_~-]+([.][A-Za-z0-9_~-]+)*[.]?)";
+    let path = format!("^/({SEGMENT}(/{SEGMENT})*/?)?$");
+    json_schema!({
+        "x-kubernetes-preserve-unknown-fields": true,
+        "minLength": 1,
+        "maxLength": 256,
+        "pattern": path,
+        "not": {"enum": [true, false]},
+        "minimum": 1,
+        "maximum": 0,
+        "minItems": 1,
+        "maxItems": 0,
+        "required": ["path", "ready"],
+        "maxProperties": 2,
+        "properties": {
+            "path": {
+                "description": "The path.",
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 256,
+                "pattern": path,
+            },
+            "ready": {
+                "description": "What must come back: pointer and equals, or status.",
+                "type": "object",
+                "oneOf": [
+                    {"required": ["pointer", "equals"], "maxProperties": 2},
+                    {"required": ["status"], "maxProperties": 1},
+                ],
+                "properties": {
+                    "pointer": {
+                        "description": "Where the value stands in the JSON of a 200, as a JSON pointer such as /status or /checks/0/ok.",
+                        "type": "string",
+                        "maxLength": 256,
+                        "pattern": "^(/([^~/]|~[01])*)*$",
+                    },
+                    "equals": {
+                        "description": "The value, as text: ok, true, 1.",
+                        "type": "string",
+                        "maxLength": 64,
+                    },
+                    "status": {
+                        "description": "The status of the answer, whatever comes with it. Redirects are not followed.",
+                        "type": "integer",
+                        "format": "int32",
+                        "minimum": 200,
+                        "maximum": 499,
+                    },
+                },
+            },
+        },
+    })
+}
+
+impl Default for Contract {
+    fn default() -> Self {
+        Contract {
+            health: Self::health(),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Tests of `compose`.
+
+use super::*;
+
+fn template(json: serde_json::Value) -> AgentTemplateSpec {
+    serde_json::from_value(json).unwrap()
+}
+
+fn plain() -> AgentTemplateSpec {
+    template(serde_json::json!({
+        "runtime": {"image": "ghcr.io/acme/agent:1.4", "port": 8080, "resources": {"cpu": "500m", "memory": "1Gi"}},
+        "env": [{"name": "A", "value": "1"},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    }))
+}
+
+fn values(value: &str) -> Values {
+    let data = BTreeMap::from([("k".to_owned(), SecretString::from(value))]);
+    BTreeMap::from([(Source::Secret("s".into()), data)])
+}
+
+fn seal() -> Seal {
+    Seal(SecretString::from("seal"))
+}
+
+#[test]
+fn what_says_that_an_agent_is_ready_is_in_no_revision() {
+    let digest = "sha256:1";
+    let named = |health: serde_json::Value| {
+        let mut template = plain();
+        template.runtime.contract.health = serde_json::from_value(health).unwrap();
+        revision(&seal(), &template, digest, &values("v")).unwrap()
+    };
+    let left_out = revision(&seal(), &plain(), digest, &values("v")).unwrap();
+    for health in [
+        serde_json::json!("/healthz"),
+        serde_json::json!({"path": "/", "ready": {"status": 200}}),
+        serde_json::json!({"path": "/", "ready": {"pointer": "/ok", "equals": "true"}}),
+    ] {
+        assert_eq!(named(health), left_out);
+    }
+}
+
+#[test]
+fn one_that_is_not_understood_is_refused_in_words_and_read_all_the_same() {
+    let of = |health: serde_json::Value| readiness(&serde_json::from_value(health).unwrap());
+    assert_eq!(
+        of(serde_json::json!("/x")).unwrap().expects,
+        Expects::default()
+    );
+    assert_eq!(
+        of(serde_json::json!({"path": "/", "ready": {"status": 204}}))
+            .unwrap()
+            .expects,
+        Expects::Status(204)
+    );
+    for health in [
+        serde_json::json!(7),
+        serde_json::json!({"path": "/"}),
+        serde_json::json!({"path": "/", "ready": {"pointer": "/a"}}),
+        serde_json::json!({"path": "/", "ready": {"status": 200, "equals": "a"}}),
+    ] {
+        assert_eq!(of(health).unwrap_err().reason, reason::VALUE_NOT_USABLE);
+    }
+}
+
+#[test]
+fn one_large_value_is_not_held_once_for_each_variable() {
+    let from = |name: &str| serde_json::json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
+    let env = |count: usize| -> Vec<EnvVar> {
+        let all = (0..count).map(|n| from(&format!("V{n}"))).collect();
+        serde_json::from_value(serde_json::Value::Array(all)).unwrap()
+    };
+    let values = values(&"x".repeat(100_000));
+    assert_eq!(resolve(&env(2), &values).unwrap().len(), 2);
+    let broken = resolve(&env(3), &values).unwrap_err();
+    assert_eq!(broken.reason, reason::VALUE_NOT_USABLE);
+    assert!(broken.message.contains("V2") && broken.message.contains("262144"));
+}
+
+#[test]
+fn a_tag_gives_way_to_the_digest() {
+    for (image, expected) in [
+        ("ghcr.io/acme/agent:1.4", "ghcr.io/acme/agent@sha256:1"),
+        ("ghcr.io/acme/agent@sha256:0", "ghcr.io/acme/agent@sha256:1"),
+        (
+            "ghcr.io/acme/agent:1.4@sha256:0",
+            "ghcr.io/acme/agent@sha256:1",
+        ),
+        ("reg.example:5000/agent", "reg.example:5000/agent@sha256:1"),
+    ] {
+        assert_eq!(by_digest(image, "sha256:1"), expected);
+    }
+}
+
+#[test]
+fn the_revision_follows_what_reaches_a_deployment_and_nothing_else() {
+    let base = revision(&seal(), &plain(), "sha256:1", &values("v")).unwrap();
+    assert_eq!(
+        base,
+        revision(&seal(), &plain(), "sha256:1", &values("v")).unwrap()
+    );
+    assert_ne!(
+        base,
+        revision(&seal(), &plain(), "sha256:2", &values("v")).unwrap()
+    );
+    assert_ne!(
+        base,
+        revision(&seal(), &plain(), "sha256:1", &values("w")).unwrap()
+    );
+    assert_ne!(
+        base,
+        revision(
+            &Seal(SecretString::from("x")),
+            &plain(),
+            "sha256:1",
+            &values("v")
+        )
+        .unwrap()
+    );
+    let mut patient = plain();
+    patient.runtime.startup_deadline = "1h".into();
+    patient.rollout.max_unavailable = 7;
+    assert_eq!(
+        base,
+        revision(&seal(), &patient, "sha256:1", &values("v")).unwrap()
+    );
+}
+
+#[test]
+fn the_instance_wins_over_the_template_and_the_controller_over_both() {
+    let env: Vec<EnvVar> =
+        serde_json::from_value(serde_json::json!([{"name": "A", "value": "2"}])).unwrap();
+    let token = SecretString::from("t");
+    let composed = compose(
+        &seal(),
+        &plain(),
+        "sha256:1",
+        &env,
+        &values("v"),
+        &token,
+        &BTreeMap::new(),
+    )
+    .unwrap();
+    let shown: Vec<(String, String)> = composed
+        .configuration
+        .variables
+        .iter()
+        .map(|v| (v.name.clone(), v.value.expose_secret().to_owned()))
+        .collect();
+    let expected = [
+        ("A", "2"),
+        ("B", "v"),
+        ("GATEWAY_TOKEN", "t"),
+        ("PORT", "8080"),
+    ];
+    assert_eq!(shown, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    assert_eq!(composed.configuration.cpu, Some(0.5));
+}
+
+#[test]
+fn a_missing_key_is_told_by_name() {
+    let empty = BTreeMap::from([(Source::Secret("s".into()), BTreeMap::new())]);
+    let broken = revision(&seal(), &plain(), "sha256:1", &empty).unwrap_err();
+    assert_eq!(broken.reason, reason::REFERENCE_NOT_FOUND);
+    assert!(
+        broken.message.contains("variable B: Secret s has no key k"),
+        "{}",
+        broken.message
+    );
+    assert!(revision(&seal(), &plain(), "sha256:1", &Values::new()).is_err());
+    let reference = revision(&seal(), &plain(), "sha256:1", &values("a ${{X}}")).unwrap_err();
+    assert_eq!(reference.reason, reason::VALUE_NOT_USABLE);
+}
+
+#[test]
+fn pull_credentials_come_from_either_form_of_secret() {
+    let mut spec = plain();
+    spec.runtime.image_pull_secret_ref = Some(crate::api::template::NameRef {
+        name: "pull".into(),
+    });
+    let with = |pairs: &[(&str, &str)]| -> Values {
+        let data = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), SecretString::from(*v)))
+            .collect();
+        BTreeMap::from([(Source::Secret("pull".into()), data)])
+    };
+    let direct = registry(
+        &spec.runtime,
+        &with(&[("username", "u"), ("password", "p")]),
+    )
+    .unwrap()
+    .unwrap();
+    assert_eq!(direct.username, "u");
+    let file = r#"{"auths":{"ghcr.io":{"auth":"dTpw"}}}"#;
+    let docker = registry(&spec.runtime, &with(&[(".dockerconfigjson", file)]))
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (docker.username.as_str(), docker.password.expose_secret()),
+        ("u", "p")
+    );
+    // As `docker login` writes them, and for nobody else.
+    let at = |key: &str| format!(r#"{{"auths":{{"{key}":{{"auth":"dTpw"}}}}}}"#);
+    for (image, key, found) in [
+        (
+            "docker.io/acme/agent:1",
+            "https://index.docker.io/v1/",
+            true,
+        ),
+        ("docker.io/acme/agent:1", "https://ghcr.io/v1/", false),
+        ("ghcr.io/acme/agent:1", "https://ghcr.io/", true),
+        ("ghcr.io/acme/agent:1", "ghcr.io/other", false),
+        ("ghcr.io/acme/agent:1", "ghcr.io.evil.example", false),
+        ("r.example.com:5000/agent:1", "r.example.com:5000", true),
+        ("r.example.com:5000/agent:1", "r.example.com", false),
+    ] {
+        let mut runtime = spec.runtime.clone();
+        runtime.image.0 = image.to_owned();
+        let told = registry(&runtime, &with(&[(".dockerconfigjson", &at(key))]));
+        assert_eq!(told.is_ok(), found, "{image} {key}");
+    }
+    assert!(registry(&spec.runtime, &with(&[("token", "x")])).is_err());
+    assert!(registry(&spec.runtime, &Values::new()).is_err());
+}
+
+#[test]
+fn each_attempt_is_a_change_of_its_own() {
+    let token = SecretString::from("t");
+    let composed = compose(
+        &seal(),
+        &plain(),
+        "sha256:1",
+        &[],
+        &values("v"),
+        &token,
+        &BTreeMap::new(),
+    )
+    .unwrap();
+    let marker = |attempt| {
+        let c = composed.for_attempt(attempt);
+        c.variables
+            .iter()
+            .find(|v| v.name == CONFIGURATION_VARIABLE)
+            .unwrap()
+            .value
+            .expose_secret()
+            .to_owned()
+    };
+    assert_ne!(marker(1), marker(2));
+}

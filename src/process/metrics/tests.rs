@@ -1,0 +1,105 @@
+//! Tests of `metrics`.
+
+use super::*;
+
+fn used() -> Metrics {
+    let metrics = Metrics::new();
+    metrics.reconciled("AgentInstance", "done", Duration::from_millis(20));
+    metrics.requested("railway", "projectCreate", "ok", Duration::from_millis(300));
+    metrics.requested(
+        "railway",
+        "projectCreate",
+        "Throttled",
+        Duration::from_millis(30),
+    );
+    metrics.budget("main", 9_871);
+    metrics.account_healthy("main", true);
+    metrics.waiting("main", "projects", 7);
+    metrics.slots("project", "Exists", 3);
+    metrics.orphans("main", &BTreeMap::from([("project".to_owned(), 2)]), 0.0);
+    metrics.orphans(
+        "main",
+        &BTreeMap::from([("openrouter".to_owned(), 1)]),
+        12.5,
+    );
+    metrics.swept("main", "done");
+    metrics.sweep_held_back("main", Some("HourlyLimit"));
+    metrics.sweep_held_back("main", Some("ListingShrunk"));
+    metrics.unreadable("AgentTemplate", 1);
+    metrics.watch_failed("AgentTemplate");
+    metrics.leader(true);
+    metrics
+}
+
+#[test]
+fn everything_recorded_is_shown() {
+    let text = used().open_metrics();
+    for line in [
+        "yardmaster_reconciles_total{kind=\"AgentInstance\",outcome=\"done\"} 1",
+        "yardmaster_reconcile_duration_seconds_count{kind=\"AgentInstance\"} 1",
+        "yardmaster_reconcile_duration_seconds_bucket{le=\"0.025\",kind=\"AgentInstance\"} 1",
+        "yardmaster_outside_requests_total{provider=\"railway\",operation=\"projectCreate\",outcome=\"Throttled\"} 1",
+        "yardmaster_outside_request_duration_seconds_count{provider=\"railway\",operation=\"projectCreate\"} 2",
+        "yardmaster_account_budget_remaining_requests{account=\"main\"} 9871",
+        "yardmaster_account_healthy{account=\"main\"} 1",
+        "yardmaster_account_waiting_instances{account=\"main\",gate=\"projects\"} 7",
+        "yardmaster_slots{slot=\"project\",state=\"Exists\"} 3",
+        "yardmaster_orphans{account=\"main\",kind=\"project\"} 0",
+        "yardmaster_orphans{account=\"main\",kind=\"openrouter\"} 1",
+        "yardmaster_orphans_monthly_usd{account=\"main\"} 12.5",
+        "yardmaster_swept_total{account=\"main\",outcome=\"done\"} 1",
+        "yardmaster_sweep_held_back{account=\"main\",reason=\"ListingShrunk\"} 1",
+        "yardmaster_unreadable_objects{kind=\"AgentTemplate\"} 1",
+        "yardmaster_watch_failures_total{kind=\"AgentTemplate\"} 1",
+        "yardmaster_leader 1",
+        concat!(
+            "yardmaster_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        ),
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("HourlyLimit"), "{text}");
+}
+
+#[test]
+fn every_metric_has_a_help_text() {
+    let text = used().open_metrics();
+    let named = |what: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(what));
+        lines
+            .filter_map(|line| line.split(' ').next())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named("# TYPE "), named("# HELP "));
+    assert_eq!(named("# TYPE ").len(), 16);
+}
+
+#[test]
+fn the_older_format_names_counters_as_their_samples() {
+    let text = used().plain_text();
+    assert!(
+        text.contains("# TYPE yardmaster_reconciles_total counter\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("# HELP yardmaster_reconciles_total Reconciles by"),
+        "{text}"
+    );
+    assert!(text.contains("# TYPE yardmaster_leader gauge\n"), "{text}");
+    assert!(!text.contains("# EOF"), "{text}");
+}
+
+#[test]
+fn an_account_that_is_gone_is_shown_no_more() {
+    let metrics = used();
+    metrics.clone().forget_account("main");
+    let text = metrics.open_metrics();
+    let told = text
+        .lines()
+        .filter(|line| line.contains("account=\"main\""));
+    // What was done stays counted.
+    assert_eq!(told.filter(|line| !line.contains("swept")).count(), 0);
+}
