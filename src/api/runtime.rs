@@ -1,6 +1,6 @@
 //! How a template's agents run: image, resources, disk, restarts, and what says that one is ready.
 
-use super::template::NameRef;
+use super::text::NameRef;
 use super::text::{Amount, HttpPath, ImageReference, MountPath, Region, Span};
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

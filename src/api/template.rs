@@ -5,7 +5,8 @@ pub use super::runtime::{
     Contract, HealthCheck, HealthContract, ReadyAnswer, Resources, RestartKind, RestartPolicy,
     Runtime, VolumeSpec,
 };
-use super::text::{ObjectName, Span, VariableName};
+pub use super::text::NameRef;
+use super::text::{Span, VariableName};
 use super::tool::given;
 pub use super::tool::{ReclaimPolicy, ToolKind, ToolSpec, ToolTime};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
@@ -73,13 +74,6 @@ pub struct AgentTemplateSpec {
     /// How a change reaches the instances.
     #[serde(default)]
     pub rollout: Rollout,
-}
-
-/// A reference to an object in the same namespace, or to a cluster-scoped one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NameRef {
-    /// Its name.
-    pub name: ObjectName,
 }
 
 /// An environment variable: a value, or where it comes from.

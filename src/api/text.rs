@@ -252,6 +252,13 @@ impl Amount {
     }
 }
 
+/// A reference to an object in the same namespace, or to a cluster-scoped one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NameRef {
+    /// Its name.
+    pub name: ObjectName,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What a template offers its agents by way of tools.
 
-use super::template::NameRef;
+use super::text::NameRef;
 use super::text::{AreaCode, CountryCode, ToolName};
 use kube::KubeSchema;
 use kube::core::Rule;

@@ -5,7 +5,11 @@
 //! of the resource that it opens, so that one whose record was lost in a crash is known again; a wallet's Secret is made
 //! once and never changed.
 
+mod naming;
 mod reading;
+
+pub use naming::name;
+use naming::{KEY, OPENS, TOOL_LABEL, UID, owned, secrets, wallet_name};
 
 use super::call::{ClusterError, Refusal, RefusalClass, Written, call, find};
 use crate::api::{AgentInstance, INSTANCE_LABEL, LedgerEntry, Slot};
@@ -22,51 +26,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Key of the token in its Secret.
-const KEY: &str = "GATEWAY_TOKEN";
-
-/// Prefix of the annotations that say which resource a credential opens: the slot's own name follows.
-const OPENS: &str = "yardmaster.dev/opens.";
-
-/// Prefix of the annotations that say under which name a thing was made whose key is kept: no listing may show it.
-const NAMED: &str = "yardmaster.dev/named.";
-
-/// Label of a wallet's Secret: the tool's name.
-const TOOL_LABEL: &str = "yardmaster.dev/tool";
-
-/// Annotation of a Secret: the identity of the instance that it was made for.
-const UID: &str = "yardmaster.dev/instance-uid";
-
-/// Name of the instance's Secret.
-pub fn name(instance: &AgentInstance) -> String {
-    format!("{}-agent", instance.name_any())
-}
-
-/// Name of the Secret of a wallet. The identity is in it, because a wallet's Secret outlives its instance, and another one of
-/// that name must not meet it.
-fn wallet_name(instance: &AgentInstance, slot: Slot) -> String {
-    let tool = slot
-        .as_tool()
-        .map_or_else(String::new, |own| own.tool.to_string());
-    let uid: String = instance
-        .identity()
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(10)
-        .collect();
-    format!("{}-{tool}-{uid}", instance.name_any())
-}
-
 /// Name of the Secret that keeps a slot's credential.
 pub fn name_for(instance: &AgentInstance, entry: &LedgerEntry) -> String {
     match entry.row().found_by {
         FoundBy::Kept => wallet_name(instance, entry.slot),
         _ => name(instance),
     }
-}
-
-fn secrets(client: &Client, instance: &AgentInstance) -> Api<Secret> {
-    Api::namespaced(client.clone(), &instance.namespace().unwrap_or_default())
 }
 
 /// Makes the instance's Secret with this token. Answers `false` where the name is taken by a Secret that is not the
@@ -331,16 +296,6 @@ async fn change(
         ClusterError::Gone { what } => ClusterError::Stale { what },
         other => other,
     })
-}
-
-/// Whether the Secret is the instance's: it is owned by it, and was made for no other identity.
-fn owned(secret: &Secret, instance: &AgentInstance) -> bool {
-    let owners = secret.owner_references();
-    let made_for = secret.annotations().get(UID);
-    made_for.is_none_or(|made_for| *made_for == instance.identity())
-        && owners
-            .iter()
-            .any(|owner| Some(&owner.uid) == instance.uid().as_ref())
 }
 
 /// Whether the Secret was made for the identity under which a restored instance goes on, and is owned by nobody who lives.

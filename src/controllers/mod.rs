@@ -36,6 +36,7 @@ pub mod stores;
 pub mod survey;
 pub mod sweep;
 pub mod template;
+mod turned;
 pub mod unreadable;
 pub mod wake;
 

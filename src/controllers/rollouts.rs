@@ -4,7 +4,7 @@
 //! moment has passed at which it changes by itself. Deliberately absent: the computation (`engine::rollout`).
 
 use super::held;
-use super::store::Ref;
+use super::turned::Ref;
 use crate::api::AgentTemplate;
 use crate::api::template::Rollout;
 use crate::engine::rollout::Standing;

@@ -5,11 +5,10 @@
 //! found under a term is never searched for among all. Deliberately absent: what kinds there are (`stores`).
 
 use super::queue::{Queue, Rank};
-use super::wake::Turned;
+use super::turned::{Ref, Turned, named};
 use crate::api::{Seen, Unreadable};
-use kube::runtime::reflector::ObjectRef;
+use kube::Resource;
 use kube::runtime::watcher;
-use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -17,21 +16,6 @@ use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Names an object of a kind.
-pub type Ref<K> = ObjectRef<Seen<K>>;
-
-/// The reference to an object.
-pub fn named<K>(object: &Seen<K>) -> Ref<K>
-where
-    K: Resource<DynamicType = ()> + Clone,
-{
-    let named = Ref::new(&object.name_any());
-    match object.namespace() {
-        Some(namespace) => named.within(&namespace),
-        None => named,
-    }
-}
 
 /// A kind that is kept in a store.
 pub trait Kept:

@@ -6,8 +6,10 @@
 
 use super::around::Gauge;
 use super::rollouts::Rollouts;
-use super::store::{Kept, Ref, Store};
-use super::wake::{Change, Turned, Whom, news, template_of};
+use super::store::{Kept, Store};
+use super::turned::Ref;
+use super::turned::Turned;
+use super::wake::{Change, Whom, news, template_of};
 use crate::api::condition::{kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen};
 use crate::engine::account::{usable, uses};

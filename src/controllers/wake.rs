@@ -5,7 +5,7 @@
 //! everybody at an interval. Deliberately absent: who the followers and users of something are (`stores`).
 
 use super::queue::Rank;
-use super::store::Ref;
+use super::turned::{Ref, Turned};
 use crate::api::condition::{self, kind, reason};
 use crate::api::{AgentInstance, AgentInstanceStatus, AgentTemplate, ProviderAccount, Seen};
 use crate::engine::account::usable;
@@ -15,15 +15,6 @@ use std::time::Duration;
 
 /// An instance's namespace and name.
 pub type Who = (String, String);
-
-/// An object before and after it changed. Without a before it is new here, without an after it is gone.
-#[derive(Clone, Debug)]
-pub struct Turned<K> {
-    /// As it was.
-    pub before: Option<Seen<K>>,
-    /// As it is.
-    pub after: Option<Seen<K>>,
-}
 
 /// Something that may be news for somebody.
 #[derive(Clone, Debug)]
@@ -228,7 +219,7 @@ where
     K: Resource<DynamicType = ()> + Clone,
 {
     let object = turned.after.as_ref().or(turned.before.as_ref())?;
-    Some(super::store::named(object))
+    Some(super::turned::named(object))
 }
 
 /// Where a field cannot be read, and what is expected there.

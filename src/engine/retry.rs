@@ -1,6 +1,5 @@
 //! When to come again: the one place where a fault class becomes a time, and where watching a deployment is paced.
 
-use super::world::Patience;
 use crate::model::Fault;
 use jiff::{SignedDuration, Timestamp};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,6 +28,17 @@ pub fn after(fault: &Fault, failures: u32, now: Timestamp, spread: f64) -> Times
     let capped = doubled.min(most);
     let wait = SignedDuration::from_millis(capped);
     now + wait + part(wait / 5, spread)
+}
+
+/// What an earlier fault asks of us.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// Not before this.
+    pub until: Timestamp,
+    /// The fault.
+    pub fault: Fault,
+    /// How often in a row.
+    pub failures: u32,
 }
 
 /// A fault that is remembered: how often it came in a row while the same was tried, and until when it asks for patience.

@@ -2,6 +2,7 @@
 //! template, what was seen outside, and the diary of this pass: what it has done and learnt so far.
 
 use super::restored::Standing;
+pub use super::retry::Patience;
 pub use super::views::{
     AccountRoom, AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, ToolAccount,
 };
@@ -82,17 +83,6 @@ impl Limits {
     pub fn landed_by(&self, start: Timestamp) -> Timestamp {
         start + self.request + self.settle
     }
-}
-
-/// What an earlier fault asks of us.
-#[derive(Clone, Debug)]
-pub struct Patience {
-    /// Not before this.
-    pub until: Timestamp,
-    /// The fault.
-    pub fault: Fault,
-    /// How often in a row.
-    pub failures: u32,
 }
 
 /// What was seen outside.

@@ -5,17 +5,21 @@
 //! cheap to clone, and recording never fails. Deliberately absent: what the objects say of themselves (conditions are
 //! for that), and anything a person could be named by.
 
+mod families;
+
 use crate::railway::Gate;
 use crate::wire::held;
-use prometheus_client::encoding::EncodeLabelSet;
+use families::{
+    AccountLabels, BuildLabels, HeldBackLabels, Inner, KindLabels, LineLabels, ObjectLabels,
+    OperationLabels, OrphanLabels, RECONCILE_SECONDS, REQUEST_SECONDS, ReconcileLabels,
+    RequestLabels, SlotLabels, SweptLabels,
+};
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -24,112 +28,10 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Content type of [`Metrics::plain_text`].
 pub const PLAIN_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// From a reconcile without effects to one that waits for a slow provider, in seconds.
-const RECONCILE_SECONDS: [f64; 12] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0,
-];
-/// From a near API to the longest exchange allowed, in seconds.
-const REQUEST_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReconcileLabels {
-    kind: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabels {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    provider: &'static str,
-    operation: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OperationLabels {
-    provider: &'static str,
-    operation: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AccountLabels {
-    account: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SlotLabels {
-    slot: String,
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LineLabels {
-    account: String,
-    gate: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
-struct OrphanLabels {
-    account: String,
-    kind: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SweptLabels {
-    account: String,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct HeldBackLabels {
-    account: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ObjectLabels {
-    kind: String,
-}
-
-type Timings<L> = Family<L, Histogram, fn() -> Histogram>;
-
 /// A handle to the metrics of this process.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    registry: Registry,
-    reconciles: Family<ReconcileLabels, Counter>,
-    reconcile_seconds: Timings<KindLabels>,
-    requests: Family<RequestLabels, Counter>,
-    request_seconds: Timings<OperationLabels>,
-    budget: Family<AccountLabels, Gauge>,
-    healthy: Family<AccountLabels, Gauge>,
-    waiting: Family<LineLabels, Gauge>,
-    slots: Family<SlotLabels, Gauge>,
-    orphans: Family<OrphanLabels, Gauge>,
-    /// Kinds of orphans that an account was ever shown to have: what is gone is shown as 0.
-    orphan_kinds: Mutex<BTreeSet<OrphanLabels>>,
-    orphans_usd: Family<AccountLabels, Gauge<f64, AtomicU64>>,
-    swept: Family<SweptLabels, Counter>,
-    held_back: Family<HeldBackLabels, Gauge>,
-    /// Why the sweep of each account is held back: what is over is shown no more.
-    held_back_for: Mutex<BTreeMap<String, &'static str>>,
-    unreadable: Family<ObjectLabels, Gauge>,
-    watch_failures: Family<ObjectLabels, Counter>,
-    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -341,93 +243,6 @@ impl Metrics {
     /// Everything, as the older text format ([`PLAIN_TEXT`]), for readers that do not ask for OpenMetrics.
     pub fn plain_text(&self) -> String {
         plain(&self.open_metrics())
-    }
-}
-
-impl Inner {
-    /// The names and HELP texts; `_total` and `yardmaster_` are added by the registry.
-    fn register(&mut self, build: Family<BuildLabels, Gauge>) {
-        let registry = &mut self.registry;
-        registry.register(
-            "reconciles",
-            "Reconciles by kind of object and outcome",
-            self.reconciles.clone(),
-        );
-        registry.register(
-            "reconcile_duration_seconds",
-            "How long reconciles took",
-            self.reconcile_seconds.clone(),
-        );
-        registry.register(
-            "outside_requests",
-            "Requests to outside providers, by operation and by how they ended (Done or a fault class)",
-            self.requests.clone(),
-        );
-        registry.register(
-            "outside_request_duration_seconds",
-            "How long requests to outside providers took, waiting for a budget not counted",
-            self.request_seconds.clone(),
-        );
-        registry.register(
-            "account_budget_remaining_requests",
-            "Requests left to an account in its provider's current window",
-            self.budget.clone(),
-        );
-        registry.register(
-            "account_healthy",
-            "1 if the account's provider answers and accepts its credential, else 0",
-            self.healthy.clone(),
-        );
-        registry.register(
-            "account_waiting_instances",
-            "Instances that wait for their turn to make what the account's provider allows only once in a while",
-            self.waiting.clone(),
-        );
-        registry.register(
-            "slots",
-            "Ledger entries of all instances, by slot and state",
-            self.slots.clone(),
-        );
-        registry.register(
-            "orphans",
-            "Resources that bear this installation's full marker and stand in no ledger, by account and kind",
-            self.orphans.clone(),
-        );
-        registry.register(
-            "orphans_monthly_usd",
-            "What an account's orphans can cost within a month in US dollars, as far as the provider tells: numbers their price, keys what they may still spend",
-            self.orphans_usd.clone(),
-        );
-        registry.register(
-            "swept",
-            "Orphans that the sweep tried to take back, by how that ended (done or a fault class)",
-            self.swept.clone(),
-        );
-        registry.register(
-            "sweep_held_back",
-            "1 while the sweep of an account does not go on, by the reason of its condition SweepHeldBack",
-            self.held_back.clone(),
-        );
-        registry.register(
-            "unreadable_objects",
-            "Objects that this version cannot read and leaves alone, by kind; the objects say why",
-            self.unreadable.clone(),
-        );
-        registry.register(
-            "watch_failures",
-            "Watches that failed and were begun again, by the kind of object whose controller they feed",
-            self.watch_failures.clone(),
-        );
-        registry.register(
-            "leader",
-            "1 if this process leads, else 0",
-            self.leader.clone(),
-        );
-        registry.register(
-            "build_info",
-            "Always 1; the label says which version runs",
-            build,
-        );
     }
 }
 

@@ -5,6 +5,7 @@
 //! Deliberately absent: what the controllers do (`controllers`), and traces to a collector.
 
 pub mod config;
+mod connect;
 pub mod generate;
 mod https;
 pub mod import;

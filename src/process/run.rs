@@ -5,6 +5,7 @@
 //! last. Deliberately absent: anything that a part could do itself.
 
 use super::config::Config;
+use super::connect::{RunError, because, connect, now};
 use super::https;
 use super::lease::Seat;
 use super::metrics::Metrics;
@@ -22,22 +23,13 @@ use crate::registry::Registry;
 use crate::tools::Wallet;
 use crate::wire::Leave;
 use futures::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use kube::Client;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-/// Why the process could not go on, for the one who reads its last line.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RunError(String);
-
-pub(super) fn because<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> RunError {
-    move |error| RunError(format!("{what}: {error}"))
-}
 
 /// Runs until asked to end, or until leadership is lost.
 ///
@@ -110,15 +102,6 @@ fn watch(
         };
         futures::join!(stores.watch(&client, gauge.as_ref()), told);
     })
-}
-
-pub(super) async fn connect() -> Result<Client, RunError> {
-    let mut config = kube::Config::infer()
-        .await
-        .map_err(because("finding the API server"))?;
-    // Every call has a deadline and a next pass; the client's own retries would hide both.
-    config.default_retry = false;
-    Client::try_from(config).map_err(because("connecting to the API server"))
 }
 
 async fn lead(
@@ -243,10 +226,6 @@ impl Gauge for Instruments {
     fn watch_failed(&self, kind: &str) {
         self.metrics.watch_failed(kind);
     }
-}
-
-pub(super) fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 fn random_bytes() -> [u8; 48] {

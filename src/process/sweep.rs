@@ -3,8 +3,8 @@
 //! What holds: it reads with the code of the operator's own sweep and changes nothing. As `kubectl diff` does, it ends
 //! with 0 where there is nothing to see to, with 1 where there are orphans, and with 2 where it could not tell.
 
+use super::connect::{RunError, because, connect, now};
 use super::https;
-use super::run::{RunError, because, connect, now};
 use crate::cluster::installation;
 use crate::controllers::survey::{Surveyed, What, survey};
 use crate::controllers::{Around, Gauge, Settings};

@@ -3,7 +3,7 @@
 //! Holds: what a Secret says of another instance, or of a thing that its name does not fit, is not taken in.
 
 use super::super::call::{Written, find};
-use super::{KEY, NAMED, OPENS, UID, name, owned, secrets, wallet_name};
+use super::naming::{KEY, NAMED, OPENS, UID, name, owned, secrets, wallet_name};
 use crate::api::{AgentInstance, Part, Slot};
 use crate::model::slot::{self, FoundBy};
 use crate::model::tool::{FINGERPRINT, Kept, fingerprint, is_id};
