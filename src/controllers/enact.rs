@@ -167,7 +167,9 @@ impl Workshop<'_> {
                     (Some(entry), Some(made)) => {
                         Outcome::SecretKept(secret::keep(client, instance, entry, made).await?)
                     }
-                    _ => Outcome::Done,
+                    _ => Outcome::Faulted(Fault::Bug {
+                        message: format!("nothing was made in this pass for {slot}"),
+                    }),
                 }
             }
             Step::DropSecret { slot } if self.ctx.around.leave.take().is_ok() => {

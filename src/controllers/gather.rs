@@ -215,15 +215,23 @@ fn fresh_token() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The instance's template with its values, which no store keeps.
+/// The instance's template with its values, which no store keeps: read where the version that the store has was not read yet.
 async fn whole_template(
     ctx: &Context,
     instance: &AgentInstance,
 ) -> Result<Option<Seen<AgentTemplate>>, ClusterError> {
+    let (memory, named) = (&ctx.memories.templates, template_of(instance));
+    let stored = ctx.stores.templates.get(&named);
+    if let Some(whole) = stored.and_then(|stored| memory.whole(&stored)) {
+        return Ok(Some(Seen::Read(whole)));
+    }
     let namespace = instance.namespace().unwrap_or_default();
     let api: Api<Seen<AgentTemplate>> = Api::namespaced(ctx.around.client.clone(), &namespace);
-    let name = instance.spec.template_ref.name.as_str();
-    find("reading the template", api.get_opt(name)).await
+    let found = find("reading the template", api.get_opt(&named.name)).await?;
+    if let Some(Seen::Read(whole)) = &found {
+        memory.keep(whole);
+    }
+    Ok(found)
 }
 
 /// The template as it can be used now, and what a deployment would be made from.

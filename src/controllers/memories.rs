@@ -9,6 +9,7 @@ use super::inquiries::Inquiries;
 use super::records::Recorded;
 use super::sweep::Sweeps;
 use super::unreadable::Warned;
+use crate::api::{AgentTemplate, Seen};
 use crate::engine::retry::Trouble;
 use crate::engine::world::Patience;
 use crate::model::Fault;
@@ -50,6 +51,8 @@ pub struct Memories {
     pub retries: Retries,
     /// When instances were last counted.
     pub counted: Counted,
+    /// Templates as they were last read, with their values.
+    pub templates: Templates,
     /// What image registries are being asked.
     pub inquiries: Arc<Inquiries>,
     /// What sweeps have seen.
@@ -65,6 +68,7 @@ impl Memories {
     pub fn forget(&self, uid: &Uid) {
         self.retries.forget(uid);
         self.counted.forget(uid);
+        self.templates.forget(uid);
         self.inquiries.end(uid);
         self.recorded.forget(uid);
         self.warned.forget(uid);
@@ -183,6 +187,27 @@ const FIRST_CONFLICT: Duration = Duration::from_millis(50);
 /// How long at most.
 const LAST_CONFLICT: Duration = Duration::from_secs(30);
 
+/// Templates with their values, which no store keeps: each is read once for each of its versions.
+#[derive(Debug, Default)]
+pub struct Templates(Mutex<HashMap<Uid, Arc<AgentTemplate>>>);
+
+impl Templates {
+    /// The template that a store has, as it was read at that very version.
+    pub fn whole(&self, stored: &Seen<AgentTemplate>) -> Option<Arc<AgentTemplate>> {
+        let known = held(&self.0).get(&Uid::of(stored)).cloned()?;
+        (known.metadata.resource_version == stored.meta().resource_version).then_some(known)
+    }
+
+    /// One was read.
+    pub fn keep(&self, whole: &Arc<AgentTemplate>) {
+        held(&self.0).insert(Uid::of(whole.as_ref()), Arc::clone(whole));
+    }
+
+    fn forget(&self, uid: &Uid) {
+        held(&self.0).remove(uid);
+    }
+}
+
 /// When instances were last counted, by template. Counts alone are written at most once an interval: they change with
 /// every instance that comes, goes or gets ready, and nobody waits for them.
 #[derive(Debug, Default)]
@@ -249,6 +274,26 @@ mod tests {
         assert_eq!(waits[10..], [30_000, 30_000]);
         retries.no_conflict(&uid);
         assert_eq!(retries.conflict(&uid).as_millis(), 50);
+    }
+
+    #[test]
+    fn a_template_serves_from_memory_at_the_version_that_was_read() {
+        let (templates, uid) = (Templates::default(), Uid::from("t"));
+        let at = |version: &str| {
+            let template: AgentTemplate = serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "t", "uid": "t", "resourceVersion": version},
+                "spec": {"runtime": {"image": "i"}},
+            }))
+            .unwrap();
+            Arc::new(template)
+        };
+        templates.keep(&at("5"));
+        assert!(templates.whole(&Seen::Read(at("5"))).is_some());
+        for other in ["4", "6"] {
+            assert!(templates.whole(&Seen::Read(at(other))).is_none());
+        }
+        templates.forget(&uid);
+        assert!(templates.whole(&Seen::Read(at("5"))).is_none());
     }
 
     #[test]

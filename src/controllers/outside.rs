@@ -82,7 +82,7 @@ impl Workshop<'_> {
                 self.provider(account)?.delete(named, *for_good).await?;
                 Ok(Outcome::Done)
             }
-            _ => Ok(Outcome::Done),
+            step => Err(not_asked_here(step)),
         }
     }
 
@@ -197,8 +197,7 @@ impl Workshop<'_> {
                 }
                 Ok(Outcome::Done)
             }
-            // Not asked of Railway.
-            _ => Ok(Outcome::Done),
+            step => Err(not_asked_here(step)),
         }
     }
 }
@@ -218,5 +217,11 @@ async fn look(account: &Workspace, project: &str) -> Done<Sight<crate::model::Ho
             ))
         }
         other => other,
+    }
+}
+
+fn not_asked_here(step: &Step) -> Fault {
+    Fault::Bug {
+        message: format!("step {} was sent where nobody carries it out", step.word()),
     }
 }

@@ -118,10 +118,21 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             w.instance.metadata = *metadata;
         }
         // After LetGo and Expire there is nothing more to decide.
-        (_, _) => {}
+        (Step::LetGo | Step::Expire, Outcome::Done) => {}
+        (step, outcome) => w.pass.fault = Some(mismatched(step, &outcome)),
     }
     w.instance.status = Some(status);
     w
+}
+
+/// An outcome that no such step has.
+fn mismatched(step: &Step, outcome: &Outcome) -> Fault {
+    let (step, outcome) = (step.word(), outcome.word());
+    Fault::Bug {
+        message: format!(
+            "step {step} came back with the outcome {outcome}, which is another step's"
+        ),
+    }
 }
 
 /// Nothing was asked, and nothing new is asked of that account.
@@ -234,7 +245,10 @@ fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
         (Step::DeleteTool { named, .. }, Outcome::Done) => {
             forget_found(&mut w, &mut status, slot, &named.id);
         }
-        (_, _) => {}
+        (step, outcome) => {
+            let mismatched = mismatched(step, &outcome);
+            tools.faults.insert(slot, mismatched);
+        }
     }
     w.instance.status = Some(status);
     w
@@ -321,4 +335,40 @@ fn faulted(mut w: World, step: &Step, fault: Fault) -> World {
     w.instance.status = Some(status);
     w.pass.fault = Some(fault);
     w
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{AgentInstance, Part};
+    use crate::engine::world::Limits;
+    use crate::model::InstallationId;
+    use crate::model::values::Seal;
+    use jiff::SignedDuration;
+
+    fn world() -> World {
+        let spec = serde_json::json!({"templateRef": {"name": "t"}, "accountRef": {"name": "a"}});
+        let instance = AgentInstance::new("ada", serde_json::from_value(spec).unwrap());
+        let limits = Limits {
+            request: SignedDuration::ZERO,
+            settle: SignedDuration::ZERO,
+        };
+        let installation = (InstallationId("i".into()), Seal("s".to_owned().into()));
+        World::unread(Timestamp::UNIX_EPOCH, limits, installation, instance)
+    }
+
+    #[test]
+    fn an_outcome_of_another_step_is_an_error() {
+        let made = || Outcome::Made { id: "s-1".into() };
+        let after = absorb(world(), &Step::MintToken, made(), Timestamp::UNIX_EPOCH);
+        let fault = after.pass.fault.unwrap();
+        assert_eq!(fault.class(), "Bug");
+        assert!(fault.message().contains("MintToken"), "{fault}");
+
+        let slot = Slot::tool("llm", Part::Main).unwrap();
+        let step = Step::DropSecret { slot };
+        let after = absorb(world(), &step, made(), Timestamp::UNIX_EPOCH);
+        assert_eq!(after.tools.faults[&slot].class(), "Bug");
+        assert!(after.pass.fault.is_none());
+    }
 }

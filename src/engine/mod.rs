@@ -30,6 +30,7 @@ mod leave;
 pub mod ledger;
 pub mod meaning;
 mod newest;
+mod outcome;
 pub mod plan;
 mod pull;
 pub mod report;

@@ -1,12 +1,11 @@
 //! What a pass can do next, and what can come of it. One step is one effect, and each may be the last before a crash.
 
 use super::compose::Composed;
+pub use super::outcome::Outcome;
 use super::world::World;
 use crate::api::{AgentInstanceStatus, Slot};
-use crate::model::tool::{Kept, Made, Named, Order, Resource, Sought, Wish};
-use crate::model::{
-    Announcement, Domain, Fault, Gate, Health, Home, Listing, Marker, Readiness, Sight, Turn,
-};
+use crate::model::tool::{Named, Order, Sought, Wish};
+use crate::model::{Announcement, Gate, Marker, Readiness};
 use jiff::Timestamp;
 
 /// What a pass shall do.
@@ -214,58 +213,6 @@ pub enum Step {
     LetGo,
     /// Delete the object itself: its time is over.
     Expire,
-}
-
-/// What came of a step.
-#[derive(Clone, Debug)]
-// There is one at a time, and it is taken apart at once.
-#[allow(clippy::large_enum_variant)]
-pub enum Outcome {
-    /// Done, with nothing to remember beyond that.
-    Done,
-    /// Not asked: the account in which something new was to be made is being deleted, or gone.
-    AccountGoes,
-    /// The object's metadata, with the finalizer on.
-    Held(Box<kube::core::ObjectMeta>),
-    /// The account as a whole.
-    Searched(Listing),
-    /// The recorded project.
-    Looked(Sight<Home>),
-    /// The answer about a turn, and the places that others take, counted after it.
-    Turned {
-        /// The answer.
-        turn: Turn,
-        /// As [`super::world::AccountRoom::projects`].
-        projects: Option<usize>,
-    },
-    /// A new project.
-    ProjectMade {
-        /// Its id.
-        project: String,
-        /// The environment that came with it; `None` where the answer did not show it yet.
-        environment: Option<String>,
-    },
-    /// A new service, volume.
-    Made {
-        /// Its id.
-        id: String,
-    },
-    /// A new domain.
-    DomainMade(Domain),
-    /// What differs between configured and wanted.
-    Compared(Vec<String>),
-    /// A resource of a tool.
-    ToolMade(Box<Made>),
-    /// Everything that bears a name, in a reading begun then.
-    ToolsFound(Timestamp, Vec<Resource>),
-    /// One resource, if it is there, in a reading begun then.
-    ToolLooked(Timestamp, Option<Box<Resource>>),
-    /// A Secret keeps this now.
-    SecretKept(Kept),
-    /// What the agent said.
-    AgentSaid(Health),
-    /// It went wrong.
-    Faulted(Fault),
 }
 
 impl Step {

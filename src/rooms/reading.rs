@@ -224,6 +224,9 @@ impl<'ast> Visit<'ast> for Reader {
         self.tree(&[], &item.tree, passes_on);
     }
 
+    // Who may use something is no use of theirs.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let parts: Vec<String> = path
             .segments
