@@ -156,7 +156,7 @@ where
 
 fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
     let mut wakes = Vec::new();
-    if differs(turned, as_people_left_it)
+    if (differs(turned, as_people_left_it) || forgets(turned))
         && let Some(named) = named(turned)
     {
         wakes.push(now(Whom::Instance(named), Rank::Person));
@@ -175,6 +175,21 @@ fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
         wakes.extend(templates.into_iter().map(together));
     }
     wakes
+}
+
+/// Whether the ledger knows less than before, or another thing in a slot: a person or a restore did that, or the instance's own pass,
+/// which a further look costs little.
+fn forgets(turned: &Turned<AgentInstance>) -> bool {
+    let ledger = |one: &Option<Seen<AgentInstance>>| {
+        let read = one.as_ref().and_then(Seen::read).cloned();
+        read.and_then(|read| read.status.as_ref().map(|status| status.external.clone()))
+            .unwrap_or_default()
+    };
+    let (before, after) = (ledger(&turned.before), ledger(&turned.after));
+    before.iter().any(|old| {
+        let now = after.iter().find(|now| now.slot == old.slot);
+        now.is_none_or(|now| old.id.is_some() && now.id != old.id)
+    })
 }
 
 fn of_template(turned: &Turned<AgentTemplate>) -> Vec<Wake> {

@@ -325,3 +325,42 @@ fn every_other_change_wakes_those_whom_it_concerns() {
     }
     assert_eq!(seen.len(), 19);
 }
+
+#[test]
+fn an_instance_whose_ledger_forgets_something_looks_at_once() {
+    let with = |external: Value| -> Seen<AgentInstance> {
+        serde_json::from_value(json!({
+            "metadata": {"name": "ada", "namespace": "n", "uid": "u"},
+            "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "a"}},
+            "status": {"external": external},
+        }))
+        .unwrap()
+    };
+    let entry = |id: Value| {
+        json!({"origin": "Made", "slot": "project", "provider": "railway", "state": "Exists", "id": id,
+            "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"})
+    };
+    for (before, after, wakes) in [
+        (json!([]), json!([entry(json!(null))]), false),
+        (
+            json!([entry(json!(null))]),
+            json!([entry(json!("p"))]),
+            false,
+        ),
+        (
+            json!([entry(json!("p"))]),
+            json!([entry(json!("p"))]),
+            false,
+        ),
+        (json!([entry(json!("p"))]), json!([entry(json!("q"))]), true),
+        (json!([entry(json!("p"))]), json!([]), true),
+    ] {
+        let turned = Turned {
+            before: Some(with(before)),
+            after: Some(with(after.clone())),
+        };
+        let itself = |wake: &Wake| matches!(wake.whom, Whom::Instance(_));
+        let woken = news(&Change::Instance(turned)).iter().any(itself);
+        assert_eq!(woken, wakes, "{after}");
+    }
+}
