@@ -7,7 +7,9 @@
 use super::queue::Rank;
 use super::turned::{Ref, Turned};
 use crate::api::condition::{self, kind, reason};
-use crate::api::{AgentInstance, AgentInstanceStatus, AgentTemplate, ProviderAccount, Seen};
+use crate::api::{
+    AgentInstance, AgentInstanceStatus, AgentTemplate, FINALIZER, ProviderAccount, Seen,
+};
 use crate::engine::account::usable;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
@@ -177,9 +179,16 @@ fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
     wakes
 }
 
-/// Whether the ledger knows less than before, or another thing in a slot: a person or a restore did that, or the instance's own pass,
-/// which a further look costs little.
+/// Whether the finalizer is off, or the ledger knows less than before or another thing in a slot: a person or a restore did that, or
+/// the instance's own pass, which a further look costs little.
 fn forgets(turned: &Turned<AgentInstance>) -> bool {
+    let held = |one: &Option<Seen<AgentInstance>>| {
+        let mut finalizers = one.iter().flat_map(|one| one.finalizers());
+        finalizers.any(|finalizer| finalizer == FINALIZER)
+    };
+    if held(&turned.before) && !held(&turned.after) {
+        return true;
+    }
     let ledger = |one: &Option<Seen<AgentInstance>>| {
         let read = one.as_ref().and_then(Seen::read).cloned();
         read.and_then(|read| read.status.as_ref().map(|status| status.external.clone()))

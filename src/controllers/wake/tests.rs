@@ -336,6 +336,18 @@ fn an_instance_whose_ledger_forgets_something_looks_at_once() {
         }))
         .unwrap()
     };
+    let mut held = with(json!([]));
+    let bare = held.clone();
+    held.meta_mut().finalizers = Some(vec![FINALIZER.into()]);
+    for (before, after, wakes) in [(&held, &bare, true), (&bare, &held, false)] {
+        let turned = Turned {
+            before: Some(before.clone()),
+            after: Some(after.clone()),
+        };
+        let itself = |wake: &Wake| matches!(wake.whom, Whom::Instance(_));
+        let woken = news(&Change::Instance(turned)).iter().any(itself);
+        assert_eq!(woken, wakes, "the finalizer goes: {wakes}");
+    }
     let entry = |id: Value| {
         json!({"origin": "Made", "slot": "project", "provider": "railway", "state": "Exists", "id": id,
             "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"})

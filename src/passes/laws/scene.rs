@@ -143,6 +143,13 @@ const TICK: SignedDuration = SignedDuration::from_secs(60);
 /// Where tools come from; the accounts are named so as well.
 pub const SHOPS: [&str; 5] = ["openrouter", "exa", "agentmail", "telnyx", "bankr"];
 
+/// What of an instance wakes it when it changes (`controllers::wake`).
+fn as_people_left_it(object: &AgentInstance) -> impl PartialEq + use<> {
+    let meta = &object.metadata;
+    let deleted = meta.deletion_timestamp.is_some();
+    (meta.generation, deleted, meta.annotations.clone())
+}
+
 fn seal() -> Seal {
     Seal(SecretString::from("seal"))
 }
@@ -494,7 +501,7 @@ impl Scene {
     pub fn visit(&mut self) -> Option<End> {
         self.wake = None;
         self.memory_lost = false;
-        let before = self.version;
+        let before = self.object.as_ref().map(as_people_left_it);
         let world = self.gather()?;
         let about = view::tried(&world);
         let written = self.object.clone()?;
@@ -518,8 +525,8 @@ impl Scene {
                     self.trail
                 );
                 self.wake = wake;
-                if self.version != before {
-                    // The watch brings our own write, too.
+                if self.object.as_ref().map(as_people_left_it) != before {
+                    // The watch brings what wakes an instance, whoever changed it; its own status does not.
                     let soon = self.now + SignedDuration::from_millis(5);
                     self.wake = Some(self.wake.map_or(soon, |wake| wake.min(soon)));
                 }
