@@ -108,10 +108,6 @@ const LONGER: &[(&str, &str)] = &[
     ),
     ("engine::inside inside", "the order of what is in a project"),
     ("engine::plan life", "the story of a life"),
-    (
-        "engine::report defaults",
-        "one statement for each condition",
-    ),
     ("engine::teardown teardown", "the story of the way back"),
     ("engine::tools::keep gone", "confirmed, told, or made again"),
     (

@@ -114,18 +114,9 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
         ),
         _ => Statement::unknown(kind::TEMPLATE_SYNCED, reason::PENDING, "not reached yet"),
     };
-    let tools = match find(before, kind::TOOLS_READY) {
-        Some(old) if old.status == "True" && old.reason == reason::READY => {
-            Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools")
-        }
-        Some(old) if old.status == "True" => {
-            Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
-        }
-        _ => Statement::unknown(kind::TOOLS_READY, reason::PENDING, "not reached yet"),
-    };
     vec![
         synced(d),
-        tools,
+        tools(d, before),
         pending(
             kind::PROJECT_READY,
             made,
@@ -154,6 +145,24 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
             }
         },
     ]
+}
+
+/// What is so of the tools as a whole, where no phase came as far as to them: one may have been seen to be gone since.
+fn tools(d: &Draft, before: &[Condition]) -> Statement {
+    if let Some(missing) = d.status.tools.iter().find(|tool| !tool.ready) {
+        let reason = stable(&missing.reason).unwrap_or(reason::PENDING);
+        let message = format!("{}: {}", missing.name, missing.message);
+        return Statement::no(kind::TOOLS_READY, reason, message);
+    }
+    match find(before, kind::TOOLS_READY) {
+        Some(old) if old.status == "True" && old.reason == reason::READY => {
+            Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools")
+        }
+        Some(old) if old.status == "True" => {
+            Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
+        }
+        _ => Statement::unknown(kind::TOOLS_READY, reason::PENDING, "not reached yet"),
+    }
 }
 
 /// Whether the outside is as the spec wants it, where no phase said so: not while something else that is said, or the
@@ -222,7 +231,6 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Announcemen
             find(before, kind).is_some_and(|old| old.status == "True" && old.reason == new.reason);
         (!same).then_some(new)
     };
-    let stable = |text: &str| REASONS.iter().copied().find(|known| *known == text);
     let mut heard = Vec::new();
     if let Some(new) = became(kind::STALLED) {
         let reason = stable(&new.reason).unwrap_or(reason::UNEXPECTED);
@@ -269,6 +277,11 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Announcemen
         });
     }
     heard
+}
+
+/// The reason that a text is.
+fn stable(text: &str) -> Option<&'static str> {
+    REASONS.iter().copied().find(|known| *known == text)
 }
 
 /// Reasons that Stalled can have.

@@ -110,7 +110,11 @@ fn is_here(entry: &LedgerEntry) -> bool {
 
 /// Takes the tools back, in the order of the slot table, each seen to be gone before the next.
 fn the_tools(w: &World, d: &mut Draft) -> Phase {
-    for entry in tools::in_order_of_teardown(&d.status) {
+    let left = tools::in_order_of_teardown(&d.status);
+    if !left.is_empty() {
+        tools::no_longer(d);
+    }
+    for entry in left {
         match tools::one_back(w, d, &entry) {
             Continue(()) => {}
             Break(Back::Step(step)) => {

@@ -19,6 +19,7 @@ mod tell;
 mod wish;
 
 pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back, retire};
+pub(super) use tell::no_longer;
 pub use wish::wanted;
 
 use self::subject::{Held, Next, Subject, closed, goes, kept, obstacle, subjects};

@@ -10,14 +10,21 @@ use serde_json::{Value, json};
 
 /// The conditions that it should have. `None`: it has them.
 pub fn conditions(object: &Unreadable, now: Timestamp) -> Option<Vec<Value>> {
-    let said = [(kind::READY, "Unknown"), (kind::STALLED, "True")];
     let old = object.conditions();
+    // Of an agent that was as its spec says, that is no longer known; a kind without this condition gets none.
+    let synced = old.iter().any(|one| one["type"] == kind::SYNCED);
+    let said = [
+        Some((kind::READY, "Unknown")),
+        synced.then_some((kind::SYNCED, "Unknown")),
+        Some((kind::STALLED, "True")),
+    ];
+    let said: Vec<(&str, &str)> = said.into_iter().flatten().collect();
     let mut new: Vec<Value> = said
         .iter()
         .map(|(kind, status)| statement(object, kind, status, old, now))
         .collect();
     // Work is not under way.
-    let replaced = [kind::READY, kind::STALLED, kind::RECONCILING];
+    let replaced = [kind::READY, kind::SYNCED, kind::STALLED, kind::RECONCILING];
     let others = old
         .iter()
         .filter(|one| !replaced.iter().any(|kind| one["type"] == *kind));
@@ -74,18 +81,21 @@ mod tests {
     fn it_says_that_it_cannot_be_read_and_keeps_what_else_is_said() {
         let theirs = json!({"type": "Dreaming", "status": "Maybe", "depth": 4});
         let ready = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let synced = json!({"type": "Synced", "status": "True", "reason": "Ready"});
         let working = json!({"type": "Reconciling", "status": "True"});
-        let new = conditions(&object(&[ready, theirs.clone(), working]), at(60)).unwrap();
+        let old = [ready, synced, theirs.clone(), working];
+        let new = conditions(&object(&old), at(60)).unwrap();
         let said: Vec<(&Value, &Value, &Value)> = new
             .iter()
             .map(|one| (&one["type"], &one["status"], &one["lastTransitionTime"]))
             .collect();
         let then = json!("1970-01-01T00:01:00Z");
         assert_eq!(said[0], (&json!("Ready"), &json!("Unknown"), &then));
-        assert_eq!(said[1], (&json!("Stalled"), &json!("True"), &then));
-        assert_eq!(new[2], theirs);
-        assert_eq!(new.len(), 3);
-        let message = new[1]["message"].as_str().unwrap();
+        assert_eq!(said[1], (&json!("Synced"), &json!("Unknown"), &then));
+        assert_eq!(said[2], (&json!("Stalled"), &json!("True"), &then));
+        assert_eq!(new[3], theirs);
+        assert_eq!(new.len(), 4);
+        let message = new[2]["message"].as_str().unwrap();
         assert!(message.contains("spec.operatingMode"), "{message}");
         assert!(message.contains("`Running` or `Suspended`"), "{message}");
         assert!(!message.contains("Hibernating"), "{message}");

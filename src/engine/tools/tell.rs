@@ -81,6 +81,17 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
     });
 }
 
+/// Says of every tool that it is on its way back, whichever goes first: nothing gives the agent one any more.
+pub(in crate::engine) fn no_longer(d: &mut Draft) {
+    for tool in &mut d.status.tools {
+        tool.ready = false;
+        reason::DELETING.clone_into(&mut tool.reason);
+        tool.message.clear();
+    }
+    let message = "what the agent was given is being taken back";
+    d.say(Statement::no(kind::TOOLS_READY, reason::DELETING, message));
+}
+
 /// Where a tool is reached, by what was seen of it.
 pub(super) fn address(w: &World, status: &AgentInstanceStatus, tool: &Wanted) -> Option<String> {
     let slot = Slot::tool(&tool.name, Part::Main)?;

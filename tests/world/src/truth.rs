@@ -240,14 +240,6 @@ pub fn written_status(line: &str) -> Option<Value> {
     (taken && instance && own)
         .then(|| event["responseObject"].take())
         .filter(Value::is_object)
-        .filter(|object| !is_unreadable(object))
-}
-
-/// Of an object that it cannot read the controller writes conditions beside a status that is another version's.
-fn is_unreadable(object: &Value) -> bool {
-    let conditions = object["status"]["conditions"].as_array();
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|one| one["type"] == "Stalled" && one["reason"] == "NotReadable")
 }
 
 #[cfg(test)]
