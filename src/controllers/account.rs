@@ -3,8 +3,9 @@
 
 use super::accounts::learn::learn;
 use super::context::Context;
+use super::ended::Ended;
 use super::failures;
-use super::kind::{Ended, Kind};
+use super::kind::Kind;
 use super::restored;
 use super::store::Store;
 use super::stores::Stores;

@@ -4,8 +4,9 @@
 //! log warns of it once, and people hear once of a refusal. Deliberately absent: conditions (`kind`).
 
 use super::context::Context;
-use super::kind::Ended;
-use super::memories::{Tried, Uid};
+use super::ended::Ended;
+use super::memories::retries::Tried;
+use super::uid::Uid;
 use crate::api::condition::reason;
 use crate::cluster::ClusterError;
 use crate::model::{Announcement, Fault};

@@ -5,7 +5,7 @@
 //! registries are silent keeps itself waiting and nobody else. Deliberately absent: when to ask again.
 
 use super::held;
-use super::memories::Uid;
+use super::uid::Uid;
 use crate::model::Done;
 use std::collections::HashMap;
 use std::future::Future;

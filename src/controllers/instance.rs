@@ -3,11 +3,12 @@
 //! Holds: nothing is decided here. What is read is in `gather`, the pass in `passes`, its effects in `enact`.
 
 use super::context::Context;
+use super::ended::Ended;
 use super::gather::{blind, gather};
-use super::kind::{Ended, Kind};
-use super::memories::Uid;
+use super::kind::Kind;
 use super::store::Store;
 use super::stores::Stores;
+use super::uid::Uid;
 use super::unreadable;
 use super::wake::Change;
 use crate::api::{AgentInstance, AgentInstanceStatus, Seen};

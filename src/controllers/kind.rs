@@ -5,10 +5,12 @@
 //! is forgotten. Deliberately absent: what a pass does.
 
 use super::context::Context;
+use super::ended::Ended;
 use super::failures;
-use super::memories::{Tried, Uid};
+use super::memories::retries::Tried;
 use super::store::{Kept, Store};
 use super::stores::Stores;
+use super::uid::Uid;
 use crate::api::Seen;
 use crate::cluster::{ClusterError, status};
 use crate::engine::meaning;
@@ -45,31 +47,6 @@ pub trait Kind:
 
     /// An object is gone; `last` is what it was.
     fn gone(_last: &Seen<Self>, _ctx: &Context) {}
-}
-
-/// How a pass ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// In a word, for the metrics.
-    pub word: &'static str,
-    /// In how long it comes again by itself, if at all.
-    pub again: Option<Duration>,
-}
-
-impl Ended {
-    /// It comes again when it is woken.
-    pub fn at_rest() -> Ended {
-        let word = "done";
-        Ended { word, again: None }
-    }
-
-    /// It comes again by itself, where there is a time for that.
-    pub fn until(again: impl Into<Option<Duration>>) -> Ended {
-        Ended {
-            word: "done",
-            again: again.into(),
-        }
-    }
 }
 
 /// Reconciles objects of a kind until `stop`; passes that are under way come to their end.

@@ -19,6 +19,7 @@ pub mod around;
 pub mod audit;
 pub mod context;
 pub mod enact;
+pub mod ended;
 pub mod failures;
 pub mod gather;
 pub mod inquiries;
@@ -37,6 +38,7 @@ pub mod survey;
 pub mod sweep;
 pub mod template;
 mod turned;
+pub mod uid;
 pub mod unreadable;
 pub mod wake;
 

@@ -4,9 +4,8 @@
 //! absent: what a record says (`cluster::left_behind`).
 
 use super::context::Context;
-use super::held;
-use super::memories::Uid;
 use super::sweep::slots_of;
+use super::uid::Uid;
 use crate::api::AgentInstance;
 use crate::cluster::left_behind::Left;
 use crate::cluster::{ClusterError, left_behind};
@@ -14,19 +13,7 @@ use crate::engine::restored::{self, Standing};
 use crate::engine::world::marker;
 use crate::model::Marker;
 use kube::ResourceExt;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
-
-/// Names of the records that were made, by the object that left something.
-#[derive(Debug, Default)]
-pub struct Recorded(Mutex<HashMap<Uid, BTreeSet<String>>>);
-
-impl Recorded {
-    /// The object is gone.
-    pub fn forget(&self, uid: &Uid) {
-        held(&self.0).remove(uid);
-    }
-}
+use std::collections::BTreeSet;
 
 /// Records what an instance leaves behind on purpose.
 pub async fn remember(
@@ -98,13 +85,10 @@ async fn keep(
         return Ok(());
     };
     let (name, uid) = (record.name.clone(), Uid::of(instance));
-    let recorded = &ctx.memories.recorded.0;
-    let known = held(recorded)
-        .get(&uid)
-        .is_some_and(|names| names.contains(&name));
-    if !known {
+    let recorded = &ctx.memories.recorded;
+    if !recorded.has(&uid, &name) {
         left_behind::keep(&ctx.around.client, &ctx.around.settings.namespace, record).await?;
-        held(recorded).entry(uid).or_default().insert(name);
+        recorded.add(uid, name);
     }
     Ok(())
 }

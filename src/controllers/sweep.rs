@@ -11,50 +11,21 @@ use super::access::allowed;
 use super::accounts::{Account, Inventory};
 use super::audit::Change;
 use super::context::Context;
-use super::held;
+use super::memories::sweeps::Known;
 use super::wake::{self, template_of};
 use crate::api::condition::reason;
 use crate::api::template::ToolSpec;
 use crate::api::{AgentInstance, Part, ProviderAccount, Seen, Slot};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::restored;
-use crate::engine::sweep::{Claims, Findings, HeldBack, Item, Memory, Swept, Verdict, View, sweep};
+use crate::engine::sweep::{Claims, HeldBack, Item, Swept, Verdict, View, sweep};
 use crate::model::slot::parts;
 use crate::model::{Announcement, Done, Fault};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
-
-/// What sweeps have seen, by account.
-#[derive(Default)]
-pub struct Sweeps {
-    known: Mutex<BTreeMap<String, Known>>,
-}
-
-#[derive(Default)]
-struct Known {
-    memory: Memory,
-    findings: Findings,
-}
-
-impl Sweeps {
-    /// What was found in an account.
-    pub fn findings(&self, account: &str) -> Findings {
-        let known = held(&self.known);
-        known
-            .get(account)
-            .map(|known| known.findings.clone())
-            .unwrap_or_default()
-    }
-
-    /// The account is gone.
-    pub fn forget(&self, account: &str) {
-        held(&self.known).remove(account);
-    }
-}
 
 /// Runs until the process ends.
 pub async fn watch(ctx: Arc<Context>) {
@@ -127,7 +98,6 @@ fn decide(
     claims: Option<&Claims>,
     restored: bool,
 ) -> Swept {
-    let mut known = held(&ctx.memories.sweeps.known);
     let view = View {
         account: place.name(),
         provider: place.provider(),
@@ -138,8 +108,8 @@ fn decide(
         settle: ctx.around.settings.limits.settle,
         now: ctx.around.now(),
     };
-    let entry = known.entry(place.name().to_owned()).or_default();
-    sweep(&view, &mut entry.memory)
+    let sweeps = &ctx.memories.sweeps;
+    sweeps.of(place.name(), |known| sweep(&view, &mut known.memory))
 }
 
 /// Whether an instance that may have something in the account was restored, and waits for a word. What its tools are a
@@ -165,17 +135,15 @@ async fn waited_for<'a>(
 
 /// Keeps what people are told, and wakes the account's own writer where it is news.
 fn tell(ctx: &Context, place: &dyn Account, swept: &Swept) {
-    let news = {
-        let mut known = held(&ctx.memories.sweeps.known);
-        let entry = known.entry(place.name().to_owned()).or_default();
-        let before = entry.findings.clone();
-        entry.findings.held_back = swept.held_back;
+    let news = ctx.memories.sweeps.of(place.name(), |known| {
+        let before = known.findings.clone();
+        known.findings.held_back = swept.held_back;
         if let Some(report) = &swept.report {
-            entry.findings.report = Some(report.clone());
-            entry.findings.kinds.clone_from(&swept.kinds);
+            known.findings.report = Some(report.clone());
+            known.findings.kinds.clone_from(&swept.kinds);
         }
-        before != entry.findings
-    };
+        before != known.findings
+    });
     if let Some(report) = &swept.report {
         ctx.around
             .gauge
@@ -205,9 +173,8 @@ async fn take_back(
         Ok(true) => {
             // What is tried counts, whatever comes of it.
             let now = ctx.around.now();
-            if let Some(known) = held(&ctx.memories.sweeps.known).get_mut(place.name()) {
-                known.memory.taken_back(&item.id, now);
-            }
+            let taken_back = |known: &mut Known| known.memory.taken_back(&item.id, now);
+            ctx.memories.sweeps.of(place.name(), taken_back);
             let begun = Instant::now();
             let done = place.delete(item, *part).await;
             change(place, object, item).ended(done.as_ref().copied(), begun.elapsed());

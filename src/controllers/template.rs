@@ -3,10 +3,12 @@
 //! Holds: no pass waits for a registry; its answer wakes the template (`inquiries`), and until then its status stays.
 
 use super::context::Context;
-use super::kind::{Ended, Kind};
-use super::memories::{Tried, Uid};
+use super::ended::Ended;
+use super::kind::Kind;
+use super::memories::retries::Tried;
 use super::store::Store;
 use super::stores::Stores;
+use super::uid::Uid;
 use super::unreadable;
 use super::wake::Change;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};

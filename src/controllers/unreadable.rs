@@ -4,8 +4,7 @@
 //! already is left alone. Deliberately absent: what is said (`engine::unreadable`).
 
 use super::context::Context;
-use super::held;
-use super::memories::Uid;
+use super::uid::Uid;
 use crate::api::{Seen, Unreadable};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, status};
@@ -13,26 +12,7 @@ use crate::engine::unreadable::conditions;
 use kube::api::Api;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::Mutex;
-
-/// Of which objects, as they were then, the log has been told. A restart tells again.
-#[derive(Debug, Default)]
-pub struct Warned(Mutex<HashMap<Uid, Option<String>>>);
-
-impl Warned {
-    /// Whether this is news.
-    fn news(&self, uid: Uid, object: &Unreadable) -> bool {
-        let version = object.metadata.resource_version.clone();
-        held(&self.0).insert(uid, version.clone()) != Some(version)
-    }
-
-    /// The object was read, or is gone.
-    pub fn forget(&self, uid: &Uid) {
-        held(&self.0).remove(uid);
-    }
-}
 
 /// The object as it is now, from the API server. One that cannot be read has been told of.
 pub async fn get<K>(

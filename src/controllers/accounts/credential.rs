@@ -4,18 +4,14 @@
 //! outage takes nothing away; one that is not known to be of the account's organisation is not good (`engine::identity`), and
 //! what the account is held to is on record before a credential is used. Deliberately absent: the credential itself.
 
-use crate::api::ProviderAccount;
 use crate::api::account::AccountIdentity;
 use crate::cluster::call::Written;
-use crate::cluster::installation;
-use crate::controllers::context::Context;
 use crate::controllers::held;
 use crate::engine::account::{Credential, told};
-use crate::engine::identity::{Evidence, Hold, Trial, Verdict};
+use crate::engine::identity::Hold;
 use crate::model::identity::Whose;
 use crate::model::{Done, Fault};
 use jiff::Timestamp;
-use kube::ResourceExt;
 use std::sync::Mutex;
 use tokio::sync::Notify;
 
@@ -138,54 +134,6 @@ impl Checked {
             self.usable.notify_one();
         }
         news
-    }
-}
-
-/// Judges a credential that its provider accepts, and puts on record what the account is held to from now on. `proof` is
-/// asked for only where nothing else can tell; `serve` puts the credential in service, after a move in place of everything
-/// that was seen before.
-pub async fn judge<P, S>(
-    ctx: &Context,
-    account: &ProviderAccount,
-    (kept_in, credential): (&str, &str),
-    whose: Whose,
-    proof: P,
-    serve: S,
-) -> Written<Done<Judged>>
-where
-    P: Future<Output = Done<Evidence>>,
-    S: FnOnce(bool),
-{
-    let (namespace, uid) = (
-        &ctx.around.settings.namespace,
-        account.uid().unwrap_or_default(),
-    );
-    let pin = installation::pin(&ctx.around.client, namespace, &uid).await?;
-    let whose = whose.bounded();
-    let trial = Trial {
-        account,
-        kept_in,
-        pin: pin.as_ref(),
-        whose: &whose,
-        credential,
-    };
-    let evidence = match trial.evidence() {
-        Some(evidence) => evidence,
-        None => match proof.await {
-            Ok(evidence) => evidence,
-            Err(fault) => return Ok(Err(fault)),
-        },
-    };
-    match trial.verdict(evidence) {
-        Verdict::Held(hold) => Ok(Ok(Judged::Held(hold))),
-        Verdict::Good { pin: next, moved } => {
-            if pin.as_ref() != Some(&next) {
-                let (before, next) = (pin.as_ref(), Some(&next));
-                installation::repin(&ctx.around.client, namespace, &uid, before, next).await?;
-            }
-            serve(moved);
-            Ok(Ok(Judged::Good(whose)))
-        }
     }
 }
 

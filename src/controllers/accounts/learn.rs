@@ -4,15 +4,16 @@
 //! Holds: a Secret that is gone takes nothing away: the credential in memory serves until another comes, which serves only
 //! once it was judged. Deliberately absent: what is told of it (`engine::account`).
 
+use super::judge::judge;
 use super::open::{most_projects, open_railway, open_tool, railway_settings, tool_settings};
 use super::tools::proof;
-use super::{Account, ToolAccount, Workspace, credential};
+use super::{Account, ToolAccount, Workspace};
 use crate::api::ProviderAccount;
 use crate::api::account::{KeyRef, RailwayAccount};
 use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
 use crate::controllers::context::Context;
-use crate::controllers::memories::Uid;
+use crate::controllers::uid::Uid;
 use crate::controllers::wake::Change;
 use crate::engine::account::{Beside, Credential, Learned};
 use crate::model::identity::known_again;
@@ -57,7 +58,7 @@ async fn learn_home(
             // Railway tells the workspace of every token, and others are set aside.
             Ok(whose) => {
                 let proof = account.proof(&ctx.stores);
-                credential::judge(ctx, object, (&place, ""), whose, proof, |_| {}).await
+                judge(ctx, object, (&place, ""), whose, proof, |_| {}).await
             }
         }
     };
@@ -150,7 +151,7 @@ async fn learn_tool(
             Some((fresh, _)) => account.replace(fresh),
             None => {}
         };
-        credential::judge(ctx, object, (&place, &known_by), whose, proof, serve).await
+        judge(ctx, object, (&place, &known_by), whose, proof, serve).await
     };
     let asked = account
         .credential()

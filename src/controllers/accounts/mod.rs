@@ -1,87 +1,31 @@
 //! The provider accounts in use, of Railway and of tools: for each the way to its provider, and what was last read of it.
 //!
-//! [`open`] makes the way from an account's spec, [`learn`] keeps it up to the spec and asks whose the credential is,
+//! [`account`] is what all of them can do, [`open`] makes the way from an account's spec, [`learn`] keeps it up to the spec and asks whose the credential is,
 //! [`credential`] says whether that may be used, [`observe`] reads each account once an interval; [`railway`] and
 //! [`tools`] know what a reading of theirs is.
 //!
 //! Holds: a name is one account, of one provider; an account has one observer. Deliberately absent: what is true of the
 //! ProviderAccount object (`controllers::account`), and every decision about a listing (`engine::belief`).
 
+mod account;
 pub mod credential;
+mod judge;
 pub mod learn;
 mod observe;
 pub mod open;
 mod railway;
 mod tools;
 
+pub use account::{Account, Inventory};
 pub use railway::Workspace;
 pub use tools::ToolAccount;
 
 use super::around::Around;
 use super::held;
 use super::stores::Stores;
-use crate::api::Part;
-use crate::engine::sweep::{Item, Reader};
-use crate::model::Done;
-use credential::Checked;
-use futures::future::BoxFuture;
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::task::JoinHandle;
-
-/// While a provider does not answer it is asked at least so often.
-const EAGER: Duration = Duration::from_secs(5);
-
-/// What Railway's accounts and those of tools have in common.
-pub trait Account: Send + Sync + 'static {
-    /// Its name.
-    fn name(&self) -> &str;
-    /// The provider's name in ledgers.
-    fn provider(&self) -> &'static str;
-    /// What is known of its credential.
-    fn credential(&self) -> &Checked;
-    /// Why the provider counts as unreachable, if it does.
-    fn outage(&self) -> Option<String>;
-    /// Requests left in the provider's present window, where that is known.
-    fn left(&self) -> Option<u64>;
-    /// How many resources of this installation the last believed reading showed.
-    fn ours(&self, reader: Reader<'_>) -> Option<usize>;
-    /// How long until the next reading.
-    fn pause(&self, interval: Duration) -> Duration;
-    /// One reading: believed or not, kept, and told to those whom it concerns.
-    fn read<'a>(&'a self, around: &'a Around, stores: &'a Stores) -> BoxFuture<'a, Done<()>>;
-    /// The last reading, where it is believed and nothing since has cast doubt on it.
-    fn inventory(&self, reader: Reader<'_>) -> Option<Inventory>;
-    /// Everything that lives there, asked for now. `None`: the credential is good, and the provider shows nobody what lives
-    /// there.
-    fn survey<'a>(&'a self, reader: Reader<'a>) -> BoxFuture<'a, Done<Option<Vec<Item>>>>;
-    /// One thing as it is now, by itself. `None`: it is gone, or cannot be told from one that is.
-    fn look<'a>(
-        &'a self,
-        item: &'a Item,
-        part: Part,
-        reader: Reader<'a>,
-    ) -> BoxFuture<'a, Done<Option<Item>>>;
-    /// Deletes one thing.
-    fn delete<'a>(&'a self, item: &'a Item, part: Part) -> BoxFuture<'a, Done<()>>;
-
-    /// Whether the account can be used, and if not, why.
-    fn usable(&self) -> Result<(), String> {
-        self.credential().usable()
-    }
-}
-
-/// What an account's provider showed, with what is needed to find each thing again.
-pub struct Inventory {
-    /// When the reading began.
-    pub begun: Timestamp,
-    /// The things.
-    pub items: Vec<Item>,
-    /// Which part of a tool each of them is.
-    pub parts: Vec<Part>,
-}
 
 /// An account by its kind of provider.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 //! Holds: it reads only while this process may act and the credential is good; the beginning and the end of an outage
 //! are told to the account and to every instance that uses it. Nothing here writes to Kubernetes.
 
-use super::Account;
+use super::account::Account;
 use crate::controllers::around::Around;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;

@@ -4,9 +4,9 @@
 //! ledgers know is believed only when the provider's own count agrees with it; a place is counted when a turn is given.
 //! Nothing here writes to Kubernetes.
 
+use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
 use super::observe::unanswered;
-use super::{Account, EAGER, Inventory};
 use crate::api::{AgentInstance, Part, Slot, SlotState};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;

@@ -6,9 +6,9 @@
 //! Nothing here writes to Kubernetes. Deliberately absent: what is done about a resource (the instance's), and about one
 //! that stands in no ledger (the sweep's).
 
+use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
 use super::observe::unanswered;
-use super::{Account, EAGER, Inventory};
 use crate::controllers::around::Around;
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
