@@ -5,6 +5,7 @@
 use super::accounts::{Account, ToolAccount, Workspace};
 use super::context::Context;
 use super::failures;
+use super::memories::sources::Labels;
 use crate::api::account::AllowedNamespaces;
 use crate::api::{AgentInstance, ProviderAccount, Seen};
 use crate::cluster::ClusterError;
@@ -15,9 +16,9 @@ use crate::engine::world::{AccountRoom, AccountView, ToolAccount as ToolAccountV
 use crate::model::Home;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -109,15 +110,26 @@ pub(super) async fn allowed(
     if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
         return Ok(false);
     }
-    let api: Api<Namespace> = Api::all(ctx.around.client.clone());
-    let labels = find("reading the namespace", api.get_opt(namespace))
-        .await?
-        .and_then(|found| found.metadata.labels);
-    Ok(account_rules::allows(
-        allowed,
-        namespace,
-        &labels.unwrap_or_default(),
-    ))
+    // What a remembered label closes is looked at once more.
+    let known = ctx.memories.namespaces.labels(namespace);
+    if known.is_some_and(|labels| account_rules::allows(allowed, namespace, &labels)) {
+        return Ok(true);
+    }
+    let labels = labels(&ctx.around.client, namespace).await?;
+    let labels = labels.unwrap_or_default();
+    let open = account_rules::allows(allowed, namespace, &labels);
+    ctx.memories.namespaces.keep(namespace, labels);
+    Ok(open)
+}
+
+/// The labels of a namespace. `None` where there is no such namespace.
+pub(super) async fn labels(
+    client: &Client,
+    namespace: &str,
+) -> Result<Option<Labels>, ClusterError> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let found = find("reading the namespace", api.get_opt(namespace)).await?;
+    Ok(found.map(|found| found.metadata.labels.unwrap_or_default()))
 }
 
 pub(super) type ToolAccountSeen = (ToolAccountView, Option<Arc<ToolAccount>>);

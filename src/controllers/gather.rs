@@ -20,6 +20,7 @@ use crate::engine::tools::wanted;
 use crate::engine::view;
 use crate::engine::world::{Desired, Outside, RolloutTurn, TemplateView, Tools, World, marker};
 use crate::model::tool::{Kept, Refusal, Wanted};
+use crate::model::values::Values;
 use crate::model::{Fault, Slot};
 use kube::ResourceExt;
 use kube::api::Api;
@@ -215,7 +216,7 @@ fn fresh_token() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The instance's template with its values, which no store keeps: read where the version that the store has was not read yet.
+/// The instance's template with its values, which no store keeps: read where the generation that the store has was not read yet.
 async fn whole_template(
     ctx: &Context,
     instance: &AgentInstance,
@@ -246,7 +247,20 @@ async fn template_view(
     };
     let (instance, seal) = (own.instance, &ctx.around.installation.seal);
     let namespace = instance.namespace().unwrap_or_default();
-    let values = values::read(&ctx.around.client, &namespace, &stamp.references(instance)).await?;
+    let (referred, memory) = (stamp.references(instance), &ctx.memories.sources);
+    // Whatever is to be changed is decided from what stands there now.
+    let at_rest = |values: &Values| {
+        let seen = stamp.seen_with(seal, values).is_ok();
+        seen && view::applied(&stamp.desired(seal, values, own), instance)
+    };
+    let values = match memory.values(&namespace, &referred).filter(at_rest) {
+        Some(values) => values,
+        None => {
+            let found = values::read(&ctx.around.client, &namespace, &referred).await?;
+            memory.keep(&namespace, &found);
+            values::values(found)
+        }
+    };
     if let Err(not_ready) = stamp.seen_with(seal, &values) {
         ctx.stores.tell(&Change::Values(template_of(instance)));
         return Ok((*not_ready, Desired::Unknown));

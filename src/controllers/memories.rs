@@ -6,6 +6,7 @@
 
 pub mod recorded;
 pub mod retries;
+pub mod sources;
 pub mod sweeps;
 pub mod warned;
 
@@ -30,8 +31,12 @@ pub struct Memories {
     pub retries: Retries,
     /// When instances were last counted.
     pub counted: Counted,
-    /// Templates as they were last read, with their values.
+    /// Templates with their values.
     pub templates: Templates,
+    /// Values of referenced objects.
+    pub sources: sources::Sources,
+    /// Labels of namespaces.
+    pub namespaces: sources::Namespaces,
     /// What image registries are being asked.
     pub inquiries: Arc<Inquiries>,
     /// What sweeps have seen.
@@ -54,15 +59,29 @@ impl Memories {
     }
 }
 
-/// Templates with their values, which no store keeps: each is read once for each of its versions.
+/// Templates with their values, which no store keeps: each is read once for each of its generations.
 #[derive(Debug, Default)]
 pub struct Templates(Mutex<HashMap<Uid, Arc<AgentTemplate>>>);
 
 impl Templates {
-    /// The template that a store has, as it was read at that very version.
+    /// The template that a store has, with its spec as it was read at that very generation.
     pub fn whole(&self, stored: &Seen<AgentTemplate>) -> Option<Arc<AgentTemplate>> {
-        let known = held(&self.0).get(&Uid::of(stored)).cloned()?;
-        (known.metadata.resource_version == stored.meta().resource_version).then_some(known)
+        let (mut all, uid) = (held(&self.0), Uid::of(stored));
+        let known = all.get(&uid).cloned()?;
+        let (now, then) = (stored.meta(), &known.metadata);
+        if then.resource_version == now.resource_version {
+            return Some(known);
+        }
+        let stored = stored
+            .read()
+            .filter(|_| then.generation == now.generation)?;
+        let whole = Arc::new(AgentTemplate {
+            metadata: stored.metadata.clone(),
+            spec: known.spec.clone(),
+            status: stored.status.clone(),
+        });
+        all.insert(uid, Arc::clone(&whole));
+        Some(whole)
     }
 
     /// One was read.
@@ -109,23 +128,31 @@ mod tests {
     use retries::Tried;
 
     #[test]
-    fn a_template_serves_from_memory_at_the_version_that_was_read() {
+    fn a_template_serves_from_memory_at_the_generation_that_was_read() {
         let (templates, uid) = (Templates::default(), Uid::from("t"));
-        let at = |version: &str| {
+        let at = |generation: i64, version: &str, value: Option<&str>| {
+            let env = serde_json::json!([{"name": "A", "value": value}]);
             let template: AgentTemplate = serde_json::from_value(serde_json::json!({
-                "metadata": {"name": "t", "uid": "t", "resourceVersion": version},
-                "spec": {"runtime": {"image": "i"}},
+                "metadata": {"name": "t", "uid": "t", "resourceVersion": version, "generation": generation},
+                "spec": {"runtime": {"image": "i"}, "env": env},
+                "status": {"revision": version},
             }))
             .unwrap();
             Arc::new(template)
         };
-        templates.keep(&at("5"));
-        assert!(templates.whole(&Seen::Read(at("5"))).is_some());
-        for other in ["4", "6"] {
-            assert!(templates.whole(&Seen::Read(at(other))).is_none());
+        let stored = |generation, version| Seen::Read(at(generation, version, None));
+        templates.keep(&at(2, "5", Some("secret")));
+        for version in ["5", "6"] {
+            let whole = templates.whole(&stored(2, version)).unwrap();
+            assert!(whole.spec.env[0].value.is_some());
+            let status = whole.status.as_ref().unwrap();
+            assert_eq!(status.revision.as_deref(), Some(version));
+        }
+        for other in [1, 3] {
+            assert!(templates.whole(&stored(other, "7")).is_none());
         }
         templates.forget(&uid);
-        assert!(templates.whole(&Seen::Read(at("5"))).is_none());
+        assert!(templates.whole(&stored(2, "5")).is_none());
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! Notices changes of what specs refer to: Secrets, ConfigMaps, and the credentials of accounts.
+//! Notices changes of what specs refer to: Secrets, ConfigMaps, the credentials of accounts, and the labels of namespaces by which
+//! accounts select.
 //!
 //! What holds: each object that is referred to is read once an interval, by name, however many refer to it; nothing is
 //! listed or watched, so that the controller could not enumerate a cluster's Secrets if it wanted to
 //! (a watch on Secrets is a right to read them all). Deliberately absent: the values, which are read by those who use them.
 
+use super::access::labels;
 use super::context::Context;
+use super::memories::sources::Place;
+use super::stores::InstanceBy;
 use super::wake::{Change, Dependent};
 use crate::api::SlotState;
 use crate::cluster::values::read_one;
@@ -17,25 +21,50 @@ use std::sync::Arc;
 
 /// Runs until the process ends.
 pub async fn watch(ctx: Arc<Context>) {
-    let mut versions: BTreeMap<(String, Source), Option<String>> = BTreeMap::new();
+    let mut versions: BTreeMap<Place, Option<String>> = BTreeMap::new();
     loop {
         tokio::time::sleep(ctx.around.settings.observe_interval).await;
         count(&ctx);
-        let wanted = wanted(&ctx);
-        versions.retain(|source, _| wanted.contains_key(source));
-        for ((namespace, source), dependents) in wanted {
-            let version = match read_one(&ctx.around.client, &namespace, &source).await {
-                Ok(found) => found.map(|(version, _)| version),
-                // Not known is not changed.
-                Err(_) => continue,
-            };
-            let before = versions.insert((namespace, source), version.clone());
-            // The first look wakes, too: what it shows may be newer than what the last pass read.
-            if before.is_none_or(|before| before != version) {
-                for dependent in dependents {
-                    ctx.stores.tell(&Change::Source(dependent));
-                }
+        look(&ctx, &mut versions).await;
+        look_at_namespaces(&ctx).await;
+    }
+}
+
+/// Looks once at everything that is referred to.
+async fn look(ctx: &Context, versions: &mut BTreeMap<Place, Option<String>>) {
+    let (wanted, memory) = (wanted(ctx), &ctx.memories.sources);
+    versions.retain(|place, _| wanted.contains_key(place));
+    memory.retain(|place| wanted.contains_key(place));
+    for (place, dependents) in wanted {
+        let version = match read_one(&ctx.around.client, &place.0, &place.1).await {
+            Ok(found) => found.map(|found| found.version),
+            // Not known is not changed.
+            Err(_) => continue,
+        };
+        // The first look wakes, too, where passes have read another version, or none.
+        let read = || memory.version(&place);
+        let before = versions.get(&place).cloned().unwrap_or_else(read);
+        memory.seen(&place, version.as_deref());
+        if before != version {
+            for dependent in dependents {
+                ctx.stores.tell(&Change::Source(dependent));
             }
+        }
+        versions.insert(place, version);
+    }
+}
+
+/// Looks once at every namespace whose labels were asked for.
+async fn look_at_namespaces(ctx: &Context) {
+    let memory = &ctx.memories.namespaces;
+    for namespace in memory.names() {
+        let inhabited = InstanceBy::Namespace(namespace.clone());
+        if ctx.stores.instances.names_by(&inhabited).is_empty() {
+            memory.forget(&namespace);
+        } else if let Ok(Some(labels)) = labels(&ctx.around.client, &namespace).await
+            && memory.keep(&namespace, labels)
+        {
+            ctx.stores.tell(&Change::Labels(namespace));
         }
     }
 }
@@ -64,8 +93,8 @@ fn count(ctx: &Context) {
 }
 
 /// Every object referred to, with those who refer to it.
-fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
-    let mut wanted: BTreeMap<(String, Source), BTreeSet<Dependent>> = BTreeMap::new();
+fn wanted(ctx: &Context) -> BTreeMap<Place, BTreeSet<Dependent>> {
+    let mut wanted: BTreeMap<Place, BTreeSet<Dependent>> = BTreeMap::new();
     for template in ctx.stores.templates.state() {
         let (namespace, name) = (
             template.namespace().unwrap_or_default(),

@@ -183,6 +183,10 @@ impl Stores {
                     let followers = InstanceBy::Template(template);
                     self.instances.names_by(&followers)
                 }
+                Whom::Inhabitants(namespace) => {
+                    let inhabitants = InstanceBy::Namespace(namespace);
+                    self.instances.names_by(&inhabitants)
+                }
                 Whom::Users(account) => names(self.users(&account), |_| true),
                 Whom::Unidentified(account) => names(self.users(&account), |one| {
                     !one.annotations().contains_key(IDENTITY_ANNOTATION)

@@ -45,6 +45,8 @@ pub enum Change {
     Usable(String),
     /// A Secret or a ConfigMap that an object refers to.
     Source(Dependent),
+    /// The labels of a namespace.
+    Labels(String),
     /// An image registry has answered what a template asked.
     Answered(Ref<AgentTemplate>),
     /// An instance read other values than its template's last pass did.
@@ -87,6 +89,8 @@ pub enum Whom {
     Users(String),
     /// Those of them that state no identity.
     Unidentified(String),
+    /// The instances of a namespace.
+    Inhabitants(String),
     /// Those that wait for a place in an account.
     Placeless(String),
     /// The templates of the instances that live in an account.
@@ -136,6 +140,7 @@ pub fn news(change: &Change) -> Vec<Wake> {
         Change::Source(Dependent::Instance(who)) => one(Whom::Instance(reference(who))),
         Change::Source(Dependent::Template(who)) => one(Whom::Template(reference(who))),
         Change::Source(Dependent::Account(name)) => account(name),
+        Change::Labels(namespace) => fleet(Whom::Inhabitants(namespace.clone())),
         Change::Answered(template) | Change::Values(template) => {
             one(Whom::Template(template.clone()))
         }

@@ -256,6 +256,19 @@ fn not_ready(stalled: bool, message: impl Into<String>) -> TemplateView {
     TemplateView::NotReady { stalled, message }
 }
 
+/// Whether this is what was last applied, so that nothing will be changed for it.
+pub fn applied(desired: &Desired, instance: &AgentInstance) -> bool {
+    let Desired::Composed(composed) = desired else {
+        return false;
+    };
+    let mut entries = instance.status.iter().flat_map(|status| &status.external);
+    entries.any(|entry| {
+        entry.slot == Slot::Configuration
+            && entry.state == SlotState::Exists
+            && entry.key == composed.key
+    })
+}
+
 /// What an agent is made from, beside its template.
 pub struct Own<'a> {
     /// The agent's object.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use world::{Exchange, Mark, Options, World, test_directory};
 
-use crate::support::{Scene, is_mutation};
+use crate::support::{SOON, Scene, is_mutation, is_ready};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -113,4 +113,68 @@ fn since(world: &World, journal: Mark, audit: Mark) -> (Vec<Exchange>, Vec<Strin
             )
         });
     (world.journal().since(journal).unwrap(), written.collect())
+}
+
+/// What the controller has read of an instance and what belongs to it, in order.
+fn reads(scene: &Scene<'_>, since: Mark) -> Vec<String> {
+    let namespace = scene.tenant.namespace();
+    let all = scene.world.audit().since(since).unwrap().into_iter();
+    let own = all.filter(|one| {
+        let near = one.namespace == namespace || one.name == namespace;
+        one.verb == "get" && one.stage == "ResponseComplete" && one.is_controller() && near
+    });
+    own.map(|one| one.resource).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_at_rest_reads_the_object_and_its_secret() {
+    // Whatever is referred to is looked at once an interval by itself, which is not what is counted here.
+    let options = Options::new(test_directory("reads"))
+        .controller(env!("CARGO_BIN_EXE_yardmaster"))
+        .controller_arg("--observe-interval=20s")
+        .set("agent.bootTime", "0s");
+    let world = World::start(options).await.unwrap();
+    let scene = Scene::within(&world, "reads", Value::Null).await;
+    let (namespace, account) = (scene.tenant.namespace(), scene.tenant.provider_account());
+    let label = |team: Value| json!({"metadata": {"labels": {"team": team}}});
+    let home = world.object("Namespace", None, namespace);
+    home.patch(label(json!("blue"))).await.unwrap();
+    let selector = json!({"matchNames": null, "selector": {"matchLabels": {"team": "blue"}}});
+    let selector = json!({"spec": {"allowedNamespaces": selector}});
+    account.patch(selector).await.unwrap();
+    scene.secret("keys", json!({"api": "k-1"})).await;
+    scene.config_map("texts", json!({"greeting": "hi"})).await;
+    let from = |kind: &str, name: &str, key: &str| json!({kind: {"name": name, "key": key}});
+    let key = json!({"name": "API", "valueFrom": from("secretKeyRef", "keys", "api")});
+    let text = json!({"name": "HI", "valueFrom": from("configMapKeyRef", "texts", "greeting")});
+    scene.template("t", json!({}), json!({"env": [key]})).await;
+    let agent = scene.instance("a", "t", json!({"env": [text]})).await;
+    is_ready(&agent).await;
+
+    let mut passes = Vec::new();
+    for note in ["first", "second", "third"] {
+        let mark = world.audit().mark().unwrap();
+        let annotation = json!({"metadata": {"annotations": {"note": note}}});
+        agent.patch(annotation).await.unwrap();
+        let read = || async {
+            let read = reads(&scene, mark);
+            Ok((read.last().map(String::as_str) == Some("secrets")).then_some(read))
+        };
+        passes.push(world::eventually("a pass", SOON, read).await.unwrap());
+    }
+    // The first that finds it at rest may read what no pass has read before.
+    let read = passes[1..].concat();
+    let of_a_pass = ["agentinstances", "secrets"];
+    let of_passes = read.chunks(2).all(|pass| pass == of_a_pass);
+    assert!(of_passes, "{read:?}");
+
+    // Nobody may use the account any more: that is noticed, although no pass reads the labels.
+    home.patch(label(json!("red"))).await.unwrap();
+    let mark = world.audit().mark().unwrap();
+    let woken = || async {
+        let read = reads(&scene, mark);
+        Ok(read.iter().any(|one| one == "agentinstances").then_some(()))
+    };
+    world::eventually("a pass", SOON, woken).await.unwrap();
+    world.stop().await.unwrap();
 }

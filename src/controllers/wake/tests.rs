@@ -94,6 +94,7 @@ fn woken(change: &Change) -> Vec<String> {
             Whom::Followers(named) => format!("followers {}", full(named)),
             Whom::Users(name) => format!("users {name}"),
             Whom::Unidentified(name) => format!("unidentified {name}"),
+            Whom::Inhabitants(name) => format!("inhabitants {name}"),
             Whom::Placeless(name) => format!("placeless {name}"),
             Whom::RolledOutOver(name) => format!("rolled out over {name}"),
         };
@@ -270,6 +271,7 @@ fn variant(change: &Change) -> &'static str {
         Change::Doubt(_) => "Doubt",
         Change::Usable(_) => "Usable",
         Change::Source(_) => "Source",
+        Change::Labels(_) => "Labels",
         Change::Answered(_) => "Answered",
         Change::Values(_) => "Values",
         Change::Turn(_) => "Turn",
@@ -286,7 +288,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
     let named = || reference(&("team".to_owned(), "t".to_owned()));
     let main = || "main".to_owned();
     let one = "News instance team/ada";
-    let rows: [(Change, &[&str]); 18] = [
+    let rows: [(Change, &[&str]); 19] = [
         (Change::Shown(vec![who()]), &[one]),
         (Change::FirstRead(main()), &["Fleet unidentified main"]),
         (Change::Counted(main()), &["News account main"]),
@@ -307,6 +309,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
             Change::Source(Dependent::Account(main())),
             &["News account main"],
         ),
+        (Change::Labels("team".into()), &["Fleet inhabitants team"]),
         (Change::Answered(named()), &["News template team/t"]),
         (Change::Values(named()), &["News template team/t"]),
         (Change::Turn(vec![who()]), &[one]),

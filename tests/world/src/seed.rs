@@ -136,7 +136,7 @@ impl<'w> Seed<'w> {
         let configuration = entry(&status, Slot::Configuration)?;
         let project = entry(&status, Slot::Project)?.id.clone();
         let seed = Self {
-            values: values::read(&client, namespace, &referred).await?,
+            values: values::values(values::read(&client, namespace, &referred).await?),
             world,
             client,
             installation,
