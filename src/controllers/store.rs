@@ -27,6 +27,8 @@ pub trait Kept:
     fn terms(object: &Seen<Self>) -> Vec<Self::Term>;
     /// Takes out what nobody reads from a store.
     fn strip(&mut self);
+    /// The generation that was looked at last.
+    fn observed(&self) -> Option<i64>;
 }
 
 /// The objects of a kind, those that cannot be read among them, and the line of those to be reconciled.
@@ -124,8 +126,18 @@ impl<K: Kept> Store<K> {
         self.queue.open();
         let everybody: Vec<Ref<K>> = self.read().all.keys().cloned().collect();
         for named in everybody {
-            self.queue.add(named, Rank::Fleet, Duration::ZERO);
+            self.queue
+                .add(named.clone(), self.rank(&named), Duration::ZERO);
         }
+    }
+
+    /// How urgently one of many comes: whoever has changed one since it was looked at waits for it, also where that was
+    /// before this process led, or before it could do anything.
+    pub fn rank(&self, named: &Ref<K>) -> Rank {
+        let objects = self.read();
+        let object = objects.all.get(named).and_then(Seen::read);
+        let changed = object.is_some_and(|one| one.meta().generation != one.observed());
+        if changed { Rank::Person } else { Rank::Fleet }
     }
 
     /// The object of that name that is gone, once.

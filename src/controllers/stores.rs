@@ -51,6 +51,10 @@ impl Kept for AgentInstance {
             variable.value = None;
         }
     }
+
+    fn observed(&self) -> Option<i64> {
+        self.status.as_ref()?.observed_generation
+    }
 }
 
 /// An account that a template names; one that cannot be read, by whatever it mentions.
@@ -78,6 +82,10 @@ impl Kept for AgentTemplate {
             variable.value = None;
         }
     }
+
+    fn observed(&self) -> Option<i64> {
+        self.status.as_ref()?.observed_generation
+    }
 }
 
 /// Accounts are few: they are looked up by their names alone.
@@ -92,6 +100,10 @@ impl Kept for ProviderAccount {
     }
 
     fn strip(&mut self) {}
+
+    fn observed(&self) -> Option<i64> {
+        self.status.as_ref()?.observed_generation
+    }
 }
 
 /// The objects of all kinds.
@@ -197,6 +209,7 @@ impl Stores {
                 }
             };
             for named in instances {
+                let rank = rank.min(self.instances.rank(&named));
                 self.instances.queue.add(named, rank, after);
             }
         }

@@ -101,3 +101,64 @@ async fn a_seeded_fleet_is_at_rest_and_lives() {
     controller.wait_ready(Duration::from_secs(1)).await.unwrap();
     world.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_over_begins_with_what_somebody_changed() {
+    const AGENTS: usize = 600;
+    let options = Options::new(test_directory("takeover"))
+        .controller(env!("CARGO_BIN_EXE_yardmaster"))
+        .controller_arg("--lease-duration=5s")
+        .controller_arg("--lease-renew-deadline=4s")
+        .controller_arg("--identity=first")
+        .set("agent.bootTime", "0s");
+    let world = World::start(options).await.unwrap();
+    let fast = json!({"requestsPerSecond": 50, "maxProjects": 10_000});
+    let scene = Scene::within(&world, "takeover", fast).await;
+    scene.template("t", json!({}), json!({})).await;
+    world.seed(&scene.tenant, "t", AGENTS).await.unwrap();
+    let first = world.controller().unwrap();
+    first.start().await.unwrap();
+    first.wait_ready(SOON).await.unwrap();
+    eventually("every instance was looked at", SOON, async || {
+        let passes = first.passes().await.unwrap_or_default();
+        Ok((passes >= AGENTS).then_some(()))
+    })
+    .await
+    .unwrap();
+    let standby = ["--identity=standby"];
+    let standby = world.another_controller("standby", &standby).unwrap();
+    standby.start().await.unwrap();
+    standby.wait_ready(SOON).await.unwrap();
+
+    let start = scene.mark();
+    first.kill().await.unwrap();
+    let changed = scene.tenant.instance("t-7");
+    let own = json!({"spec": {"env": [{"name": "B", "value": "2"}]}});
+    changed.patch(own).await.unwrap();
+    let deployed = eventually("it is deployed", SOON, async || {
+        let exchanges = scene.exchanges(start);
+        let commit = exchanges.iter().find(|one| is_mutation(one));
+        Ok(commit.and_then(|one| one.at))
+    });
+    let deployed = deployed.await.unwrap();
+    // The first thing that is done with any agent is done with that one.
+    let read = world.audit().since(start.audit()).unwrap().into_iter();
+    let read = read.filter(|one| {
+        one.verb == "get"
+            && one.resource == "secrets"
+            && one.is_controller()
+            && one.at < Some(deployed)
+    });
+    let read: BTreeSet<String> = read
+        .map(|one| one.name)
+        .filter(|one| one.starts_with("t-"))
+        .collect();
+    assert!(read.contains("t-7-agent"), "{read:?}");
+    assert!(
+        read.len() < AGENTS / 4,
+        "{} were looked at before",
+        read.len()
+    );
+    standby.stop().await.unwrap();
+    world.stop().await.unwrap();
+}

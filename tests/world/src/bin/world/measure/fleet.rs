@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use world::{Controller, Mark, Tenant, World};
+use world::{Controller, Mark, SYSTEM_NAMESPACE, Tenant, World};
 
 use super::process::Cost;
 use super::{ratio, tenant};
@@ -58,6 +59,7 @@ pub(super) async fn fleet(world: &World, agents: usize) -> Result<()> {
     run.listing().await?;
     let rest = Cost::of(&controller)?;
     let all = run.counts()?;
+    let takeover = run.takeover(&controller).await?;
 
     let told = json!({
         "agents": agents,
@@ -68,6 +70,7 @@ pub(super) async fn fleet(world: &World, agents: usize) -> Result<()> {
         "rssMiB": {"withoutAgents": without.resident, "lookedAt": at_first.resident,
             "atRest": rest.resident, "most": rest.most},
         "cpuSeconds": {"untilLookedAt": at_first.seconds(), "anIntervalAtRest": rest.since(&settled)},
+        "takeoverMilliseconds": takeover,
         "reads": {"untilLookedAt": first.reads, "all": all.reads},
         "writes": all.writes,
         "requests": {"untilLookedAt": first.requests, "all": all.requests},
@@ -76,7 +79,6 @@ pub(super) async fn fleet(world: &World, agents: usize) -> Result<()> {
             "requests": ratio(sum(&first.requests), agents),
         },
     });
-    controller.stop().await?;
     println!("{told}");
     eprint!("{}", table(&told));
     Ok(())
@@ -145,6 +147,35 @@ impl Run<'_> {
         listed.await.context("waiting for a listing of the account")
     }
 
+    /// Kills the controller beside one that stands by, and changes an agent meanwhile: how long after the new Lease that one is
+    /// deployed anew, in milliseconds.
+    async fn takeover(&self, leader: &Controller) -> Result<i64> {
+        let world = self.tenant.world();
+        let flags = [&AS_OUTSIDE[..], &["--identity=standby"]].concat();
+        let standby = world.another_controller("standby", &flags)?;
+        standby.start().await?;
+        standby.wait_ready(PATIENCE).await?;
+        let mut journal = world.journal().mark()?;
+        leader.kill().await?;
+        let own = json!({"spec": {"env": [{"name": "B", "value": "2"}]}});
+        self.tenant.instance("plain-7").patch(own).await?;
+        let mut acted = None;
+        let deployed = self.wait(async || {
+            let new = world.journal().follow(&mut journal)?.into_iter();
+            let commit = new.filter(|one| one.operation == "environmentPatchCommit");
+            acted = acted.or(commit.filter_map(|one| one.at).next());
+            Ok(acted.is_some())
+        });
+        deployed.await.context("waiting for the deployment")?;
+        let lease = world.object("Lease", Some(SYSTEM_NAMESPACE), "yardmaster");
+        let lease = lease.get().await?;
+        let acquired = lease.data["spec"]["acquireTime"].as_str();
+        let acquired: Timestamp = acquired.context("nobody leads")?.parse()?;
+        standby.stop().await?;
+        let acted = acted.context("nothing was deployed")?;
+        Ok(acted.duration_since(acquired).as_millis().try_into()?)
+    }
+
     fn counts(&self) -> Result<Counted> {
         let world = self.tenant.world();
         let requests = world.audit().since(self.audit)?.into_iter();
@@ -198,6 +229,7 @@ fn table(told: &Value) -> String {
         ("RSS when all were looked at, MiB", "/rssMiB/lookedAt"),
         ("RSS at rest, MiB", "/rssMiB/atRest"),
         ("RSS, most, MiB", "/rssMiB/most"),
+        ("deployed after the new Lease, ms", "/takeoverMilliseconds"),
         ("API reads of an instance", "/perInstance/reads"),
         ("API writes of an instance", "/perInstance/writes"),
         ("outside requests of an instance", "/perInstance/requests"),
