@@ -161,19 +161,10 @@ const NAMESAKES: &[&str] = &[
     "Evidence",
     "Found",
     "Hold",
-    "Kept",
-    "Kind",
     "Known",
-    "Line",
     "Memory",
     "News",
-    "Place",
-    "Queue",
-    "Rank",
-    "Readiness",
     "Recorded",
-    "Refusal",
-    "RestartPolicy",
     "Seen",
     "Shown",
     "Stage",
@@ -184,7 +175,6 @@ const NAMESAKES: &[&str] = &[
     "Verdict",
     "Who",
     "Wish",
-    "Workspace",
 ];
 
 #[test]

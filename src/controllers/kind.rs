@@ -7,7 +7,7 @@
 use super::context::Context;
 use super::failures;
 use super::memories::{Tried, Uid};
-use super::store::{Kept, Store};
+use super::store::{Store, Stored};
 use super::stores::Stores;
 use crate::api::Seen;
 use crate::cluster::{ClusterError, status};
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 /// A kind that is reconciled.
 pub trait Kind:
-    Kept + HasStatus<Status: Clone + Default + PartialEq + Serialize + Send + Sync>
+    Stored + HasStatus<Status: Clone + Default + PartialEq + Serialize + Send + Sync>
 {
     /// Its name, for people and metrics.
     const NAME: &'static str;

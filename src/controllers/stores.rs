@@ -6,7 +6,7 @@
 
 use super::around::Gauge;
 use super::rollouts::Rollouts;
-use super::store::{Kept, Store};
+use super::store::{Store, Stored};
 use super::turned::Ref;
 use super::turned::Turned;
 use super::wake::{Change, Whom, news, template_of};
@@ -33,7 +33,7 @@ pub enum InstanceBy {
     Namespace(String),
 }
 
-impl Kept for AgentInstance {
+impl Stored for AgentInstance {
     type Term = InstanceBy;
 
     fn terms(object: &Seen<AgentInstance>) -> Vec<InstanceBy> {
@@ -57,7 +57,7 @@ impl Kept for AgentInstance {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TemplateBy(String);
 
-impl Kept for AgentTemplate {
+impl Stored for AgentTemplate {
     type Term = TemplateBy;
 
     fn terms(object: &Seen<AgentTemplate>) -> Vec<TemplateBy> {
@@ -84,7 +84,7 @@ impl Kept for AgentTemplate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AccountBy {}
 
-impl Kept for ProviderAccount {
+impl Stored for ProviderAccount {
     type Term = AccountBy;
 
     fn terms(_: &Seen<ProviderAccount>) -> Vec<AccountBy> {
@@ -116,7 +116,7 @@ impl Stores {
         );
     }
 
-    async fn follow<K: Kept>(
+    async fn follow<K: Stored>(
         &self,
         store: &Store<K>,
         change: fn(Turned<K>) -> Change,

@@ -246,7 +246,7 @@ pub fn taken<'a>(
     bearer: Option<&(String, String)>,
 ) -> bool {
     let identity = instance.identity();
-    let (_, unsaid, strange, ..) = rank(instance, bearer);
+    let (_, unsaid, strange, ..) = precedence(instance, bearer);
     if Some(&identity) == instance.uid().as_ref() {
         return false;
     }
@@ -254,12 +254,12 @@ pub fn taken<'a>(
         || all
             .into_iter()
             .filter(|other| other.uid() != instance.uid() && other.identity() == identity)
-            .any(|other| rank(other, bearer) < rank(instance, bearer))
+            .any(|other| precedence(other, bearer) < precedence(instance, bearer))
 }
 
-type Rank = (bool, bool, bool, Option<Timestamp>, Option<String>);
+type Precedence = (bool, bool, bool, Option<Timestamp>, Option<String>);
 
-fn rank(instance: &AgentInstance, bearer: Option<&(String, String)>) -> Rank {
+fn precedence(instance: &AgentInstance, bearer: Option<&(String, String)>) -> Precedence {
     let who = (
         instance.namespace().unwrap_or_default(),
         instance.name_any(),

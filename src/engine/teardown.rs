@@ -15,7 +15,7 @@ use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::Sight;
-use crate::model::slot::{FoundBy, Kind, SLOTS, Undo};
+use crate::model::slot::{FoundBy, SLOTS, SlotKind, Undo};
 use jiff::SignedDuration;
 use kube::ResourceExt;
 use std::ops::ControlFlow::{Break, Continue};
@@ -66,7 +66,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
         .rev()
-        .filter(|row| matches!(row.slot, Kind::One(_)))
+        .filter(|row| matches!(row.slot, SlotKind::One(_)))
         .filter(|row| adopt::undo(&w.instance, row) == Undo::Delete)
         .flat_map(|row| d.status.external.iter().filter(|entry| row.is_of(entry)))
         .filter(|entry| !entry.is_blank())

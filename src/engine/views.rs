@@ -2,7 +2,7 @@
 
 use super::compose::Composed;
 use crate::api::template::ResolvedImage;
-use crate::model::{Gate, Readiness, Turn};
+use crate::model::{Gate, ReadinessProbe, Turn};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ pub struct TemplateReady {
     /// The image.
     pub image: ResolvedImage,
     /// What says that the agent is ready.
-    pub readiness: Readiness,
+    pub readiness: ReadinessProbe,
     /// How long a deployment may take.
     pub startup_deadline: SignedDuration,
     /// The port for the domain.

@@ -10,7 +10,7 @@ use super::{ledger, retry};
 use crate::api::condition::{is_true, kind};
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot};
 use crate::model::slot::RAILWAY;
-use crate::model::tool::{Kept, Made, Refusal, Resource, Wanted};
+use crate::model::tool::{Kept, Made, RefusedTool, Resource, Wanted};
 use crate::model::values::Seal;
 use crate::model::{Fault, Health, Home, InstallationId, Marker, Sight};
 use jiff::{SignedDuration, Timestamp};
@@ -108,7 +108,7 @@ pub struct Tools {
     /// Those that it shall have now; `None` where that cannot be said, and nothing may be made or taken back for it.
     pub wanted: Option<Vec<Wanted>>,
     /// What it asks for in vain.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RefusedTool>,
     /// Tools of which it would adopt something that another agent has, or was first to ask for.
     pub rivals: BTreeSet<String>,
     /// The accounts of its tools, by name and by the provider at which each should be.

@@ -31,12 +31,12 @@ fn template(tools: &Value) -> Value {
     })
 }
 
-fn seen<K: Kept>(object: &Value) -> Seen<K> {
+fn seen<K: Stored>(object: &Value) -> Seen<K> {
     serde_json::from_value(object.clone()).unwrap()
 }
 
 /// What the watch of a kind tells.
-fn told<K: Kept>(
+fn told<K: Stored>(
     stores: &Stores,
     store: fn(&Stores) -> &Store<K>,
     change: fn(Turned<K>) -> Change,
@@ -75,7 +75,7 @@ fn stores(instances: &[Value]) -> Stores {
 }
 
 /// Who is in line, in order; nobody is afterwards.
-fn woken<K: Kept>(store: &Store<K>) -> Vec<String> {
+fn woken<K: Stored>(store: &Store<K>) -> Vec<String> {
     let mut names = Vec::new();
     while let Some(named) = store.queue.next().now_or_never() {
         store.queue.done(&named, None);

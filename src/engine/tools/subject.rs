@@ -100,7 +100,7 @@ impl Subject<'_> {
     /// The tool's own slots that must be there before it.
     pub(super) fn parents(&self) -> impl Iterator<Item = Slot> {
         self.row.needs.iter().filter_map(|need| match need {
-            slot::Kind::Tool(part) if self.tool.parts.contains(part) => {
+            slot::SlotKind::Tool(part) if self.tool.parts.contains(part) => {
                 Slot::tool(&self.tool.name, *part)
             }
             _ => None,

@@ -23,8 +23,8 @@ use crate::engine::world::{
 use crate::model::tool::{Kept, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{
-    Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId, Readiness,
-    RestartPolicy, Turn, Variable,
+    Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId,
+    ReadinessProbe, Restart, Turn, Variable,
 };
 use crate::passes::end::{Troubles, Went, finished};
 use crate::passes::pass::{End, pass};
@@ -217,7 +217,7 @@ impl Scene {
                     requested: "ghcr.io/acme/agent:1".into(),
                     digest: "sha256:1".into(),
                 },
-                readiness: Readiness {
+                readiness: ReadinessProbe {
                     path: "/pool/health".into(),
                     expects: Expects::default(),
                 },
@@ -710,7 +710,7 @@ impl Scene {
                 region: None,
                 cpu: None,
                 memory_bytes: None,
-                restart: RestartPolicy::Always,
+                restart: Restart::Always,
                 sleep_when_idle: false,
                 registry: None,
                 volume_mount: template.volume_mount.clone(),
