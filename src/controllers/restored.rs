@@ -10,7 +10,7 @@ use super::context::Context;
 use super::wake::Change;
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
-use crate::engine::restored::{self, Facts, Standing, Word};
+use crate::engine::restored::{self, Facts, IdentityState, Word};
 use crate::model::Home;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -23,7 +23,7 @@ pub async fn standing(
     ctx: &Context,
     instance: &AgentInstance,
     read: (Option<Timestamp>, &[Home]),
-) -> Result<Standing, ClusterError> {
+) -> Result<IdentityState, ClusterError> {
     let installation = &ctx.around.installation.id;
     let (begun, homes) = read;
     let stated = instance.annotations().get(IDENTITY_ANNOTATION);
@@ -56,7 +56,7 @@ pub async fn standing(
     );
     let deleting = instance.metadata.deletion_timestamp.is_some();
     let news = match &standing {
-        Standing::Held { word, .. } => deleting || word.since.is_none() || word.given,
+        IdentityState::Held { word, .. } => deleting || word.since.is_none() || word.given,
         // It has waited, and begins anew or has been set right.
         _ => own && restored::on_record(instance).is_some(),
     };

@@ -7,7 +7,7 @@ use super::held;
 use super::turned::Ref;
 use crate::api::AgentTemplate;
 use crate::api::template::Rollout;
-use crate::engine::rollout::Standing;
+use crate::engine::rollout::RolloutProgress;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ pub struct Rollouts(Mutex<HashMap<Ref<AgentTemplate>, Arc<Known>>>);
 #[derive(Debug)]
 struct Known {
     asked: Asked,
-    standing: Mutex<Option<Arc<Standing>>>,
+    standing: Mutex<Option<Arc<RolloutProgress>>>,
 }
 
 impl Rollouts {
@@ -37,8 +37,8 @@ impl Rollouts {
         template: &Ref<AgentTemplate>,
         asked: Asked,
         now: Timestamp,
-        compute: impl FnOnce(&Asked) -> Standing,
-    ) -> Arc<Standing> {
+        compute: impl FnOnce(&Asked) -> RolloutProgress,
+    ) -> Arc<RolloutProgress> {
         // The entry is there before the members are looked at: a change meanwhile takes it away, and with it the answer.
         let known = {
             let mut all = held(&self.0);

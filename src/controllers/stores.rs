@@ -13,7 +13,7 @@ use super::wake::{Change, Whom, news, template_of};
 use crate::api::condition::{kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen};
 use crate::engine::account::{usable, uses};
-use crate::engine::rollout::{self, Standing};
+use crate::engine::rollout::{self, RolloutProgress};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::Api;
@@ -238,7 +238,7 @@ impl Stores {
         template: &AgentTemplate,
         revision: &str,
         now: Timestamp,
-    ) -> Arc<Standing> {
+    ) -> Arc<RolloutProgress> {
         let named =
             Ref::new(&template.name_any()).within(&template.namespace().unwrap_or_default());
         let asked = (template.spec.rollout.clone(), revision.to_owned());

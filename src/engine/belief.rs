@@ -184,17 +184,21 @@ fn judge(extent: Extent) -> Result<(), String> {
 }
 
 /// A listing while it is judged: what it lacks may be confirmed gone, piece by piece.
-pub struct Trial<'a> {
+pub struct ListingTrial<'a> {
     listed: usize,
     before: Option<usize>,
     expected: usize,
     missing: Vec<&'a Named>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> ListingTrial<'a> {
     /// Of a listing, beside what ledgers know and how much the last believed one showed.
-    pub fn new(stock: &Stock, recorded: &'a [Recorded], before: Option<&Stock>) -> Trial<'a> {
-        Trial {
+    pub fn new(
+        stock: &Stock,
+        recorded: &'a [Recorded],
+        before: Option<&Stock>,
+    ) -> ListingTrial<'a> {
+        ListingTrial {
             listed: stock.resources.len(),
             before: before.map(|stock| stock.resources.len()),
             expected: recorded.iter().filter(|one| one.expected).count(),

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 /// Whose things an object may touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum IdentityState {
     /// Those of its identity.
     Own,
     /// It begins anew under its own UID: what its status names is another identity's.
@@ -89,23 +89,23 @@ pub struct Facts<'a> {
 }
 
 /// Whose things the object may touch.
-pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
+pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> IdentityState {
     let uid = instance.uid().unwrap_or_default();
-    let held = |identities| Standing::Held {
+    let held = |identities| IdentityState::Held {
         identities,
         word: facts.word,
     };
     match instance.annotations().get(IDENTITY_ANNOTATION) {
         Some(stated) if *stated == uid => match (on_record(instance), facts.homes) {
-            (None, _) => Standing::Own,
-            (Some(_), None) => Standing::Unread,
+            (None, _) => IdentityState::Own,
+            (Some(_), None) => IdentityState::Unread,
             (Some(_), Some(homes)) if anothers(instance, homes, facts.installation) => {
-                Standing::Anew
+                IdentityState::Anew
             }
-            (Some(_), Some(_)) => Standing::Own,
+            (Some(_), Some(_)) => IdentityState::Own,
         },
-        Some(_) if taken_over(instance) && !facts.taken => Standing::Own,
-        Some(_) if facts.taken => Standing::Taken,
+        Some(_) if taken_over(instance) && !facts.taken => IdentityState::Own,
+        Some(_) if facts.taken => IdentityState::Taken,
         Some(stated) => held(
             AgentInstance::is_identity(stated)
                 .then(|| stated.clone())
@@ -113,11 +113,11 @@ pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
                 .collect(),
         ),
         None if instance.spec.adopt.is_some() || is_own(instance, facts.installation) => {
-            Standing::Own
+            IdentityState::Own
         }
         // Said already, and the annotation taken away by hand: it is put back.
         None if on_record(instance).is_some_and(|one| one.taken_over_by == instance.uid()) => {
-            Standing::Held {
+            IdentityState::Held {
                 identities: on_record(instance)
                     .map(|one| one.identity.clone())
                     .into_iter()
@@ -129,7 +129,7 @@ pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
             }
         }
         None => match facts.homes {
-            None => Standing::Unread,
+            None => IdentityState::Unread,
             Some(homes) => {
                 let mut found = namesakes(instance, homes, facts.installation);
                 found.retain(|uid| !facts.left_behind.contains(uid));
@@ -138,7 +138,7 @@ pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
                 let others = whose.is_some_and(|whose| Some(&whose.uid) != instance.uid().as_ref());
                 found.extend(whose.filter(|_| others).map(|whose| whose.uid.clone()));
                 if found.is_empty() {
-                    Standing::Own
+                    IdentityState::Own
                 } else {
                     held(found)
                 }
@@ -302,8 +302,8 @@ pub(super) fn stalled(instance: &AgentInstance) -> Option<&str> {
 }
 
 /// The object as it is decided upon: one that begins anew knows nothing of what it was.
-pub fn as_it_stands(mut instance: AgentInstance, standing: &Standing) -> AgentInstance {
-    if *standing == Standing::Anew
+pub fn as_it_stands(mut instance: AgentInstance, standing: &IdentityState) -> AgentInstance {
+    if *standing == IdentityState::Anew
         && let Some(status) = instance.status.take()
     {
         instance.status = Some(AgentInstanceStatus {
@@ -316,8 +316,8 @@ pub fn as_it_stands(mut instance: AgentInstance, standing: &Standing) -> AgentIn
 }
 
 /// Whether deleting the object touches nothing outside.
-pub fn touches_nothing(standing: &Standing) -> bool {
-    matches!(standing, Standing::Held { .. } | Standing::Taken)
+pub fn touches_nothing(standing: &IdentityState) -> bool {
+    matches!(standing, IdentityState::Held { .. } | IdentityState::Taken)
 }
 
 #[cfg(test)]

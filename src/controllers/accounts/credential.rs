@@ -11,7 +11,7 @@ use crate::cluster::installation;
 use crate::controllers::context::Context;
 use crate::controllers::held;
 use crate::engine::account::{Credential, told};
-use crate::engine::identity::{Evidence, Hold, Trial, Verdict};
+use crate::engine::identity::{CredentialTrial, CredentialVerdict, Evidence, Hold};
 use crate::model::identity::Whose;
 use crate::model::{Done, Fault};
 use jiff::Timestamp;
@@ -162,7 +162,7 @@ where
     );
     let pin = installation::pin(&ctx.around.client, namespace, &uid).await?;
     let whose = whose.bounded();
-    let trial = Trial {
+    let trial = CredentialTrial {
         account,
         kept_in,
         pin: pin.as_ref(),
@@ -177,8 +177,8 @@ where
         },
     };
     match trial.verdict(evidence) {
-        Verdict::Held(hold) => Ok(Ok(Judged::Held(hold))),
-        Verdict::Good { pin: next, moved } => {
+        CredentialVerdict::Held(hold) => Ok(Ok(Judged::Held(hold))),
+        CredentialVerdict::Good { pin: next, moved } => {
             if pin.as_ref() != Some(&next) {
                 let (before, next) = (pin.as_ref(), Some(&next));
                 installation::repin(&ctx.around.client, namespace, &uid, before, next).await?;

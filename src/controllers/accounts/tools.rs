@@ -14,7 +14,7 @@ use crate::controllers::held;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
 use crate::engine::belief::stocks::{News, Shown};
-use crate::engine::belief::{self, Recorded, Trial};
+use crate::engine::belief::{self, ListingTrial, Recorded};
 use crate::engine::identity::Evidence;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::Marker;
@@ -177,7 +177,7 @@ impl ToolAccount {
     async fn confirm(&self, stock: &Stock, recorded: &[Recorded]) -> Result<(), Doubt> {
         let (trial, mut gone) = {
             let mut seen = held(&self.memory.seen);
-            let trial = Trial::new(stock, recorded, seen.shown.stock().map(AsRef::as_ref));
+            let trial = ListingTrial::new(stock, recorded, seen.shown.stock().map(AsRef::as_ref));
             seen.gone = trial.still_gone(std::mem::take(&mut seen.gone));
             (trial, seen.gone.clone())
         };

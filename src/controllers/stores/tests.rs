@@ -273,9 +273,9 @@ fn a_rollout_is_computed_again_when_its_moment_has_come_and_when_it_changed_mean
     let ask = |now| {
         rollouts.standing(&template, asked(), now, |_| {
             computed.set(computed.get() + 1);
-            Standing {
+            RolloutProgress {
                 deadline: Some(due),
-                ..Standing::default()
+                ..RolloutProgress::default()
             }
         })
     };
@@ -287,7 +287,7 @@ fn a_rollout_is_computed_again_when_its_moment_has_come_and_when_it_changed_mean
     rollouts.changed(&template);
     rollouts.standing(&template, asked(), now, |_| {
         rollouts.changed(&template);
-        Standing::default()
+        RolloutProgress::default()
     });
     ask(now);
     assert_eq!(computed.get(), 3);

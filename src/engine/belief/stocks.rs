@@ -2,7 +2,7 @@
 //!
 //! Holds: an instance is woken by what changed of its own, once by each absence, and by what it has spent at most once in
 //! [`USAGE_AGE`], also where its pass does not come so far as to tell it. Deliberately absent: whether a listing is
-//! believed (`super::Trial`).
+//! believed (`super::ListingTrial`).
 
 use super::{Newly, Recorded, USAGE_AGE, Who, changed, missing, spent};
 use crate::model::tool::{Resource, Stock};

@@ -100,13 +100,13 @@ fn a_ledger_of_anothers_project_is_not_ones_own_under_whatever_name() {
         taken: false,
         word: Word::default(),
     };
-    let held = Standing::Held {
+    let held = IdentityState::Held {
         identities: BTreeSet::from(["x".to_owned()]),
         word: Word::default(),
     };
     assert_eq!(standing(&copy, &facts), held);
     copy.status = None;
-    assert_eq!(standing(&copy, &facts), Standing::Own);
+    assert_eq!(standing(&copy, &facts), IdentityState::Own);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct Item {
     /// Its name there.
     pub name: String,
     /// Whose it says it is.
-    pub bears: Bears,
+    pub bears: Provenance,
     /// When it was made, where the provider tells.
     pub created: Option<Timestamp>,
     /// What it can cost within a month, where the provider tells.
@@ -44,7 +44,7 @@ pub struct Item {
 
 /// Whose something says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bears {
+pub enum Provenance {
     /// Nobody's of this kind.
     Nothing,
     /// It looks like one of a Yardmaster, and is not ours: another installation's, edited, or only in part.
@@ -69,14 +69,14 @@ impl Item {
     pub fn of_home(home: &Home, reader: Reader<'_>) -> Item {
         let bears = match &home.marker {
             Some(marker) if marker.is_genuine(&home.name, reader.installation) => {
-                Bears::Ours(Some(Instance {
+                Provenance::Ours(Some(Instance {
                     namespace: marker.namespace.clone(),
                     name: marker.name.clone(),
                     uid: marker.uid.clone(),
                 }))
             }
-            None if !home.name.starts_with(STEM) => Bears::Nothing,
-            _ => Bears::Likeness,
+            None if !home.name.starts_with(STEM) => Provenance::Nothing,
+            _ => Provenance::Likeness,
         };
         Item {
             kind: "project".to_owned(),
@@ -94,11 +94,11 @@ impl Item {
     pub fn of_resource(provider: &str, resource: &Resource, reader: Reader<'_>) -> Item {
         let row = parts(provider).find(|(part, _)| *part == resource.part);
         let bears = if is_tool_name(reader.seal, reader.installation, &resource.name) {
-            Bears::Ours(None)
+            Provenance::Ours(None)
         } else if resource.name.starts_with(STEM) {
-            Bears::Likeness
+            Provenance::Likeness
         } else {
-            Bears::Nothing
+            Provenance::Nothing
         };
         Item {
             kind: row.map_or_else(|| provider.to_owned(), |(_, row)| row.word()),
@@ -117,7 +117,7 @@ impl Item {
 impl Item {
     /// How its name begins, where it is a tool's that we gave.
     fn stem(&self) -> Option<&str> {
-        matches!(self.bears, Bears::Ours(None)).then(|| stem_of(&self.name))?
+        matches!(self.bears, Provenance::Ours(None)).then(|| stem_of(&self.name))?
     }
 }
 
@@ -220,7 +220,7 @@ impl Claims {
 
     pub(super) fn claim(&self, item: &Item) -> bool {
         let owned = match &item.bears {
-            Bears::Ours(Some(instance)) => self.owners.contains(instance),
+            Provenance::Ours(Some(instance)) => self.owners.contains(instance),
             _ => false,
         };
         owned
@@ -231,7 +231,7 @@ impl Claims {
 
     pub(super) fn left(&self, item: &Item) -> bool {
         let owner = match &item.bears {
-            Bears::Ours(Some(one)) => {
+            Provenance::Ours(Some(one)) => {
                 let whose = named(&one.uid, &one.namespace, &one.name);
                 self.left_behind.contains(&whose)
             }
@@ -248,7 +248,7 @@ impl Claims {
     /// another identity for sure has no use for it.
     pub fn restored(&self, item: &Item) -> bool {
         match &item.bears {
-            Bears::Ours(Some(one)) => {
+            Provenance::Ours(Some(one)) => {
                 !self.owners.contains(one)
                     && !self.left(item)
                     && self

@@ -693,7 +693,7 @@ fn of_life(uid: &str, slot: Slot, life: i64) -> Item {
         kind: "openrouter".to_owned(),
         id: format!("key-{life}"),
         name,
-        bears: Bears::Ours(None),
+        bears: Provenance::Ours(None),
         created: Some(at(0)),
         monthly_usd: None,
         may_hold_money: false,
