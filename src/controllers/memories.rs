@@ -6,7 +6,7 @@
 
 use super::held;
 use super::inquiries::Inquiries;
-use super::records::Recorded;
+use super::records::RecordNames;
 use super::sweep::Sweeps;
 use super::unreadable::Warned;
 use crate::api::{AgentTemplate, Seen};
@@ -58,7 +58,7 @@ pub struct Memories {
     /// What sweeps have seen.
     pub sweeps: Sweeps,
     /// What was recorded of those that leave something behind.
-    pub recorded: Recorded,
+    pub recorded: RecordNames,
     /// Unreadable objects that the log has been told of.
     pub warned: Warned,
 }

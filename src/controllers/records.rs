@@ -19,9 +19,9 @@ use std::sync::Mutex;
 
 /// Names of the records that were made, by the object that left something.
 #[derive(Debug, Default)]
-pub struct Recorded(Mutex<HashMap<Uid, BTreeSet<String>>>);
+pub struct RecordNames(Mutex<HashMap<Uid, BTreeSet<String>>>);
 
-impl Recorded {
+impl RecordNames {
     /// The object is gone.
     pub fn forget(&self, uid: &Uid) {
         held(&self.0).remove(uid);

@@ -17,10 +17,10 @@ pub type Asked = (Rollout, String);
 
 /// The rollouts that somebody has asked for.
 #[derive(Debug, Default)]
-pub struct Rollouts(Mutex<HashMap<Ref<AgentTemplate>, Arc<Known>>>);
+pub struct Rollouts(Mutex<HashMap<Ref<AgentTemplate>, Arc<CachedProgress>>>);
 
 #[derive(Debug)]
-struct Known {
+struct CachedProgress {
     asked: Asked,
     standing: Mutex<Option<Arc<RolloutProgress>>>,
 }
@@ -45,7 +45,7 @@ impl Rollouts {
             let known = all.get(template).filter(|known| known.asked == asked);
             let known = known.cloned().unwrap_or_else(|| {
                 let standing = Mutex::default();
-                Arc::new(Known { asked, standing })
+                Arc::new(CachedProgress { asked, standing })
             });
             all.insert(template.clone(), Arc::clone(&known));
             known

@@ -9,7 +9,7 @@
 
 use super::access::allowed;
 use super::accounts::{Account, Inventory};
-use super::audit::Change;
+use super::audit::AuditEvent;
 use super::context::Context;
 use super::held;
 use super::wake::{self, template_of};
@@ -31,11 +31,11 @@ use std::time::Instant;
 /// What sweeps have seen, by account.
 #[derive(Default)]
 pub struct Sweeps {
-    known: Mutex<BTreeMap<String, Known>>,
+    known: Mutex<BTreeMap<String, SweptAccount>>,
 }
 
 #[derive(Default)]
-struct Known {
+struct SweptAccount {
     memory: Memory,
     findings: Findings,
 }
@@ -235,9 +235,9 @@ async fn take_back(
     ctx.events.publish(&object.object_ref(&()), &[said]).await;
 }
 
-fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) -> Change<'a> {
+fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) -> AuditEvent<'a> {
     let price = item.monthly_usd.filter(|usd| *usd > 0.0);
-    Change {
+    AuditEvent {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         slot: item.kind.clone(),
@@ -246,7 +246,7 @@ fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) 
         account: place.name(),
         id: &item.id,
         price: price.map_or_else(String::new, |usd| format!("{usd:.2} USD a month")),
-        ..Change::default()
+        ..AuditEvent::default()
     }
 }
 

@@ -247,9 +247,7 @@ where
 }
 
 /// Where a field cannot be read, and what is expected there.
-type Trouble = Option<(String, String)>;
-
-fn trouble<K>(object: &Seen<K>) -> Trouble {
+fn trouble<K>(object: &Seen<K>) -> Option<(String, String)> {
     let object = object.unreadable()?;
     Some((object.field.clone(), object.expected.clone()))
 }

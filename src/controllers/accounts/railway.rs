@@ -12,7 +12,7 @@ use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
-use crate::engine::belief::homes::{self, Shown};
+use crate::engine::belief::homes::{self, BelievedHomes};
 use crate::engine::identity::Evidence;
 use crate::engine::restored;
 use crate::engine::sweep::{Item, Reader};
@@ -39,14 +39,14 @@ pub struct Workspace {
     pub gateway: Gateway,
     max_projects: AtomicUsize,
     credential: Checked,
-    seen: Mutex<Seen>,
+    seen: Mutex<ObservedProjects>,
     /// Who has a turn in this moment: it takes a place that no ledger knows of yet.
     about_to: Mutex<HashSet<String>>,
 }
 
 #[derive(Default)]
-struct Seen {
-    shown: Shown,
+struct ObservedProjects {
+    shown: BelievedHomes,
     /// Why the newest listing is not believed.
     suspect: Option<String>,
     /// Whether the newest reading failed.
@@ -219,7 +219,7 @@ impl Workspace {
         Ok(())
     }
 
-    fn tell(&self, stores: &Stores, news: homes::News) {
+    fn tell(&self, stores: &Stores, news: homes::HomeNews) {
         let told = [
             (news.count, Change::Counted(self.name.clone())),
             // One that states no identity waits for it.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// What the last believed listing of an account showed.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct BelievedStock {
     stock: Option<Arc<Stock>>,
     /// Recorded ids that must be listed, and are not.
     missed: Newly,
@@ -22,14 +22,14 @@ pub struct Shown {
 
 /// Whom a listing concerns.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub struct StockNews {
     /// Instances of which something is shown otherwise than before, or that have spent something.
     pub wake: BTreeSet<Who>,
     /// Whether it shows more or fewer resources of ours than the one before.
     pub count: bool,
 }
 
-impl Shown {
+impl BelievedStock {
     /// The listing. `None`: none was believed yet.
     pub fn stock(&self) -> Option<&Arc<Stock>> {
         self.stock.as_ref()
@@ -53,7 +53,7 @@ impl Shown {
         recorded: &[Recorded],
         now: Timestamp,
         ours: impl Fn(&Stock) -> usize,
-    ) -> News {
+    ) -> StockNews {
         let stock = Arc::new(stock);
         let before = self.stock.replace(Arc::clone(&stock));
         let changed = changed(before.as_deref(), &stock, recorded);
@@ -72,7 +72,7 @@ impl Shown {
         let due: BTreeSet<Who> = due.filter(|one| !told.contains_key(one)).collect();
         told.extend(due.iter().map(|one| (one.clone(), now)));
         wake.extend(due);
-        News {
+        StockNews {
             wake,
             count: before.map(|before| ours(&before)) != Some(ours(&stock)),
         }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_is_seen_bears_the_id_or_the_name() {
-        let mut shown = Shown::default();
+        let mut shown = BelievedStock::default();
         assert!(shown.of("k-0", "").0.is_none());
         shown.take(stock(&ids(3)), &[], START, |_| 0);
         let seen = |id, key| -> Vec<String> {
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
-        let (mut shown, known) = (Shown::default(), recorded(&ids(2)));
+        let (mut shown, known) = (BelievedStock::default(), recorded(&ids(2)));
         let spending = |spent_usd| {
             let mut stock = stock(&ids(2));
             stock.resources[1].usage = Some(Usage {

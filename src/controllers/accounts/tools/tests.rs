@@ -150,7 +150,7 @@ async fn an_empty_listing_is_an_outage_until_another_comes_or_each_piece_is_conf
     for _ in 0..3 {
         assert!(matches!(
             account.confirm(&stock(&[]), &known).await,
-            Err(Doubt::Suspect(_))
+            Err(ListingError::Suspect(_))
         ));
         assert_eq!(played.looks(), ["k-00"]);
     }
@@ -177,7 +177,7 @@ async fn what_cannot_be_asked_for_is_not_gone() {
     *held(&played.down) = true;
     assert!(matches!(
         account.confirm(&stock(&[]), &known).await,
-        Err(Doubt::Fault(..))
+        Err(ListingError::Fault(..))
     ));
     *held(&played.down) = false;
     assert!(account.confirm(&stock(&[]), &known).await.is_ok());
