@@ -8,7 +8,7 @@ use super::access::allowed;
 use super::accounts::Workspace;
 use super::context::Context;
 use super::wake::Change;
-use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
+use crate::api::{AgentInstance, IDENTITY_ANNOTATION, NamespacedName, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::restored::{self, Facts, IdentityState, Word};
 use crate::model::Home;
@@ -85,7 +85,7 @@ fn taken(ctx: &Context, instance: &AgentInstance) -> bool {
 pub async fn waiting(
     ctx: &Context,
     account: &ProviderAccount,
-) -> Result<Vec<(String, String)>, ClusterError> {
+) -> Result<Vec<NamespacedName>, ClusterError> {
     let may = account.spec.allowed_namespaces.as_ref();
     let mut waiting = Vec::new();
     for one in ctx.stores.recorded_in(&account.name_any()) {
@@ -94,7 +94,7 @@ pub async fn waiting(
         // What another one has is looked up here: its own pass may not have said so yet.
         let waits = here && restored::waits_for_a_word(&one) && !taken(ctx, &one);
         if waits && allowed(ctx, may, &namespace).await? {
-            waiting.push((namespace, one.name_any()));
+            waiting.push(NamespacedName::of(one.as_ref()));
         }
     }
     Ok(waiting)

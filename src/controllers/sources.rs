@@ -6,7 +6,7 @@
 
 use super::context::Context;
 use super::wake::{Change, Dependent};
-use crate::api::SlotState;
+use crate::api::{NamespacedName, SlotState};
 use crate::cluster::values::read_one;
 use crate::engine::compose::references;
 use crate::model::slot::SLOTS;
@@ -67,12 +67,9 @@ fn count(ctx: &Context) {
 fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
     let mut wanted: BTreeMap<(String, Source), BTreeSet<Dependent>> = BTreeMap::new();
     for template in ctx.stores.templates.state() {
-        let (namespace, name) = (
-            template.namespace().unwrap_or_default(),
-            template.name_any(),
-        );
+        let namespace = template.namespace().unwrap_or_default();
         for source in references(Some(&template.spec.runtime), &template.spec.env).into_keys() {
-            let dependent = Dependent::Template((namespace.clone(), name.clone()));
+            let dependent = Dependent::Template(NamespacedName::of(template.as_ref()));
             wanted
                 .entry((namespace.clone(), source))
                 .or_default()
@@ -80,12 +77,9 @@ fn wanted(ctx: &Context) -> BTreeMap<(String, Source), BTreeSet<Dependent>> {
         }
     }
     for instance in ctx.stores.instances.state() {
-        let (namespace, name) = (
-            instance.namespace().unwrap_or_default(),
-            instance.name_any(),
-        );
+        let namespace = instance.namespace().unwrap_or_default();
         for source in references(None, &instance.spec.env).into_keys() {
-            let dependent = Dependent::Instance((namespace.clone(), name.clone()));
+            let dependent = Dependent::Instance(NamespacedName::of(instance.as_ref()));
             wanted
                 .entry((namespace.clone(), source))
                 .or_default()

@@ -157,7 +157,7 @@ fn judged(
             Verdict::Orphan { .. } => What::Orphan,
         };
         let instance = match &item.bears {
-            Provenance::Ours(Some(one)) => Some(format!("{}/{}", one.namespace, one.name)),
+            Provenance::Ours(Some(one)) => Some(one.named.to_string()),
             _ => None,
         };
         surveyed.found.push(Unclaimed {

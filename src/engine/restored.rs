@@ -11,7 +11,9 @@
 use crate::api::acknowledge::{ACKNOWLEDGE_ANNOTATION, acknowledged, occurrence};
 use crate::api::condition::{self, kind, reason};
 use crate::api::instance::Restored;
-use crate::api::{AgentInstance, AgentInstanceStatus, IDENTITY_ANNOTATION, ProviderAccount, Slot};
+use crate::api::{
+    AgentInstance, AgentInstanceStatus, IDENTITY_ANNOTATION, NamespacedName, ProviderAccount, Slot,
+};
 use crate::model::{Home, InstallationId, Marker};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -224,18 +226,18 @@ fn genuine<'a>(home: &'a Home, installation: &InstallationId) -> Option<&'a Mark
         .then_some(marker)
 }
 
-/// Of which object a project says that it has this identity: namespace and name.
+/// Of which object a project says that it has this identity.
 pub fn bearer<'a>(
     identity: &str,
     homes: impl IntoIterator<Item = &'a Home>,
     installation: &InstallationId,
-) -> Option<(String, String)> {
+) -> Option<NamespacedName> {
     homes
         .into_iter()
         .filter(|home| !home.deleted)
         .filter_map(|home| genuine(home, installation))
         .find(|marker| marker.uid == identity)
-        .map(|marker| (marker.namespace.clone(), marker.name.clone()))
+        .map(Marker::object)
 }
 
 /// Whether another living object comes first under the identity that this one states: the one that was born with it, then
@@ -243,7 +245,7 @@ pub fn bearer<'a>(
 pub fn taken<'a>(
     instance: &AgentInstance,
     all: impl IntoIterator<Item = &'a AgentInstance>,
-    bearer: Option<&(String, String)>,
+    bearer: Option<&NamespacedName>,
 ) -> bool {
     let identity = instance.identity();
     let (_, unsaid, strange, ..) = precedence(instance, bearer);
@@ -259,15 +261,12 @@ pub fn taken<'a>(
 
 type Precedence = (bool, bool, bool, Option<Timestamp>, Option<String>);
 
-fn precedence(instance: &AgentInstance, bearer: Option<&(String, String)>) -> Precedence {
-    let who = (
-        instance.namespace().unwrap_or_default(),
-        instance.name_any(),
-    );
+fn precedence(instance: &AgentInstance, bearer: Option<&NamespacedName>) -> Precedence {
+    let own = NamespacedName::of(instance);
     (
         instance.uid() != Some(instance.identity()),
         !taken_over(instance),
-        bearer.is_some_and(|bearer| *bearer != who),
+        bearer.is_some_and(|bearer| *bearer != own),
         instance.metadata.creation_timestamp.as_ref().map(|at| at.0),
         instance.uid(),
     )

@@ -4,7 +4,7 @@
 
 use super::ledger;
 use crate::api::instance::Ownership;
-use crate::api::{AgentInstance, LedgerEntry, Slot};
+use crate::api::{AgentInstance, LedgerEntry, NamespacedName, Slot};
 use crate::model::tool::Wanted;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -99,11 +99,7 @@ pub fn rival<'a>(
         .collect();
     rivals.sort_by_key(|one| age(one));
     let first = rivals.first()?;
-    Some(format!(
-        "{}/{}",
-        first.namespace().unwrap_or_default(),
-        first.name_any()
-    ))
+    Some(NamespacedName::of(*first).to_string())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use super::credential::Checked;
 use super::observe::unanswered;
 use super::{Account, EAGER, Inventory};
-use crate::api::{AgentInstance, Part, Slot, SlotState};
+use crate::api::{AgentInstance, NamespacedName, Part, Slot, SlotState};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
@@ -122,11 +122,7 @@ impl Workspace {
     }
 
     /// Of which object a project says that it has this identity.
-    pub fn bearer(
-        &self,
-        identity: &str,
-        installation: &InstallationId,
-    ) -> Option<(String, String)> {
+    pub fn bearer(&self, identity: &str, installation: &InstallationId) -> Option<NamespacedName> {
         restored::bearer(identity, held(&self.seen).shown.homes(), installation)
     }
 

@@ -4,8 +4,8 @@
 //! in; an instance is concerned by what changed of its own project, of one that bears its name, and once by each absence.
 //! Deliberately absent: the count (`railway`).
 
-use super::{Newly, Who, must_show};
-use crate::api::{AgentInstance, Slot};
+use super::{Newly, must_show};
+use crate::api::{AgentInstance, NamespacedName, Slot};
 use crate::engine::world::Limits;
 use crate::model::{Home, InstallationId, Listing, Marker};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Projects that ledgers know, with their instances, of which an adopted project that is shared has several.
-pub type RecordedHomes = HashMap<String, Vec<Who>>;
+pub type RecordedHomes = HashMap<String, Vec<NamespacedName>>;
 
 /// The projects that a listing of the account begun at `begun` must show.
 pub fn recorded<'a>(
@@ -29,11 +29,8 @@ pub fn recorded<'a>(
             .filter(|entry| entry.slot == Slot::Project && entry.account == account)
             .filter(|entry| must_show(entry, begun, limits));
         for id in shown.filter_map(|entry| entry.id.clone()) {
-            let who = (
-                instance.namespace().unwrap_or_default(),
-                instance.name_any(),
-            );
-            recorded.entry(id).or_default().push(who);
+            let owner = NamespacedName::of(instance);
+            recorded.entry(id).or_default().push(owner);
         }
     }
     recorded
@@ -63,7 +60,7 @@ pub struct BelievedHomes {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct HomeNews {
     /// Instances of which something is shown that was not before, or not any more.
-    pub wake: BTreeSet<Who>,
+    pub wake: BTreeSet<NamespacedName>,
     /// Whether it is the first one.
     pub first: bool,
     /// Whether it shows more or fewer projects of ours than the one before.
@@ -158,7 +155,7 @@ impl BelievedHomes {
         listed: &HashMap<String, Home>,
         recorded: &RecordedHomes,
         installation: &InstallationId,
-    ) -> BTreeSet<Who> {
+    ) -> BTreeSet<NamespacedName> {
         let same = |home: &Home| {
             self.homes.get(&home.id).is_some_and(|old| {
                 let old = old.clone();
@@ -169,7 +166,7 @@ impl BelievedHomes {
         let mut wake = BTreeSet::new();
         for (id, home) in listed.iter().filter(|(_, home)| !same(home)) {
             match recorded.get(id) {
-                Some(who) => wake.extend(who.iter().cloned()),
+                Some(owners) => wake.extend(owners.iter().cloned()),
                 None => wake.extend(named(home, installation)),
             }
         }
@@ -184,9 +181,9 @@ fn is_ours(home: &Home, installation: &InstallationId) -> bool {
 }
 
 /// The instance that a project of ours names.
-fn named(home: &Home, installation: &InstallationId) -> Option<Who> {
+fn named(home: &Home, installation: &InstallationId) -> Option<NamespacedName> {
     let marker = home.marker.as_ref()?;
-    is_ours(home, installation).then(|| (marker.namespace.clone(), marker.name.clone()))
+    is_ours(home, installation).then(|| marker.object())
 }
 
 #[cfg(test)]
@@ -248,7 +245,7 @@ mod tests {
     }
 
     fn names(news: &HomeNews) -> Vec<&str> {
-        news.wake.iter().map(|(_, name)| name.as_str()).collect()
+        news.wake.iter().map(|one| one.name.as_str()).collect()
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! [`USAGE_AGE`], also where its pass does not come so far as to tell it. Deliberately absent: whether a listing is
 //! believed (`super::ListingTrial`).
 
-use super::{Newly, Recorded, USAGE_AGE, Who, changed, missing, spent};
+use super::{Newly, Recorded, USAGE_AGE, changed, missing, spent};
+use crate::api::NamespacedName;
 use crate::model::tool::{Resource, Stock};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -17,14 +18,14 @@ pub struct BelievedStock {
     /// Recorded ids that must be listed, and are not.
     missed: Newly,
     /// When instances were last woken for what they have spent.
-    told: HashMap<Who, Timestamp>,
+    told: HashMap<NamespacedName, Timestamp>,
 }
 
 /// Whom a listing concerns.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct StockNews {
     /// Instances of which something is shown otherwise than before, or that have spent something.
-    pub wake: BTreeSet<Who>,
+    pub wake: BTreeSet<NamespacedName>,
     /// Whether it shows more or fewer resources of ours than the one before.
     pub count: bool,
 }
@@ -57,19 +58,20 @@ impl BelievedStock {
         let stock = Arc::new(stock);
         let before = self.stock.replace(Arc::clone(&stock));
         let changed = changed(before.as_deref(), &stock, recorded);
-        let mut wake: BTreeSet<Who> = changed.into_iter().map(Recorded::who).collect();
+        let owner = |one: &Recorded| one.instance.clone();
+        let mut wake: BTreeSet<NamespacedName> = changed.into_iter().map(owner).collect();
         let lacks = missing(&stock, recorded).into_iter();
         let newly = self.missed.news(lacks.map(|named| named.id.clone()));
         let missed = recorded.iter();
         wake.extend(
             missed
                 .filter(|one| newly.contains(&one.named.id))
-                .map(Recorded::who),
+                .map(owner),
         );
         let told = &mut self.told;
         told.retain(|_, at| now.duration_since(*at) < USAGE_AGE);
-        let due = spent(&stock, recorded, now).into_iter().map(Recorded::who);
-        let due: BTreeSet<Who> = due.filter(|one| !told.contains_key(one)).collect();
+        let due = spent(&stock, recorded, now).into_iter().map(owner);
+        let due: BTreeSet<NamespacedName> = due.filter(|one| !told.contains_key(one)).collect();
         told.extend(due.iter().map(|one| (one.clone(), now)));
         wake.extend(due);
         StockNews {
@@ -111,8 +113,10 @@ mod tests {
 
     fn recorded(ids: &[String]) -> Vec<Recorded> {
         let one = |id: &String| Recorded {
-            namespace: "team".into(),
-            name: format!("agent-{id}"),
+            instance: NamespacedName {
+                namespace: "team".into(),
+                name: format!("agent-{id}"),
+            },
             named: Named {
                 part: Part::Main,
                 id: id.clone(),
@@ -155,7 +159,7 @@ mod tests {
         };
         let mut woken_at = |stock, now| {
             let news = shown.take(stock, &known, now, |stock| stock.resources.len());
-            let names: Vec<String> = news.wake.into_iter().map(|(_, name)| name).collect();
+            let names: Vec<String> = news.wake.into_iter().map(|one| one.name).collect();
             (names.join(" "), news.count)
         };
         let told = |names: &str, count| (names.to_owned(), count);

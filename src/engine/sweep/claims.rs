@@ -1,6 +1,6 @@
 //! What lives in an account as a sweep sees it, and what ledgers, instances and records claim of it.
 
-use crate::api::{AgentInstance, Seen, Slot, SlotState, Unreadable};
+use crate::api::{AgentInstance, NamespacedName, Seen, Slot, SlotState, Unreadable};
 use crate::engine::restored;
 use crate::engine::world::marker;
 use crate::model::marker::{STEM, is_tool_name, named, stem_of};
@@ -56,10 +56,8 @@ pub enum Provenance {
 /// The instance that a marker names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instance {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    /// Its namespace and name.
+    pub named: NamespacedName,
     /// Its UID.
     pub uid: String,
 }
@@ -70,8 +68,7 @@ impl Item {
         let bears = match &home.marker {
             Some(marker) if marker.is_genuine(&home.name, reader.installation) => {
                 Provenance::Ours(Some(Instance {
-                    namespace: marker.namespace.clone(),
-                    name: marker.name.clone(),
+                    named: marker.object(),
                     uid: marker.uid.clone(),
                 }))
             }
@@ -126,9 +123,9 @@ impl Item {
 pub struct Claims {
     /// Living instances, each by the identity under which it has things outside.
     pub owners: BTreeSet<Instance>,
-    /// Namespace and name of those that were restored from a backup and wait for a word: they may want back what bears their
+    /// Those that were restored from a backup and wait for a word: they may want back what bears their
     /// name.
-    pub waiting: BTreeSet<(String, String)>,
+    pub waiting: BTreeSet<NamespacedName>,
     /// Ids in ledgers, whatever their state, and those of what is to be adopted.
     pub ids: BTreeSet<String>,
     /// Names in ledgers, whatever their state.
@@ -150,17 +147,13 @@ impl Claims {
     pub fn of(instances: impl IntoIterator<Item = Seen<AgentInstance>>) -> Claims {
         let mut claims = Claims::default();
         for instance in instances {
-            let (namespace, name) = (
-                instance.namespace().unwrap_or_default(),
-                instance.name_any(),
-            );
+            let named = NamespacedName::of(&instance);
             if instance.read().is_some_and(|one| restored::waits(one)) {
-                claims.waiting.insert((namespace.clone(), name.clone()));
+                claims.waiting.insert(named.clone());
             }
             let identity = instance.read().map(|one| one.identity());
             claims.owners.insert(Instance {
-                namespace,
-                name,
+                named,
                 uid: identity.or_else(|| instance.uid()).unwrap_or_default(),
             });
             match instance {
@@ -232,7 +225,7 @@ impl Claims {
     pub(super) fn left(&self, item: &Item) -> bool {
         let owner = match &item.bears {
             Provenance::Ours(Some(one)) => {
-                let whose = named(&one.uid, &one.namespace, &one.name);
+                let whose = named(&one.uid, &one.named.namespace, &one.named.name);
                 self.left_behind.contains(&whose)
             }
             _ => false,
@@ -249,11 +242,7 @@ impl Claims {
     pub fn restored(&self, item: &Item) -> bool {
         match &item.bears {
             Provenance::Ours(Some(one)) => {
-                !self.owners.contains(one)
-                    && !self.left(item)
-                    && self
-                        .waiting
-                        .contains(&(one.namespace.clone(), one.name.clone()))
+                !self.owners.contains(one) && !self.left(item) && self.waiting.contains(&one.named)
             }
             _ => false,
         }

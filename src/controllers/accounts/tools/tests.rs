@@ -1,7 +1,7 @@
 //! What an account makes of the listings of a provider that is played here.
 
 use super::*;
-use crate::api::Part;
+use crate::api::{NamespacedName, Part};
 use crate::model::identity::Whose;
 use crate::model::tool::{Made, Order, Sought, Stage, Wish};
 use crate::tools;
@@ -123,8 +123,10 @@ fn stock(ids: &[String]) -> Stock {
 fn recorded(ids: &[String]) -> Vec<Recorded> {
     ids.iter()
         .map(|id| Recorded {
-            namespace: "team".into(),
-            name: format!("agent-{id}"),
+            instance: NamespacedName {
+                namespace: "team".into(),
+                name: format!("agent-{id}"),
+            },
             named: Named {
                 part: Part::Main,
                 id: id.clone(),
