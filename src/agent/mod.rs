@@ -6,7 +6,7 @@
 //! unready agent means, and the rest of the contract (provision, reset, update).
 
 use crate::model::words::cut;
-use crate::model::{Answer, Done, Expects, Fault, Health, Readiness};
+use crate::model::{Answer, Done, Expects, Fault, Health, ReadinessProbe};
 use crate::wire::{self, Unread, is_public_name};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -41,8 +41,13 @@ impl Agents {
     }
 
     /// Asks an agent whether it is ready. `host` is a DNS name alone, the path begins with a slash.
-    pub async fn health(&self, host: &str, readiness: &Readiness, token: &SecretString) -> Health {
-        let Readiness { path, expects } = readiness;
+    pub async fn health(
+        &self,
+        host: &str,
+        readiness: &ReadinessProbe,
+        token: &SecretString,
+    ) -> Health {
+        let ReadinessProbe { path, expects } = readiness;
         if !is_public_name(host) || !is_path(path) {
             return Health::NotReady(Answer::NotAsked);
         }
@@ -263,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn a_bad_address_is_never_called() {
         let agents = Agents::new(reqwest::Client::builder(), Duration::from_secs(5)).unwrap();
-        let readiness = Readiness {
+        let readiness = ReadinessProbe {
             path: "/".into(),
             expects: Expects::default(),
         };

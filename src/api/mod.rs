@@ -10,6 +10,7 @@ pub mod condition;
 pub mod deployment;
 pub mod instance;
 pub mod ledger;
+pub mod named;
 mod providers;
 mod runtime;
 pub mod seen;
@@ -26,6 +27,7 @@ pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
 pub use deployment::{DeploymentState, DeploymentStatus};
 pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
 pub use ledger::{LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot, Unknown};
+pub use named::NamespacedName;
 pub use seen::{Seen, Unreadable};
 pub use template::{AgentTemplate, AgentTemplateSpec, AgentTemplateStatus};
 

@@ -174,15 +174,15 @@ impl From<&str> for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Written)
+        deserializer.deserialize_any(AmountVisitor)
     }
 }
 
 /// Takes every form that the API server has for an amount. Its own `IntOrString` would not do: that holds 32 bits, and
 /// four gigabytes written as bytes are more.
-struct Written;
+struct AmountVisitor;
 
-impl Visitor<'_> for Written {
+impl Visitor<'_> for AmountVisitor {
     type Value = Amount;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

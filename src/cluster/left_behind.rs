@@ -24,7 +24,7 @@ const STEMS: &str = "names";
 const PAGE: u32 = 500;
 
 /// A record before it is made.
-pub struct Record {
+pub struct LeftBehindRecord {
     /// The ConfigMap's name.
     pub name: String,
     data: BTreeMap<String, String>,
@@ -48,7 +48,7 @@ pub enum Left<'a> {
 }
 
 /// What an instance as it is now leaves behind. `None`: nothing.
-pub fn record(instance: &AgentInstance, left: &Left<'_>) -> Option<Record> {
+pub fn record(instance: &AgentInstance, left: &Left<'_>) -> Option<LeftBehindRecord> {
     // The record's own name: who may edit an object chooses its identity, and must not take another's record.
     let uid = instance.uid().unwrap_or_default();
     let given_up = instance
@@ -97,7 +97,7 @@ pub fn record(instance: &AgentInstance, left: &Left<'_>) -> Option<Record> {
         instance.name_any(),
     ];
     data.insert("instance".to_owned(), whose.join("/"));
-    Some(Record {
+    Some(LeftBehindRecord {
         name: match (given_up, left) {
             (Some(slot), _) => format!(
                 "left-behind-{uid}-{}-{}",
@@ -121,7 +121,7 @@ fn digest(data: &BTreeMap<String, String>) -> String {
 }
 
 /// Makes a record. Where there is one already, it stays.
-pub async fn keep(client: &Client, namespace: &str, record: Record) -> Written<()> {
+pub async fn keep(client: &Client, namespace: &str, record: LeftBehindRecord) -> Written<()> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let map = ConfigMap {
         metadata: ObjectMeta {

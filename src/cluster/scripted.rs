@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 /// What the server answers.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum ScriptedAnswer {
     /// An object.
     Is(Value),
     /// A refusal with this code.
@@ -24,7 +24,7 @@ pub enum Answer {
 
 #[derive(Default)]
 struct State {
-    next: VecDeque<(String, Answer)>,
+    next: VecDeque<(String, ScriptedAnswer)>,
     sent: Vec<Value>,
     astray: Vec<String>,
 }
@@ -34,7 +34,7 @@ pub struct Script(Arc<Mutex<State>>);
 
 impl Script {
     /// Begins to play: `GET /api/v1/namespaces/n/secrets/s` and its answer, and so on.
-    pub fn play(requests: impl IntoIterator<Item = (String, Answer)>) -> (Script, Client) {
+    pub fn play(requests: impl IntoIterator<Item = (String, ScriptedAnswer)>) -> (Script, Client) {
         let state = Arc::new(Mutex::new(State {
             next: requests.into_iter().collect(),
             ..State::default()
@@ -71,14 +71,14 @@ async fn answer(
             }
             other => {
                 state.astray.push(format!("{asked} instead of {other:?}"));
-                Answer::Reset
+                ScriptedAnswer::Reset
             }
         }
     };
     let (code, body) = match answer {
-        Answer::Is(object) => (200, object),
-        Answer::Code(code) => (code, status(code)),
-        Answer::Reset => return Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+        ScriptedAnswer::Is(object) => (200, object),
+        ScriptedAnswer::Code(code) => (code, status(code)),
+        ScriptedAnswer::Reset => return Err(io::Error::from(io::ErrorKind::ConnectionReset)),
     };
     let response = Response::builder().status(code);
     let body = Body::from(body.to_string().into_bytes());

@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
-pub use reading::{Held, read};
+pub use reading::{SecretContents, read};
 use reading::{main_of, named, spell, take_in_wallet, unspell, value};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -204,7 +204,7 @@ fn taken(
     instance: &AgentInstance,
     slot: Slot,
 ) -> ClusterError {
-    let mut held = Held::default();
+    let mut held = SecretContents::default();
     if let Some(secret) = found {
         take_in_wallet(&mut held, secret, instance);
     }

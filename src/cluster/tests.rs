@@ -4,7 +4,7 @@
 use super::call::ClusterError;
 use super::events::Events;
 use super::installation::{InstallationError, establish, look, pin, repin, unpin};
-use super::scripted::{Answer, Script};
+use super::scripted::{Script, ScriptedAnswer};
 use super::{credentials, finalizer, left_behind, secret, status, values};
 use crate::api::account::KeyRef;
 use crate::api::{AgentInstance, FINALIZER, IN_USE_FINALIZER, Seen};
@@ -22,12 +22,12 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 /// What can come instead of an answer.
-const TROUBLE: [Answer; 5] = [
-    Answer::Code(404),
-    Answer::Code(409),
-    Answer::Code(422),
-    Answer::Code(500),
-    Answer::Reset,
+const TROUBLE: [ScriptedAnswer; 5] = [
+    ScriptedAnswer::Code(404),
+    ScriptedAnswer::Code(409),
+    ScriptedAnswer::Code(422),
+    ScriptedAnswer::Code(500),
+    ScriptedAnswer::Reset,
 ];
 
 /// How an effect ended, in a word.
@@ -63,11 +63,11 @@ struct Effect {
 }
 
 /// How trouble ends an effect that says nothing else.
-fn usual(trouble: &Answer) -> &'static str {
+fn usual(trouble: &ScriptedAnswer) -> &'static str {
     match trouble {
-        Answer::Code(404) => "gone",
-        Answer::Code(409) => "stale",
-        Answer::Code(422) => "refused",
+        ScriptedAnswer::Code(404) => "gone",
+        ScriptedAnswer::Code(409) => "stale",
+        ScriptedAnswer::Code(422) => "refused",
         _ => "failed",
     }
 }
@@ -438,7 +438,8 @@ async fn each_request_that_meets_trouble_ends_its_effect_as_it_should() {
     for effect in effects() {
         let requests = || {
             let requests = effect.requests.iter();
-            requests.map(|(asked, object)| ((*asked).to_owned(), Answer::Is(object.clone())))
+            requests
+                .map(|(asked, object)| ((*asked).to_owned(), ScriptedAnswer::Is(object.clone())))
         };
         let (script, client) = Script::play(requests());
         assert_eq!((effect.run)(client).await, "ok", "{}", effect.name);
@@ -446,7 +447,7 @@ async fn each_request_that_meets_trouble_ends_its_effect_as_it_should() {
         for at in 0..effect.requests.len() {
             for trouble in TROUBLE {
                 let code = match trouble {
-                    Answer::Code(code) => code,
+                    ScriptedAnswer::Code(code) => code,
                     _ => 0,
                 };
                 let other = effect.otherwise.iter();
@@ -464,14 +465,14 @@ async fn each_request_that_meets_trouble_ends_its_effect_as_it_should() {
     }
 }
 
-fn played(requests: &[(&str, Answer)]) -> (Script, Client) {
+fn played(requests: &[(&str, ScriptedAnswer)]) -> (Script, Client) {
     let requests = requests.iter();
     Script::play(requests.map(|(asked, answer)| ((*asked).to_owned(), answer.clone())))
 }
 
 #[tokio::test]
 async fn every_write_carries_what_was_read() {
-    let (script, client) = played(&[(PATCH_STATUS, Answer::Is(agent()))]);
+    let (script, client) = played(&[(PATCH_STATUS, ScriptedAnswer::Is(agent()))]);
     status::write(&client, &ada(), &Default::default())
         .await
         .unwrap();
@@ -480,7 +481,7 @@ async fn every_write_carries_what_was_read() {
     // The ledger is taken out, and nothing is said of what this version does not know.
     assert_eq!(sent["status"]["external"].as_array().map_or(0, Vec::len), 0);
     assert!(sent["status"].get("mood").is_none());
-    let api_calls = [(PATCH_AGENT, Answer::Is(agent()))];
+    let api_calls = [(PATCH_AGENT, ScriptedAnswer::Is(agent()))];
     let (script, client) = played(&api_calls);
     let api: Api<AgentInstance> = Api::namespaced(client, "team");
     finalizer::let_go(&api, &ada(), FINALIZER).await.unwrap();
@@ -497,7 +498,10 @@ async fn every_write_carries_what_was_read() {
 
 #[tokio::test]
 async fn a_name_that_is_taken_is_looked_at_and_never_written_over() {
-    let taken = ("POST /api/v1/namespaces/team/secrets", Answer::Code(409));
+    let taken = (
+        "POST /api/v1/namespaces/team/secrets",
+        ScriptedAnswer::Code(409),
+    );
     let token = SecretString::from("token");
     let mut others = own_secret();
     others["metadata"]["ownerReferences"][0]["uid"] = json!("another");
@@ -505,9 +509,9 @@ async fn a_name_that_is_taken_is_looked_at_and_never_written_over() {
     let mut emptied = own_secret();
     emptied["data"] = json!({});
     for (found, expected) in [
-        (Answer::Is(own_secret()), Err("stale")),
-        (Answer::Is(others), Ok(false)),
-        (Answer::Code(404), Ok(false)),
+        (ScriptedAnswer::Is(own_secret()), Err("stale")),
+        (ScriptedAnswer::Is(others), Ok(false)),
+        (ScriptedAnswer::Code(404), Ok(false)),
     ] {
         let (script, client) = played(&[taken.clone(), (SECRET, found)]);
         let ended = secret::mint(&client, &ada(), &token).await;
@@ -516,8 +520,8 @@ async fn a_name_that_is_taken_is_looked_at_and_never_written_over() {
     }
     let mends = [
         taken,
-        (SECRET, Answer::Is(emptied)),
-        (PATCH_SECRET, Answer::Is(own_secret())),
+        (SECRET, ScriptedAnswer::Is(emptied)),
+        (PATCH_SECRET, ScriptedAnswer::Is(own_secret())),
     ];
     let (script, client) = played(&mends);
     assert!(secret::mint(&client, &ada(), &token).await.unwrap());
@@ -531,12 +535,15 @@ async fn a_name_that_is_taken_is_looked_at_and_never_written_over() {
 #[tokio::test]
 async fn an_installation_is_made_once_and_never_over_one_that_was_lost() {
     const MAKE: &str = "POST /api/v1/namespaces/sys/secrets";
-    let nobody = || Answer::Is(page(&json!([]), ""));
+    let nobody = || ScriptedAnswer::Is(page(&json!([]), ""));
     // Made, or made by another process in the same moment: read again in both cases.
-    for made in [Answer::Is(installation(None)), Answer::Code(409)] {
-        let there = (GET_PIN, Answer::Is(installation(None)));
+    for made in [
+        ScriptedAnswer::Is(installation(None)),
+        ScriptedAnswer::Code(409),
+    ] {
+        let there = (GET_PIN, ScriptedAnswer::Is(installation(None)));
         let (script, client) = played(&[
-            (GET_PIN, Answer::Code(404)),
+            (GET_PIN, ScriptedAnswer::Code(404)),
             (LIST_AGENTS, nobody()),
             (MAKE, made),
             there,
@@ -545,8 +552,11 @@ async fn an_installation_is_made_once_and_never_over_one_that_was_lost() {
         assert_eq!(ours.id.to_string(), "i-1");
         script.played();
     }
-    let somebody = Answer::Is(page(&json!([agent()]), ""));
-    let (script, client) = played(&[(GET_PIN, Answer::Code(404)), (LIST_AGENTS, somebody)]);
+    let somebody = ScriptedAnswer::Is(page(&json!([agent()]), ""));
+    let (script, client) = played(&[
+        (GET_PIN, ScriptedAnswer::Code(404)),
+        (LIST_AGENTS, somebody),
+    ]);
     let ended = establish(&client, "sys", [7; 48]).await;
     assert_eq!(word_of_installation(ended), "lost");
     script.played();
@@ -554,19 +564,19 @@ async fn an_installation_is_made_once_and_never_over_one_that_was_lost() {
 
 #[tokio::test]
 async fn a_pin_is_written_again_where_another_account_came_between_and_not_where_it_has_changed() {
-    let fresh = (GET_PIN, Answer::Is(installation(None)));
-    let conflict = (PATCH_PIN, Answer::Code(409));
+    let fresh = (GET_PIN, ScriptedAnswer::Is(installation(None)));
+    let conflict = (PATCH_PIN, ScriptedAnswer::Code(409));
     let (script, client) = played(&[
         fresh.clone(),
         conflict.clone(),
         fresh.clone(),
-        (PATCH_PIN, Answer::Is(installation(Some(&acme())))),
+        (PATCH_PIN, ScriptedAnswer::Is(installation(Some(&acme())))),
     ]);
     repin(&client, "sys", "a", None, Some(&acme()))
         .await
         .unwrap();
     script.played();
-    let changed = (GET_PIN, Answer::Is(installation(Some(&acme()))));
+    let changed = (GET_PIN, ScriptedAnswer::Is(installation(Some(&acme()))));
     let (script, client) = played(&[fresh, conflict, changed]);
     let ended = repin(&client, "sys", "a", None, Some(&acme())).await;
     assert_eq!(word(ended), "stale");
@@ -577,11 +587,11 @@ async fn a_pin_is_written_again_where_another_account_came_between_and_not_where
 async fn a_sentence_that_is_said_again_counts_its_event_up_or_makes_another_where_that_is_gone() {
     const MAKE: &str = "POST /apis/events.k8s.io/v1/namespaces/team/events";
     const COUNT: &str = "PATCH /apis/events.k8s.io/v1/namespaces/team/events/ada.1";
-    let event = || Answer::Is(json!({"metadata": {"name": "ada.1"}, "eventTime": null}));
+    let event = || ScriptedAnswer::Is(json!({"metadata": {"name": "ada.1"}, "eventTime": null}));
     let requests = [
         (MAKE, event()),
         (COUNT, event()),
-        (COUNT, Answer::Code(404)),
+        (COUNT, ScriptedAnswer::Code(404)),
         (MAKE, event()),
     ];
     let (script, client) = played(&requests);
@@ -600,19 +610,22 @@ async fn a_sentence_that_is_said_again_counts_its_event_up_or_makes_another_wher
 
 #[tokio::test]
 async fn what_is_missing_of_credentials_and_values_is_said_and_not_an_error() {
-    let (_, client) = played(&[(GET_KEY, Answer::Code(404))]);
+    let (_, client) = played(&[(GET_KEY, ScriptedAnswer::Code(404))]);
     let found = credentials::look(&client, "sys", &key()).await.unwrap();
     assert_eq!(
         found.none().as_deref(),
         Some("Secret sys/key does not exist; create it")
     );
-    let (_, client) = played(&[(GET_KEY, Answer::Is(json!({"metadata": {"name": "key"}})))]);
+    let (_, client) = played(&[(
+        GET_KEY,
+        ScriptedAnswer::Is(json!({"metadata": {"name": "key"}})),
+    )]);
     let found = credentials::look(&client, "sys", &key()).await.unwrap();
     assert_eq!(
         found.none().as_deref(),
         Some("Secret sys/key has no usable key token; add it")
     );
-    let (_, client) = played(&[(GET_KEY, Answer::Code(404))]);
+    let (_, client) = played(&[(GET_KEY, ScriptedAnswer::Code(404))]);
     let referred = References::from([(Source::Secret("key".into()), ["token".to_owned()].into())]);
     assert!(
         values::read(&client, "sys", &referred)
@@ -620,7 +633,7 @@ async fn what_is_missing_of_credentials_and_values_is_said_and_not_an_error() {
             .unwrap()
             .is_empty()
     );
-    let (_, client) = played(&[(SECRET, Answer::Is(own_secret()))]);
+    let (_, client) = played(&[(SECRET, ScriptedAnswer::Is(own_secret()))]);
     let held = secret::read(&client, &ada(), &[]).await.unwrap();
     assert!(held.token.is_some());
     let slot = Slot::named("tool/llm").unwrap();

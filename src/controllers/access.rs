@@ -12,7 +12,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::call::find;
 use crate::engine::account as account_rules;
 use crate::engine::view;
-use crate::engine::world::{AccountRoom, AccountView, ToolAccount as ToolAccountView};
+use crate::engine::world::{AccountRoom, AccountView, ToolAccountView};
 use crate::model::Home;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Namespace;

@@ -10,11 +10,11 @@ use super::restored;
 use super::store::Store;
 use super::stores::Stores;
 use super::unreadable;
-use super::wake::{Change, Who};
+use super::wake::Change;
 use crate::api::condition::{self, kind};
 use crate::api::{
-    AgentInstance, FINALIZER, IN_USE_FINALIZER, ProviderAccount, ProviderAccountSpec,
-    ProviderAccountStatus, Seen,
+    AgentInstance, FINALIZER, IN_USE_FINALIZER, NamespacedName, ProviderAccount,
+    ProviderAccountSpec, ProviderAccountStatus, Seen,
 };
 use crate::cluster::{ClusterError, credentials, finalizer, installation, left_behind, status};
 use crate::engine::account::{Beside, Credential, heard, same_place, status as conclude};
@@ -146,7 +146,7 @@ async fn tell(
 fn comes_again(
     ctx: &Context,
     account: &ProviderAccount,
-    waiting: Vec<Who>,
+    waiting: Vec<NamespacedName>,
     failed: bool,
 ) -> Duration {
     let (word, waits) = (word(account), !waiting.is_empty());
@@ -197,12 +197,8 @@ async fn waits_for(ctx: &Context, name: &str) -> Result<Vec<String>, ClusterErro
 
 /// `namespace/name` of one that has something outside, or may have.
 fn held(instance: &AgentInstance) -> Option<String> {
-    let (namespace, name) = (
-        instance.namespace().unwrap_or_default(),
-        instance.name_any(),
-    );
     let ours = instance.finalizers().iter().any(|one| one == FINALIZER);
-    ours.then(|| format!("{namespace}/{name}"))
+    ours.then(|| NamespacedName::of(instance).to_string())
 }
 
 /// Other accounts that lead to the same place at the provider.

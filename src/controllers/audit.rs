@@ -12,7 +12,7 @@ const TARGET: &str = "yardmaster::audit";
 
 /// A change outside, as it was tried.
 #[derive(Debug, Default)]
-pub struct Change<'a> {
+pub struct AuditEvent<'a> {
     /// Namespace of the object for which it is; empty for an account.
     pub namespace: String,
     /// The object's name.
@@ -35,7 +35,7 @@ pub struct Change<'a> {
     pub price: String,
 }
 
-impl Change<'_> {
+impl AuditEvent<'_> {
     /// Says how it ended, after so long.
     pub fn ended(&self, with: Result<(), &Fault>, took: Duration) {
         let (outcome, fault) = match with {

@@ -4,7 +4,7 @@
 //! becomes an outcome or a fault and never an error of the pass.
 
 use super::accounts::{ToolAccount, Workspace};
-use super::audit::Change;
+use super::audit::AuditEvent;
 use super::context::Context;
 use super::records;
 use crate::api::instance::DeletionPolicy;
@@ -207,7 +207,7 @@ fn change<'a>(
     step: &'a Step,
     slot: Slot,
     done: Option<&'a Outcome>,
-) -> Change<'a> {
+) -> AuditEvent<'a> {
     let (entry, instance) = (world.entry(slot), &world.instance);
     let monthly = |resource: &tool::Resource| format!("{:.2} USD a month", resource.monthly_usd);
     let seen = match done {
@@ -232,7 +232,7 @@ fn change<'a>(
             .and_then(|entry| entry.id.as_deref())
             .unwrap_or_default(),
     };
-    Change {
+    AuditEvent {
         namespace: instance.namespace().unwrap_or_default(),
         name: instance.name_any(),
         uid: instance.uid().unwrap_or_default(),

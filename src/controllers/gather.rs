@@ -19,7 +19,7 @@ use crate::engine::rollout;
 use crate::engine::tools::wanted;
 use crate::engine::view;
 use crate::engine::world::{Desired, Outside, RolloutTurn, TemplateView, Tools, World, marker};
-use crate::model::tool::{Kept, Refusal, Wanted};
+use crate::model::tool::{Kept, RefusedTool, Wanted};
 use crate::model::values::Values;
 use crate::model::{Fault, Slot};
 use kube::ResourceExt;
@@ -127,7 +127,7 @@ pub async fn gather<'a>(
 fn shall_have(
     template: Option<&Seen<AgentTemplate>>,
     instance: &AgentInstance,
-) -> (Option<Vec<Wanted>>, Vec<Refusal>) {
+) -> (Option<Vec<Wanted>>, Vec<RefusedTool>) {
     let template = template
         .and_then(Seen::read)
         .filter(|template| view::observed(template));
@@ -162,7 +162,7 @@ async fn tools(
     ctx: &Context,
     instance: &AgentInstance,
     wanted: Option<Vec<Wanted>>,
-    refused: Vec<Refusal>,
+    refused: Vec<RefusedTool>,
     kept: BTreeMap<Slot, Kept>,
 ) -> Result<Option<ToolsSeen>, ClusterError> {
     let (mut accounts, mut ways) = (BTreeMap::new(), BTreeMap::new());

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::ended::Ended;
 use super::failures;
 use super::memories::retries::Tried;
-use super::store::{Kept, Store};
+use super::store::{Store, Stored};
 use super::stores::Stores;
 use super::uid::Uid;
 use crate::api::Seen;
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 
 /// A kind that is reconciled.
 pub trait Kind:
-    Kept + HasStatus<Status: Clone + Default + PartialEq + Serialize + Send + Sync>
+    Stored + HasStatus<Status: Clone + Default + PartialEq + Serialize + Send + Sync>
 {
     /// Its name, for people and metrics.
     const NAME: &'static str;

@@ -16,7 +16,7 @@ use super::uid::Uid;
 use crate::api::{AgentTemplate, Seen};
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
-use recorded::Recorded;
+use recorded::RecordNames;
 use retries::Retries;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -42,7 +42,7 @@ pub struct Memories {
     /// What sweeps have seen.
     pub sweeps: Sweeps,
     /// What was recorded of those that leave something behind.
-    pub recorded: Recorded,
+    pub recorded: RecordNames,
     /// Unreadable objects that the log has been told of.
     pub warned: Warned,
 }

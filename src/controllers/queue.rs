@@ -38,20 +38,20 @@ impl Rank {
 /// A line of objects to be reconciled.
 #[derive(Debug)]
 pub struct Queue<T> {
-    line: Mutex<Line<T>>,
+    line: Mutex<QueueState<T>>,
     more: Notify,
 }
 
 /// When somebody comes: not before `due`, and of those who are due the earliest `order` first.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Schedule {
     due: Instant,
     order: Instant,
 }
 
-impl Place {
-    fn sooner(self, other: Place) -> Place {
-        Place {
+impl Schedule {
+    fn sooner(self, other: Schedule) -> Schedule {
+        Schedule {
             due: self.due.min(other.due),
             order: self.order.min(other.order),
         }
@@ -62,22 +62,22 @@ impl Place {
 type Numbered = (Instant, u64);
 
 #[derive(Debug)]
-struct Line<T> {
+struct QueueState<T> {
     open: bool,
-    /// Who waits, at which place, with the number under which it is in `later` or `ready`.
-    waiting: HashMap<T, (Place, u64)>,
+    /// Who waits, on which schedule, with the number under which it is in `later` or `ready`.
+    waiting: HashMap<T, (Schedule, u64)>,
     /// Who is not due yet, by when it is.
     later: BTreeMap<Numbered, T>,
     /// Who is due, by order.
     ready: BTreeMap<Numbered, T>,
     /// Who is being worked on, and who of them comes again.
-    running: HashMap<T, Option<Place>>,
+    running: HashMap<T, Option<Schedule>>,
     numbers: u64,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
-        let line = Line {
+        let line = QueueState {
             open: false,
             waiting: HashMap::new(),
             later: BTreeMap::new(),
@@ -109,7 +109,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
         if line.open {
             let due = Instant::now() + after;
             let order = due + rank.handicap();
-            line.add(who, Place { due, order });
+            line.add(who, Schedule { due, order });
             self.more.notify_one();
         }
     }
@@ -147,7 +147,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
         let again = again.map(|after| {
             let due = Instant::now() + after;
             let order = due + Rank::News.handicap();
-            Place { due, order }
+            Schedule { due, order }
         });
         let place = match (woken, again) {
             (Some(woken), Some(again)) => Some(woken.sooner(again)),
@@ -166,8 +166,8 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     }
 }
 
-impl<T: Clone + Eq + Hash> Line<T> {
-    fn add(&mut self, who: T, place: Place) {
+impl<T: Clone + Eq + Hash> QueueState<T> {
+    fn add(&mut self, who: T, place: Schedule) {
         if let Some(woken) = self.running.get_mut(&who) {
             *woken = Some(woken.map_or(place, |woken| woken.sooner(place)));
             return;

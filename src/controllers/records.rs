@@ -9,7 +9,7 @@ use super::uid::Uid;
 use crate::api::AgentInstance;
 use crate::cluster::left_behind::Left;
 use crate::cluster::{ClusterError, left_behind};
-use crate::engine::restored::{self, Standing};
+use crate::engine::restored::{self, IdentityState};
 use crate::engine::world::marker;
 use crate::model::Marker;
 use kube::ResourceExt;
@@ -18,17 +18,17 @@ use std::collections::BTreeSet;
 /// Records what an instance leaves behind on purpose.
 pub async fn remember(
     instance: &AgentInstance,
-    standing: &Standing,
+    standing: &IdentityState,
     ctx: &Context,
 ) -> Result<(), ClusterError> {
     let deleting = instance.metadata.deletion_timestamp.is_some();
     let identities = match standing {
-        Standing::Held { identities, .. } if deleting => identities.clone(),
-        Standing::Own | Standing::Anew => given_away(ctx, instance).into_iter().collect(),
+        IdentityState::Held { identities, .. } if deleting => identities.clone(),
+        IdentityState::Own | IdentityState::Anew => given_away(ctx, instance).into_iter().collect(),
         _ => BTreeSet::new(),
     };
     // What its ledger names is its own, whatever it was held as.
-    let own = *standing == Standing::Own;
+    let own = *standing == IdentityState::Own;
     if identities.is_empty() {
         return keep(instance, &Left::GivenUp, ctx).await;
     }

@@ -8,9 +8,9 @@ use super::access::allowed;
 use super::accounts::Workspace;
 use super::context::Context;
 use super::wake::Change;
-use crate::api::{AgentInstance, IDENTITY_ANNOTATION, ProviderAccount};
+use crate::api::{AgentInstance, IDENTITY_ANNOTATION, NamespacedName, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
-use crate::engine::restored::{self, Facts, Standing, Word};
+use crate::engine::restored::{self, Facts, IdentityState, Word};
 use crate::model::Home;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -23,7 +23,7 @@ pub async fn standing(
     ctx: &Context,
     instance: &AgentInstance,
     read: (Option<Timestamp>, &[Home]),
-) -> Result<Standing, ClusterError> {
+) -> Result<IdentityState, ClusterError> {
     let installation = &ctx.around.installation.id;
     let (begun, homes) = read;
     let stated = instance.annotations().get(IDENTITY_ANNOTATION);
@@ -56,7 +56,7 @@ pub async fn standing(
     );
     let deleting = instance.metadata.deletion_timestamp.is_some();
     let news = match &standing {
-        Standing::Held { word, .. } => deleting || word.since.is_none() || word.given,
+        IdentityState::Held { word, .. } => deleting || word.since.is_none() || word.given,
         // It has waited, and begins anew or has been set right.
         _ => own && restored::on_record(instance).is_some(),
     };
@@ -85,7 +85,7 @@ fn taken(ctx: &Context, instance: &AgentInstance) -> bool {
 pub async fn waiting(
     ctx: &Context,
     account: &ProviderAccount,
-) -> Result<Vec<(String, String)>, ClusterError> {
+) -> Result<Vec<NamespacedName>, ClusterError> {
     let may = account.spec.allowed_namespaces.as_ref();
     let mut waiting = Vec::new();
     for one in ctx.stores.recorded_in(&account.name_any()) {
@@ -94,7 +94,7 @@ pub async fn waiting(
         // What another one has is looked up here: its own pass may not have said so yet.
         let waits = here && restored::waits_for_a_word(&one) && !taken(ctx, &one);
         if waits && allowed(ctx, may, &namespace).await? {
-            waiting.push((namespace, one.name_any()));
+            waiting.push(NamespacedName::of(one.as_ref()));
         }
     }
     Ok(waiting)

@@ -7,7 +7,7 @@ use super::held;
 use super::turned::Ref;
 use crate::api::AgentTemplate;
 use crate::api::template::Rollout;
-use crate::engine::rollout::Standing;
+use crate::engine::rollout::RolloutProgress;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,12 +17,12 @@ pub type Asked = (Rollout, String);
 
 /// The rollouts that somebody has asked for.
 #[derive(Debug, Default)]
-pub struct Rollouts(Mutex<HashMap<Ref<AgentTemplate>, Arc<Known>>>);
+pub struct Rollouts(Mutex<HashMap<Ref<AgentTemplate>, Arc<CachedProgress>>>);
 
 #[derive(Debug)]
-struct Known {
+struct CachedProgress {
     asked: Asked,
-    standing: Mutex<Option<Arc<Standing>>>,
+    standing: Mutex<Option<Arc<RolloutProgress>>>,
 }
 
 impl Rollouts {
@@ -37,15 +37,15 @@ impl Rollouts {
         template: &Ref<AgentTemplate>,
         asked: Asked,
         now: Timestamp,
-        compute: impl FnOnce(&Asked) -> Standing,
-    ) -> Arc<Standing> {
+        compute: impl FnOnce(&Asked) -> RolloutProgress,
+    ) -> Arc<RolloutProgress> {
         // The entry is there before the members are looked at: a change meanwhile takes it away, and with it the answer.
         let known = {
             let mut all = held(&self.0);
             let known = all.get(template).filter(|known| known.asked == asked);
             let known = known.cloned().unwrap_or_else(|| {
                 let standing = Mutex::default();
-                Arc::new(Known { asked, standing })
+                Arc::new(CachedProgress { asked, standing })
             });
             all.insert(template.clone(), Arc::clone(&known));
             known

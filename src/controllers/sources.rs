@@ -7,10 +7,10 @@
 
 use super::access::labels;
 use super::context::Context;
-use super::memories::sources::Place;
+use super::memories::sources::SourcePlace;
 use super::stores::InstanceBy;
 use super::wake::{Change, Dependent};
-use crate::api::SlotState;
+use crate::api::{NamespacedName, SlotState};
 use crate::cluster::values::read_one;
 use crate::engine::compose::references;
 use crate::model::slot::SLOTS;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Runs until the process ends.
 pub async fn watch(ctx: Arc<Context>) {
-    let mut versions: BTreeMap<Place, Option<String>> = BTreeMap::new();
+    let mut versions: BTreeMap<SourcePlace, Option<String>> = BTreeMap::new();
     loop {
         tokio::time::sleep(ctx.around.settings.observe_interval).await;
         count(&ctx);
@@ -31,7 +31,7 @@ pub async fn watch(ctx: Arc<Context>) {
 }
 
 /// Looks once at everything that is referred to.
-async fn look(ctx: &Context, versions: &mut BTreeMap<Place, Option<String>>) {
+async fn look(ctx: &Context, versions: &mut BTreeMap<SourcePlace, Option<String>>) {
     let (wanted, memory) = (wanted(ctx), &ctx.memories.sources);
     versions.retain(|place, _| wanted.contains_key(place));
     memory.retain(|place| wanted.contains_key(place));
@@ -93,15 +93,12 @@ fn count(ctx: &Context) {
 }
 
 /// Every object referred to, with those who refer to it.
-fn wanted(ctx: &Context) -> BTreeMap<Place, BTreeSet<Dependent>> {
-    let mut wanted: BTreeMap<Place, BTreeSet<Dependent>> = BTreeMap::new();
+fn wanted(ctx: &Context) -> BTreeMap<SourcePlace, BTreeSet<Dependent>> {
+    let mut wanted: BTreeMap<SourcePlace, BTreeSet<Dependent>> = BTreeMap::new();
     for template in ctx.stores.templates.state() {
-        let (namespace, name) = (
-            template.namespace().unwrap_or_default(),
-            template.name_any(),
-        );
+        let namespace = template.namespace().unwrap_or_default();
         for source in references(Some(&template.spec.runtime), &template.spec.env).into_keys() {
-            let dependent = Dependent::Template((namespace.clone(), name.clone()));
+            let dependent = Dependent::Template(NamespacedName::of(template.as_ref()));
             wanted
                 .entry((namespace.clone(), source))
                 .or_default()
@@ -109,12 +106,9 @@ fn wanted(ctx: &Context) -> BTreeMap<Place, BTreeSet<Dependent>> {
         }
     }
     for instance in ctx.stores.instances.state() {
-        let (namespace, name) = (
-            instance.namespace().unwrap_or_default(),
-            instance.name_any(),
-        );
+        let namespace = instance.namespace().unwrap_or_default();
         for source in references(None, &instance.spec.env).into_keys() {
-            let dependent = Dependent::Instance((namespace.clone(), name.clone()));
+            let dependent = Dependent::Instance(NamespacedName::of(instance.as_ref()));
             wanted
                 .entry((namespace.clone(), source))
                 .or_default()

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// A kind that is kept in a store.
-pub trait Kept:
+pub trait Stored:
     Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
     /// What objects of the kind are looked up by.
@@ -32,14 +32,14 @@ pub trait Kept:
 }
 
 /// The objects of a kind, those that cannot be read among them, and the line of those to be reconciled.
-pub struct Store<K: Kept> {
+pub struct Store<K: Stored> {
     objects: RwLock<Objects<K>>,
     filled: watch::Sender<bool>,
     /// Who is to be reconciled.
     pub queue: Queue<Ref<K>>,
 }
 
-struct Objects<K: Kept> {
+struct Objects<K: Stored> {
     all: HashMap<Ref<K>, Seen<K>>,
     by: HashMap<K::Term, HashSet<Ref<K>>>,
     unreadable: HashSet<Ref<K>>,
@@ -49,7 +49,7 @@ struct Objects<K: Kept> {
     listed: HashMap<Ref<K>, Seen<K>>,
 }
 
-impl<K: Kept> Default for Store<K> {
+impl<K: Stored> Default for Store<K> {
     fn default() -> Store<K> {
         let objects = Objects {
             all: HashMap::new(),
@@ -66,7 +66,7 @@ impl<K: Kept> Default for Store<K> {
     }
 }
 
-impl<K: Kept> Store<K> {
+impl<K: Stored> Store<K> {
     fn read(&self) -> RwLockReadGuard<'_, Objects<K>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -195,7 +195,7 @@ impl<K: Kept> Store<K> {
     }
 }
 
-fn stripped<K: Kept>(mut object: Seen<K>) -> Seen<K> {
+fn stripped<K: Stored>(mut object: Seen<K>) -> Seen<K> {
     let meta = object.meta_mut();
     meta.managed_fields = None;
     if let Some(annotations) = &mut meta.annotations {
@@ -208,7 +208,7 @@ fn stripped<K: Kept>(mut object: Seen<K>) -> Seen<K> {
     object
 }
 
-impl<K: Kept> Objects<K> {
+impl<K: Stored> Objects<K> {
     /// Another object of its name is another object.
     fn put(&mut self, object: Seen<K>) -> Vec<Turned<K>> {
         let named = named(&object);

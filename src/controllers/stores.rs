@@ -6,14 +6,14 @@
 
 use super::around::Gauge;
 use super::rollouts::Rollouts;
-use super::store::{Kept, Store};
+use super::store::{Store, Stored};
 use super::turned::Ref;
 use super::turned::Turned;
 use super::wake::{Change, Whom, news, template_of};
 use crate::api::condition::{kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen};
 use crate::engine::account::{usable, uses};
-use crate::engine::rollout::{self, Standing};
+use crate::engine::rollout::{self, RolloutProgress};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::Api;
@@ -33,7 +33,7 @@ pub enum InstanceBy {
     Namespace(String),
 }
 
-impl Kept for AgentInstance {
+impl Stored for AgentInstance {
     type Term = InstanceBy;
 
     fn terms(object: &Seen<AgentInstance>) -> Vec<InstanceBy> {
@@ -61,7 +61,7 @@ impl Kept for AgentInstance {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TemplateBy(String);
 
-impl Kept for AgentTemplate {
+impl Stored for AgentTemplate {
     type Term = TemplateBy;
 
     fn terms(object: &Seen<AgentTemplate>) -> Vec<TemplateBy> {
@@ -92,7 +92,7 @@ impl Kept for AgentTemplate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AccountBy {}
 
-impl Kept for ProviderAccount {
+impl Stored for ProviderAccount {
     type Term = AccountBy;
 
     fn terms(_: &Seen<ProviderAccount>) -> Vec<AccountBy> {
@@ -128,7 +128,7 @@ impl Stores {
         );
     }
 
-    async fn follow<K: Kept>(
+    async fn follow<K: Stored>(
         &self,
         store: &Store<K>,
         change: fn(Turned<K>) -> Change,
@@ -255,7 +255,7 @@ impl Stores {
         template: &AgentTemplate,
         revision: &str,
         now: Timestamp,
-    ) -> Arc<Standing> {
+    ) -> Arc<RolloutProgress> {
         let named =
             Ref::new(&template.name_any()).within(&template.namespace().unwrap_or_default());
         let asked = (template.spec.rollout.clone(), revision.to_owned());

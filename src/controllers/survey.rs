@@ -8,7 +8,7 @@ use super::around::Around;
 use crate::api::{ProviderAccount, Seen};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, credentials, left_behind};
-use crate::engine::sweep::{Bears, Claims, Item, Verdict, verdict};
+use crate::engine::sweep::{Claims, Item, Provenance, Verdict, verdict};
 use crate::model::{Done, Fault};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -33,7 +33,7 @@ pub struct Surveyed {
     /// How much of it is others', and does not look like ours.
     pub foreign: usize,
     /// What is nobody's, was left behind, or looks like ours and is not.
-    pub found: Vec<Found>,
+    pub found: Vec<Unclaimed>,
 }
 
 /// What something was found to be.
@@ -50,7 +50,7 @@ pub enum What {
 /// A resource that no ledger claims.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Found {
+pub struct Unclaimed {
     /// What it is to us.
     pub verdict: What,
     /// What it is.
@@ -148,7 +148,7 @@ fn judged(
                 surveyed.claimed += 1;
                 continue;
             }
-            Verdict::Foreign if item.bears == Bears::Nothing => {
+            Verdict::Foreign if item.bears == Provenance::Nothing => {
                 surveyed.foreign += 1;
                 continue;
             }
@@ -157,10 +157,10 @@ fn judged(
             Verdict::Orphan { .. } => What::Orphan,
         };
         let instance = match &item.bears {
-            Bears::Ours(Some(one)) => Some(format!("{}/{}", one.namespace, one.name)),
+            Provenance::Ours(Some(one)) => Some(one.named.to_string()),
             _ => None,
         };
-        surveyed.found.push(Found {
+        surveyed.found.push(Unclaimed {
             verdict: what,
             kind: item.kind,
             id: item.id,

@@ -9,9 +9,9 @@
 
 use super::access::allowed;
 use super::accounts::{Account, Inventory};
-use super::audit::Change;
+use super::audit::AuditEvent;
 use super::context::Context;
-use super::memories::sweeps::Known;
+use super::memories::sweeps::SweptAccount;
 use super::wake::{self, template_of};
 use crate::api::condition::reason;
 use crate::api::template::ToolSpec;
@@ -173,7 +173,7 @@ async fn take_back(
         Ok(true) => {
             // What is tried counts, whatever comes of it.
             let now = ctx.around.now();
-            let taken_back = |known: &mut Known| known.memory.taken_back(&item.id, now);
+            let taken_back = |known: &mut SweptAccount| known.memory.taken_back(&item.id, now);
             ctx.memories.sweeps.of(place.name(), taken_back);
             let begun = Instant::now();
             let done = place.delete(item, *part).await;
@@ -202,9 +202,9 @@ async fn take_back(
     ctx.events.publish(&object.object_ref(&()), &[said]).await;
 }
 
-fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) -> Change<'a> {
+fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) -> AuditEvent<'a> {
     let price = item.monthly_usd.filter(|usd| *usd > 0.0);
-    Change {
+    AuditEvent {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         slot: item.kind.clone(),
@@ -213,7 +213,7 @@ fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) 
         account: place.name(),
         id: &item.id,
         price: price.map_or_else(String::new, |usd| format!("{usd:.2} USD a month")),
-        ..Change::default()
+        ..AuditEvent::default()
     }
 }
 

@@ -12,7 +12,7 @@ use super::uid::Uid;
 use super::unreadable;
 use super::wake::Change;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
-use crate::api::{AgentTemplate, AgentTemplateStatus, Seen};
+use crate::api::{AgentTemplate, AgentTemplateStatus, NamespacedName, Seen};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{Broken, by_digest, readiness, references, registry, revision};
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
@@ -83,7 +83,10 @@ async fn run(ctx: &Arc<Context>, template: &AgentTemplate) -> Result<Ended, Clus
     }
     // Those whose turn it now is do not see each other: they are woken.
     let turn = standing.turn.iter();
-    let turn = turn.map(|name| (namespace.clone(), name.clone()));
+    let turn = turn.map(|name| NamespacedName {
+        namespace: namespace.clone(),
+        name: name.clone(),
+    });
     ctx.stores.tell(&Change::Turn(turn.collect()));
     let next = [standing.deadline, held_back].into_iter().flatten().min();
     let next = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());

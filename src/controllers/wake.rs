@@ -8,15 +8,13 @@ use super::queue::Rank;
 use super::turned::{Ref, Turned};
 use crate::api::condition::{self, kind, reason};
 use crate::api::{
-    AgentInstance, AgentInstanceStatus, AgentTemplate, FINALIZER, ProviderAccount, Seen,
+    AgentInstance, AgentInstanceStatus, AgentTemplate, FINALIZER, NamespacedName, ProviderAccount,
+    Seen,
 };
 use crate::engine::account::usable;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
-
-/// An instance's namespace and name.
-pub type Who = (String, String);
 
 /// Something that may be news for somebody.
 #[derive(Clone, Debug)]
@@ -28,7 +26,7 @@ pub enum Change {
     /// An account.
     Account(Turned<ProviderAccount>),
     /// A reading of an account shows something else of these instances than the one before.
-    Shown(Vec<Who>),
+    Shown(Vec<NamespacedName>),
     /// An account was read for the first time.
     FirstRead(String),
     /// An account has more or fewer resources of ours.
@@ -52,13 +50,13 @@ pub enum Change {
     /// An instance read other values than its template's last pass did.
     Values(Ref<AgentTemplate>),
     /// These instances may take the new revision.
-    Turn(Vec<Who>),
+    Turn(Vec<NamespacedName>),
     /// The sweep has something else to tell of an account.
     Swept(String),
     /// An object of the account was restored, or is one no longer.
     Restored(String),
     /// The account's owner has said what becomes of these, or they have to hear that nobody has.
-    Word(Vec<Who>),
+    Word(Vec<NamespacedName>),
     /// These accounts lead to the place of one that came, went or was told so.
     Neighbours(Vec<String>),
 }
@@ -67,9 +65,9 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dependent {
     /// An instance.
-    Instance(Who),
+    Instance(NamespacedName),
     /// A template.
-    Template(Who),
+    Template(NamespacedName),
     /// An account.
     Account(String),
 }
@@ -116,7 +114,7 @@ pub fn news(change: &Change) -> Vec<Wake> {
     let one = |whom| vec![now(whom, Rank::News)];
     let fleet = |whom| vec![now(whom, Rank::Fleet)];
     let account = |name: &String| one(Whom::Account(name.clone()));
-    let instances = |whose: &[Who]| -> Vec<Wake> {
+    let instances = |whose: &[NamespacedName]| -> Vec<Wake> {
         let whom = whose.iter().map(|who| Whom::Instance(reference(who)));
         whom.map(|whom| now(whom, Rank::News)).collect()
     };
@@ -154,11 +152,11 @@ fn now(whom: Whom, rank: Rank) -> Wake {
 }
 
 /// The reference to a namespaced object.
-pub fn reference<K>((namespace, name): &Who) -> Ref<K>
+pub fn reference<K>(named: &NamespacedName) -> Ref<K>
 where
     K: Resource<DynamicType = ()> + Clone,
 {
-    Ref::new(name).within(namespace)
+    Ref::new(&named.name).within(&named.namespace)
 }
 
 fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
@@ -252,9 +250,7 @@ where
 }
 
 /// Where a field cannot be read, and what is expected there.
-type Trouble = Option<(String, String)>;
-
-fn trouble<K>(object: &Seen<K>) -> Trouble {
+fn trouble<K>(object: &Seen<K>) -> Option<(String, String)> {
     let object = object.unreadable()?;
     Some((object.field.clone(), object.expected.clone()))
 }

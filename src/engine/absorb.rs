@@ -4,7 +4,7 @@
 
 use super::ledger;
 use super::step::{Outcome, Step};
-use super::world::{AccountView, ToolAccount, World};
+use super::world::{AccountView, ToolAccountView, World};
 use crate::api::{AgentInstanceStatus, DeploymentState, DeploymentStatus, Slot, SlotState};
 use crate::model::{Fault, Sight};
 use jiff::Timestamp;
@@ -145,7 +145,7 @@ fn account_goes(mut w: World, step: &Step) -> World {
         Step::MakeTool { account, .. } | Step::LookTool { account, .. } => {
             let own = w.tools.accounts.iter_mut();
             for (_, view) in own.filter(|((name, _), _)| name == account) {
-                *view = ToolAccount::Deleting;
+                *view = ToolAccountView::Deleting;
             }
         }
         _ => {

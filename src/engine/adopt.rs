@@ -20,7 +20,7 @@ use crate::api::{
     Slot, SlotState,
 };
 use crate::engine::world::{RolloutTurn, TemplateReady};
-use crate::model::slot::{Kind, RAILWAY, SlotRow, Undo};
+use crate::model::slot::{RAILWAY, SlotKind, SlotRow, Undo};
 use crate::model::{Announcement, Deployment, Home, Sight};
 use jiff::{SignedDuration, Timestamp};
 use std::ops::ControlFlow::Continue;
@@ -234,8 +234,8 @@ pub(super) fn lost(d: &mut Draft, what: &str) -> Phase {
 /// How a slot of this instance is taken back: in a project that others live in, by itself.
 pub(super) fn undo(instance: &AgentInstance, row: &SlotRow) -> Undo {
     match row.slot {
-        Kind::One(Slot::Project) if shared(instance) => Undo::WithProject,
-        Kind::One(Slot::Service | Slot::Volume) if shared(instance) => Undo::Delete,
+        SlotKind::One(Slot::Project) if shared(instance) => Undo::WithProject,
+        SlotKind::One(Slot::Service | Slot::Volume) if shared(instance) => Undo::Delete,
         _ => row.undo,
     }
 }

@@ -11,12 +11,11 @@ pub mod stocks;
 
 use super::world::Limits;
 use crate::api::instance::ToolUsage;
-use crate::api::{AgentInstance, LedgerEntry, Part, SlotState};
+use crate::api::{AgentInstance, LedgerEntry, NamespacedName, Part, SlotState};
 use crate::model::Marker;
 use crate::model::tool::{Named, Resource, Stage, Stock, Usage};
 use crate::model::values::Seal;
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// So old may be what an instance's status says that a tool has spent.
@@ -33,28 +32,17 @@ pub fn must_show(entry: &LedgerEntry, begun: Timestamp, limits: Limits) -> bool 
         && limits.landed_by(entry.started_at.0) <= begun
 }
 
-/// Namespace and name of an instance.
-pub type Who = (String, String);
-
 /// A resource of an account that a ledger knows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     /// The instance whose ledger it is.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    pub instance: NamespacedName,
     /// The resource; without an id where its creation is not known to have succeeded.
     pub named: Named,
     /// Whether it exists for long enough that a complete listing must show it.
     pub expected: bool,
     /// What the instance's status says that it has spent.
     pub told: Option<ToolUsage>,
-}
-
-impl Recorded {
-    fn who(&self) -> Who {
-        (self.namespace.clone(), self.name.clone())
-    }
 }
 
 /// What an instance's ledger knows in an account. A listing begun at `begun` must show what had landed by then.
@@ -86,8 +74,7 @@ pub fn recorded(
             })
             .collect();
         found.push(Recorded {
-            namespace: instance.namespace().unwrap_or_default(),
-            name: instance.name_any(),
+            instance: NamespacedName::of(instance),
             named: Named {
                 part: slot.part,
                 id: entry.id.clone().unwrap_or_default(),
@@ -184,17 +171,21 @@ fn judge(extent: Extent) -> Result<(), String> {
 }
 
 /// A listing while it is judged: what it lacks may be confirmed gone, piece by piece.
-pub struct Trial<'a> {
+pub struct ListingTrial<'a> {
     listed: usize,
     before: Option<usize>,
     expected: usize,
     missing: Vec<&'a Named>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> ListingTrial<'a> {
     /// Of a listing, beside what ledgers know and how much the last believed one showed.
-    pub fn new(stock: &Stock, recorded: &'a [Recorded], before: Option<&Stock>) -> Trial<'a> {
-        Trial {
+    pub fn new(
+        stock: &Stock,
+        recorded: &'a [Recorded],
+        before: Option<&Stock>,
+    ) -> ListingTrial<'a> {
+        ListingTrial {
             listed: stock.resources.len(),
             before: before.map(|stock| stock.resources.len()),
             expected: recorded.iter().filter(|one| one.expected).count(),

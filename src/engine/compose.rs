@@ -12,7 +12,7 @@ use crate::api::template::{
 };
 use crate::model::values::{MOST, References, Seal, Source, Values};
 use crate::model::{
-    Configuration, Expects, Readiness, RegistryCredentials, RestartPolicy, Variable,
+    Configuration, Expects, ReadinessProbe, RegistryCredentials, Restart, Variable,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -136,7 +136,7 @@ pub fn compose(
 }
 
 /// What an agent of the template is asked, and what says that it is ready. In no revision: to ask otherwise deploys nothing.
-pub fn readiness(health: &HealthContract) -> Result<Readiness, Broken> {
+pub fn readiness(health: &HealthContract) -> Result<ReadinessProbe, Broken> {
     let (path, expects) = match health {
         HealthContract::Path(path) => (path, Some(Expects::default())),
         HealthContract::Check(HealthCheck { path, ready }) => {
@@ -155,7 +155,7 @@ pub fn readiness(health: &HealthContract) -> Result<Readiness, Broken> {
     };
     let path = path.0.clone();
     expects
-        .map(|expects| Readiness { path, expects })
+        .map(|expects| ReadinessProbe { path, expects })
         .ok_or_else(unreadable_health)
 }
 
@@ -196,9 +196,9 @@ fn configuration(
             .and_then(|m| m.units())
             .map(whole),
         restart: match runtime.restart_policy.kind {
-            RestartKind::Always => RestartPolicy::Always,
-            RestartKind::Never => RestartPolicy::Never,
-            RestartKind::OnFailure => RestartPolicy::OnFailure(retries),
+            RestartKind::Always => Restart::Always,
+            RestartKind::Never => Restart::Never,
+            RestartKind::OnFailure => Restart::OnFailure(retries),
         },
         sleep_when_idle: runtime.sleep_when_idle,
         registry,

@@ -56,7 +56,7 @@ fn expected(mode: OperatingMode, known: Option<&DeploymentStatus>) -> Expect {
 
 /// Where to turn to learn what the newest deployment is.
 #[derive(Debug)]
-enum Evidence {
+enum Observation {
     /// To this reading of the project.
     Home(Box<Home>),
     /// To the project, which is read by itself.
@@ -69,12 +69,12 @@ enum Evidence {
     Rest,
 }
 
-fn evidence(
+fn observation(
     w: &World,
     expect: Expect,
     known: Option<&DeploymentStatus>,
     place: &Place,
-) -> Evidence {
+) -> Observation {
     let looked = w.outside.looked.is_some();
     // A reading begun before we last changed something says nothing about what came of it.
     let since = |home: &Home| place.asked_at.is_none_or(|at| home.begun >= at);
@@ -84,18 +84,18 @@ fn evidence(
     };
     let home = match (home, expect) {
         // Of a suspended one everything counts that still runs: its end may have crossed a beginning.
-        (Some(home), Expect::End) => return Evidence::Home(Box::new(home)),
-        (None, Expect::End) if w.at_rest() => return Evidence::Rest,
-        (None, Expect::End) => return Evidence::Look,
+        (Some(home), Expect::End) => return Observation::Home(Box::new(home)),
+        (None, Expect::End) if w.at_rest() => return Observation::Rest,
+        (None, Expect::End) => return Observation::Look,
         // While something is expected, what the listing showed some time ago is not enough.
         (Some(home), _) if !expect.is_coming() || expect.is_up() || looked => home,
         // It runs; what is waited for is the agent's word.
-        (None, Expect::Coming { up: true }) => return Evidence::Agent,
-        (_, Expect::Coming { .. }) => return Evidence::Look,
-        (_, Expect::Rest { .. }) => return Evidence::Still,
+        (None, Expect::Coming { up: true }) => return Observation::Agent,
+        (_, Expect::Coming { .. }) => return Observation::Look,
+        (_, Expect::Rest { .. }) => return Observation::Still,
     };
     let (Some(newest), Some(known)) = (home.newest(&place.service), known) else {
-        return Evidence::Home(Box::new(home));
+        return Observation::Home(Box::new(home));
     };
     let other = !known.is(&newest.id);
     let begins = matches!(
@@ -105,22 +105,22 @@ fn evidence(
     // The listing may be older than our own look: what it shows would be written, and the look after that, in turn.
     let older = (other && !known.is_superseded()) || (!other && begins && expect.is_up());
     if older && !looked {
-        return Evidence::Look;
+        return Observation::Look;
     }
     let settle = |at: Timestamp| home.begun < at + w.limits.settle;
     if other && place.asked_at.is_some_and(settle) && newest.created < known.since.0 {
         // Older than the one that was asked for: the reading lags behind the asking.
         return match expect.is_coming() {
-            true => Evidence::Look,
-            false => Evidence::Still,
+            true => Observation::Look,
+            false => Observation::Still,
         };
     }
-    Evidence::Home(Box::new(home))
+    Observation::Home(Box::new(home))
 }
 
 /// How the newest deployment stands to what was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum DeploymentStage {
     /// None has come of what was applied.
     NotBegun,
     /// Of what is run as it was found nothing is deployed, and not by our doing.
@@ -161,25 +161,25 @@ struct Known {
 }
 
 /// `newest`: the newest deployment, unless it is the one that another was asked for in place of.
-fn stage(newest: Option<&DeploymentState>, known: Known) -> Stage {
+fn stage(newest: Option<&DeploymentState>, known: Known) -> DeploymentStage {
     use DeploymentState as State;
     let Some(newest) = newest else {
         return match known.held {
-            true => Stage::NotDeployed,
-            false => Stage::NotBegun,
+            true => DeploymentStage::NotDeployed,
+            false => DeploymentStage::NotBegun,
         };
     };
     match newest {
-        State::Removed if !known.looked => Stage::PerhapsRemoved,
-        State::Removed if known.held => Stage::NotDeployed,
-        State::Removed if known.just_asked => Stage::RemovedAtOnce,
-        State::Removed => Stage::Removed,
-        _ if known.other_image && !known.ours => Stage::Foreign,
-        state if known.other_image && *state != State::Starting => Stage::Older,
-        State::Running | State::Sleeping => Stage::Up,
-        State::Failed => Stage::Failed,
-        State::Crashed => Stage::Crashed,
-        State::Starting | State::Superseded | State::Other(_) => Stage::Starting,
+        State::Removed if !known.looked => DeploymentStage::PerhapsRemoved,
+        State::Removed if known.held => DeploymentStage::NotDeployed,
+        State::Removed if known.just_asked => DeploymentStage::RemovedAtOnce,
+        State::Removed => DeploymentStage::Removed,
+        _ if known.other_image && !known.ours => DeploymentStage::Foreign,
+        state if known.other_image && *state != State::Starting => DeploymentStage::Older,
+        State::Running | State::Sleeping => DeploymentStage::Up,
+        State::Failed => DeploymentStage::Failed,
+        State::Crashed => DeploymentStage::Crashed,
+        State::Starting | State::Superseded | State::Other(_) => DeploymentStage::Starting,
     }
 }
 
@@ -190,12 +190,12 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
     };
     let known = d.status.deployment.clone();
     let expect = expected(w.instance.spec.operating_mode, known.as_ref());
-    let home = match evidence(w, expect, known.as_ref(), &place) {
-        Evidence::Home(home) => home,
-        Evidence::Look => return look(w, d, &place),
-        Evidence::Agent => return up(w, d, template),
-        Evidence::Still => return still(w, d),
-        Evidence::Rest => {
+    let home = match observation(w, expect, known.as_ref(), &place) {
+        Observation::Home(home) => home,
+        Observation::Look => return look(w, d, &place),
+        Observation::Agent => return up(w, d, template),
+        Observation::Still => return still(w, d),
+        Observation::Rest => {
             d.unchanged = true;
             return wait(None);
         }
@@ -230,18 +230,18 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
             .is_some_and(|entry| entry.id.is_none() || entry.id == home.configuration_tag);
     }
     match stage(newest.map(|newest| &newest.state), about) {
-        Stage::NotBegun => not_begun(w, d, &place),
-        Stage::NotDeployed => adopt::not_deployed(d),
+        DeploymentStage::NotBegun => not_begun(w, d, &place),
+        DeploymentStage::NotDeployed => adopt::not_deployed(d),
         // A deployment is asked for on fresh sight alone: the listing may be older than our own asking.
-        Stage::PerhapsRemoved => look(w, d, &place),
-        Stage::RemovedAtOnce => removed_at_once(d, known),
-        Stage::Removed => removed(w, d, &place),
-        Stage::Foreign => foreign(w, d, &place),
-        Stage::Older => older(d, &place),
-        Stage::Up => up(w, d, template),
-        Stage::Failed => failed(d),
-        Stage::Crashed => crashed(d),
-        Stage::Starting => {
+        DeploymentStage::PerhapsRemoved => look(w, d, &place),
+        DeploymentStage::RemovedAtOnce => removed_at_once(d, known),
+        DeploymentStage::Removed => removed(w, d, &place),
+        DeploymentStage::Foreign => foreign(w, d, &place),
+        DeploymentStage::Older => older(d, &place),
+        DeploymentStage::Up => up(w, d, template),
+        DeploymentStage::Failed => failed(d),
+        DeploymentStage::Crashed => crashed(d),
+        DeploymentStage::Starting => {
             d.say(Statement::no(
                 kind::DEPLOYED,
                 reason::DEPLOYING,

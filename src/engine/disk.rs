@@ -4,7 +4,7 @@
 //! somebody's.
 
 use super::attempt::{begin_again, look_again, open, unseen};
-use super::draft::{Draft, Phase, Verdict, act};
+use super::draft::{Draft, Phase, PhaseEnd, act};
 use super::following::{self};
 use super::home::{creating, turn};
 use super::sight::{Doubt, doubt, look_at, seen_now};
@@ -95,7 +95,7 @@ pub(super) fn volume(
         return Continue(());
     }
     if let Break(held) = turn(w, d, Gate::Volumes) {
-        if matches!(held, Verdict::Wait(_)) {
+        if matches!(held, PhaseEnd::Wait(_)) {
             ledger::planned(&mut d.status, Slot::Volume);
         }
         return Break(held);

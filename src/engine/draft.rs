@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 /// How a phase ends the plan.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum PhaseEnd {
     /// With an effect.
     Do(Box<Step>),
     /// With waiting: until then, or until something changes.
@@ -23,16 +23,16 @@ pub(super) enum Verdict {
 }
 
 /// What a phase says: nothing (go on), or the end.
-pub(super) type Phase = ControlFlow<Verdict>;
+pub(super) type Phase = ControlFlow<PhaseEnd>;
 
 /// Ends the plan with a step.
 pub(super) fn act(step: Step) -> Phase {
-    ControlFlow::Break(Verdict::Do(Box::new(step)))
+    ControlFlow::Break(PhaseEnd::Do(Box::new(step)))
 }
 
 /// Ends the plan with waiting.
 pub(super) fn wait(until: Option<Timestamp>) -> Phase {
-    ControlFlow::Break(Verdict::Wait(until))
+    ControlFlow::Break(PhaseEnd::Wait(until))
 }
 
 /// The plan as it grows.

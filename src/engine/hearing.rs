@@ -9,7 +9,7 @@ use super::{ledger, retry, rollout};
 use crate::api::condition::{Statement, find, kind, reason};
 use crate::api::deployment::AnswerStatus;
 use crate::api::{AgentInstanceStatus, DeploymentStatus};
-use crate::model::{Answer, Health, Readiness};
+use crate::model::{Answer, Health, ReadinessProbe};
 use jiff::{SignedDuration, Timestamp};
 
 /// The deployment is up: is the agent?
@@ -91,9 +91,9 @@ fn hear(w: &World, d: &mut Draft, answer: Answer) {
 }
 
 /// What the status has of the agent's answer, as people read it.
-fn heard(d: &Draft, host: &str, readiness: &Readiness) -> String {
+fn heard(d: &Draft, host: &str, readiness: &ReadinessProbe) -> String {
     let answer = d.status.deployment.as_ref().and_then(told);
-    let Readiness { path, expects } = readiness;
+    let ReadinessProbe { path, expects } = readiness;
     match answer {
         Some(answer) => format!(
             "GET https://{host}{path} {answer}; expected {expects} (runtime.contract.health)"

@@ -5,7 +5,7 @@
 //! and put on record, never made a second time. Of several projects that are ours the recorded one stays; another one is
 //! taken back only while it is empty, and told where something runs or is kept in it.
 
-use super::draft::{Draft, Phase, Verdict, act, wait};
+use super::draft::{Draft, Phase, PhaseEnd, act, wait};
 use super::sight::{Doubt, doubt};
 use super::step::Step;
 use super::world::{AccountView, TemplateReady, TemplateView, World};
@@ -294,7 +294,7 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
     d.status.template_revision = None;
     d.status.variables.clear();
     // Its life begins anew, and so does the question whether it shall run, and what.
-    Break(Verdict::Anew)
+    Break(PhaseEnd::Anew)
 }
 
 /// Whether a project that was deleted at the provider is told rather than made anew.
@@ -322,7 +322,7 @@ fn told_deleted(d: &mut Draft) -> Phase {
 pub(super) fn one_too_many(
     w: &World,
     recorded: Option<&str>,
-) -> std::ops::ControlFlow<Verdict, Vec<String>> {
+) -> std::ops::ControlFlow<PhaseEnd, Vec<String>> {
     let mut left = Vec::new();
     let others = w.ours().into_iter();
     for home in others.filter(|home| Some(home.id.as_str()) != recorded) {
@@ -344,7 +344,7 @@ pub(super) fn one_too_many(
             }
             Some(_) => continue,
         };
-        return std::ops::ControlFlow::Break(Verdict::Do(Box::new(step)));
+        return std::ops::ControlFlow::Break(PhaseEnd::Do(Box::new(step)));
     }
     Continue(left)
 }

@@ -30,7 +30,7 @@ pub enum Evidence {
 
 /// A credential on trial.
 #[derive(Clone, Copy, Debug)]
-pub struct Trial<'a> {
+pub struct CredentialTrial<'a> {
     /// The account as it was read.
     pub account: &'a ProviderAccount,
     /// Where the credential is kept, for people.
@@ -45,7 +45,7 @@ pub struct Trial<'a> {
 
 /// What becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CredentialVerdict {
     /// It may be used, and this is what the account is held to from now on.
     Good {
         /// To be kept before the credential is used.
@@ -75,7 +75,7 @@ const LONGEST_WHAT: usize = 640;
 /// So much of an id or a name is shown.
 const LONGEST_NAME: usize = 80;
 
-impl Trial<'_> {
+impl CredentialTrial<'_> {
     /// What can be said without a proof; `None` where only that can tell.
     pub fn evidence(&self) -> Option<Evidence> {
         let pin = self.pin?;
@@ -90,17 +90,17 @@ impl Trial<'_> {
     }
 
     /// Whether the credential may be used.
-    pub fn verdict(&self, evidence: Evidence) -> Verdict {
+    pub fn verdict(&self, evidence: Evidence) -> CredentialVerdict {
         let hold = match (self.mismatch(), evidence) {
-            (Some(mismatch), _) => return Verdict::Held(mismatch),
+            (Some(mismatch), _) => return CredentialVerdict::Held(mismatch),
             (None, Evidence::Same | Evidence::Nothing | Evidence::Shown) => None,
             (None, Evidence::Other) => Some(self.changed()),
             (None, Evidence::Hidden) => Some(self.unproven()),
         };
         let moved = hold.is_some() || (evidence == Evidence::Nothing && self.pin.is_some());
         match hold {
-            Some(hold) if !hold.acknowledged(self.account) => Verdict::Held(hold),
-            _ => Verdict::Good {
+            Some(hold) if !hold.acknowledged(self.account) => CredentialVerdict::Held(hold),
+            _ => CredentialVerdict::Good {
                 pin: self.pinned(moved),
                 moved,
             },

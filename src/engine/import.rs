@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// What the manifests say beside what was found.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct ImportOptions {
     /// Their namespace.
     pub namespace: String,
     /// The ProviderAccount of the workspace.
@@ -39,7 +39,7 @@ pub struct Import {
 }
 
 /// An agent that was found.
-struct Found<'a> {
+struct FoundAgent<'a> {
     home: &'a Home,
     service: &'a Service,
     environment: &'a str,
@@ -48,13 +48,13 @@ struct Found<'a> {
 }
 
 /// The manifests for every agent in these projects.
-pub fn import(homes: &[Home], wish: &Wish) -> Import {
+pub fn import(homes: &[Home], options: &ImportOptions) -> Import {
     let mut import = Import::default();
     let mut found = Vec::new();
     let mut sorted: Vec<&Home> = homes.iter().filter(|home| !home.deleted).collect();
     sorted.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
     for home in sorted {
-        match agents(home, wish) {
+        match agents(home, options) {
             Ok(agents) => found.extend(agents),
             Err(why) => import
                 .skipped
@@ -73,7 +73,7 @@ pub fn import(homes: &[Home], wish: &Wish) -> Import {
         } else {
             format!("{base}-{}", short(&one.service.id))
         };
-        match instance(&one, name, wish) {
+        match instance(&one, name, options) {
             Ok(instance) => import.instances.push(instance),
             Err(error) => import
                 .skipped
@@ -87,7 +87,7 @@ pub fn import(homes: &[Home], wish: &Wish) -> Import {
 }
 
 /// The agents of a project, or why it has none.
-fn agents<'a>(home: &'a Home, wish: &Wish) -> Result<Vec<Found<'a>>, String> {
+fn agents<'a>(home: &'a Home, options: &ImportOptions) -> Result<Vec<FoundAgent<'a>>, String> {
     if let Some(marker) = &home.marker {
         return Err(format!(
             "Yardmaster made it, for {}/{} of installation {}",
@@ -125,7 +125,11 @@ fn agents<'a>(home: &'a Home, wish: &Wish) -> Result<Vec<Found<'a>>, String> {
         );
     }
     let wanted = |name: &str| {
-        wish.prefixes.is_empty() || wish.prefixes.iter().any(|prefix| name.starts_with(prefix))
+        options.prefixes.is_empty()
+            || options
+                .prefixes
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
     };
     let agents: Vec<_> = agents
         .into_iter()
@@ -134,7 +138,7 @@ fn agents<'a>(home: &'a Home, wish: &Wish) -> Result<Vec<Found<'a>>, String> {
     if agents.is_empty() {
         return Err("its name begins with none of --name-prefix".to_owned());
     }
-    let ownership = wish.ownership.unwrap_or(if alone {
+    let ownership = options.ownership.unwrap_or(if alone {
         Ownership::Dedicated
     } else {
         Ownership::Shared
@@ -145,7 +149,7 @@ fn agents<'a>(home: &'a Home, wish: &Wish) -> Result<Vec<Found<'a>>, String> {
             home.services.len()
         ));
     }
-    let found = agents.into_iter().map(|(name, service)| Found {
+    let found = agents.into_iter().map(|(name, service)| FoundAgent {
         home,
         service,
         environment,
@@ -156,13 +160,13 @@ fn agents<'a>(home: &'a Home, wish: &Wish) -> Result<Vec<Found<'a>>, String> {
 }
 
 fn instance(
-    found: &Found<'_>,
+    found: &FoundAgent<'_>,
     name: String,
-    wish: &Wish,
+    options: &ImportOptions,
 ) -> Result<AgentInstance, serde_json::Error> {
     let spec: AgentInstanceSpec = serde_json::from_value(json!({
-        "templateRef": {"name": wish.template},
-        "accountRef": {"name": wish.account},
+        "templateRef": {"name": options.template},
+        "accountRef": {"name": options.account},
         "updatePolicy": "Manual",
         "adopt": {
             "projectId": found.home.id,
@@ -172,7 +176,7 @@ fn instance(
         },
     }))?;
     let mut instance = AgentInstance::new(&name, spec);
-    instance.metadata.namespace = Some(wish.namespace.clone());
+    instance.metadata.namespace = Some(options.namespace.clone());
     Ok(instance)
 }
 

@@ -4,7 +4,7 @@
 //! What holds: the same world gives the same plan; an outside change is planned only with its intent in the ledger of
 //! the plan's status; nothing is concluded from silence, from an outage or from a reading begun too early.
 
-use super::draft::{Draft, Phase, Verdict, act, earliest, wait};
+use super::draft::{Draft, Phase, PhaseEnd, act, earliest, wait};
 use super::following::{self, follows};
 use super::step::{Plan, Step};
 use super::whose;
@@ -22,23 +22,23 @@ use std::ops::ControlFlow;
 /// What to do next for one instance.
 pub fn plan(w: &World) -> Plan {
     let mut d = Draft::new(w);
-    let verdict = match life(w, &mut d) {
+    let end = match life(w, &mut d) {
         // What was deleted at the provider is off the ledger: the same life from its beginning.
-        ControlFlow::Break(Verdict::Anew) => life(w, &mut d),
+        ControlFlow::Break(PhaseEnd::Anew) => life(w, &mut d),
         end => end,
     };
-    let verdict = match verdict {
-        ControlFlow::Break(verdict) => verdict,
-        ControlFlow::Continue(()) => Verdict::Wait(None),
+    let end = match end {
+        ControlFlow::Break(end) => end,
+        ControlFlow::Continue(()) => PhaseEnd::Wait(None),
     };
-    let verdict = patience(w, verdict, &mut d);
-    if let Verdict::Wait(until) = &verdict {
+    let end = patience(w, end, &mut d);
+    if let PhaseEnd::Wait(until) = &end {
         following::not_taken(w, &mut d, *until);
     }
-    let (step, wake) = match verdict {
-        Verdict::Do(step) => (Some(*step), None),
-        Verdict::Anew => (None, Some(w.now)),
-        Verdict::Wait(until) => {
+    let (step, wake) = match end {
+        PhaseEnd::Do(step) => (Some(*step), None),
+        PhaseEnd::Anew => (None, Some(w.now)),
+        PhaseEnd::Wait(until) => {
             // One that has passed wakes nobody: what it asked for is done, or held back by `deletionProtection`.
             let expiry = d.status.expires_at.as_ref().map(|at| at.0);
             let expiry = expiry.filter(|at| *at > w.now);
@@ -113,9 +113,9 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     home::project(w, d)?;
     if let ControlFlow::Break(end) = tools::provide(w, d) {
         return match end {
-            Verdict::Do(_) | Verdict::Anew => ControlFlow::Break(end),
+            PhaseEnd::Do(_) | PhaseEnd::Anew => ControlFlow::Break(end),
             // What runs already is still watched over.
-            Verdict::Wait(_) => watch_over(w, d, ControlFlow::Break(end)),
+            PhaseEnd::Wait(_) => watch_over(w, d, ControlFlow::Break(end)),
         };
     }
     // A template that has gone leaves the agent as it is: it is told, and nothing is mended.
@@ -129,13 +129,13 @@ fn life(w: &World, d: &mut Draft) -> Phase {
 }
 
 /// Holds back an outside step while an earlier fault asks for patience; and every step where the API server refused one.
-fn patience(w: &World, verdict: Verdict, d: &mut Draft) -> Verdict {
+fn patience(w: &World, end: PhaseEnd, d: &mut Draft) -> PhaseEnd {
     let asks = |patience: &Patience, step: &Step| {
         let refused = matches!(patience.fault, Fault::Refused { .. });
         (refused || step.is_outside()) && patience.until > w.now
     };
-    match (&w.patience, verdict) {
-        (Some(patience), Verdict::Do(step)) if asks(patience, &step) => {
+    match (&w.patience, end) {
+        (Some(patience), PhaseEnd::Do(step)) if asks(patience, &step) => {
             // Nothing of a step that is not taken may stand, and nothing be told of it: what is said is what was said
             // when the fault came.
             *d = Draft::new(w);
@@ -143,13 +143,13 @@ fn patience(w: &World, verdict: Verdict, d: &mut Draft) -> Verdict {
                 d.say(teardown::being_taken_back());
             }
             let _ = meaning::faulted(d, &patience.fault, ControlFlow::Continue(()));
-            Verdict::Wait(Some(patience.until))
+            PhaseEnd::Wait(Some(patience.until))
         }
-        (_, verdict) => verdict,
+        (_, end) => end,
     }
 }
 
-fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a TemplateReady> {
+fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<PhaseEnd, &'a TemplateReady> {
     let name = &w.instance.spec.template_ref.name;
     match &w.template {
         TemplateView::Ready(ready) => ControlFlow::Continue(ready),
@@ -183,7 +183,7 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<Verdict, &'a Templat
 }
 
 /// Without a usable template what runs is left alone; only whether it runs is still told.
-fn watch_over<T>(w: &World, d: &mut Draft, end: Phase) -> ControlFlow<Verdict, T> {
+fn watch_over<T>(w: &World, d: &mut Draft, end: Phase) -> ControlFlow<PhaseEnd, T> {
     if let (Sight::Seen(home), Some(mut known)) = (w.home(), d.status.deployment.clone())
         && let Some(newest) = home.deployments.iter().find(|seen| known.is(&seen.id))
     {
@@ -191,7 +191,7 @@ fn watch_over<T>(w: &World, d: &mut Draft, end: Phase) -> ControlFlow<Verdict, T
         d.status.deployment = Some(known);
     }
     match end {
-        ControlFlow::Break(verdict) => ControlFlow::Break(verdict),
-        ControlFlow::Continue(()) => ControlFlow::Break(Verdict::Wait(None)),
+        ControlFlow::Break(end) => ControlFlow::Break(end),
+        ControlFlow::Continue(()) => ControlFlow::Break(PhaseEnd::Wait(None)),
     }
 }

@@ -11,7 +11,9 @@
 use crate::api::acknowledge::{ACKNOWLEDGE_ANNOTATION, acknowledged, occurrence};
 use crate::api::condition::{self, kind, reason};
 use crate::api::instance::Restored;
-use crate::api::{AgentInstance, AgentInstanceStatus, IDENTITY_ANNOTATION, ProviderAccount, Slot};
+use crate::api::{
+    AgentInstance, AgentInstanceStatus, IDENTITY_ANNOTATION, NamespacedName, ProviderAccount, Slot,
+};
 use crate::model::{Home, InstallationId, Marker};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -19,7 +21,7 @@ use std::collections::BTreeSet;
 
 /// Whose things an object may touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum IdentityState {
     /// Those of its identity.
     Own,
     /// It begins anew under its own UID: what its status names is another identity's.
@@ -89,23 +91,23 @@ pub struct Facts<'a> {
 }
 
 /// Whose things the object may touch.
-pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
+pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> IdentityState {
     let uid = instance.uid().unwrap_or_default();
-    let held = |identities| Standing::Held {
+    let held = |identities| IdentityState::Held {
         identities,
         word: facts.word,
     };
     match instance.annotations().get(IDENTITY_ANNOTATION) {
         Some(stated) if *stated == uid => match (on_record(instance), facts.homes) {
-            (None, _) => Standing::Own,
-            (Some(_), None) => Standing::Unread,
+            (None, _) => IdentityState::Own,
+            (Some(_), None) => IdentityState::Unread,
             (Some(_), Some(homes)) if anothers(instance, homes, facts.installation) => {
-                Standing::Anew
+                IdentityState::Anew
             }
-            (Some(_), Some(_)) => Standing::Own,
+            (Some(_), Some(_)) => IdentityState::Own,
         },
-        Some(_) if taken_over(instance) && !facts.taken => Standing::Own,
-        Some(_) if facts.taken => Standing::Taken,
+        Some(_) if taken_over(instance) && !facts.taken => IdentityState::Own,
+        Some(_) if facts.taken => IdentityState::Taken,
         Some(stated) => held(
             AgentInstance::is_identity(stated)
                 .then(|| stated.clone())
@@ -113,11 +115,11 @@ pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
                 .collect(),
         ),
         None if instance.spec.adopt.is_some() || is_own(instance, facts.installation) => {
-            Standing::Own
+            IdentityState::Own
         }
         // Said already, and the annotation taken away by hand: it is put back.
         None if on_record(instance).is_some_and(|one| one.taken_over_by == instance.uid()) => {
-            Standing::Held {
+            IdentityState::Held {
                 identities: on_record(instance)
                     .map(|one| one.identity.clone())
                     .into_iter()
@@ -129,7 +131,7 @@ pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
             }
         }
         None => match facts.homes {
-            None => Standing::Unread,
+            None => IdentityState::Unread,
             Some(homes) => {
                 let mut found = namesakes(instance, homes, facts.installation);
                 found.retain(|uid| !facts.left_behind.contains(uid));
@@ -138,7 +140,7 @@ pub fn standing(instance: &AgentInstance, facts: &Facts<'_>) -> Standing {
                 let others = whose.is_some_and(|whose| Some(&whose.uid) != instance.uid().as_ref());
                 found.extend(whose.filter(|_| others).map(|whose| whose.uid.clone()));
                 if found.is_empty() {
-                    Standing::Own
+                    IdentityState::Own
                 } else {
                     held(found)
                 }
@@ -224,18 +226,18 @@ fn genuine<'a>(home: &'a Home, installation: &InstallationId) -> Option<&'a Mark
         .then_some(marker)
 }
 
-/// Of which object a project says that it has this identity: namespace and name.
+/// Of which object a project says that it has this identity.
 pub fn bearer<'a>(
     identity: &str,
     homes: impl IntoIterator<Item = &'a Home>,
     installation: &InstallationId,
-) -> Option<(String, String)> {
+) -> Option<NamespacedName> {
     homes
         .into_iter()
         .filter(|home| !home.deleted)
         .filter_map(|home| genuine(home, installation))
         .find(|marker| marker.uid == identity)
-        .map(|marker| (marker.namespace.clone(), marker.name.clone()))
+        .map(Marker::object)
 }
 
 /// Whether another living object comes first under the identity that this one states: the one that was born with it, then
@@ -243,10 +245,10 @@ pub fn bearer<'a>(
 pub fn taken<'a>(
     instance: &AgentInstance,
     all: impl IntoIterator<Item = &'a AgentInstance>,
-    bearer: Option<&(String, String)>,
+    bearer: Option<&NamespacedName>,
 ) -> bool {
     let identity = instance.identity();
-    let (_, unsaid, strange, ..) = rank(instance, bearer);
+    let (_, unsaid, strange, ..) = precedence(instance, bearer);
     if Some(&identity) == instance.uid().as_ref() {
         return false;
     }
@@ -254,20 +256,17 @@ pub fn taken<'a>(
         || all
             .into_iter()
             .filter(|other| other.uid() != instance.uid() && other.identity() == identity)
-            .any(|other| rank(other, bearer) < rank(instance, bearer))
+            .any(|other| precedence(other, bearer) < precedence(instance, bearer))
 }
 
-type Rank = (bool, bool, bool, Option<Timestamp>, Option<String>);
+type Precedence = (bool, bool, bool, Option<Timestamp>, Option<String>);
 
-fn rank(instance: &AgentInstance, bearer: Option<&(String, String)>) -> Rank {
-    let who = (
-        instance.namespace().unwrap_or_default(),
-        instance.name_any(),
-    );
+fn precedence(instance: &AgentInstance, bearer: Option<&NamespacedName>) -> Precedence {
+    let own = NamespacedName::of(instance);
     (
         instance.uid() != Some(instance.identity()),
         !taken_over(instance),
-        bearer.is_some_and(|bearer| *bearer != who),
+        bearer.is_some_and(|bearer| *bearer != own),
         instance.metadata.creation_timestamp.as_ref().map(|at| at.0),
         instance.uid(),
     )
@@ -302,8 +301,8 @@ pub(super) fn stalled(instance: &AgentInstance) -> Option<&str> {
 }
 
 /// The object as it is decided upon: one that begins anew knows nothing of what it was.
-pub fn as_it_stands(mut instance: AgentInstance, standing: &Standing) -> AgentInstance {
-    if *standing == Standing::Anew
+pub fn as_it_stands(mut instance: AgentInstance, standing: &IdentityState) -> AgentInstance {
+    if *standing == IdentityState::Anew
         && let Some(status) = instance.status.take()
     {
         instance.status = Some(AgentInstanceStatus {
@@ -316,8 +315,8 @@ pub fn as_it_stands(mut instance: AgentInstance, standing: &Standing) -> AgentIn
 }
 
 /// Whether deleting the object touches nothing outside.
-pub fn touches_nothing(standing: &Standing) -> bool {
-    matches!(standing, Standing::Held { .. } | Standing::Taken)
+pub fn touches_nothing(standing: &IdentityState) -> bool {
+    matches!(standing, IdentityState::Held { .. } | IdentityState::Taken)
 }
 
 #[cfg(test)]

@@ -4,20 +4,20 @@
 
 use super::ledger;
 use crate::api::instance::Ownership;
-use crate::api::{AgentInstance, LedgerEntry, Slot};
+use crate::api::{AgentInstance, LedgerEntry, NamespacedName, Slot};
 use crate::model::tool::Wanted;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::collections::BTreeSet;
 
 /// What an instance holds, or wants to hold: a project, all of it or one service in it.
-pub(super) struct Hold<'a> {
+pub(super) struct Claim<'a> {
     project: &'a str,
     service: Option<&'a str>,
     recorded: bool,
 }
 
-pub(super) fn hold(instance: &AgentInstance) -> Option<Hold<'_>> {
+pub(super) fn claim(instance: &AgentInstance) -> Option<Claim<'_>> {
     let recorded = instance.status.as_ref().and_then(|status| {
         let entry = ledger::entry(status, Slot::Project)?;
         entry.id.as_deref()
@@ -26,7 +26,7 @@ pub(super) fn hold(instance: &AgentInstance) -> Option<Hold<'_>> {
     let wanted = adopt
         .filter(|_| instance.metadata.deletion_timestamp.is_none())
         .map(|adopt| adopt.project_id.0.as_str());
-    Some(Hold {
+    Some(Claim {
         project: recorded.or(wanted)?,
         service: adopt
             .filter(|adopt| adopt.ownership == Ownership::Shared)
@@ -81,29 +81,25 @@ pub fn rival<'a>(
     instance: &AgentInstance,
     all: impl Iterator<Item = &'a AgentInstance>,
 ) -> Option<String> {
-    let own = hold(instance)?;
+    let own = claim(instance)?;
     let mut rivals: Vec<&AgentInstance> = all
         .filter(|other| other.uid() != instance.uid())
         .filter(|other| {
-            hold(other).is_some_and(|other_hold| {
-                let same = match (own.service, other_hold.service) {
+            claim(other).is_some_and(|other_claim| {
+                let same = match (own.service, other_claim.service) {
                     (Some(own), Some(other)) => own == other,
                     // One of them wants all of it.
                     _ => true,
                 };
-                own.project == other_hold.project
+                own.project == other_claim.project
                     && same
-                    && (other_hold.recorded || age(other) < age(instance))
+                    && (other_claim.recorded || age(other) < age(instance))
             })
         })
         .collect();
     rivals.sort_by_key(|one| age(one));
     let first = rivals.first()?;
-    Some(format!(
-        "{}/{}",
-        first.namespace().unwrap_or_default(),
-        first.name_any()
-    ))
+    Some(NamespacedName::of(*first).to_string())
 }
 
 #[cfg(test)]

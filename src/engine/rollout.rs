@@ -20,7 +20,7 @@ use kube::ResourceExt;
 
 /// Where a rollout stands. Instances that are being deleted are left out of everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct RolloutProgress {
     /// Instances of the template.
     pub instances: usize,
     /// Ready at the current revision.
@@ -46,7 +46,7 @@ pub struct Standing {
     pub deadline: Option<Timestamp>,
 }
 
-impl Standing {
+impl RolloutProgress {
     /// Instances that take part.
     pub fn following(&self) -> usize {
         self.instances - self.held
@@ -82,13 +82,13 @@ pub fn standing(
     members: &[&AgentInstance],
     usable: &dyn Fn(&str) -> bool,
     now: Timestamp,
-) -> Standing {
+) -> RolloutProgress {
     let deadline = rollout
         .progress_deadline
         .duration()
         .and_then(|span| SignedDuration::try_from(span).ok())
         .unwrap_or(SignedDuration::from_mins(20));
-    let mut standing = Standing::default();
+    let mut standing = RolloutProgress::default();
     let mut under_way = UnderWay::default();
     let mut waiting: Vec<&AgentInstance> = Vec::new();
     for member in members
@@ -143,7 +143,7 @@ pub fn standing(
 
 /// Counts one that has the revision and is not ready.
 fn at_revision(
-    standing: &mut Standing,
+    standing: &mut RolloutProgress,
     under_way: &mut UnderWay,
     (member, status): (&AgentInstance, &AgentInstanceStatus),
     able: bool,
@@ -329,7 +329,7 @@ fn unclear(status: &AgentInstanceStatus) -> bool {
 }
 
 /// Whether it is this instance's turn.
-pub fn turn(standing: &Standing, member: &AgentInstance) -> RolloutTurn {
+pub fn turn(standing: &RolloutProgress, member: &AgentInstance) -> RolloutTurn {
     if let Some(failure) = &standing.failed {
         return RolloutTurn::Stopped {
             because: failure.name.clone(),

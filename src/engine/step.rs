@@ -5,7 +5,7 @@ pub use super::outcome::Outcome;
 use super::world::World;
 use crate::api::{AgentInstanceStatus, Slot};
 use crate::model::tool::{Named, Order, Sought, Wish};
-use crate::model::{Announcement, Gate, Marker, Readiness};
+use crate::model::{Announcement, Gate, Marker, ReadinessProbe};
 use jiff::Timestamp;
 
 /// What a pass shall do.
@@ -137,7 +137,7 @@ pub enum Step {
         /// Host name.
         host: String,
         /// What is asked for, and what must come back.
-        readiness: Readiness,
+        readiness: ReadinessProbe,
     },
     /// Take an outside resource back.
     Delete {

@@ -19,7 +19,7 @@
 mod claims;
 mod told;
 
-pub use claims::{Bears, Claims, Instance, Item, Reader};
+pub use claims::{Claims, Instance, Item, Provenance, Reader};
 pub use told::{Findings, HeldBack, conditions};
 
 use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
@@ -159,7 +159,7 @@ pub fn verdict(item: &Item, claims: &Claims, first_seen: Timestamp) -> Verdict {
     if claims.claim(item) {
         return Verdict::Claimed;
     }
-    let Bears::Ours(_) = item.bears else {
+    let Provenance::Ours(_) = item.bears else {
         return Verdict::Foreign;
     };
     if claims.left(item) || (item.may_hold_money && item.resting) {

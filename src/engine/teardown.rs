@@ -5,7 +5,7 @@
 //! only way past a slot is the annotation that names it.
 
 use super::draft::{Draft, Phase, act, wait};
-use super::restored::Standing;
+use super::restored::IdentityState;
 use super::step::Step;
 use super::tools::Back;
 use super::world::{AccountView, World};
@@ -15,7 +15,7 @@ use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::Sight;
-use crate::model::slot::{FoundBy, Kind, SLOTS, Undo};
+use crate::model::slot::{FoundBy, SLOTS, SlotKind, Undo};
 use jiff::SignedDuration;
 use kube::ResourceExt;
 use std::ops::ControlFlow::{Break, Continue};
@@ -40,7 +40,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         if !left.is_empty() {
             d.announcements
                 .push(leave::left_behind(w, reason::RETAINED, why, &left));
-        } else if let Standing::Held { identities, .. } = &w.standing
+        } else if let IdentityState::Held { identities, .. } = &w.standing
             && !identities.is_empty()
         {
             let all: Vec<&str> = identities.iter().map(String::as_str).collect();
@@ -57,7 +57,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         return act(Step::LetGo);
     }
     let retains = w.instance.spec.deletion_policy == DeletionPolicy::Retain;
-    if w.standing == Standing::Unread && !retains && !d.status.external.is_empty() {
+    if w.standing == IdentityState::Unread && !retains && !d.status.external.is_empty() {
         being_told(d, "its account is being read for the first time".into());
         return wait(Some(w.recheck()));
     }
@@ -66,7 +66,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
         .rev()
-        .filter(|row| matches!(row.slot, Kind::One(_)))
+        .filter(|row| matches!(row.slot, SlotKind::One(_)))
         .filter(|row| adopt::undo(&w.instance, row) == Undo::Delete)
         .flat_map(|row| d.status.external.iter().filter(|entry| row.is_of(entry)))
         .filter(|entry| !entry.is_blank())

@@ -5,7 +5,7 @@
 //! rollout's beginning and end are told once for each revision.
 
 use super::compose::Broken;
-use super::rollout::{Failure, Standing};
+use super::rollout::{Failure, RolloutProgress};
 use super::{ledger, report};
 use crate::api::AgentTemplate;
 use crate::api::condition::{self, Statement, kind, reason};
@@ -33,7 +33,7 @@ pub enum Resolution {
 pub fn status(
     template: &AgentTemplate,
     resolution: &Resolution,
-    standing: &Standing,
+    standing: &RolloutProgress,
     now: Timestamp,
 ) -> AgentTemplateStatus {
     let old = template.status.clone().unwrap_or_default();
@@ -89,7 +89,7 @@ pub fn status(
 fn rollout(
     old: Option<TemplateRollout>,
     revision: &str,
-    standing: &Standing,
+    standing: &RolloutProgress,
     now: Timestamp,
 ) -> Option<TemplateRollout> {
     let now = ledger::moment(now);
@@ -161,7 +161,7 @@ pub fn without_counts(status: &AgentTemplateStatus) -> AgentTemplateStatus {
     status
 }
 
-fn known(image: &ResolvedImage, standing: &Standing) -> Vec<Statement> {
+fn known(image: &ResolvedImage, standing: &RolloutProgress) -> Vec<Statement> {
     let is = format!("{} is {}", image.requested, image.digest);
     let mut statements = vec![match &standing.failed {
         None => Statement::yes(kind::READY, reason::READY, is),
@@ -216,7 +216,7 @@ fn stopped(failure: &Failure) -> String {
 }
 
 /// How far the current revision has come, in numbers.
-fn rolled_out(standing: &Standing) -> Statement {
+fn rolled_out(standing: &RolloutProgress) -> Statement {
     let mut message = format!(
         "{} of {} instances that follow are ready at the current revision",
         standing.updated,

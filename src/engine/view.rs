@@ -6,7 +6,7 @@
 use super::compose::{self, Broken, compose, references, revision};
 use super::rollout;
 use super::world::{
-    Desired, Glance, RolloutTurn, TemplateReady, TemplateView, ToolAccount, Tools, World,
+    Desired, Glance, RolloutTurn, TemplateReady, TemplateView, ToolAccountView, Tools, World,
 };
 use crate::api::condition::{find, is_true, kind};
 use crate::api::template::ResolvedImage;
@@ -40,7 +40,7 @@ pub struct Try {
     /// The tools that it shall have.
     pub tools: Option<Vec<Wanted>>,
     /// How their accounts are.
-    pub accounts: BTreeMap<(String, String), ToolAccount>,
+    pub accounts: BTreeMap<(String, String), ToolAccountView>,
 }
 
 /// Names what a pass over this world tries.
@@ -127,7 +127,10 @@ impl Tools {
         let entries = instance.status.iter().flat_map(|status| &status.external);
         for entry in entries {
             let place = (entry.account.clone(), entry.provider.clone());
-            let open = self.accounts.get(&place).is_some_and(ToolAccount::answers);
+            let open = self
+                .accounts
+                .get(&place)
+                .is_some_and(ToolAccountView::answers);
             let listed = entry
                 .slot
                 .as_tool()

@@ -2,7 +2,7 @@
 
 use super::compose::Composed;
 use crate::api::template::ResolvedImage;
-use crate::model::{Gate, Readiness, Turn};
+use crate::model::{Gate, ReadinessProbe, Turn};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ pub struct TemplateReady {
     /// The image.
     pub image: ResolvedImage,
     /// What says that the agent is ready.
-    pub readiness: Readiness,
+    pub readiness: ReadinessProbe,
     /// How long a deployment may take.
     pub startup_deadline: SignedDuration,
     /// The port for the domain.
@@ -114,7 +114,7 @@ pub enum Desired {
 
 /// Whether a tool's account can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToolAccount {
+pub enum ToolAccountView {
     /// It does not exist or does not allow this namespace: told alike.
     NotAvailable,
     /// It is an account at another provider.
@@ -135,17 +135,17 @@ pub enum ToolAccount {
     Ready,
 }
 
-impl ToolAccount {
+impl ToolAccountView {
     /// Whether it is known, and nothing can be asked of its provider now.
     pub fn is_out_of_reach(&self) -> bool {
         matches!(
             self,
-            ToolAccount::NotReady { .. } | ToolAccount::Unreachable
+            ToolAccountView::NotReady { .. } | ToolAccountView::Unreachable
         )
     }
 
     /// Whether something can be asked of its provider.
     pub fn answers(&self) -> bool {
-        matches!(self, ToolAccount::Deleting | ToolAccount::Ready)
+        matches!(self, ToolAccountView::Deleting | ToolAccountView::Ready)
     }
 }

@@ -4,7 +4,7 @@
 
 use super::access::{self, ARRIVAL};
 use super::draft::{Draft, Phase, act, wait};
-use super::restored::{Standing, command, waits_for_a_word};
+use super::restored::{IdentityState, command, waits_for_a_word};
 use super::step::Step;
 use super::world::{AccountView, World};
 use crate::api::condition::{Statement, kind, reason};
@@ -26,13 +26,13 @@ pub(super) const SOON: SignedDuration = SignedDuration::from_secs(1);
 pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
     let uid = w.instance.uid().unwrap_or_default();
     let identity = match &w.standing {
-        Standing::Own | Standing::Anew => {
+        IdentityState::Own | IdentityState::Anew => {
             if w.instance.identity() == uid {
                 d.status.restored = None;
             }
             w.instance.identity()
         }
-        Standing::Unread => {
+        IdentityState::Unread => {
             access::account(w, d)?;
             let created = w.instance.metadata.creation_timestamp.as_ref();
             // Over in a moment, mostly: that is no news.
@@ -46,7 +46,7 @@ pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
             }
             return wait(Some(w.now + SOON));
         }
-        Standing::Taken => {
+        IdentityState::Taken => {
             usable(w, d)?;
             holds(w)?;
             return held(
@@ -60,7 +60,7 @@ pub(super) fn whose(w: &World, d: &mut Draft) -> Phase {
                 ),
             );
         }
-        Standing::Held { identities, word } => {
+        IdentityState::Held { identities, word } => {
             usable(w, d)?;
             holds(w)?;
             let mut all = identities.iter();

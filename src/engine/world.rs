@@ -1,16 +1,16 @@
 //! What a decision about an instance is taken from: the object as it was just read, what is known of its account and
 //! template, what was seen outside, and the diary of this pass: what it has done and learnt so far.
 
-use super::restored::Standing;
+use super::restored::IdentityState;
 pub use super::retry::Patience;
 pub use super::views::{
-    AccountRoom, AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, ToolAccount,
+    AccountRoom, AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, ToolAccountView,
 };
 use super::{ledger, retry};
 use crate::api::condition::{is_true, kind};
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot};
 use crate::model::slot::RAILWAY;
-use crate::model::tool::{Kept, Made, Refusal, Resource, Wanted};
+use crate::model::tool::{Kept, Made, RefusedTool, Resource, Wanted};
 use crate::model::values::Seal;
 use crate::model::{Fault, Health, Home, InstallationId, Marker, Sight};
 use jiff::{SignedDuration, Timestamp};
@@ -31,7 +31,7 @@ pub struct World {
     /// The object; its status is moved on in memory as the pass goes.
     pub instance: AgentInstance,
     /// Whose outside things it may touch.
-    pub standing: Standing,
+    pub standing: IdentityState,
     /// The account that the object names.
     pub account: AccountView,
     /// The template that the object names.
@@ -108,11 +108,11 @@ pub struct Tools {
     /// Those that it shall have now; `None` where that cannot be said, and nothing may be made or taken back for it.
     pub wanted: Option<Vec<Wanted>>,
     /// What it asks for in vain.
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RefusedTool>,
     /// Tools of which it would adopt something that another agent has, or was first to ask for.
     pub rivals: BTreeSet<String>,
     /// The accounts of its tools, by name and by the provider at which each should be.
-    pub accounts: BTreeMap<(String, String), ToolAccount>,
+    pub accounts: BTreeMap<(String, String), ToolAccountView>,
     /// What Secrets keep for it.
     pub kept: BTreeMap<Slot, Kept>,
     /// What the last believed listing of an account showed of a recorded resource.
@@ -184,7 +184,7 @@ impl World {
             installation,
             seal,
             instance,
-            standing: Standing::Unread,
+            standing: IdentityState::Unread,
             account: AccountView::Unreachable,
             template: TemplateView::Missing,
             token: false,

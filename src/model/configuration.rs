@@ -19,7 +19,7 @@ pub struct Configuration {
     /// Memory in bytes.
     pub memory_bytes: Option<u64>,
     /// What happens when the process ends.
-    pub restart: RestartPolicy,
+    pub restart: Restart,
     /// Let it sleep when there is no traffic.
     pub sleep_when_idle: bool,
     /// Credentials for a private image.
@@ -34,7 +34,7 @@ pub struct Configuration {
 
 /// What happens when the agent's process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartPolicy {
+pub enum Restart {
     /// Always started again.
     Always,
     /// Never started again.

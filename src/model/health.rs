@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What is asked of an agent, and what says that it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Readiness {
+pub struct ReadinessProbe {
     /// The path.
     pub path: String,
     /// What must come back.

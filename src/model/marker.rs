@@ -6,6 +6,7 @@
 
 use super::slot::Slot;
 use super::values::Seal;
+use crate::api::NamespacedName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -41,6 +42,14 @@ pub struct Marker {
 pub const NAME_LIMIT: usize = 32;
 
 impl Marker {
+    /// The object that it names.
+    pub fn object(&self) -> NamespacedName {
+        NamespacedName {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+
     /// The outside name: `ym-`, then 26 characters of a hash, lower case letters and digits only.
     pub fn outside_name(&self) -> String {
         let hash = hash(&[

@@ -18,9 +18,9 @@ pub mod values;
 pub mod words;
 
 pub use announcement::Announcement;
-pub use configuration::{Configuration, RegistryCredentials, RestartPolicy, Variable};
+pub use configuration::{Configuration, RegistryCredentials, Restart, Variable};
 pub use fault::{Done, Fault};
-pub use health::{Answer, Expects, Health, Readiness};
+pub use health::{Answer, Expects, Health, ReadinessProbe};
 pub use marker::{InstallationId, Marker};
 pub use outside::{
     Deployment, DeploymentState, Domain, Gate, Home, Listing, Service, Sight, Turn, Volume,

@@ -76,13 +76,13 @@ impl Gives {
 #[derive(Clone, Copy, Debug)]
 pub struct SlotRow {
     /// Which of a tool's resources it is, or the one slot that the row speaks of.
-    pub slot: Kind,
+    pub slot: SlotKind,
     /// Who provides it: the provider's name in the ledger.
     pub provider: &'static str,
     /// Order of creation. Teardown takes back in the opposite order what does not go with the project (design 3.3).
     pub rank: u8,
     /// Slots that must exist first; of a tool, its own other parts.
-    pub needs: &'static [Kind],
+    pub needs: &'static [SlotKind],
     /// How it is found again after a lost answer.
     pub found_by: FoundBy,
     /// How it is taken back.
@@ -96,7 +96,7 @@ pub struct SlotRow {
 
 /// What a row speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SlotKind {
     /// This slot.
     One(Slot),
     /// A part of every tool at the row's provider.
@@ -121,12 +121,12 @@ const fn tool(
     provider: &'static str,
     part: Part,
     rank: u8,
-    needs: &'static [Kind],
+    needs: &'static [SlotKind],
     found_by: FoundBy,
     undo: Undo,
 ) -> SlotRow {
     SlotRow {
-        slot: Kind::Tool(part),
+        slot: SlotKind::Tool(part),
         provider,
         rank,
         needs,
@@ -137,9 +137,9 @@ const fn tool(
     }
 }
 
-const fn home(slot: Slot, rank: u8, needs: &'static [Kind], found_by: FoundBy) -> SlotRow {
+const fn home(slot: Slot, rank: u8, needs: &'static [SlotKind], found_by: FoundBy) -> SlotRow {
     SlotRow {
-        slot: Kind::One(slot),
+        slot: SlotKind::One(slot),
         provider: RAILWAY,
         rank,
         needs,
@@ -153,7 +153,7 @@ const fn home(slot: Slot, rank: u8, needs: &'static [Kind], found_by: FoundBy) -
     }
 }
 
-const MAIN: &[Kind] = &[Kind::Tool(Part::Main)];
+const MAIN: &[SlotKind] = &[SlotKind::Tool(Part::Main)];
 
 /// The table.
 pub const SLOTS: &[SlotRow] = &[
@@ -161,7 +161,7 @@ pub const SLOTS: &[SlotRow] = &[
     home(
         Slot::Environment,
         11,
-        &[Kind::One(Slot::Project)],
+        &[SlotKind::One(Slot::Project)],
         FoundBy::KindInParent,
     ),
     SlotRow {
@@ -226,7 +226,7 @@ pub const SLOTS: &[SlotRow] = &[
             "telnyx",
             Part::Main,
             31,
-            &[Kind::Tool(Part::Profile)],
+            &[SlotKind::Tool(Part::Profile)],
             FoundBy::Name,
             Undo::Delete,
         )
@@ -291,25 +291,25 @@ pub const SLOTS: &[SlotRow] = &[
     home(
         Slot::Service,
         70,
-        &[Kind::One(Slot::Environment)],
+        &[SlotKind::One(Slot::Environment)],
         FoundBy::NameInParent,
     ),
     home(
         Slot::Volume,
         71,
-        &[Kind::One(Slot::Service)],
+        &[SlotKind::One(Slot::Service)],
         FoundBy::KindInParent,
     ),
     home(
         Slot::Domain,
         72,
-        &[Kind::One(Slot::Service)],
+        &[SlotKind::One(Slot::Service)],
         FoundBy::KindInParent,
     ),
     home(
         Slot::Configuration,
         73,
-        &[Kind::One(Slot::Service), Kind::One(Slot::Domain)],
+        &[SlotKind::One(Slot::Service), SlotKind::One(Slot::Domain)],
         FoundBy::SameAgain,
     ),
 ];
@@ -323,10 +323,10 @@ impl SlotRow {
     /// A stable word for metrics: the same for every tool of a kind, whatever a template calls it.
     pub fn word(&self) -> String {
         match self.slot {
-            Kind::One(slot) => slot.to_string(),
-            Kind::Tool(Part::Main) => self.provider.to_owned(),
-            Kind::Tool(Part::Key) => format!("{}/key", self.provider),
-            Kind::Tool(Part::Profile) => format!("{}/profile", self.provider),
+            SlotKind::One(slot) => slot.to_string(),
+            SlotKind::Tool(Part::Main) => self.provider.to_owned(),
+            SlotKind::Tool(Part::Key) => format!("{}/key", self.provider),
+            SlotKind::Tool(Part::Profile) => format!("{}/profile", self.provider),
         }
     }
 }
@@ -335,12 +335,12 @@ impl SlotRow {
 /// to go, found by its marker.
 pub fn row(provider: &str, slot: Slot) -> &'static SlotRow {
     let kind = match slot {
-        Slot::Tool(tool) => Kind::Tool(tool.part),
-        one => Kind::One(one),
+        Slot::Tool(tool) => SlotKind::Tool(tool.part),
+        one => SlotKind::One(one),
     };
-    let known = SLOTS
-        .iter()
-        .find(|row| row.slot == kind && (matches!(kind, Kind::One(_)) || row.provider == provider));
+    let known = SLOTS.iter().find(|row| {
+        row.slot == kind && (matches!(kind, SlotKind::One(_)) || row.provider == provider)
+    });
     known.unwrap_or(&UNKNOWN)
 }
 
@@ -349,7 +349,7 @@ const UNKNOWN: SlotRow = home(Slot::Project, 10, &[], FoundBy::Marker);
 /// The rows of a tool at a provider, in the order in which they are made.
 pub fn parts(provider: &str) -> impl Iterator<Item = (Part, &'static SlotRow)> {
     SLOTS.iter().filter_map(move |row| match row.slot {
-        Kind::Tool(part) if row.provider == provider => Some((part, row)),
+        SlotKind::Tool(part) if row.provider == provider => Some((part, row)),
         _ => None,
     })
 }

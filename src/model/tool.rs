@@ -252,7 +252,7 @@ pub struct Kept {
 
 /// A tool that is asked for and cannot be had so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedTool {
     /// Its name.
     pub tool: String,
     /// Why, and what to do.

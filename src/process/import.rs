@@ -8,7 +8,7 @@
 
 use super::https;
 use crate::api::instance::Ownership;
-use crate::engine::import::{Import, Wish, import};
+use crate::engine::import::{Import, ImportOptions, import};
 use crate::railway::{AccountSettings, Gateway};
 use crate::wire::Connection;
 use clap::{Args, ValueEnum};
@@ -102,7 +102,7 @@ pub async fn run(
     };
     let listing = railway.search().await;
     let listing = listing.map_err(|fault| reading(fault.to_string()))?;
-    let wish = Wish {
+    let options = ImportOptions {
         namespace: flags.namespace,
         account: flags.account,
         template: flags.template,
@@ -112,7 +112,7 @@ pub async fn run(
         }),
         prefixes: flags.name_prefix,
     };
-    printed(&flags.workspace, &import(&listing.homes, &wish))
+    printed(&flags.workspace, &import(&listing.homes, &options))
 }
 
 fn token(

@@ -23,7 +23,7 @@ use super::probes::Heartbeat;
 use election::{Election, Move, Record, Timing};
 use kube::Client;
 use rand::RngExt;
-use record::{Failure, KubeRecords, Records};
+use record::{KubeRecords, Records, WriteError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -227,10 +227,10 @@ impl<R: Records> Campaign<R> {
                 self.known = true;
                 self.election.wrote(record, sent);
             }
-            Ok(Err(Failure::Conflict)) => {
+            Ok(Err(WriteError::Conflict)) => {
                 tracing::debug!("the lease changed under our hands; it is read again");
             }
-            Ok(Err(Failure::Other(error))) => {
+            Ok(Err(WriteError::Other(error))) => {
                 tracing::warn!(%error, "the lease could not be written");
             }
             // Perhaps it was applied: the next turn reads before it decides.
@@ -316,8 +316,8 @@ impl<R: Records> Campaign<R> {
             let write = self.records.write(Some(&version), false, transitions);
             match time::timeout(self.call_timeout, write).await {
                 Ok(Ok(_)) => return,
-                Ok(Err(Failure::Conflict)) => {}
-                Ok(Err(Failure::Other(error))) => {
+                Ok(Err(WriteError::Conflict)) => {}
+                Ok(Err(WriteError::Other(error))) => {
                     tracing::warn!(%error, "the lease could not be freed; it expires by itself");
                 }
                 Err(_) => tracing::warn!("freeing the lease took too long"),

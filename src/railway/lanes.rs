@@ -22,10 +22,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The queue before the requests of one account.
 pub(super) struct Lanes {
-    inner: Mutex<Queue>,
+    inner: Mutex<PermitQueue>,
 }
 
-struct Queue {
+struct PermitQueue {
     rate: SlidingSecond,
     waiting: BTreeMap<Deadline, Arc<Notify>>,
     tickets: u64,
@@ -94,7 +94,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Queue {
+impl PermitQueue {
     fn wake_head(&self) {
         if let Some((_, bell)) = self.waiting.first_key_value() {
             bell.notify_one();
@@ -105,7 +105,7 @@ impl Queue {
 impl Lanes {
     pub(super) fn new(per_second: u32) -> Lanes {
         Lanes {
-            inner: Mutex::new(Queue {
+            inner: Mutex::new(PermitQueue {
                 rate: SlidingSecond::new(per_second),
                 waiting: BTreeMap::new(),
                 tickets: 0,

@@ -4,7 +4,7 @@
 //! which unsets it (`facts/railway.md` 1.5); what we do not own is not mentioned, so it stays as it is. Holds secrets:
 //! never logged.
 
-use crate::model::{Configuration, Done, Fault, RestartPolicy};
+use crate::model::{Configuration, Done, Fault, Restart};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
@@ -60,11 +60,11 @@ fn deploy(wanted: &Configuration) -> Value {
 }
 
 /// Railway's word for a policy, and how often.
-pub(super) fn restart(policy: RestartPolicy) -> (&'static str, Option<u32>) {
+pub(super) fn restart(policy: Restart) -> (&'static str, Option<u32>) {
     match policy {
-        RestartPolicy::Always => ("ALWAYS", None),
-        RestartPolicy::Never => ("NEVER", None),
-        RestartPolicy::OnFailure(retries) => ("ON_FAILURE", Some(retries)),
+        Restart::Always => ("ALWAYS", None),
+        Restart::Never => ("NEVER", None),
+        Restart::OnFailure(retries) => ("ON_FAILURE", Some(retries)),
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) mod tests {
             region: Some("europe-west4-drams3a".into()),
             cpu: Some(2.0),
             memory_bytes: Some(4 << 30),
-            restart: RestartPolicy::OnFailure(10),
+            restart: Restart::OnFailure(10),
             sleep_when_idle: false,
             registry: Some(RegistryCredentials {
                 username: "acme".into(),
@@ -142,7 +142,7 @@ pub(super) mod tests {
             region: None,
             cpu: None,
             memory_bytes: None,
-            restart: RestartPolicy::Always,
+            restart: Restart::Always,
             sleep_when_idle: true,
             registry: None,
             volume_mount: None,

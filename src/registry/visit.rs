@@ -23,7 +23,7 @@ const LARGEST_TOKEN: usize = 64 << 10;
 const MOST_REDIRECTS: usize = 3;
 
 /// What is shown to a registry.
-enum Shown {
+enum Authorization {
     Nothing,
     Basic(RegistryCredentials),
     Bearer(SecretString),
@@ -34,7 +34,7 @@ pub(super) struct Visit<'a> {
     http: &'a reqwest::Client,
     reference: &'a Reference,
     credentials: Option<&'a RegistryCredentials>,
-    shown: Shown,
+    shown: Authorization,
 }
 
 impl Visit<'_> {
@@ -48,14 +48,16 @@ impl Visit<'_> {
             http,
             reference,
             credentials,
-            shown: Shown::Nothing,
+            shown: Authorization::Nothing,
         }
     }
 
     /// Sends, and shows what the registry wants to be shown, where it was not shown yet.
     pub(super) async fn let_in(&mut self, method: Method, url: &Url) -> Result<Response, Untold> {
         let answer = self.send(method.clone(), url).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED || !matches!(self.shown, Shown::Nothing) {
+        if answer.status() != StatusCode::UNAUTHORIZED
+            || !matches!(self.shown, Authorization::Nothing)
+        {
             return Ok(answer);
         }
         self.shown = self.wanted(answer.headers()).await?;
@@ -74,11 +76,11 @@ impl Visit<'_> {
             // What was given for the registry is shown to nobody else, whatever it says.
             if self.reference.is_own(&url) {
                 request = match &self.shown {
-                    Shown::Nothing => request,
-                    Shown::Basic(known) => {
+                    Authorization::Nothing => request,
+                    Authorization::Basic(known) => {
                         request.basic_auth(&known.username, Some(known.password.expose_secret()))
                     }
-                    Shown::Bearer(token) => request.bearer_auth(token.expose_secret()),
+                    Authorization::Bearer(token) => request.bearer_auth(token.expose_secret()),
                 };
             }
             let answer = request.send().await?;
@@ -100,7 +102,7 @@ impl Visit<'_> {
     }
 
     /// What the registry wants to be shown.
-    async fn wanted(&self, headers: &HeaderMap) -> Result<Shown, Untold> {
+    async fn wanted(&self, headers: &HeaderMap) -> Result<Authorization, Untold> {
         let challenges = headers
             .get_all(header::WWW_AUTHENTICATE)
             .iter()
@@ -110,13 +112,13 @@ impl Visit<'_> {
             match challenge {
                 Challenge::Bearer { realm, service } => {
                     let url = token_url(self.reference, &realm, service.as_deref())?;
-                    return self.token(url).await.map(Shown::Bearer);
+                    return self.token(url).await.map(Authorization::Bearer);
                 }
                 Challenge::Basic => basic = true,
             }
         }
         match self.credentials {
-            Some(credentials) if basic => Ok(Shown::Basic(credentials.clone())),
+            Some(credentials) if basic => Ok(Authorization::Basic(credentials.clone())),
             _ => Err(Untold::Denied),
         }
     }

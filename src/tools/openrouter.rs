@@ -78,7 +78,7 @@ struct OpenrouterKey {
 }
 
 #[derive(Deserialize)]
-struct Workspace {
+struct OpenrouterWorkspace {
     id: String,
 }
 
@@ -104,11 +104,12 @@ impl Openrouter {
     async fn empty_workspace(&self) -> Done<Option<String>> {
         if let Some(workspace) = &self.settings.workspace {
             let ask = Ask::get("workspace", format!("/workspaces/{}", piece(workspace)));
-            let found: Option<Data<Workspace>> = unless_missing(self.line.ask(ask).await)?;
+            let found: Option<Data<OpenrouterWorkspace>> =
+                unless_missing(self.line.ask(ask).await)?;
             return Ok(found.map(|found| found.data.id));
         }
         let ask = Ask::get("workspaces", "/workspaces?limit=2");
-        let all: Option<Data<Vec<Workspace>>> = unless_missing(self.line.ask(ask).await)?;
+        let all: Option<Data<Vec<OpenrouterWorkspace>>> = unless_missing(self.line.ask(ask).await)?;
         let mut all = all.map(|all| all.data).unwrap_or_default();
         Ok(all.pop().filter(|_| all.is_empty()).map(|only| only.id))
     }

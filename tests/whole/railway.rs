@@ -12,7 +12,7 @@ use std::time::Duration;
 use yardmaster::agent::Agents;
 use yardmaster::model::{
     Answer, Configuration, DeploymentState, Expects, Fault, Health, Home, InstallationId, Marker,
-    Readiness, RegistryCredentials, RestartPolicy, Sight, Slot, Standing, Turn, Variable,
+    ReadinessProbe, RegistryCredentials, Restart, Sight, Slot, Standing, Turn, Variable,
 };
 use yardmaster::railway::{AccountSettings, Applicant, Class, Gate, Gateway};
 use yardmaster::registry::Registry;
@@ -168,7 +168,7 @@ fn configuration(image: String) -> Configuration {
         region: Some("europe-west4-drams3a".into()),
         cpu: Some(2.0),
         memory_bytes: Some(4 << 30),
-        restart: RestartPolicy::OnFailure(10),
+        restart: Restart::OnFailure(10),
         sleep_when_idle: false,
         registry: Some(RegistryCredentials {
             username: "pull".into(),
@@ -266,7 +266,7 @@ async fn an_agent_comes_up_changes_and_goes_away() {
 
     let agents = Agents::new(world.client(), Duration::from_secs(5)).unwrap();
     let token = SecretString::from("canary-gateway");
-    let readiness = Readiness {
+    let readiness = ReadinessProbe {
         path: "/pool/health".into(),
         expects: Expects::default(),
     };
@@ -316,7 +316,7 @@ async fn an_agent_comes_up_changes_and_goes_away() {
     changed.memory_bytes = None;
     changed.registry = None;
     changed.region = Some("us-west2".into());
-    changed.restart = RestartPolicy::Never;
+    changed.restart = Restart::Never;
     changed.variables.pop();
     gateway
         .configure(

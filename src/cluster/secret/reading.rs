@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// What the Secrets of an instance hold.
 #[derive(Default)]
-pub struct Held {
+pub struct SecretContents {
     /// The gateway token.
     pub token: Option<SecretString>,
     /// What is kept of which slot.
@@ -25,9 +25,13 @@ pub struct Held {
 }
 
 /// Reads the instance's own Secret, and those of the wallets that these slots are.
-pub async fn read(client: &Client, instance: &AgentInstance, wallets: &[Slot]) -> Written<Held> {
+pub async fn read(
+    client: &Client,
+    instance: &AgentInstance,
+    wallets: &[Slot],
+) -> Written<SecretContents> {
     let api = secrets(client, instance);
-    let mut held = Held::default();
+    let mut held = SecretContents::default();
     if let Some(secret) = find("reading the agent's Secret", api.get_opt(&name(instance)))
         .await?
         .filter(|secret| owned(secret, instance))
@@ -45,7 +49,7 @@ pub async fn read(client: &Client, instance: &AgentInstance, wallets: &[Slot]) -
 }
 
 pub(in crate::cluster::secret) fn take_in_wallet(
-    held: &mut Held,
+    held: &mut SecretContents,
     secret: &Secret,
     instance: &AgentInstance,
 ) {
@@ -61,7 +65,7 @@ pub(in crate::cluster::secret) fn value(secret: &Secret, key: &str) -> Option<Se
 }
 
 /// Takes in every credential whose resource the Secret names.
-pub(in crate::cluster::secret) fn take_in(held: &mut Held, secret: &Secret) {
+pub(in crate::cluster::secret) fn take_in(held: &mut SecretContents, secret: &Secret) {
     for (annotation, text) in secret.annotations() {
         let Some(slot) = annotation.strip_prefix(OPENS).and_then(unspell) else {
             continue;

@@ -21,12 +21,12 @@ const CHECKED_FOR: jiff::SignedDuration = jiff::SignedDuration::from_mins(30);
 /// What is known of an account's credential.
 #[derive(Default)]
 pub struct Checked {
-    known: Mutex<Known>,
+    known: Mutex<CheckState>,
     usable: Notify,
 }
 
 #[derive(Default)]
-struct Known {
+struct CheckState {
     check: Option<(Option<i64>, Timestamp)>,
     identity: Option<AccountIdentity>,
     refused: Option<String>,

@@ -8,7 +8,7 @@ use crate::api::ProviderAccount;
 use crate::cluster::call::Written;
 use crate::cluster::installation;
 use crate::controllers::context::Context;
-use crate::engine::identity::{Evidence, Trial, Verdict};
+use crate::engine::identity::{CredentialTrial, CredentialVerdict, Evidence};
 use crate::model::Done;
 use crate::model::identity::Whose;
 use kube::ResourceExt;
@@ -34,7 +34,7 @@ where
     );
     let pin = installation::pin(&ctx.around.client, namespace, &uid).await?;
     let whose = whose.bounded();
-    let trial = Trial {
+    let trial = CredentialTrial {
         account,
         kept_in,
         pin: pin.as_ref(),
@@ -49,8 +49,8 @@ where
         },
     };
     match trial.verdict(evidence) {
-        Verdict::Held(hold) => Ok(Ok(Judged::Held(hold))),
-        Verdict::Good { pin: next, moved } => {
+        CredentialVerdict::Held(hold) => Ok(Ok(Judged::Held(hold))),
+        CredentialVerdict::Good { pin: next, moved } => {
             if pin.as_ref() != Some(&next) {
                 let (before, next) = (pin.as_ref(), Some(&next));
                 installation::repin(&ctx.around.client, namespace, &uid, before, next).await?;

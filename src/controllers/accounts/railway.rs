@@ -7,12 +7,12 @@
 use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
 use super::observe::unanswered;
-use crate::api::{AgentInstance, Part, Slot, SlotState};
+use crate::api::{AgentInstance, NamespacedName, Part, Slot, SlotState};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
-use crate::engine::belief::homes::{self, Shown};
+use crate::engine::belief::homes::{self, BelievedHomes};
 use crate::engine::identity::Evidence;
 use crate::engine::restored;
 use crate::engine::sweep::{Item, Reader};
@@ -39,14 +39,14 @@ pub struct Workspace {
     pub gateway: Gateway,
     max_projects: AtomicUsize,
     credential: Checked,
-    seen: Mutex<Seen>,
+    seen: Mutex<ObservedProjects>,
     /// Who has a turn in this moment: it takes a place that no ledger knows of yet.
     about_to: Mutex<HashSet<String>>,
 }
 
 #[derive(Default)]
-struct Seen {
-    shown: Shown,
+struct ObservedProjects {
+    shown: BelievedHomes,
     /// Why the newest listing is not believed.
     suspect: Option<String>,
     /// Whether the newest reading failed.
@@ -122,11 +122,7 @@ impl Workspace {
     }
 
     /// Of which object a project says that it has this identity.
-    pub fn bearer(
-        &self,
-        identity: &str,
-        installation: &InstallationId,
-    ) -> Option<(String, String)> {
+    pub fn bearer(&self, identity: &str, installation: &InstallationId) -> Option<NamespacedName> {
         restored::bearer(identity, held(&self.seen).shown.homes(), installation)
     }
 
@@ -219,7 +215,7 @@ impl Workspace {
         Ok(())
     }
 
-    fn tell(&self, stores: &Stores, news: homes::News) {
+    fn tell(&self, stores: &Stores, news: homes::HomeNews) {
         let told = [
             (news.count, Change::Counted(self.name.clone())),
             // One that states no identity waits for it.

@@ -13,8 +13,8 @@ use crate::controllers::around::Around;
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
-use crate::engine::belief::stocks::{News, Shown};
-use crate::engine::belief::{self, Recorded, Trial};
+use crate::engine::belief::stocks::{BelievedStock, StockNews};
+use crate::engine::belief::{self, ListingTrial, Recorded};
 use crate::engine::identity::Evidence;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::Marker;
@@ -50,17 +50,17 @@ pub struct ToolAccount {
     line: Line,
     credential: Arc<Checked>,
     /// Outlives the settings with which the account was opened.
-    memory: Arc<Memory>,
+    memory: Arc<AccountMemory>,
 }
 
 #[derive(Default)]
-struct Memory {
-    seen: Mutex<Seen>,
+struct AccountMemory {
+    seen: Mutex<ObservedTools>,
 }
 
 #[derive(Default)]
-struct Seen {
-    shown: Shown,
+struct ObservedTools {
+    shown: BelievedStock,
     /// Why the newest listing is not believed.
     suspect: Option<String>,
     /// Recorded ids that the provider itself says are gone, while listings lack them.
@@ -162,11 +162,11 @@ impl ToolAccount {
                 stores.tell(&Change::Shown(news.wake.into_iter().collect()));
                 Ok(())
             }
-            Err(Doubt::Suspect(why)) => {
+            Err(ListingError::Suspect(why)) => {
                 held(&self.memory.seen).suspect = Some(why);
                 Ok(())
             }
-            Err(Doubt::Fault(why, fault)) => {
+            Err(ListingError::Fault(why, fault)) => {
                 held(&self.memory.seen).suspect = Some(why);
                 Err(fault)
             }
@@ -174,10 +174,10 @@ impl ToolAccount {
     }
 
     /// Judges a listing; where it is doubtful, asks for some of what it lacks, and judges again.
-    async fn confirm(&self, stock: &Stock, recorded: &[Recorded]) -> Result<(), Doubt> {
+    async fn confirm(&self, stock: &Stock, recorded: &[Recorded]) -> Result<(), ListingError> {
         let (trial, mut gone) = {
             let mut seen = held(&self.memory.seen);
-            let trial = Trial::new(stock, recorded, seen.shown.stock().map(AsRef::as_ref));
+            let trial = ListingTrial::new(stock, recorded, seen.shown.stock().map(AsRef::as_ref));
             seen.gone = trial.still_gone(std::mem::take(&mut seen.gone));
             (trial, seen.gone.clone())
         };
@@ -193,12 +193,12 @@ impl ToolAccount {
                 }
                 Err(fault) => {
                     held(&self.memory.seen).gone = gone;
-                    return Err(Doubt::Fault(why, fault));
+                    return Err(ListingError::Fault(why, fault));
                 }
             }
         }
         held(&self.memory.seen).gone.clone_from(&gone);
-        trial.judge(&gone).map_err(Doubt::Suspect)
+        trial.judge(&gone).map_err(ListingError::Suspect)
     }
 
     /// Keeps a believed listing. Answers whom it concerns.
@@ -208,7 +208,7 @@ impl ToolAccount {
         recorded: &[Recorded],
         now: Timestamp,
         ours: impl Fn(&Stock) -> usize,
-    ) -> News {
+    ) -> StockNews {
         let mut seen = held(&self.memory.seen);
         seen.suspect = None;
         seen.shown.take(stock, recorded, now, ours)
@@ -216,7 +216,7 @@ impl ToolAccount {
 }
 
 /// Why a listing was not taken.
-enum Doubt {
+enum ListingError {
     /// It contradicts what is known.
     Suspect(String),
     /// And what it lacks could not be asked for.

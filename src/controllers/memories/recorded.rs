@@ -7,9 +7,9 @@ use std::sync::Mutex;
 
 /// Names of the records that were made, by the object that left something.
 #[derive(Debug, Default)]
-pub struct Recorded(Mutex<HashMap<Uid, BTreeSet<String>>>);
+pub struct RecordNames(Mutex<HashMap<Uid, BTreeSet<String>>>);
 
-impl Recorded {
+impl RecordNames {
     /// Whether a record of that name was made of what the object left.
     pub fn has(&self, uid: &Uid, name: &str) -> bool {
         held(&self.0)

@@ -16,26 +16,26 @@ use std::sync::Mutex;
 const ROOM: usize = 32 * 1024 * 1024;
 
 /// A referenced object, by its namespace.
-pub type Place = (String, Source);
+pub type SourcePlace = (String, Source);
 
 /// Referenced objects as they were last read.
 #[derive(Debug, Default)]
-pub struct Sources(Mutex<Kept>);
+pub struct Sources(Mutex<RememberedSources>);
 
 #[derive(Debug, Default)]
-struct Kept {
-    known: HashMap<Place, Found>,
+struct RememberedSources {
+    known: HashMap<SourcePlace, Found>,
     bytes: usize,
 }
 
-impl Kept {
-    fn take(&mut self, place: &Place) -> Option<Found> {
+impl RememberedSources {
+    fn take(&mut self, place: &SourcePlace) -> Option<Found> {
         let found = self.known.remove(place)?;
         self.bytes = self.bytes.saturating_sub(size(&found));
         Some(found)
     }
 
-    fn put(&mut self, place: Place, found: Found) {
+    fn put(&mut self, place: SourcePlace, found: Found) {
         let size = size(&found);
         if self.bytes + size <= ROOM {
             self.bytes += size;
@@ -78,13 +78,13 @@ impl Sources {
     }
 
     /// Which version of an object is remembered.
-    pub fn version(&self, place: &Place) -> Option<String> {
+    pub fn version(&self, place: &SourcePlace) -> Option<String> {
         let kept = held(&self.0);
         kept.known.get(place).map(|found| found.version.clone())
     }
 
     /// An object has this version now, or is gone.
-    pub fn seen(&self, place: &Place, version: Option<&str>) {
+    pub fn seen(&self, place: &SourcePlace, version: Option<&str>) {
         let mut kept = held(&self.0);
         let old = kept.known.get(place).map(|found| found.version.as_str());
         if old != version {
@@ -93,9 +93,9 @@ impl Sources {
     }
 
     /// Forgets what nobody refers to any more.
-    pub fn retain(&self, wanted: impl Fn(&Place) -> bool) {
+    pub fn retain(&self, wanted: impl Fn(&SourcePlace) -> bool) {
         let mut kept = held(&self.0);
-        let gone: Vec<Place> = kept
+        let gone: Vec<SourcePlace> = kept
             .known
             .keys()
             .filter(|one| !wanted(one))

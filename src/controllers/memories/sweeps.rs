@@ -8,12 +8,12 @@ use std::sync::Mutex;
 /// What sweeps have seen, by account.
 #[derive(Default)]
 pub struct Sweeps {
-    known: Mutex<BTreeMap<String, Known>>,
+    known: Mutex<BTreeMap<String, SweptAccount>>,
 }
 
 /// Of one account.
 #[derive(Default)]
-pub struct Known {
+pub struct SweptAccount {
     /// What the next sweep has to know of the ones before it.
     pub memory: Memory,
     /// What people are told.
@@ -31,7 +31,7 @@ impl Sweeps {
     }
 
     /// What a sweep remembers of an account, to read it or to change it.
-    pub fn of<T>(&self, account: &str, with: impl FnOnce(&mut Known) -> T) -> T {
+    pub fn of<T>(&self, account: &str, with: impl FnOnce(&mut SweptAccount) -> T) -> T {
         with(held(&self.known).entry(account.to_owned()).or_default())
     }
 

@@ -31,12 +31,12 @@ fn template(tools: &Value) -> Value {
     })
 }
 
-fn seen<K: Kept>(object: &Value) -> Seen<K> {
+fn seen<K: Stored>(object: &Value) -> Seen<K> {
     serde_json::from_value(object.clone()).unwrap()
 }
 
 /// What the watch of a kind tells.
-fn told<K: Kept>(
+fn told<K: Stored>(
     stores: &Stores,
     store: fn(&Stores) -> &Store<K>,
     change: fn(Turned<K>) -> Change,
@@ -75,7 +75,7 @@ fn stores(instances: &[Value]) -> Stores {
 }
 
 /// Who is in line, in order; nobody is afterwards.
-fn woken<K: Kept>(store: &Store<K>) -> Vec<String> {
+fn woken<K: Stored>(store: &Store<K>) -> Vec<String> {
     let mut names = Vec::new();
     while let Some(named) = store.queue.next().now_or_never() {
         store.queue.done(&named, None);
@@ -273,9 +273,9 @@ fn a_rollout_is_computed_again_when_its_moment_has_come_and_when_it_changed_mean
     let ask = |now| {
         rollouts.standing(&template, asked(), now, |_| {
             computed.set(computed.get() + 1);
-            Standing {
+            RolloutProgress {
                 deadline: Some(due),
-                ..Standing::default()
+                ..RolloutProgress::default()
             }
         })
     };
@@ -287,7 +287,7 @@ fn a_rollout_is_computed_again_when_its_moment_has_come_and_when_it_changed_mean
     rollouts.changed(&template);
     rollouts.standing(&template, asked(), now, |_| {
         rollouts.changed(&template);
-        Standing::default()
+        RolloutProgress::default()
     });
     ask(now);
     assert_eq!(computed.get(), 3);

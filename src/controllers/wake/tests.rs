@@ -284,8 +284,12 @@ fn variant(change: &Change) -> &'static str {
 
 #[test]
 fn every_other_change_wakes_those_whom_it_concerns() {
-    let who = || ("team".to_owned(), "ada".to_owned());
-    let named = || reference(&("team".to_owned(), "t".to_owned()));
+    let of_team = |name: &str| NamespacedName {
+        namespace: "team".into(),
+        name: name.into(),
+    };
+    let who = || of_team("ada");
+    let named = || reference(&of_team("t"));
     let main = || "main".to_owned();
     let one = "News instance team/ada";
     let rows: [(Change, &[&str]); 19] = [
@@ -302,7 +306,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
         (Change::Usable(main()), &["Fleet users main"]),
         (Change::Source(Dependent::Instance(who())), &[one]),
         (
-            Change::Source(Dependent::Template(("team".into(), "t".into()))),
+            Change::Source(Dependent::Template(of_team("t"))),
             &["News template team/t"],
         ),
         (

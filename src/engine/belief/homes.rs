@@ -4,8 +4,8 @@
 //! in; an instance is concerned by what changed of its own project, of one that bears its name, and once by each absence.
 //! Deliberately absent: the count (`railway`).
 
-use super::{Newly, Who, must_show};
-use crate::api::{AgentInstance, Slot};
+use super::{Newly, must_show};
+use crate::api::{AgentInstance, NamespacedName, Slot};
 use crate::engine::world::Limits;
 use crate::model::{Home, InstallationId, Listing, Marker};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Projects that ledgers know, with their instances, of which an adopted project that is shared has several.
-pub type Recorded = HashMap<String, Vec<Who>>;
+pub type RecordedHomes = HashMap<String, Vec<NamespacedName>>;
 
 /// The projects that a listing of the account begun at `begun` must show.
 pub fn recorded<'a>(
@@ -21,26 +21,23 @@ pub fn recorded<'a>(
     account: &str,
     begun: Timestamp,
     limits: Limits,
-) -> Recorded {
-    let mut recorded = Recorded::new();
+) -> RecordedHomes {
+    let mut recorded = RecordedHomes::new();
     for instance in instances {
         let entries = instance.status.iter().flat_map(|status| &status.external);
         let shown = entries
             .filter(|entry| entry.slot == Slot::Project && entry.account == account)
             .filter(|entry| must_show(entry, begun, limits));
         for id in shown.filter_map(|entry| entry.id.clone()) {
-            let who = (
-                instance.namespace().unwrap_or_default(),
-                instance.name_any(),
-            );
-            recorded.entry(id).or_default().push(who);
+            let owner = NamespacedName::of(instance);
+            recorded.entry(id).or_default().push(owner);
         }
     }
     recorded
 }
 
 /// What is recorded and not listed.
-pub fn missing(recorded: &Recorded, listing: &Listing) -> BTreeSet<String> {
+pub fn missing(recorded: &RecordedHomes, listing: &Listing) -> BTreeSet<String> {
     let listed: HashSet<&String> = listing.homes.iter().map(|home| &home.id).collect();
     let missing = recorded.keys().filter(|id| !listed.contains(id));
     missing.cloned().collect()
@@ -48,7 +45,7 @@ pub fn missing(recorded: &Recorded, listing: &Listing) -> BTreeSet<String> {
 
 /// What the last believed listing of an account showed.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct BelievedHomes {
     begun: Option<Timestamp>,
     homes: HashMap<String, Home>,
     /// Of those, what was seen to be gone since: the next object of that name has nothing to do with it.
@@ -61,9 +58,9 @@ pub struct Shown {
 
 /// Whom a listing concerns.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub struct HomeNews {
     /// Instances of which something is shown that was not before, or not any more.
-    pub wake: BTreeSet<Who>,
+    pub wake: BTreeSet<NamespacedName>,
     /// Whether it is the first one.
     pub first: bool,
     /// Whether it shows more or fewer projects of ours than the one before.
@@ -72,7 +69,7 @@ pub struct News {
     pub room: bool,
 }
 
-impl Shown {
+impl BelievedHomes {
     /// When the listing began; `None`: none was believed yet.
     pub fn begun(&self) -> Option<Timestamp> {
         self.begun
@@ -115,10 +112,10 @@ impl Shown {
     pub fn take(
         &mut self,
         listing: Listing,
-        recorded: &Recorded,
+        recorded: &RecordedHomes,
         installation: &InstallationId,
         most: usize,
-    ) -> News {
+    ) -> HomeNews {
         let missing = missing(recorded, &listing);
         let (first, before) = (self.begun.is_none(), self.ours(installation));
         let homes = listing.homes.into_iter();
@@ -144,7 +141,7 @@ impl Shown {
         self.gone.retain(|id| listed.contains_key(id));
         self.homes = listed;
         let after = self.ours(installation);
-        News {
+        HomeNews {
             wake,
             first,
             count: first || before != after,
@@ -156,9 +153,9 @@ impl Shown {
     fn changed(
         &self,
         listed: &HashMap<String, Home>,
-        recorded: &Recorded,
+        recorded: &RecordedHomes,
         installation: &InstallationId,
-    ) -> BTreeSet<Who> {
+    ) -> BTreeSet<NamespacedName> {
         let same = |home: &Home| {
             self.homes.get(&home.id).is_some_and(|old| {
                 let old = old.clone();
@@ -169,7 +166,7 @@ impl Shown {
         let mut wake = BTreeSet::new();
         for (id, home) in listed.iter().filter(|(_, home)| !same(home)) {
             match recorded.get(id) {
-                Some(who) => wake.extend(who.iter().cloned()),
+                Some(owners) => wake.extend(owners.iter().cloned()),
                 None => wake.extend(named(home, installation)),
             }
         }
@@ -184,9 +181,9 @@ fn is_ours(home: &Home, installation: &InstallationId) -> bool {
 }
 
 /// The instance that a project of ours names.
-fn named(home: &Home, installation: &InstallationId) -> Option<Who> {
+fn named(home: &Home, installation: &InstallationId) -> Option<NamespacedName> {
     let marker = home.marker.as_ref()?;
-    is_ours(home, installation).then(|| (marker.namespace.clone(), marker.name.clone()))
+    is_ours(home, installation).then(|| marker.object())
 }
 
 #[cfg(test)]
@@ -247,8 +244,8 @@ mod tests {
         Listing { begun, homes }
     }
 
-    fn names(news: &News) -> Vec<&str> {
-        news.wake.iter().map(|(_, name)| name.as_str()).collect()
+    fn names(news: &HomeNews) -> Vec<&str> {
+        news.wake.iter().map(|one| one.name.as_str()).collect()
     }
 
     #[test]
@@ -289,7 +286,7 @@ mod tests {
             instance("bob", "p-2", SlotState::Exists),
         ];
         let known = recorded(&all, "main", at(99), LIMITS);
-        let mut shown = Shown::default();
+        let mut shown = BelievedHomes::default();
         let mut read = |second, homes: &[Home]| {
             let news = shown.take(listing(second, homes), &known, &us(), 10);
             (
@@ -338,10 +335,10 @@ mod tests {
             let homes = names.iter().map(|name| home(name, Some(("us", name))));
             homes.collect()
         };
-        let mut shown = Shown::default();
+        let mut shown = BelievedHomes::default();
         let mut room = |names: &[&str]| {
             let listing = listing(1, &of(names));
-            shown.take(listing, &Recorded::new(), &us(), 2).room
+            shown.take(listing, &RecordedHomes::new(), &us(), 2).room
         };
         let seen = [
             room(&["a", "b"]),
@@ -357,7 +354,7 @@ mod tests {
     #[test]
     fn an_instance_sees_its_project_its_identity_and_its_name_but_not_what_it_saw_gone() {
         let ada = instance("ada", "p-9", SlotState::Exists);
-        let mut shown = Shown::default();
+        let mut shown = BelievedHomes::default();
         let mut restored = home("p-2", Some(("us", "ada")));
         restored.marker.as_mut().unwrap().uid = "another".into();
         let mut renamed = home("p-3", Some(("us", "bob")));
@@ -368,8 +365,8 @@ mod tests {
             renamed,
             home("p-4", Some(("us", "bob"))),
         ];
-        shown.take(listing(1, &homes), &Recorded::new(), &us(), 10);
-        let seen = |shown: &Shown| -> BTreeSet<String> {
+        shown.take(listing(1, &homes), &RecordedHomes::new(), &us(), 10);
+        let seen = |shown: &BelievedHomes| -> BTreeSet<String> {
             let seen = shown.of(&ada, Some("p-9")).into_iter();
             seen.map(|home| home.id).collect()
         };

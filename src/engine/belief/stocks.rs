@@ -2,9 +2,10 @@
 //!
 //! Holds: an instance is woken by what changed of its own, once by each absence, and by what it has spent at most once in
 //! [`USAGE_AGE`], also where its pass does not come so far as to tell it. Deliberately absent: whether a listing is
-//! believed (`super::Trial`).
+//! believed (`super::ListingTrial`).
 
-use super::{Newly, Recorded, USAGE_AGE, Who, changed, missing, spent};
+use super::{Newly, Recorded, USAGE_AGE, changed, missing, spent};
+use crate::api::NamespacedName;
 use crate::model::tool::{Resource, Stock};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -12,24 +13,24 @@ use std::sync::Arc;
 
 /// What the last believed listing of an account showed.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct BelievedStock {
     stock: Option<Arc<Stock>>,
     /// Recorded ids that must be listed, and are not.
     missed: Newly,
     /// When instances were last woken for what they have spent.
-    told: HashMap<Who, Timestamp>,
+    told: HashMap<NamespacedName, Timestamp>,
 }
 
 /// Whom a listing concerns.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub struct StockNews {
     /// Instances of which something is shown otherwise than before, or that have spent something.
-    pub wake: BTreeSet<Who>,
+    pub wake: BTreeSet<NamespacedName>,
     /// Whether it shows more or fewer resources of ours than the one before.
     pub count: bool,
 }
 
-impl Shown {
+impl BelievedStock {
     /// The listing. `None`: none was believed yet.
     pub fn stock(&self) -> Option<&Arc<Stock>> {
         self.stock.as_ref()
@@ -53,26 +54,27 @@ impl Shown {
         recorded: &[Recorded],
         now: Timestamp,
         ours: impl Fn(&Stock) -> usize,
-    ) -> News {
+    ) -> StockNews {
         let stock = Arc::new(stock);
         let before = self.stock.replace(Arc::clone(&stock));
         let changed = changed(before.as_deref(), &stock, recorded);
-        let mut wake: BTreeSet<Who> = changed.into_iter().map(Recorded::who).collect();
+        let owner = |one: &Recorded| one.instance.clone();
+        let mut wake: BTreeSet<NamespacedName> = changed.into_iter().map(owner).collect();
         let lacks = missing(&stock, recorded).into_iter();
         let newly = self.missed.news(lacks.map(|named| named.id.clone()));
         let missed = recorded.iter();
         wake.extend(
             missed
                 .filter(|one| newly.contains(&one.named.id))
-                .map(Recorded::who),
+                .map(owner),
         );
         let told = &mut self.told;
         told.retain(|_, at| now.duration_since(*at) < USAGE_AGE);
-        let due = spent(&stock, recorded, now).into_iter().map(Recorded::who);
-        let due: BTreeSet<Who> = due.filter(|one| !told.contains_key(one)).collect();
+        let due = spent(&stock, recorded, now).into_iter().map(owner);
+        let due: BTreeSet<NamespacedName> = due.filter(|one| !told.contains_key(one)).collect();
         told.extend(due.iter().map(|one| (one.clone(), now)));
         wake.extend(due);
-        News {
+        StockNews {
             wake,
             count: before.map(|before| ours(&before)) != Some(ours(&stock)),
         }
@@ -111,8 +113,10 @@ mod tests {
 
     fn recorded(ids: &[String]) -> Vec<Recorded> {
         let one = |id: &String| Recorded {
-            namespace: "team".into(),
-            name: format!("agent-{id}"),
+            instance: NamespacedName {
+                namespace: "team".into(),
+                name: format!("agent-{id}"),
+            },
             named: Named {
                 part: Part::Main,
                 id: id.clone(),
@@ -128,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_seen_bears_the_id_or_the_name() {
-        let mut shown = Shown::default();
+        let mut shown = BelievedStock::default();
         assert!(shown.of("k-0", "").0.is_none());
         shown.take(stock(&ids(3)), &[], START, |_| 0);
         let seen = |id, key| -> Vec<String> {
@@ -144,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
-        let (mut shown, known) = (Shown::default(), recorded(&ids(2)));
+        let (mut shown, known) = (BelievedStock::default(), recorded(&ids(2)));
         let spending = |spent_usd| {
             let mut stock = stock(&ids(2));
             stock.resources[1].usage = Some(Usage {
@@ -155,7 +159,7 @@ mod tests {
         };
         let mut woken_at = |stock, now| {
             let news = shown.take(stock, &known, now, |stock| stock.resources.len());
-            let names: Vec<String> = news.wake.into_iter().map(|(_, name)| name).collect();
+            let names: Vec<String> = news.wake.into_iter().map(|one| one.name).collect();
             (names.join(" "), news.count)
         };
         let told = |names: &str, count| (names.to_owned(), count);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn of(known: Known) -> [Stage; 8] {
+fn of(known: Known) -> [DeploymentStage; 8] {
     [
         DeploymentState::Starting,
         DeploymentState::Running,
@@ -18,7 +18,7 @@ fn of(known: Known) -> [Stage; 8] {
 
 #[test]
 fn each_state_is_judged_by_what_is_known_of_it() {
-    use Stage::{
+    use DeploymentStage::{
         Crashed, Failed, Foreign, NotDeployed, Older, PerhapsRemoved, Removed, RemovedAtOnce,
         Starting, Up,
     };
@@ -86,7 +86,7 @@ fn each_state_is_judged_by_what_is_known_of_it() {
             Foreign, Foreign, Foreign, Foreign, Foreign, Removed, Foreign, Foreign
         ]
     );
-    for (held, none) in [(false, Stage::NotBegun), (true, NotDeployed)] {
+    for (held, none) in [(false, DeploymentStage::NotBegun), (true, NotDeployed)] {
         assert_eq!(stage(None, Known { held, ..looked }), none);
     }
 }

@@ -42,8 +42,8 @@ fn try_it(
     whose: &Whose,
     credential: &str,
     proof: Evidence,
-) -> Verdict {
-    let trial = Trial {
+) -> CredentialVerdict {
+    let trial = CredentialTrial {
         account,
         kept_in: PLACE,
         pin,
@@ -54,10 +54,10 @@ fn try_it(
 }
 
 /// The account after a pass at that second told of the verdict.
-fn told(account: &ProviderAccount, verdict: &Verdict, second: i64) -> ProviderAccount {
+fn told(account: &ProviderAccount, verdict: &CredentialVerdict, second: i64) -> ProviderAccount {
     let credential = match verdict {
-        Verdict::Held(hold) => Credential::Held(hold.clone()),
-        Verdict::Good { .. } => Credential::Good(Default::default()),
+        CredentialVerdict::Held(hold) => Credential::Held(hold.clone()),
+        CredentialVerdict::Good { .. } => Credential::Good(Default::default()),
     };
     let learned = Learned {
         beside: crate::engine::account::Beside::default(),
@@ -128,8 +128,8 @@ fn each_pin_with_each_thing_that_a_provider_can_tell() {
         (Some(&never_told), Some("a"), "h2", Shown, "good a h2"),
     ] {
         let said = match try_it(&account(), pin, &whose(told), credential, proof) {
-            Verdict::Held(hold) => hold.reason.to_owned(),
-            Verdict::Good { pin, moved } => format!(
+            CredentialVerdict::Held(hold) => hold.reason.to_owned(),
+            CredentialVerdict::Good { pin, moved } => format!(
                 "{} {} {}",
                 if moved { "moved" } else { "good" },
                 pin.id.as_deref().unwrap_or("-"),
@@ -167,7 +167,7 @@ fn the_message_names_both_the_place_and_the_command_that_opens_it() {
     let identity = first.status.as_ref().unwrap().identity.clone().unwrap();
     assert_eq!(identity.id.as_deref(), Some("org-b"));
     // Who uses the account learns nothing of its owners.
-    let Verdict::Held(hold) = &held else {
+    let CredentialVerdict::Held(hold) = &held else {
         panic!("{held:?}");
     };
     assert!(!hold.told_to_users().contains("org-"), "{hold:?}");
@@ -189,7 +189,7 @@ fn however_long_names_are_the_command_is_whole() {
         "s".repeat(63),
         "t".repeat(253)
     );
-    let trial = Trial {
+    let trial = CredentialTrial {
         account: &account,
         kept_in: &place,
         pin: Some(&known),
@@ -219,26 +219,26 @@ fn an_acknowledgement_opens_one_occurrence_and_not_the_next() {
     // Nothing is acknowledged before it was told.
     account = annotated(account, "IdentityChanged", 100);
     let first = held(&account, "b");
-    assert!(matches!(first, Verdict::Held(_)));
+    assert!(matches!(first, CredentialVerdict::Held(_)));
     account = told(&account, &first, 100);
     // Another organisation's is another occurrence, also where the account was not ready in between.
     let other = held(&account, "c");
-    assert!(matches!(other, Verdict::Held(_)));
+    assert!(matches!(other, CredentialVerdict::Held(_)));
     let later = told(&account, &other, 200);
     assert!(
         ready(&later)
             .2
             .contains("IdentityChanged@1970-01-01T00:03:20Z")
     );
-    assert!(matches!(held(&later, "c"), Verdict::Held(_)));
+    assert!(matches!(held(&later, "c"), CredentialVerdict::Held(_)));
     assert!(matches!(
         held(&annotated(later, "IdentityChanged", 200), "c"),
-        Verdict::Good { moved: true, .. }
+        CredentialVerdict::Good { moved: true, .. }
     ));
     // This very one, as it was told, and however often.
     let again = told(&account, &first, 300);
     assert_eq!(ready(&again), ready(&account));
-    let Verdict::Good { pin, moved } = held(&again, "b") else {
+    let CredentialVerdict::Good { pin, moved } = held(&again, "b") else {
         panic!("it was acknowledged");
     };
     assert_eq!(
@@ -248,7 +248,7 @@ fn an_acknowledgement_opens_one_occurrence_and_not_the_next() {
     // Moved on, and back again: that is the next one.
     let moved = told(
         &again,
-        &Verdict::Good {
+        &CredentialVerdict::Good {
             pin: pin.clone(),
             moved,
         },
@@ -261,7 +261,7 @@ fn an_acknowledgement_opens_one_occurrence_and_not_the_next() {
         "h1",
         Evidence::Hidden,
     );
-    assert!(matches!(back, Verdict::Held(_)));
+    assert!(matches!(back, CredentialVerdict::Held(_)));
 }
 
 #[test]
@@ -278,8 +278,14 @@ fn two_credentials_of_which_nothing_is_told_are_two_occurrences() {
     };
     let first = told(&account(), &held(&account(), "h2222222"), 100);
     let first = annotated(first, "IdentityUnproven", 100);
-    assert!(matches!(held(&first, "h2222222"), Verdict::Good { .. }));
-    assert!(matches!(held(&first, "h3333333"), Verdict::Held(_)));
+    assert!(matches!(
+        held(&first, "h2222222"),
+        CredentialVerdict::Good { .. }
+    ));
+    assert!(matches!(
+        held(&first, "h3333333"),
+        CredentialVerdict::Held(_)
+    ));
 }
 
 #[test]
@@ -289,9 +295,12 @@ fn what_is_expected_is_mended_in_the_spec_alone() {
     let of = |account: &ProviderAccount, told: Option<&str>| {
         try_it(account, None, &whose(told), "h1", Evidence::Nothing)
     };
-    assert!(matches!(of(&account, Some("a")), Verdict::Good { .. }));
+    assert!(matches!(
+        of(&account, Some("a")),
+        CredentialVerdict::Good { .. }
+    ));
     // What is not told cannot be compared.
-    assert!(matches!(of(&account, None), Verdict::Good { .. }));
+    assert!(matches!(of(&account, None), CredentialVerdict::Good { .. }));
     let held = of(&account, Some("b"));
     let told = told(&account, &held, 100);
     let (_, why, message) = ready(&told);
@@ -301,7 +310,7 @@ fn what_is_expected_is_mended_in_the_spec_alone() {
         "{message}"
     );
     let told = annotated(told, "IdentityMismatch", 100);
-    assert!(matches!(of(&told, Some("b")), Verdict::Held(_)));
+    assert!(matches!(of(&told, Some("b")), CredentialVerdict::Held(_)));
     // Where it is right, the pin holds all the same.
     let known = pin(Some("b"), "h9");
     let held = try_it(
@@ -311,7 +320,7 @@ fn what_is_expected_is_mended_in_the_spec_alone() {
         "h1",
         Evidence::Hidden,
     );
-    assert!(matches!(held, Verdict::Held(hold) if hold.reason == "IdentityChanged"));
+    assert!(matches!(held, CredentialVerdict::Held(hold) if hold.reason == "IdentityChanged"));
 }
 
 proptest! {
@@ -334,7 +343,7 @@ proptest! {
             let whose = whose(tells.then_some(id));
             let before = account.clone();
             let verdict = try_it(&account, known.as_ref(), &whose, &credential, proof);
-            if let Verdict::Good { pin, .. } = &verdict {
+            if let CredentialVerdict::Good { pin, .. } = &verdict {
                 let first = known.is_none() && proof != Evidence::Hidden;
                 let nothing = proof == Evidence::Nothing;
                 let named = before.status.as_ref().is_some_and(|status| {
@@ -346,7 +355,7 @@ proptest! {
                 known = Some(pin.clone());
             }
             account = told(&account, &verdict, second);
-            if let (true, Verdict::Held(hold)) = (says_go, &verdict) {
+            if let (true, CredentialVerdict::Held(hold)) = (says_go, &verdict) {
                 let since = hold.since(&account).unwrap();
                 account = annotated(account, hold.reason, since.as_second());
             }

@@ -17,8 +17,8 @@ fn home(name: &str, services: &[&str]) -> Home {
     }
 }
 
-fn wish() -> Wish {
-    Wish {
+fn options() -> ImportOptions {
+    ImportOptions {
         namespace: "agents".into(),
         account: "main".into(),
         template: "assistant".into(),
@@ -82,7 +82,7 @@ fn a_project_of_its_own_is_dedicated_and_one_with_company_is_shared() {
             &["manager", "postgres", "convos-agent-a1", "convos-agent-B_2"],
         ),
     ];
-    let import = import(&homes, &wish());
+    let import = import(&homes, &options());
     let b2 = format!("convos-agent-b-2-{}", short("s-convos-agent-B_2"));
     assert_eq!(
         told(&import),
@@ -133,7 +133,7 @@ fn what_is_left_out_is_left_out_with_its_reason() {
         home("assistant-two-abcdefghijkl", &["a", "b"]),
         home("assistant-none-abcdefghijkl", &[]),
     ];
-    let import = import(&homes, &wish());
+    let import = import(&homes, &options());
     assert!(import.instances.is_empty());
     let why: Vec<&str> = import.skipped.iter().map(|(_, why)| why.as_str()).collect();
     for part in [
@@ -159,16 +159,16 @@ fn a_dedicated_wish_takes_no_company_and_prefixes_narrow() {
             &["redis", "assistant-x-abcdefghijkl"],
         ),
     ];
-    let dedicated = Wish {
+    let dedicated = ImportOptions {
         ownership: Some(Ownership::Dedicated),
-        ..wish()
+        ..options()
     };
     let import = super::import(&homes, &dedicated);
     assert_eq!(import.instances.len(), 1);
     assert!(import.skipped[0].1.contains("cannot be Dedicated"));
-    let narrow = Wish {
+    let narrow = ImportOptions {
         prefixes: vec!["assistant-x-".into()],
-        ..wish()
+        ..options()
     };
     let import = super::import(&homes, &narrow);
     assert_eq!(told(&import)[0].0, "assistant-x-abcdefghijkl");
@@ -182,7 +182,7 @@ fn names_that_differ_in_capitals_stay_two() {
         home("assistant-prod-ABCDEFGHIJKL", &["b"]),
         home("assistant-prod-_bcdefghijk-", &["c"]),
     ];
-    let import = import(&homes, &wish());
+    let import = import(&homes, &options());
     let mut names: Vec<String> = import.instances.iter().map(ResourceExt::name_any).collect();
     assert_eq!(names.len(), 3);
     for name in &names {

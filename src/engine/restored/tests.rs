@@ -27,9 +27,16 @@ fn has_been_taken_over(mut object: AgentInstance) -> AgentInstance {
     object
 }
 
+fn ada_of(namespace: &str) -> NamespacedName {
+    NamespacedName {
+        namespace: namespace.into(),
+        name: "ada".into(),
+    }
+}
+
 #[test]
 fn of_several_with_one_identity_one_goes_on_and_for_everyone_the_same() {
-    let victim = || Some(("team-a".to_owned(), "ada".to_owned()));
+    let victim = || Some(ada_of("team-a"));
     let living = object("team-a", "x", "x", 50);
     let restored = object("team-a", "y", "x", 50);
     let thief = object("team-b", "z", "x", 10);
@@ -39,7 +46,7 @@ fn of_several_with_one_identity_one_goes_on_and_for_everyone_the_same() {
         (
             "whatever a project says",
             vec![&living, &thief],
-            Some(("team-b".to_owned(), "ada".to_owned())),
+            Some(ada_of("team-b")),
             Some(0),
         ),
         (
@@ -65,11 +72,7 @@ fn of_several_with_one_identity_one_goes_on_and_for_everyone_the_same() {
     let gone_on = has_been_taken_over(other.clone());
     // Whoever has a workspace writes into it what he likes: what was said once is not taken back by it.
     let said = has_been_taken_over(restored.clone());
-    assert!(!taken(
-        &said,
-        [&said, &thief],
-        Some(&("team-b".into(), "ada".into()))
-    ));
+    assert!(!taken(&said, [&said, &thief], Some(&ada_of("team-b"))));
     let all = [&restored, &gone_on];
     assert!(taken(&restored, all, None) && !taken(&gone_on, all, None));
     assert!(!taken(&living, [&living, &gone_on], None));
@@ -100,13 +103,13 @@ fn a_ledger_of_anothers_project_is_not_ones_own_under_whatever_name() {
         taken: false,
         word: Word::default(),
     };
-    let held = Standing::Held {
+    let held = IdentityState::Held {
         identities: BTreeSet::from(["x".to_owned()]),
         word: Word::default(),
     };
     assert_eq!(standing(&copy, &facts), held);
     copy.status = None;
-    assert_eq!(standing(&copy, &facts), Standing::Own);
+    assert_eq!(standing(&copy, &facts), IdentityState::Own);
 }
 
 #[test]

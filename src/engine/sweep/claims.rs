@@ -1,6 +1,6 @@
 //! What lives in an account as a sweep sees it, and what ledgers, instances and records claim of it.
 
-use crate::api::{AgentInstance, Seen, Slot, SlotState, Unreadable};
+use crate::api::{AgentInstance, NamespacedName, Seen, Slot, SlotState, Unreadable};
 use crate::engine::restored;
 use crate::engine::world::marker;
 use crate::model::marker::{STEM, is_tool_name, named, stem_of};
@@ -31,7 +31,7 @@ pub struct Item {
     /// Its name there.
     pub name: String,
     /// Whose it says it is.
-    pub bears: Bears,
+    pub bears: Provenance,
     /// When it was made, where the provider tells.
     pub created: Option<Timestamp>,
     /// What it can cost within a month, where the provider tells.
@@ -44,7 +44,7 @@ pub struct Item {
 
 /// Whose something says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bears {
+pub enum Provenance {
     /// Nobody's of this kind.
     Nothing,
     /// It looks like one of a Yardmaster, and is not ours: another installation's, edited, or only in part.
@@ -56,10 +56,8 @@ pub enum Bears {
 /// The instance that a marker names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instance {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    /// Its namespace and name.
+    pub named: NamespacedName,
     /// Its UID.
     pub uid: String,
 }
@@ -69,14 +67,13 @@ impl Item {
     pub fn of_home(home: &Home, reader: Reader<'_>) -> Item {
         let bears = match &home.marker {
             Some(marker) if marker.is_genuine(&home.name, reader.installation) => {
-                Bears::Ours(Some(Instance {
-                    namespace: marker.namespace.clone(),
-                    name: marker.name.clone(),
+                Provenance::Ours(Some(Instance {
+                    named: marker.object(),
                     uid: marker.uid.clone(),
                 }))
             }
-            None if !home.name.starts_with(STEM) => Bears::Nothing,
-            _ => Bears::Likeness,
+            None if !home.name.starts_with(STEM) => Provenance::Nothing,
+            _ => Provenance::Likeness,
         };
         Item {
             kind: "project".to_owned(),
@@ -94,11 +91,11 @@ impl Item {
     pub fn of_resource(provider: &str, resource: &Resource, reader: Reader<'_>) -> Item {
         let row = parts(provider).find(|(part, _)| *part == resource.part);
         let bears = if is_tool_name(reader.seal, reader.installation, &resource.name) {
-            Bears::Ours(None)
+            Provenance::Ours(None)
         } else if resource.name.starts_with(STEM) {
-            Bears::Likeness
+            Provenance::Likeness
         } else {
-            Bears::Nothing
+            Provenance::Nothing
         };
         Item {
             kind: row.map_or_else(|| provider.to_owned(), |(_, row)| row.word()),
@@ -117,7 +114,7 @@ impl Item {
 impl Item {
     /// How its name begins, where it is a tool's that we gave.
     fn stem(&self) -> Option<&str> {
-        matches!(self.bears, Bears::Ours(None)).then(|| stem_of(&self.name))?
+        matches!(self.bears, Provenance::Ours(None)).then(|| stem_of(&self.name))?
     }
 }
 
@@ -126,9 +123,9 @@ impl Item {
 pub struct Claims {
     /// Living instances, each by the identity under which it has things outside.
     pub owners: BTreeSet<Instance>,
-    /// Namespace and name of those that were restored from a backup and wait for a word: they may want back what bears their
+    /// Those that were restored from a backup and wait for a word: they may want back what bears their
     /// name.
-    pub waiting: BTreeSet<(String, String)>,
+    pub waiting: BTreeSet<NamespacedName>,
     /// Ids in ledgers, whatever their state, and those of what is to be adopted.
     pub ids: BTreeSet<String>,
     /// Names in ledgers, whatever their state.
@@ -150,17 +147,13 @@ impl Claims {
     pub fn of(instances: impl IntoIterator<Item = Seen<AgentInstance>>) -> Claims {
         let mut claims = Claims::default();
         for instance in instances {
-            let (namespace, name) = (
-                instance.namespace().unwrap_or_default(),
-                instance.name_any(),
-            );
+            let named = NamespacedName::of(&instance);
             if instance.read().is_some_and(|one| restored::waits(one)) {
-                claims.waiting.insert((namespace.clone(), name.clone()));
+                claims.waiting.insert(named.clone());
             }
             let identity = instance.read().map(|one| one.identity());
             claims.owners.insert(Instance {
-                namespace,
-                name,
+                named,
                 uid: identity.or_else(|| instance.uid()).unwrap_or_default(),
             });
             match instance {
@@ -220,7 +213,7 @@ impl Claims {
 
     pub(super) fn claim(&self, item: &Item) -> bool {
         let owned = match &item.bears {
-            Bears::Ours(Some(instance)) => self.owners.contains(instance),
+            Provenance::Ours(Some(instance)) => self.owners.contains(instance),
             _ => false,
         };
         owned
@@ -231,8 +224,8 @@ impl Claims {
 
     pub(super) fn left(&self, item: &Item) -> bool {
         let owner = match &item.bears {
-            Bears::Ours(Some(one)) => {
-                let whose = named(&one.uid, &one.namespace, &one.name);
+            Provenance::Ours(Some(one)) => {
+                let whose = named(&one.uid, &one.named.namespace, &one.named.name);
                 self.left_behind.contains(&whose)
             }
             _ => false,
@@ -248,12 +241,8 @@ impl Claims {
     /// another identity for sure has no use for it.
     pub fn restored(&self, item: &Item) -> bool {
         match &item.bears {
-            Bears::Ours(Some(one)) => {
-                !self.owners.contains(one)
-                    && !self.left(item)
-                    && self
-                        .waiting
-                        .contains(&(one.namespace.clone(), one.name.clone()))
+            Provenance::Ours(Some(one)) => {
+                !self.owners.contains(one) && !self.left(item) && self.waiting.contains(&one.named)
             }
             _ => false,
         }

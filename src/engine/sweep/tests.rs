@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::SlotState;
 use crate::api::text::Span;
-use crate::api::{AgentInstance, LedgerEntry, Part, Seen, Slot};
+use crate::api::{AgentInstance, LedgerEntry, NamespacedName, Part, Seen, Slot};
 use crate::model::Marker;
 use crate::model::marker::named;
 use crate::model::slot::Undo;
@@ -176,8 +176,7 @@ impl Thing {
             Truth::Orphan => ours(),
             Truth::ClaimedByUid if self.project => {
                 claims.owners.insert(Instance {
-                    namespace: own.namespace.clone(),
-                    name: own.name.clone(),
+                    named: own.object(),
                     uid: uid.clone(),
                 });
                 ours()
@@ -203,9 +202,7 @@ impl Thing {
             Truth::Money => resource(&id, "bankr", key.clone(), Some(born)),
             Truth::Restored => {
                 let item = home(&id, name.clone(), &own.to_string(), born);
-                claims
-                    .waiting
-                    .insert((own.namespace.clone(), own.name.clone()));
+                claims.waiting.insert(own.object());
                 item
             }
             Truth::Stranger => made("a-blog".to_owned(), "my blog", "prod key".to_owned()),
@@ -509,9 +506,10 @@ fn the_oldest_goes_first_and_no_more_than_the_hour_allows() {
 fn a_restored_cluster_keeps_the_sweep_from_everything() {
     let (items, mut claims) = (orphans(2), Claims::default());
     let mut memory = Memory::default();
-    claims
-        .waiting
-        .insert(("team-a".into(), "agent-uid-0".into()));
+    claims.waiting.insert(NamespacedName {
+        namespace: "team-a".into(),
+        name: "agent-uid-0".into(),
+    });
     assert!(claims.restored(&items[0]) && !claims.restored(&items[1]));
     decide(&items, &claims, 0, true, &mut memory);
     let swept = decide(&items, &claims, 600, true, &mut memory);
@@ -693,7 +691,7 @@ fn of_life(uid: &str, slot: Slot, life: i64) -> Item {
         kind: "openrouter".to_owned(),
         id: format!("key-{life}"),
         name,
-        bears: Bears::Ours(None),
+        bears: Provenance::Ours(None),
         created: Some(at(0)),
         monthly_usd: None,
         may_hold_money: false,
@@ -771,8 +769,8 @@ fn what_an_unreadable_instance_mentions_is_its_own_and_no_tool_goes_meanwhile() 
     assert_eq!(
         (
             owner.uid.as_str(),
-            owner.namespace.as_str(),
-            owner.name.as_str()
+            owner.named.namespace.as_str(),
+            owner.named.name.as_str()
         ),
         ("uid-0", "team-a", "agent-uid-0")
     );

@@ -329,7 +329,7 @@ fn find_leftovers(w: &World, d: &mut Draft, entry: &LedgerEntry) -> std::ops::Co
 /// Whether it is looked for at what it belongs to, and nowhere else.
 fn row_needs_parent(entry: &LedgerEntry) -> bool {
     let row = entry.row();
-    let main = |need: &slot::Kind| matches!(need, slot::Kind::Tool(Part::Main));
+    let main = |need: &slot::SlotKind| matches!(need, slot::SlotKind::Tool(Part::Main));
     row.found_by.shown_once() && row.needs.iter().any(main)
 }
 

@@ -8,7 +8,7 @@ use crate::api::{LedgerEntry, Part, Slot};
 use crate::engine::ledger;
 use crate::engine::meaning;
 use crate::engine::step::Step;
-use crate::engine::world::{ToolAccount, World};
+use crate::engine::world::{ToolAccountView, World};
 use crate::model::Fault;
 use crate::model::slot::{self, SlotRow};
 use crate::model::tool::{Kept, Wanted};
@@ -100,7 +100,7 @@ impl Subject<'_> {
     /// The tool's own slots that must be there before it.
     pub(super) fn parents(&self) -> impl Iterator<Item = Slot> {
         self.row.needs.iter().filter_map(|need| match need {
-            slot::Kind::Tool(part) if self.tool.parts.contains(part) => {
+            slot::SlotKind::Tool(part) if self.tool.parts.contains(part) => {
                 Slot::tool(&self.tool.name, *part)
             }
             _ => None,
@@ -160,7 +160,7 @@ pub(super) fn goes(w: &World, subject: &Subject<'_>) -> Option<Held> {
         subject.tool.account.clone(),
         subject.row.provider.to_owned(),
     );
-    let goes = w.tools.accounts.get(&place) == Some(&ToolAccount::Deleting);
+    let goes = w.tools.accounts.get(&place) == Some(&ToolAccountView::Deleting);
     goes.then(|| {
         Held::person(
             reason::ACCOUNT_DELETING,
@@ -193,8 +193,8 @@ pub(super) fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
     let soon = w.recheck();
     let place = (account.to_owned(), needed.to_owned());
     match w.tools.accounts.get(&place) {
-        Some(ToolAccount::Deleting | ToolAccount::Ready) => None,
-        None | Some(ToolAccount::NotAvailable) => Some(Held {
+        Some(ToolAccountView::Deleting | ToolAccountView::Ready) => None,
+        None | Some(ToolAccountView::NotAvailable) => Some(Held {
             person: !w.deleting(),
             ..Held::waits(
                 reason::ACCOUNT_NOT_AVAILABLE,
@@ -202,7 +202,7 @@ pub(super) fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
                 soon,
             )
         }),
-        Some(ToolAccount::Elsewhere { provider }) => Some(Held {
+        Some(ToolAccountView::Elsewhere { provider }) => Some(Held {
             person: !w.deleting(),
             ..Held::waits(
                 reason::ACCOUNT_NOT_AVAILABLE,
@@ -213,12 +213,12 @@ pub(super) fn closed(w: &World, account: &str, needed: &str) -> Option<Held> {
                 soon,
             )
         }),
-        Some(ToolAccount::NotReady { message }) => Some(Held::waits(
+        Some(ToolAccountView::NotReady { message }) => Some(Held::waits(
             reason::ACCOUNT_NOT_READY,
             format!("ProviderAccount {account} is not ready: {message}"),
             soon,
         )),
-        Some(ToolAccount::Unreachable) => Some(Held::waits(
+        Some(ToolAccountView::Unreachable) => Some(Held::waits(
             reason::ACCOUNT_UNREACHABLE,
             format!("the provider of ProviderAccount {account} cannot be reached"),
             soon,

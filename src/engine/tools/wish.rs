@@ -5,19 +5,19 @@
 use crate::api::template::{ToolKind, ToolSpec, ToolTime};
 use crate::api::{AgentInstanceSpec, Part};
 use crate::model::slot;
-use crate::model::tool::{Refusal, Wanted, Wish};
+use crate::model::tool::{RefusedTool, Wanted, Wish};
 
 /// The tools that an instance shall have now, and what it asks for in vain.
 pub fn wanted(
     tools: &[ToolSpec],
     spec: &AgentInstanceSpec,
     name: &str,
-) -> (Vec<Wanted>, Vec<Refusal>) {
+) -> (Vec<Wanted>, Vec<RefusedTool>) {
     let mut refused = Vec::new();
     let known = |name: &str| tools.iter().find(|tool| tool.name.as_str() == name);
     for asked in &spec.requested_tools {
         if known(asked.as_str()).is_none() {
-            refused.push(Refusal {
+            refused.push(RefusedTool {
                 tool: asked.0.clone(),
                 message: format!("requestedTools names {asked}, which the template does not have; correct the name or add the tool to the template"),
             });
@@ -25,7 +25,7 @@ pub fn wanted(
     }
     for own in &spec.tool_limits {
         if known(own.name.as_str()).is_none_or(|tool| tool.limit_usd.is_none()) {
-            refused.push(Refusal {
+            refused.push(RefusedTool {
                 tool: own.name.0.clone(),
                 message: format!("toolLimits names {}, which is no tool of the template with a limitUSD; correct the name, or take it away", own.name),
             });
@@ -33,7 +33,7 @@ pub fn wanted(
     }
     for own in spec.adopt.iter().flat_map(|adopt| &adopt.tools) {
         if known(own.name.as_str()).is_none_or(|tool| tool.account_ref.is_none()) {
-            refused.push(Refusal {
+            refused.push(RefusedTool {
                 tool: own.name.0.clone(),
                 message: format!("adopt.tools names {}, which is no tool of the template at a provider; add it to the template", own.name),
             });
@@ -48,7 +48,7 @@ pub fn wanted(
         let limit = match limit(tool, spec) {
             Ok(limit) => limit,
             Err(message) => {
-                refused.push(Refusal {
+                refused.push(RefusedTool {
                     tool: tool.name.0.clone(),
                     message,
                 });

@@ -49,7 +49,10 @@ fn the_table_read_downwards_takes_the_tools_back_and_the_project_last() {
 #[test]
 fn what_costs_comes_after_the_project_and_before_what_runs() {
     let rank = |slot| row(RAILWAY, slot).rank;
-    for tool in SLOTS.iter().filter(|row| matches!(row.slot, Kind::Tool(_))) {
+    for tool in SLOTS
+        .iter()
+        .filter(|row| matches!(row.slot, SlotKind::Tool(_)))
+    {
         assert!(rank(Slot::Environment) < tool.rank && tool.rank < rank(Slot::Service));
     }
     assert!(rank(Slot::Project) < rank(Slot::Environment));
@@ -67,8 +70,8 @@ fn looking_changes_something_at_one_provider_only() {
 fn every_slot_has_its_own_row_and_is_found_by_its_name() {
     for known in SLOTS {
         let slot = match known.slot {
-            Kind::One(slot) => slot,
-            Kind::Tool(part) => Slot::tool("one", part).unwrap(),
+            SlotKind::One(slot) => slot,
+            SlotKind::Tool(part) => Slot::tool("one", part).unwrap(),
         };
         assert_eq!(row(known.provider, slot).rank, known.rank);
         assert_eq!(Slot::named(&slot.to_string()), Some(slot));

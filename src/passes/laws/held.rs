@@ -6,7 +6,7 @@ use super::tool_ends::{state, told, tooled};
 use super::tooled::without;
 use crate::api::condition::{find, kind, reason};
 use crate::api::instance::{OnExternalDeletion, OperatingMode, UpdatePolicy};
-use crate::engine::world::{RolloutTurn, ToolAccount};
+use crate::engine::world::{RolloutTurn, ToolAccountView};
 use crate::model::Fault;
 
 /// What keeps an agent at its revision.
@@ -265,9 +265,9 @@ fn is_passed_until(scene: &mut Scene, because: &str, help: impl FnOnce(&mut Scen
 fn one_whose_former_account_is_closed_is_passed_over_and_says_so_once() {
     let message = || "no credential".to_owned();
     for closed in [
-        ToolAccount::NotAvailable,
-        ToolAccount::NotReady { message: message() },
-        ToolAccount::Unreachable,
+        ToolAccountView::NotAvailable,
+        ToolAccountView::NotReady { message: message() },
+        ToolAccountView::Unreachable,
     ] {
         let mut scene = tooled().rested();
         scene.accounts.insert("exa".into(), closed);
@@ -278,7 +278,7 @@ fn one_whose_former_account_is_closed_is_passed_over_and_says_so_once() {
         scene.settle();
         assert!(state(&scene, "tool/search").is_some(), "{}", told(&scene));
         is_passed_until(&mut scene, "ProviderAccount exa", |scene| {
-            scene.accounts.insert("exa".into(), ToolAccount::Ready);
+            scene.accounts.insert("exa".into(), ToolAccountView::Ready);
         });
     }
 }

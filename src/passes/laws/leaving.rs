@@ -2,7 +2,7 @@
 
 use super::scene::{SHOPS, Scene, room};
 use crate::api::condition::{find, kind, reason};
-use crate::engine::world::{AccountRoom, AccountView, ToolAccount};
+use crate::engine::world::{AccountRoom, AccountView, ToolAccountView};
 use kube::ResourceExt;
 
 fn going() -> AccountView {
@@ -48,7 +48,7 @@ fn what_lives_in_an_account_that_is_being_deleted_goes_on_and_is_taken_back() {
     let mut scene = Scene::new().with_volume().with_tools().rested();
     scene.account = going();
     for account in scene.accounts.values_mut() {
-        *account = ToolAccount::Deleting;
+        *account = ToolAccountView::Deleting;
     }
     scene.happened();
     scene.settle();

@@ -6,7 +6,7 @@ use crate::api::condition::{Statement, conclude, find, is_true, kind, reason};
 use crate::api::instance::UpdatePolicy;
 use crate::api::template::{AgentTemplateStatus, ResolvedImage, Rollout};
 use crate::api::text::Span;
-use crate::engine::rollout::{self, Standing, standing, turn};
+use crate::engine::rollout::{self, RolloutProgress, standing, turn};
 use crate::engine::template::{self, Resolution};
 use crate::engine::world::{AccountView, RolloutTurn};
 use crate::model::{Answer, Health};
@@ -86,12 +86,12 @@ fn object(number: usize, one: &Member) -> AgentInstance {
     .unwrap()
 }
 
-fn stand(fleet: &[AgentInstance], most: i32) -> Standing {
+fn stand(fleet: &[AgentInstance], most: i32) -> RolloutProgress {
     stand_at(fleet, most, "r2", now())
 }
 
 /// Where a rollout stands for everyone who sees these objects, in whichever order.
-fn stand_at(fleet: &[AgentInstance], most: i32, revision: &str, now: Timestamp) -> Standing {
+fn stand_at(fleet: &[AgentInstance], most: i32, revision: &str, now: Timestamp) -> RolloutProgress {
     let mut members: Vec<&AgentInstance> = fleet.iter().collect();
     let usable = |account: &str| account == "main";
     let first = standing(&rollout(most), revision, &members, &usable, now);
@@ -438,7 +438,7 @@ fn rolled() -> Scene {
 }
 
 /// The rollout as it stands for the scene's instance and another one, both of one template.
-fn beside(scene: &Scene, revision: &str, later: SignedDuration) -> Standing {
+fn beside(scene: &Scene, revision: &str, later: SignedDuration) -> RolloutProgress {
     let fleet = [scene.object.clone().unwrap()];
     stand_at(&fleet, 1, revision, scene.now + later)
 }

@@ -18,13 +18,13 @@ use crate::engine::tools::wanted;
 use crate::engine::view;
 use crate::engine::world::{
     AccountRoom, AccountView, Desired, Limits, Outside, RolloutTurn, TemplateReady, TemplateView,
-    ToolAccount, Tools, World, marker,
+    ToolAccountView, Tools, World, marker,
 };
 use crate::model::tool::{Kept, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{
-    Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId, Readiness,
-    RestartPolicy, Turn, Variable,
+    Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId,
+    ReadinessProbe, Restart, Turn, Variable,
 };
 use crate::passes::end::{Troubles, Went, finished};
 use crate::passes::pass::{End, pass};
@@ -80,7 +80,7 @@ pub struct Scene {
     pub tools: Vec<ToolSpec>,
     pub shops: Shops,
     /// The accounts at them, by the provider's name.
-    pub accounts: BTreeMap<String, ToolAccount>,
+    pub accounts: BTreeMap<String, ToolAccountView>,
     /// Accounts whose deletion no cache shows yet.
     pub going: BTreeSet<String>,
     /// Credentials in the instance's Secret, and in those of its wallets.
@@ -192,7 +192,7 @@ impl Scene {
             shops: Shops::new(now),
             accounts: SHOPS
                 .iter()
-                .map(|name| ((*name).to_owned(), ToolAccount::Ready))
+                .map(|name| ((*name).to_owned(), ToolAccountView::Ready))
                 .collect(),
             going: BTreeSet::new(),
             drawer: BTreeMap::new(),
@@ -217,7 +217,7 @@ impl Scene {
                     requested: "ghcr.io/acme/agent:1".into(),
                     digest: "sha256:1".into(),
                 },
-                readiness: Readiness {
+                readiness: ReadinessProbe {
                     path: "/pool/health".into(),
                     expects: Expects::default(),
                 },
@@ -479,7 +479,12 @@ impl Scene {
     fn observe_shops(&mut self) -> bool {
         let mut news = false;
         for shop in SHOPS {
-            if self.tools.is_empty() || !self.accounts.get(shop).is_some_and(ToolAccount::answers) {
+            if self.tools.is_empty()
+                || !self
+                    .accounts
+                    .get(shop)
+                    .is_some_and(ToolAccountView::answers)
+            {
                 continue;
             }
             let Some(stock) = self.shops.list(shop, self.now) else {
@@ -710,7 +715,7 @@ impl Scene {
                 region: None,
                 cpu: None,
                 memory_bytes: None,
-                restart: RestartPolicy::Always,
+                restart: Restart::Always,
                 sleep_when_idle: false,
                 registry: None,
                 volume_mount: template.volume_mount.clone(),

@@ -8,7 +8,7 @@ use crate::api::condition::kind;
 use crate::api::instance::{DeletionPolicy, UpdatePolicy};
 use crate::api::template::{ReclaimPolicy, ToolTime};
 use crate::api::{Part, Slot, SlotState};
-use crate::engine::world::ToolAccount;
+use crate::engine::world::ToolAccountView;
 
 pub fn tooled() -> Scene {
     Scene::new().with_tools()
@@ -120,7 +120,7 @@ fn a_tool_that_is_stuck_on_its_way_back_can_be_given_up_by_an_agent_that_lives_o
     let mut scene = tooled().rested();
     scene
         .accounts
-        .insert("exa".into(), ToolAccount::Unreachable);
+        .insert("exa".into(), ToolAccountView::Unreachable);
     without(&mut scene, "search");
     scene.revise("2");
     scene.settle();
@@ -148,7 +148,9 @@ fn another_account_under_a_tools_name_waits_for_the_agents_turn() {
         scene.edit(|object| object.spec.update_policy = UpdatePolicy::Manual);
         let mut scene = scene.rested();
         // The template was deleted, and made again with another account.
-        scene.accounts.insert("other".into(), ToolAccount::Ready);
+        scene
+            .accounts
+            .insert("other".into(), ToolAccountView::Ready);
         for one in &mut scene.tools {
             if one.name.as_str() == name {
                 let other = serde_json::json!({"name": "other"});
@@ -366,7 +368,7 @@ fn only_a_tool_that_the_agent_needs_holds_it_up() {
             let message = "no credential".to_owned();
             scene
                 .accounts
-                .insert(account.clone(), ToolAccount::NotReady { message });
+                .insert(account.clone(), ToolAccountView::NotReady { message });
             scene.settle();
             assert_eq!(
                 scene.count("deployment"),
@@ -378,7 +380,7 @@ fn only_a_tool_that_the_agent_needs_holds_it_up() {
             assert!(!scene.is(kind::TOOLS_READY), "{}", told(&scene));
             in_order(&scene);
             // It comes later, and the agent gets it.
-            scene.accounts.insert(account, ToolAccount::Ready);
+            scene.accounts.insert(account, ToolAccountView::Ready);
             scene.happened();
             scene.settle();
             in_order(&scene);
@@ -401,7 +403,9 @@ fn only_a_tool_that_the_agent_needs_holds_it_up() {
 fn trouble_with_one_tool_leaves_the_others_alone() {
     for name in ["openrouter", "exa", "agentmail", "telnyx", "bankr"] {
         let mut scene = tooled().rested();
-        scene.accounts.insert(name.into(), ToolAccount::Unreachable);
+        scene
+            .accounts
+            .insert(name.into(), ToolAccountView::Unreachable);
         scene.drop_own_secret();
         scene.settle();
         // Nothing is deployed that would take a credential away.
@@ -420,7 +424,7 @@ fn trouble_with_one_tool_leaves_the_others_alone() {
             .map(|(_, count)| count)
             .sum();
         assert_eq!(again, if mine { 3 } else { 4 }, "{}", told(&scene));
-        scene.accounts.insert(name.into(), ToolAccount::Ready);
+        scene.accounts.insert(name.into(), ToolAccountView::Ready);
         scene.happened();
         scene.settle();
         in_order(&scene);
@@ -440,7 +444,7 @@ fn a_provider_that_is_down_keeps_the_finalizer_and_is_named() {
         let mut scene = tooled().rested();
         scene
             .accounts
-            .insert(account.into(), ToolAccount::Unreachable);
+            .insert(account.into(), ToolAccountView::Unreachable);
         scene.delete();
         scene.settle();
         assert!(
@@ -470,7 +474,9 @@ fn a_provider_that_is_down_keeps_the_finalizer_and_is_named() {
         assert!(events[0].note.contains(name), "{}", told(&given_up));
         assert_eq!(state(&given_up, name), None, "{}", told(&given_up));
         // The provider comes back: everything goes.
-        scene.accounts.insert(account.into(), ToolAccount::Ready);
+        scene
+            .accounts
+            .insert(account.into(), ToolAccountView::Ready);
         scene.happened();
         scene.settle();
         assert!(scene.object.is_none(), "{}", told(&scene));

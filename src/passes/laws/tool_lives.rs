@@ -8,7 +8,7 @@ use crate::api::Part;
 use crate::api::condition::kind;
 use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ToolTime;
-use crate::engine::world::ToolAccount;
+use crate::engine::world::ToolAccountView;
 use crate::model::Fault;
 use proptest::prelude::*;
 
@@ -79,11 +79,11 @@ fn happen(scene: &mut Scene, incident: &Incident) {
         Incident::Outage(shop) => {
             scene
                 .accounts
-                .insert(shops[*shop].into(), ToolAccount::Unreachable);
+                .insert(shops[*shop].into(), ToolAccountView::Unreachable);
         }
         Incident::OutagesOver => {
             for shop in shops {
-                scene.accounts.insert(shop.into(), ToolAccount::Ready);
+                scene.accounts.insert(shop.into(), ToolAccountView::Ready);
             }
             scene.happened();
         }

@@ -97,7 +97,7 @@ pub enum Loss {
 
 /// The record as last seen, and since when it stands still.
 #[derive(Clone, Debug)]
-struct Seen {
+struct ObservedRecord {
     record: Option<Record>,
     since: Instant,
 }
@@ -107,7 +107,7 @@ struct Seen {
 pub struct Election {
     identity: String,
     timing: Timing,
-    seen: Option<Seen>,
+    seen: Option<ObservedRecord>,
     held: Option<Leader>,
 }
 
@@ -134,7 +134,7 @@ impl Election {
             // Any change at all is a sign of life: waiting too long is safe, too short is not.
             _ => now,
         };
-        self.seen = Some(Seen { record, since });
+        self.seen = Some(ObservedRecord { record, since });
     }
 
     /// Our write was accepted: it was sent at `sent`, and this is what it made.
@@ -145,7 +145,7 @@ impl Election {
             term: record.transitions,
             valid_until: sent + self.timing.renew_deadline,
         });
-        self.seen = Some(Seen {
+        self.seen = Some(ObservedRecord {
             record: Some(record),
             since: sent,
         });

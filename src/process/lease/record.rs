@@ -23,12 +23,12 @@ pub(super) trait Records: Send + 'static {
         replaces: Option<&str>,
         hold: bool,
         transitions: i32,
-    ) -> impl Future<Output = Result<Record, Failure>> + Send;
+    ) -> impl Future<Output = Result<Record, WriteError>> + Send;
 }
 
 /// Why a write did not happen.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum WriteError {
     /// The record is not (any more) what we took it for: someone else was faster.
     Conflict,
     /// Anything else. It may have happened all the same.
@@ -69,7 +69,7 @@ impl Records for KubeRecords {
         replaces: Option<&str>,
         hold: bool,
         transitions: i32,
-    ) -> Result<Record, Failure> {
+    ) -> Result<Record, WriteError> {
         let holder = hold.then_some(self.identity.as_str());
         let now = Timestamp::now();
         let base = self.last.take().filter(|_| replaces.is_some());
@@ -84,9 +84,9 @@ impl Records for KubeRecords {
         match written {
             Ok(lease) => Ok(to_record(self.last.insert(lease))),
             Err(kube::Error::Api(status)) if status.code == 409 || status.code == 404 => {
-                Err(Failure::Conflict)
+                Err(WriteError::Conflict)
             }
-            Err(error) => Err(Failure::Other(error)),
+            Err(error) => Err(WriteError::Other(error)),
         }
     }
 }

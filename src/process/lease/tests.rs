@@ -54,13 +54,13 @@ impl Records for Memory {
         replaces: Option<&str>,
         hold: bool,
         transitions: i32,
-    ) -> Result<Record, Failure> {
+    ) -> Result<Record, WriteError> {
         self.reach().await;
         let identity = self.identity.clone();
         let record = self.with(|shared| {
             let current = shared.record.as_ref().map(|record| record.version.as_str());
             if current != replaces {
-                return Err(Failure::Conflict);
+                return Err(WriteError::Conflict);
             }
             shared.writes += 1;
             let record = Record {

@@ -79,7 +79,7 @@ pub(super) struct ObjectLabels {
     pub(super) kind: String,
 }
 
-pub(super) type Timings<L> = Family<L, Histogram, fn() -> Histogram>;
+pub(super) type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// From a reconcile without effects to one that waits for a slow provider, in seconds.
 pub(super) const RECONCILE_SECONDS: [f64; 12] = [
@@ -94,9 +94,9 @@ pub(super) const REQUEST_SECONDS: [f64; 10] =
 pub(super) struct Inner {
     pub(super) registry: Registry,
     pub(super) reconciles: Family<ReconcileLabels, Counter>,
-    pub(super) reconcile_seconds: Timings<KindLabels>,
+    pub(super) reconcile_seconds: Histograms<KindLabels>,
     pub(super) requests: Family<RequestLabels, Counter>,
-    pub(super) request_seconds: Timings<OperationLabels>,
+    pub(super) request_seconds: Histograms<OperationLabels>,
     pub(super) budget: Family<AccountLabels, Gauge>,
     pub(super) healthy: Family<AccountLabels, Gauge>,
     pub(super) waiting: Family<LineLabels, Gauge>,

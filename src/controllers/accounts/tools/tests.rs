@@ -1,7 +1,7 @@
 //! What an account makes of the listings of a provider that is played here.
 
 use super::*;
-use crate::api::Part;
+use crate::api::{NamespacedName, Part};
 use crate::model::identity::Whose;
 use crate::model::tool::{Made, Order, Sought, Stage, Wish};
 use crate::tools;
@@ -123,8 +123,10 @@ fn stock(ids: &[String]) -> Stock {
 fn recorded(ids: &[String]) -> Vec<Recorded> {
     ids.iter()
         .map(|id| Recorded {
-            namespace: "team".into(),
-            name: format!("agent-{id}"),
+            instance: NamespacedName {
+                namespace: "team".into(),
+                name: format!("agent-{id}"),
+            },
             named: Named {
                 part: Part::Main,
                 id: id.clone(),
@@ -150,7 +152,7 @@ async fn an_empty_listing_is_an_outage_until_another_comes_or_each_piece_is_conf
     for _ in 0..3 {
         assert!(matches!(
             account.confirm(&stock(&[]), &known).await,
-            Err(Doubt::Suspect(_))
+            Err(ListingError::Suspect(_))
         ));
         assert_eq!(played.looks(), ["k-00"]);
     }
@@ -177,7 +179,7 @@ async fn what_cannot_be_asked_for_is_not_gone() {
     *held(&played.down) = true;
     assert!(matches!(
         account.confirm(&stock(&[]), &known).await,
-        Err(Doubt::Fault(..))
+        Err(ListingError::Fault(..))
     ));
     *held(&played.down) = false;
     assert!(account.confirm(&stock(&[]), &known).await.is_ok());

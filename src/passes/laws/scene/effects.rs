@@ -12,7 +12,7 @@ use crate::cluster::status::difference;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::step::{Outcome, Step};
-use crate::engine::world::{AccountRoom, AccountView, ToolAccount, World};
+use crate::engine::world::{AccountRoom, AccountView, ToolAccountView, World};
 use crate::model::slot::{FoundBy, parts};
 use crate::model::tool::{Kept, Order, Wish};
 use crate::model::{
@@ -353,7 +353,7 @@ impl Scene {
         assert_eq!(self.holds, gate, "a turn and its use: {}", said());
         let usable = match step {
             Step::MakeTool { account, .. } => {
-                account.is_empty() || self.accounts.get(account) == Some(&ToolAccount::Ready)
+                account.is_empty() || self.accounts.get(account) == Some(&ToolAccountView::Ready)
             }
             Step::CreateProject { .. } => {
                 matches!(&world.account, AccountView::Ready(room) if !room.deleting)
@@ -361,7 +361,11 @@ impl Scene {
             Step::AdjustTool { account, .. }
             | Step::DeleteTool { account, .. }
             | Step::FindTool { account, .. } => {
-                account.is_empty() || self.accounts.get(account).is_some_and(ToolAccount::answers)
+                account.is_empty()
+                    || self
+                        .accounts
+                        .get(account)
+                        .is_some_and(ToolAccountView::answers)
             }
             _ => matches!(world.account, AccountView::Ready(_)),
         };
@@ -589,7 +593,7 @@ impl Hands for Scene {
         {
             // By the next pass the caches show it, too.
             match self.accounts.get_mut(account) {
-                Some(view) => *view = ToolAccount::Deleting,
+                Some(view) => *view = ToolAccountView::Deleting,
                 None => {
                     self.account = AccountView::Ready(AccountRoom {
                         deleting: true,
