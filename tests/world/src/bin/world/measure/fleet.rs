@@ -163,7 +163,7 @@ impl Run<'_> {
         let deployed = self.wait(async || {
             let new = world.journal().follow(&mut journal)?.into_iter();
             let commit = new.filter(|one| one.operation == "environmentPatchCommit");
-            acted = acted.or(commit.filter_map(|one| one.at).next());
+            acted = acted.or_else(|| commit.filter_map(|one| one.at).next());
             Ok(acted.is_some())
         });
         deployed.await.context("waiting for the deployment")?;
