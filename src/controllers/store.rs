@@ -41,8 +41,8 @@ struct Objects<K: Kept> {
     all: HashMap<Ref<K>, Seen<K>>,
     by: HashMap<K::Term, HashSet<Ref<K>>>,
     unreadable: HashSet<Ref<K>>,
-    /// Gone while somebody works on what is woken: their memories are still to be forgotten.
-    gone: HashMap<Ref<K>, Seen<K>>,
+    /// Gone while somebody works on what is woken: their memories are still to be forgotten. Of one name there may be several.
+    gone: HashMap<Ref<K>, Vec<Seen<K>>>,
     /// A list that is being read.
     listed: HashMap<Ref<K>, Seen<K>>,
 }
@@ -128,9 +128,9 @@ impl<K: Kept> Store<K> {
         }
     }
 
-    /// The object of that name that is gone, once.
-    pub fn take_gone(&self, named: &Ref<K>) -> Option<Seen<K>> {
-        self.write().gone.remove(named)
+    /// The objects of that name that are gone, each once.
+    pub fn take_gone(&self, named: &Ref<K>) -> Vec<Seen<K>> {
+        self.write().gone.remove(named).unwrap_or_default()
     }
 
     /// Takes in what the watch tells. Answers what has changed by it.
@@ -163,7 +163,8 @@ impl<K: Kept> Store<K> {
         if keeps_gone {
             for one in turned.iter().filter(|one| one.after.is_none()) {
                 if let Some(last) = &one.before {
-                    objects.gone.insert(named(last), last.clone());
+                    let gone = objects.gone.entry(named(last)).or_default();
+                    gone.push(last.clone());
                 }
             }
         }
