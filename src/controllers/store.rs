@@ -1,18 +1,21 @@
 //! The objects of one kind as last watched, looked up by name and by what they refer to.
 //!
-//! Holds: an object is kept without values of env, the last applied manifest and the list of who manages which field; another
-//! object of the same name is another object; what vanished while a watch was interrupted is told as gone, too; who is
-//! found under a term is never searched for among all. Deliberately absent: what kinds there are (`stores`).
+//! Holds: an object is kept without values of env and without metadata that nobody reads, because its author makes both as
+//! large as he likes; another object of the same name is another object; what vanished while a watch was interrupted is told
+//! as gone, too; who is found under a term is never searched for among all. Deliberately absent: what kinds there are (`stores`).
 
 use super::queue::{Queue, Rank};
 use super::turned::{Ref, Turned, named};
-use crate::api::{Seen, Unreadable};
+use crate::api::acknowledge::ACKNOWLEDGE_ANNOTATION;
+use crate::api::{
+    ABANDON_ANNOTATION, FINALIZER, IDENTITY_ANNOTATION, IN_USE_FINALIZER, Seen, Unreadable,
+};
 use kube::Resource;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -184,12 +187,37 @@ impl<K: Kept> Store<K> {
     }
 }
 
+/// Annotations that are read from a store.
+const READ: [&str; 3] = [
+    ABANDON_ANNOTATION,
+    ACKNOWLEDGE_ANNOTATION,
+    IDENTITY_ANNOTATION,
+];
+
+/// Most characters of one: none that means something is longer.
+const LONGEST: usize = 512;
+
+/// Of annotations those that are read, and a hash, which tells that any of them has changed.
+fn short(mut all: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    all.remove("kubectl.kubernetes.io/last-applied-configuration");
+    let mut hash = DefaultHasher::new();
+    all.hash(&mut hash);
+    all.retain(|name, _| READ.contains(&name.as_str()));
+    for text in all.values_mut() {
+        *text = text.chars().take(LONGEST).collect();
+    }
+    all.insert("hash".to_owned(), format!("{:x}", hash.finish()));
+    all
+}
+
 fn stripped<K: Kept>(mut object: Seen<K>) -> Seen<K> {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    (meta.labels, meta.owner_references) = (None, None);
+    if let Some(finalizers) = &mut meta.finalizers {
+        finalizers.retain(|one| [FINALIZER, IN_USE_FINALIZER].contains(&one.as_str()));
     }
+    meta.annotations = meta.annotations.take().map(short);
     match &mut object {
         Seen::Read(object) => Arc::make_mut(object).strip(),
         Seen::Unreadable(object) => Arc::make_mut(object).strip(),

@@ -10,7 +10,11 @@ fn instance(name: &str, account: &str) -> Value {
     json!({
         "metadata": {"name": name, "namespace": "team", "uid": format!("uid-{name}"), "generation": 1,
             "managedFields": [{"manager": "kubectl"}],
-            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2", "kept": "yes"}},
+            "labels": {"large": "kubectl"}, "finalizers": ["large.dev/kubectl", "yardmaster.dev/teardown"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "kubectl", "uid": "u"}],
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "hunter2",
+                "large": "kubectl", "yardmaster.dev/large": "kubectl",
+                "yardmaster.dev/identity": "kept".repeat(10_000)}},
         "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": account},
             "env": [{"name": "A", "value": "hunter2"},
                 {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
@@ -106,12 +110,24 @@ async fn an_object_is_kept_without_values_and_without_what_nobody_reads() {
         assert!(!kept.contains("hunter2"), "{kept}");
         assert!(!kept.contains("kubectl"), "{kept}");
         assert!(kept.contains("kept"), "{kept}");
+        assert!(kept.len() < 4_000, "{}", kept.len());
     }
     let template = stores.templates.all().remove(0);
     assert_eq!(template.read().unwrap().spec.env[0].value, None);
     // What is referred to stays.
     let ada = stores.instances.state().remove(0);
     assert!(ada.spec.env[1].value_from.is_some());
+}
+
+#[tokio::test]
+async fn an_annotation_that_nobody_reads_wakes_all_the_same() {
+    let stores = stores(&[instance("ada", "main")]);
+    instance_event(&stores, Event::Apply(seen(&instance("ada", "main"))));
+    assert_eq!(woken(&stores.instances), [""; 0]);
+    let mut nudged = instance("ada", "main");
+    nudged["metadata"]["annotations"]["large"] = json!("again");
+    instance_event(&stores, Event::Apply(seen(&nudged)));
+    assert_eq!(woken(&stores.instances), ["ada"]);
 }
 
 #[tokio::test]
