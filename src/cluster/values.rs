@@ -6,21 +6,30 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Most bytes that are held at once: more than all that can be used (`MOST` for a template and its instance each).
-const HELD: usize = 4 * MOST;
+/// Most bytes that are held for one spec: more than all that it can use.
+const HELD: usize = 2 * MOST;
 
-/// Reads what is referred to, of every object that exists. What is beyond all that can be used is left out.
-pub async fn read(client: &Client, namespace: &str, references: &References) -> Written<Values> {
+/// Reads what specs refer to, of every object that exists. What is beyond all that a spec can use is left out; what one of
+/// them refers to takes no room from another.
+pub async fn read(client: &Client, namespace: &str, specs: &[References]) -> Written<Values> {
     let mut values = Values::new();
-    let mut room = HELD;
-    for (source, keys) in references {
+    let mut rooms = vec![HELD; specs.len()];
+    let sources: BTreeSet<&Source> = specs.iter().flat_map(BTreeMap::keys).collect();
+    for source in sources {
         if let Some((_, mut data)) = read_one(client, namespace, source).await? {
             data.retain(|key, value| {
-                let size = value.expose_secret().len();
-                let fits = keys.contains(key) && size <= room;
-                room -= if fits { size } else { 0 };
+                let (size, mut fits) = (value.expose_secret().len(), false);
+                for (references, room) in specs.iter().zip(&mut rooms) {
+                    let refers = references
+                        .get(source)
+                        .is_some_and(|keys| keys.contains(key));
+                    if refers && size <= *room {
+                        *room -= size;
+                        fits = true;
+                    }
+                }
                 fits
             });
             values.insert(source.clone(), data);

@@ -98,7 +98,7 @@ async fn look_up(
     let runtime = &spec.runtime;
     let namespace = template.namespace().unwrap_or_default();
     let referred = references(Some(runtime), &spec.env);
-    let values = values::read(&ctx.around.client, &namespace, &referred).await?;
+    let values = values::read(&ctx.around.client, &namespace, &[referred]).await?;
     let credentials = registry(runtime, &values)
         .and_then(|shown| readiness(&runtime.contract.health).map(|_| shown));
     let tried = Tried::object(Uid::of(template));

@@ -267,14 +267,13 @@ pub struct Own<'a> {
 }
 
 impl Stamp<'_> {
-    /// What template and instance refer to.
-    pub fn references(&self, instance: &AgentInstance) -> References {
+    /// What the template refers to, and what the instance does.
+    pub fn references(&self, instance: &AgentInstance) -> [References; 2] {
         let spec = &self.template.spec;
-        let mut referred = references(Some(&spec.runtime), &spec.env);
-        for (source, keys) in references(None, &instance.spec.env) {
-            referred.entry(source).or_default().extend(keys);
-        }
-        referred
+        [
+            references(Some(&spec.runtime), &spec.env),
+            references(None, &instance.spec.env),
+        ]
     }
 
     /// The revision that the template's controller has named.
