@@ -359,7 +359,7 @@ fn effects_on_secrets() -> Vec<Effect> {
                 async move {
                     let secret = Source::Secret("key".into());
                     let referred = References::from([(secret, ["token".to_owned()].into())]);
-                    word(values::read(&client, "sys", &referred).await)
+                    word(values::read(&client, "sys", &[referred]).await)
                 }
                 .boxed()
             },
@@ -628,7 +628,7 @@ async fn what_is_missing_of_credentials_and_values_is_said_and_not_an_error() {
     let (_, client) = played(&[(GET_KEY, ScriptedAnswer::Code(404))]);
     let referred = References::from([(Source::Secret("key".into()), ["token".to_owned()].into())]);
     assert!(
-        values::read(&client, "sys", &referred)
+        values::read(&client, "sys", &[referred])
             .await
             .unwrap()
             .is_empty()
@@ -638,4 +638,28 @@ async fn what_is_missing_of_credentials_and_values_is_said_and_not_an_error() {
     assert!(held.token.is_some());
     let slot = Slot::named("tool/llm").unwrap();
     assert_eq!(held.kept[&slot].id, "k-1");
+}
+
+#[tokio::test]
+async fn what_an_instance_refers_to_takes_no_room_from_its_template() {
+    let source = |name: &str| Source::Secret(name.to_owned());
+    let of = |names: &[&str]| {
+        let keys = || ["token".to_owned()].into();
+        References::from_iter(names.iter().map(|name| (source(name), keys())))
+    };
+    let large = |name: &str| {
+        let token = STANDARD.encode("x".repeat(500_000));
+        ScriptedAnswer::Is(json!({"metadata": {"name": name}, "data": {"token": token}}))
+    };
+    let (script, client) = played(&[
+        ("GET /api/v1/namespaces/sys/secrets/a", large("a")),
+        ("GET /api/v1/namespaces/sys/secrets/b", large("b")),
+        ("GET /api/v1/namespaces/sys/secrets/c", large("c")),
+        (GET_KEY, ScriptedAnswer::Is(key_secret(&[]))),
+    ]);
+    let specs = [of(&["key"]), of(&["a", "b", "c", "key"])];
+    let values = values::read(&client, "sys", &specs).await.unwrap();
+    script.played();
+    let there = |name: &str| values[&source(name)].data.contains_key("token");
+    assert!(there("a") && !there("b") && !there("c") && there("key"));
 }

@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many objects are read at once.
 const AT_ONCE: usize = 8;
 
-/// Most bytes that are held at once: more than all that can be used (`MOST` for a template and its instance each).
-const HELD: usize = 4 * MOST;
+/// Most bytes that are held for one spec: more than all that it can use.
+const HELD: usize = 2 * MOST;
 
 /// A referenced object as it was read.
 #[derive(Clone, Debug, Default)]
@@ -24,26 +24,36 @@ pub struct Found {
     pub data: BTreeMap<String, SecretString>,
 }
 
-/// Reads what is referred to, of every object that exists, some at once. What is beyond all that can be used is left out.
+/// Reads what specs refer to, of every object that exists, some at once. What is beyond all that a spec can use is left out; what
+/// one of them refers to takes no room from another.
 pub async fn read(
     client: &Client,
     namespace: &str,
-    references: &References,
+    specs: &[References],
 ) -> Written<BTreeMap<Source, Found>> {
-    let (mut found, mut room) = (BTreeMap::new(), HELD);
-    let sources = references.keys();
-    let reads: Vec<_> = sources
+    let mut found = BTreeMap::new();
+    let mut rooms = vec![HELD; specs.len()];
+    let sources: BTreeSet<&Source> = specs.iter().flat_map(BTreeMap::keys).collect();
+    let reads = sources.iter();
+    let reads: Vec<_> = reads
         .map(|source| read_one(client, namespace, source))
         .collect();
     let mut reads = stream::iter(reads).buffered(AT_ONCE);
-    for (source, keys) in references {
+    for source in sources {
         let Some(Some(mut read)) = reads.try_next().await? else {
             continue;
         };
         read.data.retain(|key, value| {
-            let size = value.expose_secret().len();
-            let fits = keys.contains(key) && size <= room;
-            room -= if fits { size } else { 0 };
+            let (size, mut fits) = (value.expose_secret().len(), false);
+            for (references, room) in specs.iter().zip(&mut rooms) {
+                let refers = references
+                    .get(source)
+                    .is_some_and(|keys| keys.contains(key));
+                if refers && size <= *room {
+                    *room -= size;
+                    fits = true;
+                }
+            }
             fits
         });
         found.insert(source.clone(), read);

@@ -216,13 +216,15 @@ fn fresh_token() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The instance's template with its values, which no store keeps: read where the generation that the store has was not read yet.
+/// The instance's template with its values, which no store keeps: read where the generation that the store has was not read yet,
+/// and where something is to be changed.
 async fn whole_template(
     ctx: &Context,
     instance: &AgentInstance,
 ) -> Result<Option<Seen<AgentTemplate>>, ClusterError> {
     let (memory, named) = (&ctx.memories.templates, template_of(instance));
     let stored = ctx.stores.templates.get(&named);
+    let stored = stored.filter(|stored| view::runs_what_it_says(instance, stored));
     if let Some(whole) = stored.and_then(|stored| memory.whole(&stored)) {
         return Ok(Some(Seen::Read(whole)));
     }

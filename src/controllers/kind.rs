@@ -81,7 +81,7 @@ where
             () = stop.clone() => return,
             named = store.queue.next() => named,
         };
-        if let Some(last) = store.take_gone(&named) {
+        for last in store.take_gone(&named) {
             ctx.memories.forget(&Uid::of(&last));
             K::gone(&last, &ctx);
         }

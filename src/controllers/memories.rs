@@ -59,39 +59,64 @@ impl Memories {
     }
 }
 
-/// Templates with their values, which no store keeps: each is read once for each of its generations.
+/// Most bytes of templates that are remembered, as JSON: who makes many large ones must not take everybody's memory.
+const MOST_OF_TEMPLATES: usize = 16 << 20;
+
+/// Templates with their values, which no store keeps: each is read once for each of its generations, as long as there is room
+/// for all of them. Where there is none, they are read anew.
 #[derive(Debug, Default)]
-pub struct Templates(Mutex<HashMap<Uid, Arc<AgentTemplate>>>);
+pub struct Templates(Mutex<Whole>);
+
+#[derive(Debug, Default)]
+struct Whole {
+    known: HashMap<Uid, (Arc<AgentTemplate>, usize)>,
+    bytes: usize,
+}
+
+impl Whole {
+    fn forget(&mut self, uid: &Uid) {
+        self.bytes -= self.known.remove(uid).map_or(0, |(_, bytes)| bytes);
+    }
+}
 
 impl Templates {
     /// The template that a store has, with its spec as it was read at that very generation.
     pub fn whole(&self, stored: &Seen<AgentTemplate>) -> Option<Arc<AgentTemplate>> {
-        let (mut all, uid) = (held(&self.0), Uid::of(stored));
-        let known = all.get(&uid).cloned()?;
+        let known = held(&self.0).known.get(&Uid::of(stored))?.0.clone();
         let (now, then) = (stored.meta(), &known.metadata);
         if then.resource_version == now.resource_version {
             return Some(known);
         }
-        let stored = stored
-            .read()
-            .filter(|_| then.generation == now.generation)?;
+        let same = then.generation == now.generation;
+        let stored = stored.read().filter(|_| same)?;
         let whole = Arc::new(AgentTemplate {
             metadata: stored.metadata.clone(),
             spec: known.spec.clone(),
             status: stored.status.clone(),
         });
-        all.insert(uid, Arc::clone(&whole));
+        self.keep(&whole);
         Some(whole)
     }
 
     /// One was read.
     pub fn keep(&self, whole: &Arc<AgentTemplate>) {
-        held(&self.0).insert(Uid::of(whole.as_ref()), Arc::clone(whole));
+        let (uid, bytes) = (Uid::of(whole.as_ref()), size(whole));
+        let mut all = held(&self.0);
+        all.forget(&uid);
+        if all.bytes + bytes > MOST_OF_TEMPLATES {
+            *all = Whole::default();
+        }
+        all.bytes += bytes;
+        all.known.insert(uid, (Arc::clone(whole), bytes));
     }
 
     fn forget(&self, uid: &Uid) {
-        held(&self.0).remove(uid);
+        held(&self.0).forget(uid);
     }
+}
+
+fn size(template: &AgentTemplate) -> usize {
+    serde_json::to_vec(template).map_or(0, |json| json.len())
 }
 
 /// When instances were last counted, by template. Counts alone are written at most once an interval: they change with
@@ -153,6 +178,27 @@ mod tests {
         }
         templates.forget(&uid);
         assert!(templates.whole(&stored(2, "5")).is_none());
+    }
+
+    #[test]
+    fn large_templates_take_a_bounded_room() {
+        let (templates, value) = (Templates::default(), "x".repeat(1 << 18));
+        for n in 0..500 {
+            let template: AgentTemplate = serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "t", "uid": n.to_string(), "resourceVersion": "1"},
+                "spec": {"runtime": {"image": "i"}, "env": [{"name": "A", "value": value}]},
+            }))
+            .unwrap();
+            let template = Arc::new(template);
+            for _ in 0..2 {
+                templates.keep(&template);
+            }
+            assert!(templates.whole(&Seen::Read(template)).is_some());
+        }
+        let all = held(&templates.0);
+        let bytes: usize = all.known.values().map(|(one, _)| size(one)).sum();
+        assert!(bytes <= MOST_OF_TEMPLATES, "{bytes}");
+        assert_eq!(bytes, all.bytes);
     }
 
     #[test]

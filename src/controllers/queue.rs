@@ -1,13 +1,15 @@
 //! The workqueue of a kind: who is to be reconciled, when, and in which order.
 //!
 //! Holds: an object is in the line once, and is worked on by one worker at a time; who is woken while its pass runs comes
-//! again after it; of those that are due the higher [`Rank`] comes first, and nobody is passed over for longer than his
-//! rank's handicap. A closed queue takes nobody in. Deliberately absent: why somebody is woken (`wake`), and how a pass
-//! ends (`kind`).
+//! again after it; of those that are due the higher [`Rank`] comes first, and every rank has its share of the turns
+//! ([`TURNS`]); within a rank namespaces take turns, so that none keeps another waiting, however many it wakes. A closed
+//! queue takes nobody in. Deliberately absent: why somebody is woken (`wake`), and how a pass ends (`kind`).
 
 use super::held;
+use super::turned::Ref;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -24,14 +26,31 @@ pub enum Rank {
     Fleet,
 }
 
-impl Rank {
-    /// By how much those of higher rank that become due later may come first.
-    fn handicap(self) -> Duration {
-        match self {
-            Rank::Person => Duration::ZERO,
-            Rank::News => Duration::from_secs(1),
-            Rank::Fleet => Duration::from_secs(10),
-        }
+/// Whose turn each is: the rank that is named, or else the highest of which somebody is due.
+const TURNS: [Rank; 8] = [
+    Rank::Person,
+    Rank::Person,
+    Rank::News,
+    Rank::Person,
+    Rank::Person,
+    Rank::News,
+    Rank::Person,
+    Rank::Fleet,
+];
+
+/// Who can stand in a line.
+pub trait InLine: Clone + Eq + Hash {
+    /// Among whom turns are taken.
+    fn namespace(&self) -> &str;
+}
+
+impl<K> InLine for Ref<K>
+where
+    Ref<K>: Clone + Eq + Hash,
+    K: kube::Resource<DynamicType = ()> + Clone,
+{
+    fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
     }
 }
 
@@ -42,34 +61,78 @@ pub struct Queue<T> {
     more: Notify,
 }
 
-/// When somebody comes: not before `due`, and of those who are due the earliest `order` first.
+/// When somebody comes: not before `due`, and then in the line of `rank`.
 #[derive(Clone, Copy, Debug)]
 struct Schedule {
     due: Instant,
-    order: Instant,
+    rank: Rank,
 }
 
 impl Schedule {
+    fn after(wait: Duration, rank: Rank) -> Schedule {
+        let due = Instant::now() + wait;
+        Schedule { due, rank }
+    }
+
     fn sooner(self, other: Schedule) -> Schedule {
         Schedule {
             due: self.due.min(other.due),
-            order: self.order.min(other.order),
+            rank: self.rank.min(other.rank),
         }
     }
 }
 
-/// A place, told apart from others of the same moment.
+/// A moment, told apart from others of the same.
 type Numbered = (Instant, u64);
+
+/// Those of one rank that are due.
+#[derive(Debug)]
+struct Due<T> {
+    /// By namespace, and in each by when they were due.
+    namespaces: BTreeMap<String, BTreeMap<Numbered, T>>,
+    /// Whose turn was last.
+    last: String,
+}
+
+impl<T: InLine> Due<T> {
+    fn put(&mut self, at: Numbered, who: T) {
+        let own = self.namespaces.entry(who.namespace().to_owned());
+        own.or_default().insert(at, who);
+    }
+
+    fn remove(&mut self, at: Numbered, who: &T) {
+        if let Some(own) = self.namespaces.get_mut(who.namespace()) {
+            own.remove(&at);
+            if own.is_empty() {
+                self.namespaces.remove(who.namespace());
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<T> {
+        let after = (Excluded(self.last.as_str()), Unbounded);
+        let next = self.namespaces.range::<str, _>(after).next();
+        let next = next.or_else(|| self.namespaces.first_key_value());
+        let (namespace, own) = next?;
+        let (at, who) = own.first_key_value()?;
+        let (at, who) = (*at, who.clone());
+        self.last = namespace.clone();
+        self.remove(at, &who);
+        Some(who)
+    }
+}
 
 #[derive(Debug)]
 struct QueueState<T> {
     open: bool,
-    /// Who waits, on which schedule, with the number under which it is in `later` or `ready`.
+    /// Who waits, until when, with the number under which it is in `later` or in one of `ready`.
     waiting: HashMap<T, (Schedule, u64)>,
     /// Who is not due yet, by when it is.
     later: BTreeMap<Numbered, T>,
-    /// Who is due, by order.
-    ready: BTreeMap<Numbered, T>,
+    /// Who is due, by rank.
+    ready: [Due<T>; 3],
+    /// How many turns were taken.
+    turns: usize,
     /// Who is being worked on, and who of them comes again.
     running: HashMap<T, Option<Schedule>>,
     numbers: u64,
@@ -77,11 +140,16 @@ struct QueueState<T> {
 
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
+        let due = || Due {
+            namespaces: BTreeMap::new(),
+            last: String::new(),
+        };
         let line = QueueState {
             open: false,
             waiting: HashMap::new(),
             later: BTreeMap::new(),
-            ready: BTreeMap::new(),
+            ready: [due(), due(), due()],
+            turns: 0,
             running: HashMap::new(),
             numbers: 0,
         };
@@ -92,7 +160,7 @@ impl<T> Default for Queue<T> {
     }
 }
 
-impl<T: Clone + Eq + Hash> Queue<T> {
+impl<T: InLine> Queue<T> {
     /// Takes in who is woken, from now on.
     pub fn open(&self) {
         held(&self.line).open = true;
@@ -103,13 +171,11 @@ impl<T: Clone + Eq + Hash> Queue<T> {
         held(&self.line).open
     }
 
-    /// Wakes somebody, `after` that time. Who waits already comes at the sooner of both times.
+    /// Wakes somebody, `after` that time. Who waits already comes at the sooner of both times, in the higher of both ranks.
     pub fn add(&self, who: T, rank: Rank, after: Duration) {
         let mut line = held(&self.line);
         if line.open {
-            let due = Instant::now() + after;
-            let order = due + rank.handicap();
-            line.add(who, Schedule { due, order });
+            line.add(who, Schedule::after(after, rank));
             self.more.notify_one();
         }
     }
@@ -121,8 +187,8 @@ impl<T: Clone + Eq + Hash> Queue<T> {
                 let mut line = held(&self.line);
                 match line.take(Instant::now()) {
                     Ok(who) => {
-                        if !line.ready.is_empty() {
-                            // Another worker may take that one.
+                        if !line.waiting.is_empty() {
+                            // Another worker takes the next one, or waits for it.
                             self.more.notify_one();
                         }
                         return who;
@@ -144,17 +210,13 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     pub fn done(&self, who: &T, again: Option<Duration>) {
         let mut line = held(&self.line);
         let woken = line.running.remove(who).flatten();
-        let again = again.map(|after| {
-            let due = Instant::now() + after;
-            let order = due + Rank::News.handicap();
-            Schedule { due, order }
-        });
-        let place = match (woken, again) {
+        let again = again.map(|after| Schedule::after(after, Rank::News));
+        let schedule = match (woken, again) {
             (Some(woken), Some(again)) => Some(woken.sooner(again)),
             (woken, again) => woken.or(again),
         };
-        if let Some(place) = place {
-            line.add(who.clone(), place);
+        if let Some(schedule) = schedule {
+            line.add(who.clone(), schedule);
             self.more.notify_one();
         }
     }
@@ -166,23 +228,24 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     }
 }
 
-impl<T: Clone + Eq + Hash> QueueState<T> {
-    fn add(&mut self, who: T, place: Schedule) {
+impl<T: InLine> QueueState<T> {
+    fn add(&mut self, who: T, schedule: Schedule) {
         if let Some(woken) = self.running.get_mut(&who) {
-            *woken = Some(woken.map_or(place, |woken| woken.sooner(place)));
+            *woken = Some(woken.map_or(schedule, |woken| woken.sooner(schedule)));
             return;
         }
-        let place = match self.waiting.remove(&who) {
+        let schedule = match self.waiting.remove(&who) {
             Some((before, number)) => {
-                self.later.remove(&(before.due, number));
-                self.ready.remove(&(before.order, number));
-                before.sooner(place)
+                let at = (before.due, number);
+                self.later.remove(&at);
+                self.ready[before.rank as usize].remove(at, &who);
+                before.sooner(schedule)
             }
-            None => place,
+            None => schedule,
         };
         self.numbers += 1;
-        self.later.insert((place.due, self.numbers), who.clone());
-        self.waiting.insert(who, (place, self.numbers));
+        self.later.insert((schedule.due, self.numbers), who.clone());
+        self.waiting.insert(who, (schedule, self.numbers));
     }
 
     /// The next one; else when the first one is due, if anybody waits.
@@ -191,13 +254,19 @@ impl<T: Clone + Eq + Hash> QueueState<T> {
             if first.key().0 > now {
                 break;
             }
-            let who = first.remove();
-            if let Some((place, number)) = self.waiting.get(&who) {
-                self.ready.insert((place.order, *number), who);
+            let (at, who) = first.remove_entry();
+            if let Some((schedule, _)) = self.waiting.get(&who) {
+                self.ready[schedule.rank as usize].put(at, who);
             }
         }
-        match self.ready.pop_first() {
-            Some((_, who)) => {
+        let turn = TURNS[self.turns % TURNS.len()] as usize;
+        let next = match self.ready[turn].take() {
+            Some(who) => Some(who),
+            None => self.ready.iter_mut().find_map(Due::take),
+        };
+        match next {
+            Some(who) => {
+                self.turns += 1;
                 self.waiting.remove(&who);
                 self.running.insert(who.clone(), None);
                 Ok(who)
@@ -214,6 +283,18 @@ mod tests {
     use std::sync::Arc;
 
     const NOW: Duration = Duration::ZERO;
+
+    impl InLine for &'static str {
+        fn namespace(&self) -> &str {
+            ""
+        }
+    }
+
+    impl InLine for (&'static str, u32) {
+        fn namespace(&self) -> &str {
+            self.0
+        }
+    }
 
     fn open() -> Queue<&'static str> {
         let queue = Queue::default();
@@ -274,7 +355,7 @@ mod tests {
             came.push(queue.next().await);
         }
         assert_eq!(came, ["person", "news", "fleet"]);
-        // Persons who keep coming pass the fleet by for its handicap, and no longer.
+        // Persons who keep coming pass the fleet by for some turns, and no longer.
         let queue = open();
         queue.add("fleet", Rank::Fleet, NOW);
         let mut persons = 0;
@@ -286,9 +367,31 @@ mod tests {
             }
             persons += 1;
             queue.done(&next, None);
-            tokio::time::advance(ms(500)).await;
         }
-        assert_eq!(persons, 20);
+        assert_eq!(persons, TURNS.len() - 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_namespace_keeps_no_other_waiting() {
+        for (quiet, most) in [(Rank::Person, 1), (Rank::News, 3), (Rank::Fleet, 8)] {
+            let queue: Queue<(&str, u32)> = Queue::default();
+            queue.open();
+            for n in 0..10_000 {
+                queue.add(("loud", n), Rank::Person, NOW);
+            }
+            tokio::time::advance(ms(1)).await;
+            queue.add(("quiet", 0), quiet, NOW);
+            let mut before = 0;
+            loop {
+                let next = queue.next().await;
+                queue.done(&next, None);
+                if next.0 == "quiet" {
+                    break;
+                }
+                before += 1;
+            }
+            assert!(before <= most, "{before} came before one of {quiet:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -303,7 +406,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_worker_that_is_idle_gets_its_share() {
-        let queue: Arc<Queue<u32>> = Arc::default();
+        let queue: Arc<Queue<(&str, u32)>> = Arc::default();
         queue.open();
         let mut workers = tokio::task::JoinSet::new();
         for _ in 0..4 {
@@ -317,7 +420,7 @@ mod tests {
         tokio::task::yield_now().await;
         let begun = Instant::now();
         for who in 0..4 {
-            queue.add(who, Rank::News, NOW);
+            queue.add(("", who), Rank::News, NOW);
         }
         while workers.join_next().await.is_some() {}
         // None of them waited for another's pass.

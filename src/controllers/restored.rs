@@ -56,7 +56,9 @@ pub async fn standing(
     );
     let deleting = instance.metadata.deletion_timestamp.is_some();
     let news = match &standing {
-        IdentityState::Held { word, .. } => deleting || word.since.is_none() || word.given,
+        // Once the word is given, its account looks by itself whether all have gone on: told by each that could not, the two
+        // would wake each other without a pause.
+        IdentityState::Held { word, .. } => deleting || word.since.is_none(),
         // It has waited, and begins anew or has been set right.
         _ => own && restored::on_record(instance).is_some(),
     };

@@ -1,18 +1,21 @@
 //! The objects of one kind as last watched, looked up by name and by what they refer to.
 //!
-//! Holds: an object is kept without values of env, the last applied manifest and the list of who manages which field; another
-//! object of the same name is another object; what vanished while a watch was interrupted is told as gone, too; who is
-//! found under a term is never searched for among all. Deliberately absent: what kinds there are (`stores`).
+//! Holds: an object is kept without values of env and without metadata that nobody reads, because its author makes both as
+//! large as he likes; another object of the same name is another object; what vanished while a watch was interrupted is told
+//! as gone, too; who is found under a term is never searched for among all. Deliberately absent: what kinds there are (`stores`).
 
 use super::queue::{Queue, Rank};
 use super::turned::{Ref, Turned, named};
-use crate::api::{Seen, Unreadable};
+use crate::api::acknowledge::ACKNOWLEDGE_ANNOTATION;
+use crate::api::{
+    ABANDON_ANNOTATION, FINALIZER, IDENTITY_ANNOTATION, IN_USE_FINALIZER, Seen, Unreadable,
+};
 use kube::Resource;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -43,8 +46,8 @@ struct Objects<K: Stored> {
     all: HashMap<Ref<K>, Seen<K>>,
     by: HashMap<K::Term, HashSet<Ref<K>>>,
     unreadable: HashSet<Ref<K>>,
-    /// Gone while somebody works on what is woken: their memories are still to be forgotten.
-    gone: HashMap<Ref<K>, Seen<K>>,
+    /// Gone while somebody works on what is woken: their memories are still to be forgotten. Of one name there may be several.
+    gone: HashMap<Ref<K>, Vec<Seen<K>>>,
     /// A list that is being read.
     listed: HashMap<Ref<K>, Seen<K>>,
 }
@@ -140,9 +143,9 @@ impl<K: Stored> Store<K> {
         if changed { Rank::Person } else { Rank::Fleet }
     }
 
-    /// The object of that name that is gone, once.
-    pub fn take_gone(&self, named: &Ref<K>) -> Option<Seen<K>> {
-        self.write().gone.remove(named)
+    /// The objects of that name that are gone, each once.
+    pub fn take_gone(&self, named: &Ref<K>) -> Vec<Seen<K>> {
+        self.write().gone.remove(named).unwrap_or_default()
     }
 
     /// Takes in what the watch tells. Answers what has changed by it.
@@ -175,7 +178,8 @@ impl<K: Stored> Store<K> {
         if keeps_gone {
             for one in turned.iter().filter(|one| one.after.is_none()) {
                 if let Some(last) = &one.before {
-                    objects.gone.insert(named(last), last.clone());
+                    let gone = objects.gone.entry(named(last)).or_default();
+                    gone.push(last.clone());
                 }
             }
         }
@@ -195,12 +199,37 @@ impl<K: Stored> Store<K> {
     }
 }
 
+/// Annotations that are read from a store.
+const READ: [&str; 3] = [
+    ABANDON_ANNOTATION,
+    ACKNOWLEDGE_ANNOTATION,
+    IDENTITY_ANNOTATION,
+];
+
+/// Most characters of one: none that means something is longer.
+const LONGEST: usize = 512;
+
+/// Of annotations those that are read, and a hash, which tells that any of them has changed.
+fn short(mut all: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    all.remove("kubectl.kubernetes.io/last-applied-configuration");
+    let mut hash = DefaultHasher::new();
+    all.hash(&mut hash);
+    all.retain(|name, _| READ.contains(&name.as_str()));
+    for text in all.values_mut() {
+        *text = text.chars().take(LONGEST).collect();
+    }
+    all.insert("hash".to_owned(), format!("{:x}", hash.finish()));
+    all
+}
+
 fn stripped<K: Stored>(mut object: Seen<K>) -> Seen<K> {
     let meta = object.meta_mut();
     meta.managed_fields = None;
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    (meta.labels, meta.owner_references) = (None, None);
+    if let Some(finalizers) = &mut meta.finalizers {
+        finalizers.retain(|one| [FINALIZER, IN_USE_FINALIZER].contains(&one.as_str()));
     }
+    meta.annotations = meta.annotations.take().map(short);
     match &mut object {
         Seen::Read(object) => Arc::make_mut(object).strip(),
         Seen::Unreadable(object) => Arc::make_mut(object).strip(),

@@ -103,7 +103,7 @@ async fn look_up(
     let runtime = &spec.runtime;
     let namespace = template.namespace().unwrap_or_default();
     let referred = references(Some(runtime), &spec.env);
-    let found = values::read(&ctx.around.client, &namespace, &referred).await?;
+    let found = values::read(&ctx.around.client, &namespace, &[referred]).await?;
     ctx.memories.sources.keep(&namespace, &found);
     let values = values::values(found);
     let credentials = registry(runtime, &values)

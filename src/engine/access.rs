@@ -41,10 +41,12 @@ pub(super) fn account(w: &World, d: &mut Draft) -> Phase {
             missing(w, d, reason::ACCOUNT_NOT_AVAILABLE, message)
         }
         // Trouble with an account is the account's own condition. It says nothing about an agent at rest, and writes
-        // nothing to it.
+        // nothing to it. The end of an outage is told by who reads the account: one that began and ended between two
+        // readings nobody tells.
         AccountView::NotReady { .. } | AccountView::Unreachable if w.at_rest() => {
             d.unchanged = true;
-            wait(None)
+            let out = matches!(w.account, AccountView::Unreachable);
+            wait(out.then(|| w.recheck()))
         }
         AccountView::NotReady { message } => {
             let message = format!("ProviderAccount {name} is not ready: {message}");

@@ -259,6 +259,18 @@ fn not_ready(stalled: bool, message: impl Into<String>) -> TemplateView {
     TemplateView::NotReady { stalled, message }
 }
 
+/// Whether the instance runs what the template says, as a store has both, so that nothing is to be changed for it.
+pub fn runs_what_it_says(instance: &AgentInstance, stored: &Seen<AgentTemplate>) -> bool {
+    let said = stored.read().filter(|template| observed(template));
+    let said = said.and_then(|template| template.status.as_ref()?.revision.as_ref());
+    let (status, generation) = (instance.status.as_ref(), instance.metadata.generation);
+    status.is_some_and(|status| {
+        status.observed_generation == generation
+            && said.is_some()
+            && status.template_revision.as_ref() == said
+    })
+}
+
 /// Whether this is what was last applied, so that nothing will be changed for it.
 pub fn applied(desired: &Desired, instance: &AgentInstance) -> bool {
     let Desired::Composed(composed) = desired else {
@@ -283,14 +295,13 @@ pub struct Own<'a> {
 }
 
 impl Stamp<'_> {
-    /// What template and instance refer to.
-    pub fn references(&self, instance: &AgentInstance) -> References {
+    /// What the template refers to, and what the instance does.
+    pub fn references(&self, instance: &AgentInstance) -> [References; 2] {
         let spec = &self.template.spec;
-        let mut referred = references(Some(&spec.runtime), &spec.env);
-        for (source, keys) in references(None, &instance.spec.env) {
-            referred.entry(source).or_default().extend(keys);
-        }
-        referred
+        [
+            references(Some(&spec.runtime), &spec.env),
+            references(None, &instance.spec.env),
+        ]
     }
 
     /// The revision that the template's controller has named.

@@ -1,9 +1,12 @@
 //! What the API server refuses to the operator: told on the object, in an event, and tried again ever more slowly.
 
+use std::time::Instant;
+
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::json;
 use world::{Object, eventually};
 
+use crate::restored::{reborn, say_the_word};
 use crate::support::{SOON, Scene, is_ready, says};
 
 /// A policy of the cluster that forbids something in one namespace.
@@ -198,4 +201,33 @@ async fn a_finalizer_or_a_status_that_is_refused_is_told() {
         is_ready(&instance).await;
     };
     futures::join!(finalizer, status);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_agent_whose_word_cannot_be_put_on_record_is_looked_at_seldom() {
+    let scene = Scene::new("no-word").await;
+    let instance = scene.ready(json!({}), &["a"]).await.remove(0);
+    reborn(&scene, &instance, false, true).await;
+    says(&instance, "Stalled", "True", "RestoredElsewhere").await;
+    let resource = ("yardmaster.dev", "agentinstances/status");
+    let policy = Policy::forbids(&scene, resource, "UPDATE").await;
+    refuses_change(&instance, true).await;
+    say_the_word(&scene.tenant.provider_account()).await;
+    eventually("an event says it", SOON, async || {
+        Ok(warnings(&instance).await.into_iter().next())
+    })
+    .await
+    .unwrap();
+    let (mark, begun) = (scene.world.audit().mark().unwrap(), Instant::now());
+    scene.listings(4).await;
+    let took = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let mut asked = scene.world.audit().since(mark).unwrap();
+    asked.retain(|one| {
+        let it = (one.resource.as_str(), one.name.as_str()) == ("agentinstances", "a");
+        it && one.is_controller() && one.namespace == scene.tenant.namespace()
+    });
+    // Each look is a reading and a try to write. Its account looks every two seconds whether all have gone on.
+    assert!(asked.len() <= 4 + took * 2, "{} in {took} s", asked.len());
+    policy.ends().await;
+    is_ready(&instance).await;
 }

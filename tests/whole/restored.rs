@@ -13,7 +13,7 @@ const IDENTITY: &str = "yardmaster.dev/identity";
 
 /// The object goes without a word to anybody, as when a cluster is lost, and comes back as a backup tool brings it: with its
 /// annotations, under another UID, with its status or without.
-async fn reborn(scene: &Scene<'_>, instance: &Object<'_>, status: bool, identity: bool) {
+pub async fn reborn(scene: &Scene<'_>, instance: &Object<'_>, status: bool, identity: bool) {
     let saved = instance.get().await.unwrap();
     let name = format!("{}-agent", instance.name());
     let secret = scene.tenant.object("Secret", &name);
@@ -53,7 +53,7 @@ fn uid(object: &DynamicObject) -> String {
 }
 
 /// Does what the account's condition asks its owner to do.
-async fn say_the_word(account: &Object<'_>) -> String {
+pub async fn say_the_word(account: &Object<'_>) -> String {
     let asks = says(account, "ObjectsRestored", "True", "RestoredElsewhere").await;
     let word = asks.split("acknowledge=").nth(1).unwrap();
     let word = word.split(". ").next().unwrap().to_owned();

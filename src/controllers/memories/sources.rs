@@ -9,7 +9,7 @@ use crate::cluster::values::Found;
 use crate::controllers::held;
 use crate::model::values::{References, Source, Values};
 use secrecy::ExposeSecret;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 /// Most bytes of values that are remembered.
@@ -51,16 +51,17 @@ fn size(found: &Found) -> usize {
 }
 
 impl Sources {
-    /// All that is referred to, where all of it is remembered.
-    pub fn values(&self, namespace: &str, referred: &References) -> Option<Values> {
-        let kept = held(&self.0);
-        let one = |(source, keys): (&Source, &BTreeSet<String>)| {
+    /// All that specs refer to, where all of it is remembered.
+    pub fn values(&self, namespace: &str, specs: &[References]) -> Option<Values> {
+        let (kept, mut values) = (held(&self.0), Values::new());
+        for (source, keys) in specs.iter().flatten() {
             let found = kept.known.get(&(namespace.to_owned(), source.clone()))?;
-            let value = |key: &String| Some((key.clone(), found.data.get(key)?.clone()));
-            let data: Option<BTreeMap<_, _>> = keys.iter().map(value).collect();
-            Some((source.clone(), data?))
-        };
-        referred.iter().map(one).collect()
+            let of_source = values.entry(source.clone()).or_default();
+            for key in keys {
+                of_source.insert(key.clone(), found.data.get(key)?.clone());
+            }
+        }
+        Some(values)
     }
 
     /// These were read.
@@ -161,7 +162,7 @@ mod tests {
     }
 
     fn read(sources: &Sources, keys: &[&str]) -> Option<Vec<String>> {
-        let values = sources.values("n", &referred(keys))?;
+        let values = sources.values("n", &[referred(keys)])?;
         let data = values[&source()].values();
         Some(data.map(|value| value.expose_secret().to_owned()).collect())
     }
@@ -173,7 +174,7 @@ mod tests {
         keep(found("1", &[("a", "one")]));
         assert_eq!(read(&sources, &["a"]), Some(vec!["one".to_owned()]));
         assert_eq!(read(&sources, &["a", "b"]), None);
-        assert!(sources.values("other", &referred(&["a"])).is_none());
+        assert!(sources.values("other", &[referred(&["a"])]).is_none());
         keep(found("1", &[("b", "two")]));
         let both = Some(vec!["one".to_owned(), "two".to_owned()]);
         assert_eq!(read(&sources, &["a", "b"]), both);
@@ -196,7 +197,7 @@ mod tests {
         };
         keep("first");
         keep("second");
-        let known = |namespace: &str| sources.values(namespace, &referred(&["a"])).is_some();
+        let known = |namespace: &str| sources.values(namespace, &[referred(&["a"])]).is_some();
         assert!(known("first") && !known("second"));
         sources.retain(|(namespace, _)| namespace != "first");
         keep("second");

@@ -572,6 +572,19 @@ fn an_account_that_is_out_in_mid_update_stops_no_rollout() {
 }
 
 #[test]
+fn an_outage_of_whose_end_nobody_is_told_takes_no_turn_from_an_agent_at_rest() {
+    let mut scene = rolled();
+    let account = std::mem::replace(&mut scene.account, AccountView::Unreachable);
+    scene.revise("3");
+    scene.visit();
+    // It began and ended between two readings of the account.
+    scene.account = account;
+    scene.run_for(SignedDuration::from_mins(5));
+    let status = scene.object.as_ref().unwrap().status.clone().unwrap();
+    assert_eq!(status.template_revision.as_deref(), Some("r3"));
+}
+
+#[test]
 fn an_agent_that_its_own_variable_broke_fails_no_rollout_and_no_later_one() {
     let mut scene = rolled();
     scene.agent = Health::NotReady(Answer::Status(503));

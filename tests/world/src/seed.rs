@@ -131,8 +131,10 @@ impl<'w> Seed<'w> {
                 tool.slot
             );
         }
-        let mut referred = references(Some(&template.spec.runtime), &template.spec.env);
-        referred.extend(references(None, &first.spec.env));
+        let referred = [
+            references(Some(&template.spec.runtime), &template.spec.env),
+            references(None, &first.spec.env),
+        ];
         let configuration = entry(&status, Slot::Configuration)?;
         let project = entry(&status, Slot::Project)?.id.clone();
         let seed = Self {
