@@ -21,7 +21,7 @@ const LABEL: &str = "yardmaster.dev/left-behind";
 const STEMS: &str = "names";
 
 /// Objects of one page of a list.
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 
 /// A record before it is made.
 pub struct LeftBehindRecord {

@@ -37,10 +37,17 @@ pub(super) async fn account(
         let message = UNREADABLE_ACCOUNT.to_owned();
         return Ok(Some((AccountView::NotReady { message }, None)));
     };
-    if let Some(provider) = object.spec.provider().filter(|other| *other != "railway") {
+    let Some(provider) = object.spec.provider() else {
+        let message = NO_PROVIDER.to_owned();
+        return Ok(Some((AccountView::NotReady { message }, None)));
+    };
+    if provider != "railway" {
         return Ok(Some((AccountView::Elsewhere { provider }, None)));
     }
-    let Some(account) = ctx.accounts.workspace(name) else {
+    let account = ctx.accounts.workspace(name);
+    // One that was made anew under its name is set up by its own pass.
+    let account = account.filter(|account| Some(&account.uid) == object.uid().as_ref());
+    let Some(account) = account else {
         let message = NOT_SET_UP.to_owned();
         let failed = failures::known(ctx, object.as_ref());
         return Ok(failed.then_some((AccountView::NotReady { message }, None)));
@@ -71,6 +78,9 @@ pub(super) async fn account(
 /// What its users are told of an account on whose behalf the API server lets nothing be done. Its own condition says what.
 pub(super) const NOT_SET_UP: &str =
     "it is not set up, because the API server refuses that; ask whoever runs Yardmaster here";
+
+/// What its users are told of an account whose spec names no provider that this version knows.
+const NO_PROVIDER: &str = "its spec names no provider that this version of Yardmaster knows";
 
 /// What its users are told of an account that cannot be read. Its owner is told more, on the account.
 pub(super) const UNREADABLE_ACCOUNT: &str = "this version of Yardmaster cannot read it";
@@ -148,10 +158,16 @@ pub(super) async fn tool_account(
         let message = UNREADABLE_ACCOUNT.to_owned();
         return Ok(Some((ToolAccountView::NotReady { message }, None)));
     };
-    if let Some(other) = object.spec.provider().filter(|other| *other != provider) {
+    let Some(other) = object.spec.provider() else {
+        let message = NO_PROVIDER.to_owned();
+        return Ok(Some((ToolAccountView::NotReady { message }, None)));
+    };
+    if other != provider {
         return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
     }
-    let Some(account) = ctx.accounts.tool_account(name) else {
+    let account = ctx.accounts.tool_account(name);
+    let account = account.filter(|one| object.uid().is_some_and(|uid| one.is_of(&uid)));
+    let Some(account) = account else {
         let message = NOT_SET_UP.to_owned();
         let failed = failures::known(ctx, object.as_ref());
         return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));

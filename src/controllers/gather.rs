@@ -9,6 +9,7 @@ use super::context::Context;
 use super::enact::Workshop;
 use super::records;
 use super::restored::standing;
+use super::stores::InstanceBy;
 use super::wake::{Change, template_of};
 use crate::api::{AgentInstance, AgentTemplate, Seen};
 use crate::cluster::call::find;
@@ -144,8 +145,9 @@ fn adopted_by(ctx: &Context, instance: &AgentInstance) -> Option<String> {
     if view::project(instance).is_some() {
         return None;
     }
-    let all = ctx.stores.instances.state();
-    rivals::rival(instance, all.iter().map(AsRef::as_ref)).or_else(|| {
+    let near = InstanceBy::Project(adopt.project_id.0.clone());
+    let near = ctx.stores.instances.by(&near);
+    rivals::rival(instance, near.iter().map(AsRef::as_ref)).or_else(|| {
         let unread = ctx.stores.instances.unreadable();
         let rival = unread
             .iter()

@@ -4,6 +4,7 @@
 //! absent: what a record says (`cluster::left_behind`).
 
 use super::context::Context;
+use super::stores::InstanceBy;
 use super::sweep::slots_of;
 use super::uid::Uid;
 use crate::api::AgentInstance;
@@ -65,8 +66,8 @@ fn given_away(ctx: &Context, instance: &AgentInstance) -> Option<String> {
         .filter(|one| one.taken_over_by.is_none() && Some(&one.identity) != instance.uid().as_ref())
         .map(|one| one.identity.clone())
         .filter(|identity| AgentInstance::is_identity(identity))?;
-    let all = ctx.stores.instances.state();
-    let lives = all.iter().any(|other| other.identity() == held_as);
+    let living = InstanceBy::Identity(held_as.clone());
+    let lives = !ctx.stores.instances.by(&living).is_empty();
     (!lives).then_some(held_as)
 }
 

@@ -7,6 +7,7 @@
 use super::access::allowed;
 use super::accounts::Workspace;
 use super::context::Context;
+use super::stores::InstanceBy;
 use super::wake::Change;
 use crate::api::{AgentInstance, IDENTITY_ANNOTATION, NamespacedName, ProviderAccount};
 use crate::cluster::{ClusterError, left_behind};
@@ -79,8 +80,8 @@ fn taken(ctx: &Context, instance: &AgentInstance) -> bool {
     let bearer = own
         .and_then(|own| says(&own))
         .or_else(|| ctx.accounts.workspaces().iter().find_map(says));
-    let all = ctx.stores.instances.state();
-    restored::taken(instance, all.iter().map(AsRef::as_ref), bearer.as_ref())
+    let near = ctx.stores.instances.by(&InstanceBy::Identity(identity));
+    restored::taken(instance, near.iter().map(AsRef::as_ref), bearer.as_ref())
 }
 
 /// The instances of an account that wait for its owner's word, of namespaces that may use it.

@@ -16,42 +16,92 @@ use crate::engine::compose::references;
 use crate::model::slot::SLOTS;
 use crate::model::values::Source;
 use kube::ResourceExt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 
-/// Runs until the process ends.
+/// Requests that are sent at once for this.
+const AT_ONCE: usize = 16;
+
+/// Which version of an object was seen last, by the object; of one namespace.
+type Versions = BTreeMap<Source, Option<String>>;
+
+/// Runs until the process ends. Each namespace is looked at by itself: one that refers to much is looked at more seldom, and
+/// delays no other.
 pub async fn watch(ctx: Arc<Context>) {
-    let mut versions: BTreeMap<SourcePlace, Option<String>> = BTreeMap::new();
+    let mut known: HashMap<String, Versions> = HashMap::new();
+    let mut looks: JoinSet<(String, Versions)> = JoinSet::new();
+    let mut under_way: HashSet<String> = HashSet::new();
+    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let mut intervals = interval(ctx.around.settings.observe_interval);
+    intervals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    intervals.tick().await;
     loop {
-        tokio::time::sleep(ctx.around.settings.observe_interval).await;
+        tokio::select! {
+            _ = intervals.tick() => {}
+            Some(Ok((namespace, versions))) = looks.join_next() => {
+                under_way.remove(&namespace);
+                known.insert(namespace, versions);
+                continue;
+            }
+        }
         count(&ctx);
-        look(&ctx, &mut versions).await;
+        let mut wanted = wanted(&ctx);
+        known.retain(|namespace, _| wanted.contains_key(namespace));
+        let remembered = |(namespace, source): &SourcePlace| {
+            let own = wanted.get(namespace);
+            own.is_some_and(|own| own.contains_key(source))
+        };
+        ctx.memories.sources.retain(remembered);
+        wanted.retain(|namespace, _| under_way.insert(namespace.clone()));
+        for (namespace, wanted) in wanted {
+            let versions = known.remove(&namespace).unwrap_or_default();
+            let (ctx, at_once) = (Arc::clone(&ctx), Arc::clone(&at_once));
+            looks.spawn(async move {
+                let versions = look(&ctx, &namespace, wanted, versions, &at_once).await;
+                (namespace, versions)
+            });
+        }
         look_at_namespaces(&ctx).await;
     }
 }
 
-/// Looks once at everything that is referred to.
-async fn look(ctx: &Context, versions: &mut BTreeMap<SourcePlace, Option<String>>) {
-    let (wanted, memory) = (wanted(ctx), &ctx.memories.sources);
-    versions.retain(|place, _| wanted.contains_key(place));
-    memory.retain(|place| wanted.contains_key(place));
-    for (place, dependents) in wanted {
-        let version = match read_one(&ctx.around.client, &place.0, &place.1).await {
-            Ok(found) => found.map(|found| found.version),
+/// Looks once at everything that is referred to in a namespace.
+async fn look(
+    ctx: &Context,
+    namespace: &str,
+    wanted: BTreeMap<Source, BTreeSet<Dependent>>,
+    mut versions: Versions,
+    at_once: &Semaphore,
+) -> Versions {
+    let memory = &ctx.memories.sources;
+    versions.retain(|source, _| wanted.contains_key(source));
+    for (source, dependents) in wanted {
+        let turn = at_once.acquire().await;
+        let read = read_one(&ctx.around.client, namespace, &source).await;
+        drop(turn);
+        let Ok(found) = read else {
             // Not known is not changed.
-            Err(_) => continue,
+            continue;
         };
+        let (version, place) = (
+            found.map(|found| found.version),
+            (namespace.to_owned(), source),
+        );
         // The first look wakes, too, where passes have read another version, or none.
         let read = || memory.version(&place);
-        let before = versions.get(&place).cloned().unwrap_or_else(read);
+        let before = versions.get(&place.1).cloned().unwrap_or_else(read);
         memory.seen(&place, version.as_deref());
         if before != version {
             for dependent in dependents {
                 ctx.stores.tell(&Change::Source(dependent));
             }
         }
-        versions.insert(place, version);
+        versions.insert(place.1, version);
     }
+    versions
 }
 
 /// Looks once at every namespace whose labels were asked for.
@@ -92,37 +142,32 @@ fn count(ctx: &Context) {
     }
 }
 
-/// Every object referred to, with those who refer to it.
-fn wanted(ctx: &Context) -> BTreeMap<SourcePlace, BTreeSet<Dependent>> {
-    let mut wanted: BTreeMap<SourcePlace, BTreeSet<Dependent>> = BTreeMap::new();
+/// Every object referred to, by namespace, with those who refer to it.
+type ReferredTo = BTreeMap<String, BTreeMap<Source, BTreeSet<Dependent>>>;
+
+fn wanted(ctx: &Context) -> ReferredTo {
+    let mut wanted = ReferredTo::new();
+    let mut add = |namespace: &str, source: Source, dependent: Dependent| {
+        let own = wanted.entry(namespace.to_owned()).or_default();
+        own.entry(source).or_default().insert(dependent);
+    };
     for template in ctx.stores.templates.state() {
-        let namespace = template.namespace().unwrap_or_default();
-        for source in references(Some(&template.spec.runtime), &template.spec.env).into_keys() {
-            let dependent = Dependent::Template(NamespacedName::of(template.as_ref()));
-            wanted
-                .entry((namespace.clone(), source))
-                .or_default()
-                .insert(dependent);
+        let (named, spec) = (NamespacedName::of(template.as_ref()), &template.spec);
+        for source in references(Some(&spec.runtime), &spec.env).into_keys() {
+            add(&named.namespace, source, Dependent::Template(named.clone()));
         }
     }
     for instance in ctx.stores.instances.state() {
-        let namespace = instance.namespace().unwrap_or_default();
+        let named = NamespacedName::of(instance.as_ref());
         for source in references(None, &instance.spec.env).into_keys() {
-            let dependent = Dependent::Instance(NamespacedName::of(instance.as_ref()));
-            wanted
-                .entry((namespace.clone(), source))
-                .or_default()
-                .insert(dependent);
+            add(&named.namespace, source, Dependent::Instance(named.clone()));
         }
     }
     for account in ctx.stores.accounts.state() {
         for reference in account.spec.credentials() {
             let source = Source::Secret(reference.name.0.clone());
             let dependent = Dependent::Account(account.name_any());
-            wanted
-                .entry((ctx.around.settings.namespace.clone(), source))
-                .or_default()
-                .insert(dependent);
+            add(&ctx.around.settings.namespace, source, dependent);
         }
     }
     wanted

@@ -13,6 +13,7 @@ use super::wake::{Change, Whom, news, template_of};
 use crate::api::condition::{kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen};
 use crate::engine::account::{usable, uses};
+use crate::engine::rivals;
 use crate::engine::rollout::{self, RolloutProgress};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -21,6 +22,10 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// Objects that are listed at once: each may be as large as the API server stores, and all of a page are held before they are
+/// made small.
+const PAGE: u32 = 100;
 
 /// What instances are looked up by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +36,10 @@ pub enum InstanceBy {
     Account(String),
     /// The namespace.
     Namespace(String),
+    /// The identity under which its things were made.
+    Identity(String),
+    /// The project that it has on record, or is to adopt.
+    Project(String),
 }
 
 impl Stored for AgentInstance {
@@ -43,7 +52,10 @@ impl Stored for AgentInstance {
         let accounts = uses(instance, None).into_iter().map(InstanceBy::Account);
         let namespace = InstanceBy::Namespace(instance.namespace().unwrap_or_default());
         let template = InstanceBy::Template(template_of(instance));
-        accounts.chain([namespace, template]).collect()
+        let identity = InstanceBy::Identity(instance.identity());
+        let projects = rivals::projects(instance).map(InstanceBy::Project);
+        let own = [namespace, template, identity];
+        accounts.chain(own).chain(projects).collect()
     }
 
     fn strip(&mut self) {
@@ -136,7 +148,7 @@ impl Stores {
         gauge: &dyn Gauge,
     ) {
         let (kind, api) = (K::kind(&()), Api::<Seen<K>>::all(client.clone()));
-        let events = watcher(api, watcher::Config::default()).default_backoff();
+        let events = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff();
         let (mut events, mut shown) = (events.boxed(), None);
         // A watch that fails begins again, more slowly each time.
         while let Some(event) = events.next().await {

@@ -132,7 +132,8 @@ async fn look_up(
             retries.clear(&tried);
             None
         }
-        Resolution::Broken(_) => Some(Duration::from_secs(60)),
+        // What it refers to is looked at once an interval (`sources`), and its spec wakes it by itself.
+        Resolution::Broken(_) => None,
         Resolution::Registry(fault) => {
             let now = ctx.around.now();
             let until = patience.map(|patience| patience.until);

@@ -35,6 +35,19 @@ pub(super) fn claim(instance: &AgentInstance) -> Option<Claim<'_>> {
     })
 }
 
+/// The projects that an instance has or is to adopt.
+pub fn projects(instance: &AgentInstance) -> impl Iterator<Item = String> {
+    let entries = instance.status.iter().flat_map(|status| &status.external);
+    let recorded = entries.filter(|entry| entry.slot == Slot::Project);
+    let recorded = recorded.filter_map(|entry| entry.id.clone());
+    let wanted = instance
+        .spec
+        .adopt
+        .iter()
+        .map(|adopt| adopt.project_id.0.clone());
+    recorded.chain(wanted)
+}
+
 /// Of two that want the same thing the older one gets it, and of the same second the first by its name.
 pub(super) fn age(one: &AgentInstance) -> (Option<Timestamp>, Option<String>, String) {
     let created = one.creation_timestamp().map(|time| time.0);
