@@ -71,7 +71,7 @@ const LONGER: &[(&str, &str)] = &[
         "the order in which a pass's needs are read",
     ),
     (
-        "controllers::outside outside",
+        "controllers::outside at_railway",
         "one arm for each step at Railway",
     ),
     (

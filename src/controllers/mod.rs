@@ -26,7 +26,7 @@ pub mod inquiries;
 pub mod instance;
 pub mod kind;
 pub mod memories;
-mod outside;
+pub mod outside;
 pub mod queue;
 pub mod records;
 mod restored;

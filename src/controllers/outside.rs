@@ -8,8 +8,9 @@ use crate::api::Slot;
 use crate::engine::World;
 use crate::engine::step::{Outcome, Step};
 use crate::model::{Done, Fault, Gate, Sight, Turn};
-use crate::railway::{Applicant, Class};
+use crate::railway::{Applicant, Class, Gateway};
 use crate::tools::Provider;
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 impl Workshop<'_> {
@@ -48,42 +49,15 @@ impl Workshop<'_> {
 
     pub(super) async fn tool(&self, step: &Step) -> Done<Outcome> {
         let _led = self.ctx.around.leave.take()?;
-        let begun = self.ctx.around.now();
-        match step {
-            Step::MakeTool { account, order, .. } => {
-                let made = self.provider(account)?.make(order).await?;
-                Ok(Outcome::ToolMade(Box::new(made)))
-            }
-            Step::FindTool {
-                account, sought, ..
-            } => Ok(Outcome::ToolsFound(
-                begun,
-                self.provider(account)?.find(sought).await?,
-            )),
-            Step::LookTool { account, named, .. } => {
-                let seen = self.provider(account)?.look(named).await?;
-                Ok(Outcome::ToolLooked(begun, seen.map(Box::new)))
-            }
-            Step::AdjustTool {
-                account,
-                named,
-                wish,
-                ..
-            } => {
-                self.provider(account)?.adjust(named, wish).await?;
-                Ok(Outcome::Done)
-            }
-            Step::DeleteTool {
-                account,
-                named,
-                for_good,
-                ..
-            } => {
-                self.provider(account)?.delete(named, *for_good).await?;
-                Ok(Outcome::Done)
-            }
-            step => Err(not_asked_here(step)),
-        }
+        let account = match step {
+            Step::MakeTool { account, .. }
+            | Step::FindTool { account, .. }
+            | Step::LookTool { account, .. }
+            | Step::AdjustTool { account, .. }
+            | Step::DeleteTool { account, .. } => account,
+            step => return Err(not_asked_here(step)),
+        };
+        at_provider(self.provider(account)?, self.ctx.around.now(), step).await
     }
 
     pub(super) async fn outside(&self, world: &World, step: &Step) -> Done<Outcome> {
@@ -93,121 +67,154 @@ impl Workshop<'_> {
             });
         };
         let _led = self.ctx.around.leave.take()?;
-        let railway = &account.gateway;
-        match step {
-            Step::Search => Ok(Outcome::Searched(account.gateway.search().await?)),
-            Step::Look { project } => {
-                let sight = look(account, project).await?;
-                let gone = match &sight {
-                    Sight::Seen(home) => home.deleted,
-                    Sight::Absent { .. } => true,
-                    Sight::Unknown => false,
-                };
-                if gone && world.deleting() {
-                    account.gone(project);
-                }
-                Ok(Outcome::Looked(sight))
-            }
-            Step::TakeTurn { gate } => Ok(self.take_turn(account, world, *gate)),
-            Step::CreateProject { name, marker } => {
-                let made = railway.create_project(name, marker).await?;
-                Ok(Outcome::ProjectMade {
-                    project: made.project,
-                    environment: made.environment,
-                })
-            }
-            Step::CreateService {
-                project,
-                environment,
-                name,
-            } => Ok(Outcome::Made {
-                id: railway.create_service(project, environment, name).await?,
-            }),
-            Step::CreateVolume {
-                project,
-                environment,
-                service,
-                mount,
-            } => Ok(Outcome::Made {
-                id: railway
-                    .create_volume(project, environment, service, mount)
-                    .await?,
-            }),
-            Step::Mount {
-                environment,
-                service,
-                volume,
-                mount,
-            } => {
-                railway
-                    .mount_volume(environment, service, volume, mount)
-                    .await?;
-                Ok(Outcome::Done)
-            }
-            Step::CreateDomain {
-                environment,
-                service,
-                port,
-            } => Ok(Outcome::DomainMade(
-                railway.create_domain(environment, service, *port).await?,
-            )),
-            Step::Configure {
-                environment,
-                service,
-                volume,
-                composed,
-                attempt,
-                retired,
-            } => {
-                let wanted = composed.for_attempt(*attempt);
-                railway
-                    .configure(environment, service, volume.as_deref(), &wanted, retired)
-                    .await?;
-                Ok(Outcome::Done)
-            }
-            Step::Compare {
-                environment,
-                service,
-                composed,
-                attempt,
-            } => {
-                let wanted = composed.for_attempt(*attempt);
-                Ok(Outcome::Compared(
-                    railway.drift(environment, service, &wanted).await?,
-                ))
-            }
-            Step::Deploy {
-                environment,
-                service,
-            } => {
-                railway.deploy(environment, service).await?;
-                Ok(Outcome::Done)
-            }
-            Step::Stop { deployment } => {
-                railway.stop(deployment).await?;
-                Ok(Outcome::Done)
-            }
-            Step::Delete { slot, id, .. } => {
-                match slot {
-                    Slot::Project => railway.delete_project(id).await?,
-                    Slot::Service => railway.delete_service(id).await?,
-                    Slot::Volume => railway.delete_volume(id).await?,
-                    Slot::Domain => railway.delete_domain(id).await?,
-                    Slot::Environment | Slot::Configuration | Slot::Tool(_) => {}
-                }
-                Ok(Outcome::Done)
-            }
-            step => Err(not_asked_here(step)),
+        if let Step::TakeTurn { gate } = step {
+            return Ok(self.take_turn(account, world, *gate));
         }
+        let outcome = at_railway(&account.gateway, step).await?;
+        if let (Step::Look { project }, Outcome::Looked(sight)) = (step, &outcome) {
+            let gone = match sight {
+                Sight::Seen(home) => home.deleted,
+                Sight::Absent { .. } => true,
+                Sight::Unknown => false,
+            };
+            if gone && world.deleting() {
+                account.gone(project);
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// A step about a tool, asked of its provider.
+pub async fn at_provider(provider: &dyn Provider, begun: Timestamp, step: &Step) -> Done<Outcome> {
+    match step {
+        Step::MakeTool { order, .. } => {
+            Ok(Outcome::ToolMade(Box::new(provider.make(order).await?)))
+        }
+        Step::FindTool { sought, .. } => {
+            Ok(Outcome::ToolsFound(begun, provider.find(sought).await?))
+        }
+        Step::LookTool { named, .. } => {
+            let seen = provider.look(named).await?;
+            Ok(Outcome::ToolLooked(begun, seen.map(Box::new)))
+        }
+        Step::AdjustTool { named, wish, .. } => {
+            provider.adjust(named, wish).await?;
+            Ok(Outcome::Done)
+        }
+        Step::DeleteTool {
+            named, for_good, ..
+        } => {
+            provider.delete(named, *for_good).await?;
+            Ok(Outcome::Done)
+        }
+        step => Err(not_asked_here(step)),
+    }
+}
+
+/// A step at Railway.
+pub async fn at_railway(railway: &Gateway, step: &Step) -> Done<Outcome> {
+    match step {
+        Step::Search => Ok(Outcome::Searched(railway.search().await?)),
+        Step::Look { project } => Ok(Outcome::Looked(look(railway, project).await?)),
+        Step::CreateProject { name, marker } => {
+            let made = railway.create_project(name, marker).await?;
+            Ok(Outcome::ProjectMade {
+                project: made.project,
+                environment: made.environment,
+            })
+        }
+        Step::CreateService {
+            project,
+            environment,
+            name,
+        } => Ok(Outcome::Made {
+            id: railway.create_service(project, environment, name).await?,
+        }),
+        Step::CreateVolume {
+            project,
+            environment,
+            service,
+            mount,
+        } => Ok(Outcome::Made {
+            id: railway
+                .create_volume(project, environment, service, mount)
+                .await?,
+        }),
+        Step::Mount {
+            environment,
+            service,
+            volume,
+            mount,
+        } => {
+            railway
+                .mount_volume(environment, service, volume, mount)
+                .await?;
+            Ok(Outcome::Done)
+        }
+        Step::CreateDomain {
+            environment,
+            service,
+            port,
+        } => Ok(Outcome::DomainMade(
+            railway.create_domain(environment, service, *port).await?,
+        )),
+        Step::Configure {
+            environment,
+            service,
+            volume,
+            composed,
+            attempt,
+            retired,
+        } => {
+            let wanted = composed.for_attempt(*attempt);
+            railway
+                .configure(environment, service, volume.as_deref(), &wanted, retired)
+                .await?;
+            Ok(Outcome::Done)
+        }
+        Step::Compare {
+            environment,
+            service,
+            composed,
+            attempt,
+        } => {
+            let wanted = composed.for_attempt(*attempt);
+            Ok(Outcome::Compared(
+                railway.drift(environment, service, &wanted).await?,
+            ))
+        }
+        Step::Deploy {
+            environment,
+            service,
+        } => {
+            railway.deploy(environment, service).await?;
+            Ok(Outcome::Done)
+        }
+        Step::Stop { deployment } => {
+            railway.stop(deployment).await?;
+            Ok(Outcome::Done)
+        }
+        Step::Delete { slot, id, .. } => {
+            match slot {
+                Slot::Project => railway.delete_project(id).await?,
+                Slot::Service => railway.delete_service(id).await?,
+                Slot::Volume => railway.delete_volume(id).await?,
+                Slot::Domain => railway.delete_domain(id).await?,
+                Slot::Environment | Slot::Configuration | Slot::Tool(_) => {}
+            }
+            Ok(Outcome::Done)
+        }
+        step => Err(not_asked_here(step)),
     }
 }
 
 /// Reads one project. Where the provider will not say whether it exists, the whole account decides
 /// (`facts/railway.md` 1.5: a deleted project and a foreign one are refused alike).
-async fn look(account: &Workspace, project: &str) -> Done<Sight<crate::model::Home>> {
-    match account.gateway.look(project, Class::User).await {
+async fn look(railway: &Gateway, project: &str) -> Done<Sight<crate::model::Home>> {
+    match railway.look(project, Class::User).await {
         Err(Fault::Denied { .. }) => {
-            let listing = account.gateway.search().await?;
+            let listing = railway.search().await?;
             let found = listing.homes.into_iter().find(|home| home.id == project);
             Ok(found.map_or(
                 Sight::Absent {

@@ -68,7 +68,12 @@ macro_rules! operations {
             const EFFECT: Effect = Effect::$effect;
             type Answer = $answer;
         }
-    )*};
+    )*
+
+        /// The root fields of all of them.
+        #[cfg(test)]
+        pub(crate) const NAMES: &[&str] = &[$($root),*];
+    };
 }
 
 operations! {

@@ -25,5 +25,7 @@ mod turns;
 pub use crate::model::Gate;
 pub use account::{AccountSettings, Class, Identity, NewProject};
 pub use allowance::Budget;
+#[cfg(test)]
+pub(crate) use documents::NAMES;
 pub use gateway::Gateway;
 pub use turns::Applicant;

@@ -84,7 +84,9 @@ impl Exa {
             if key.shown()? == named.id {
                 return Ok(Some(key));
             }
-            if !named.key.is_empty() && key.name.as_deref() == Some(&named.key) {
+            // Two may bear one name; at the API as it was, each answers to its own fingerprint.
+            let renamed = key.public_id.is_some() && !named.key.is_empty();
+            if renamed && key.name.as_deref() == Some(&named.key) {
                 namesake = Some(key);
             }
         }

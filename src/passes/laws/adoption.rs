@@ -41,7 +41,7 @@ pub fn adopting(ownership: &str, policy: UpdatePolicy) -> Scene {
             }),
         );
         make(Change::Volume {
-            project,
+            project: project.clone(),
             service: service.clone(),
             mount: "/data".into(),
         });
@@ -51,6 +51,7 @@ pub fn adopting(ownership: &str, policy: UpdatePolicy) -> Scene {
         let variables = BTreeMap::from([("INSTANCE_ID".to_owned(), name.to_owned())]);
         let image = format!("ghcr.io/acme/{name}@sha256:0");
         make(Change::Configure {
+            project,
             service: service.clone(),
             wanted: Settings { image, variables },
             retired: Vec::new(),
@@ -346,22 +347,26 @@ fn what_is_not_on_record_in_an_adopted_project_is_never_deleted() {
                             at,
                             Change::Volume {
                                 project: project.clone(),
-                                service,
+                                service: service.clone(),
                                 mount: "/data".into(),
                             },
                         )
                         .unwrap();
-                    scene
+                    let elsewhere = scene
                         .provider
                         .apply(
                             at,
                             Change::Volume {
                                 project,
-                                service: "elsewhere".into(),
+                                service,
                                 mount: "/data".into(),
                             },
                         )
                         .unwrap();
+                    scene.provider.meddle(at, |all| {
+                        let there = ("elsewhere".to_owned(), "/data".to_owned());
+                        all[0].attached.insert(elsewhere, there);
+                    });
                 };
                 more(&mut scene);
                 scene.settle();
@@ -633,6 +638,7 @@ fn what_its_makers_deploy_meanwhile_is_followed_and_not_set_back() {
         .apply(
             at,
             Change::Configure {
+                project: adopt.project_id.0,
                 service: adopt.service_id.0,
                 wanted,
                 retired: Vec::new(),

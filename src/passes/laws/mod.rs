@@ -2,7 +2,7 @@
 //!
 //! Read [`scene`] first (the world, and what is asserted at every single change), then [`story`] (how a run with
 //! troubles is compared with the undisturbed one), [`shops`] (the providers of tools) and [`books`] (what must be true of
-//! tools in the end). Each other file is a family of laws. A failing law prints the story,
+//! tools in the end). [`script`] holds that world and the simulator of the whole-system tests together. Each other file is a family of laws. A failing law prints the story,
 //! its troubles and every effect; random ones print their seed.
 
 mod books;
@@ -25,6 +25,7 @@ mod random;
 mod refusals;
 mod restored;
 mod rollouts;
+mod script;
 mod telling;
 mod tool_ends;
 mod tool_lives;

@@ -35,6 +35,7 @@ pub enum Change {
         service: String,
     },
     Configure {
+        project: String,
         service: String,
         wanted: Settings,
         retired: Vec<String>,
@@ -75,11 +76,15 @@ pub struct Project {
     pub deleted: bool,
     pub services: Vec<Service>,
     pub volumes: Vec<String>,
-    /// Volumes, the services that they are attached to, and where they are mounted.
+    /// Volumes, the services that they are attached to (empty: none any more), and where they are mounted.
     pub attached: BTreeMap<String, (String, String)>,
+    /// Volumes that were deleted: not shown any more, and there for a while yet.
+    pub leaving: Vec<String>,
     pub domains: Vec<Domain>,
     /// The newest of each service.
     pub deployments: Vec<Running>,
+    /// Deployments in whose place another came, and their services.
+    pub replaced: BTreeMap<String, String>,
     pub settings: BTreeMap<String, Settings>,
     /// Goes up with every change of what is configured.
     pub tag: u32,
@@ -122,6 +127,45 @@ pub struct Provider {
 fn missing(what: &str) -> Fault {
     Fault::Missing {
         message: format!("{what} not found"),
+    }
+}
+
+impl Project {
+    /// What bears this id goes, with what is nothing without it. Answers whether there was something.
+    fn lose(&mut self, id: &str) -> bool {
+        let parts = |home: &Project| (home.services.len(), home.volumes.len(), home.domains.len());
+        let before = parts(self);
+        let configured = |home: &Project| {
+            let at: Vec<_> = home
+                .attached
+                .iter()
+                .filter(|(_, (own, _))| own == id)
+                .collect();
+            let domains = home
+                .domains
+                .iter()
+                .any(|one| one.service == id || one.id == id);
+            domains || home.settings.contains_key(id) || !at.is_empty()
+        };
+        let configured = configured(self);
+        if self.volumes.iter().any(|one| one == id) {
+            self.volumes.retain(|one| one != id);
+            self.leaving.push(id.to_owned());
+        }
+        self.services.retain(|one| one.id != id);
+        let services: Vec<String> = self.services.iter().map(|one| one.id.clone()).collect();
+        let lives = |service: &String| services.contains(service);
+        let attached = self.attached.values_mut().map(|(service, _)| service);
+        attached.filter(|own| *own == id).for_each(String::clear);
+        self.domains
+            .retain(|one| one.id != id && lives(&one.service));
+        self.deployments.retain(|one| lives(&one.service));
+        self.replaced.retain(|_, service| lives(service));
+        self.settings.retain(|service, _| lives(service));
+        let gone = before != parts(self);
+        let volume = self.leaving.iter().any(|one| one == id);
+        self.tag += u32::from(gone && (configured || volume));
+        gone
     }
 }
 
@@ -229,8 +273,10 @@ impl Provider {
                     services: Vec::new(),
                     volumes: Vec::new(),
                     attached: BTreeMap::new(),
+                    leaving: Vec::new(),
                     domains: Vec::new(),
                     deployments: Vec::new(),
+                    replaced: BTreeMap::new(),
                     settings: BTreeMap::new(),
                     tag: 0,
                 });
@@ -243,11 +289,11 @@ impl Provider {
                     let message = format!("A service named \"{name}\" already exists");
                     return Err(Fault::Uncertain { message });
                 }
+                // Nothing is configured in it yet, so the tag stays.
                 home.services.push(Service {
                     id: id.clone(),
                     name,
                 });
-                home.tag += 1;
                 self.count("service");
                 Ok(id)
             }
@@ -258,6 +304,9 @@ impl Provider {
             } => {
                 let id = self.id("volume");
                 let home = self.living(&project)?;
+                if home.services.iter().all(|one| one.id != service) {
+                    return Err(missing("Service"));
+                }
                 home.volumes.push(id.clone());
                 home.attached.insert(id.clone(), (service, mount));
                 home.tag += 1;
@@ -273,8 +322,12 @@ impl Provider {
                 if !home.volumes.contains(&volume) {
                     return Err(missing("Volume"));
                 }
-                home.attached.insert(volume.clone(), (service, mount));
-                home.tag += 1;
+                let there = Some((service, mount));
+                if home.attached.get(&volume) != there.as_ref() {
+                    home.attached
+                        .extend(there.map(|there| (volume.clone(), there)));
+                    home.tag += 1;
+                }
                 self.count("mount");
                 Ok(volume)
             }
@@ -292,24 +345,35 @@ impl Provider {
                 Ok(id)
             }
             Change::Configure {
+                project,
                 service,
                 wanted,
                 retired,
-            } => self.configure(at, &service, wanted, &retired),
+            } => {
+                let home = self.living(&project)?;
+                // What a patch says of a service that is not there is left aside.
+                if home.services.iter().all(|one| one.id != service) {
+                    return Ok(String::new());
+                }
+                self.configure(at, &service, wanted, &retired)
+            }
             Change::Deploy { service } => {
                 self.with_service(&service)?;
                 Ok(self.deploy(at, &service))
             }
             Change::Stop { deployment } => {
-                let found = self
-                    .projects
-                    .iter_mut()
-                    .filter(|project| !project.deleted)
-                    .flat_map(|project| &mut project.deployments)
-                    .find(|one| one.id == deployment && !one.removed)
-                    .ok_or_else(|| missing("Deployment"))?;
-                found.removed = true;
-                self.count("stop");
+                let living = || self.projects.iter().filter(|project| !project.deleted);
+                if living().any(|home| home.replaced.contains_key(&deployment)) {
+                    return Ok(deployment);
+                }
+                let homes = self.projects.iter_mut().filter(|project| !project.deleted);
+                let mut all = homes.flat_map(|project| &mut project.deployments);
+                let found = all.find(|one| one.id == deployment);
+                let found = found.ok_or_else(|| missing("Deployment"))?;
+                if !found.removed {
+                    found.removed = true;
+                    self.count("stop");
+                }
                 Ok(deployment)
             }
             Change::Delete { slot, id } => self.delete(slot, &id),
@@ -357,7 +421,10 @@ impl Provider {
                 .filter(|(volume, (own, _))| own == service && home.volumes.contains(volume))
                 .map(|(volume, (_, mount))| (volume.clone(), mount.clone()))
                 .next();
-            home.deployments.retain(|one| one.service != service);
+            let old = home
+                .deployments
+                .extract_if(.., |one| one.service == service);
+            home.replaced.extend(old.map(|old| (old.id, old.service)));
             home.deployments.push(Running {
                 id: id.clone(),
                 service: service.to_owned(),
@@ -374,26 +441,17 @@ impl Provider {
 
     fn delete(&mut self, slot: Slot, id: &str) -> Done<String> {
         let gone = self.gone.clone();
+        let mut living = self.projects.iter().filter(|home| !home.deleted);
+        if living.any(|home| home.leaving.iter().any(|one| one == id)) {
+            return Ok(String::new());
+        }
         let done = match slot {
             Slot::Project => self.living(id).map(|home| home.deleted = true).is_ok(),
             _ => self
                 .projects
                 .iter_mut()
                 .filter(|home| !home.deleted)
-                .any(|home| {
-                    let before = (home.services.len(), home.volumes.len(), home.domains.len());
-                    home.services.retain(|one| one.id != id);
-                    home.volumes.retain(|one| one != id);
-                    let services: Vec<String> =
-                        home.services.iter().map(|one| one.id.clone()).collect();
-                    home.domains
-                        .retain(|one| one.id != id && services.contains(&one.service));
-                    home.deployments
-                        .retain(|one| services.contains(&one.service));
-                    home.settings
-                        .retain(|service, _| services.contains(service));
-                    before != (home.services.len(), home.volumes.len(), home.domains.len())
-                }),
+                .any(|home| home.lose(id)),
         };
         if !done {
             return Err(gone);
@@ -415,7 +473,20 @@ impl Provider {
     /// One project; `None` where it is not shown.
     pub fn look(&self, id: &str, begun: Timestamp) -> Option<Home> {
         let project = self.shown(begun).iter().find(|project| project.id == id)?;
-        (!project.deleted || self.shows_deleted).then(|| self.home(project, begun))
+        match project.deleted {
+            false => Some(self.home(project, begun)),
+            // What was in it went with it.
+            true => self.shows_deleted.then(|| Home {
+                deleted: true,
+                begun,
+                ..Home::bare(
+                    &project.id,
+                    &project.name,
+                    Marker::parse(&project.description),
+                    project.created,
+                )
+            }),
+        }
     }
 
     /// Every project that lives.
@@ -442,7 +513,11 @@ impl Provider {
         });
         let volume = |id: &String| Volume {
             id: id.clone(),
-            service: project.attached.get(id).map(|(service, _)| service.clone()),
+            service: project
+                .attached
+                .get(id)
+                .map(|(service, _)| service.clone())
+                .filter(|service| !service.is_empty()),
             mount_path: Some(
                 project
                     .attached
@@ -482,9 +557,10 @@ impl Provider {
             .projects
             .iter()
             .find(|p| p.settings.contains_key(service));
-        let Some(actual) = home.and_then(|home| home.settings.get(service)) else {
-            return vec!["image".into()];
-        };
+        let nothing = Settings::default();
+        let actual = home
+            .and_then(|home| home.settings.get(service))
+            .unwrap_or(&nothing);
         let mut names = Vec::new();
         if actual.image != wanted.image {
             names.push("image".to_owned());

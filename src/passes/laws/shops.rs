@@ -60,12 +60,21 @@ impl Thing {
         !self.deleted && !matches!(self.stage(at), Stage::Failed { .. })
     }
 
+    /// Whether it is where somebody looks: a key is shown by what it opens alone.
+    fn is_in(&self, parts: &BTreeMap<Part, String>) -> bool {
+        self.part != Part::Key || self.parent.as_ref() == parts.get(&Part::Main)
+    }
+
     fn resource(&self, at: Timestamp) -> Resource {
         let addressed = self.part == Part::Main && self.secret.is_none();
         Resource {
             part: self.part,
             id: self.id.clone(),
-            name: self.name.clone(),
+            // Bankr shows nobody under which name it made a wallet.
+            name: match self.shop.as_str() {
+                "bankr" if self.part == Part::Main => String::new(),
+                _ => self.name.clone(),
+            },
             address: addressed.then(|| self.id.clone()),
             stage: self.stage(at),
             settings: self.settings.clone(),
@@ -92,6 +101,8 @@ pub struct Shops {
     pub gone: Fault,
     /// Wallets whose keys this process knows to be revoked: all that Bankr lets anybody know.
     pub keyless: BTreeSet<String>,
+    /// Wallets that still have the key with which they came, and which nobody holds.
+    pub born_with: BTreeSet<String>,
     /// Changes that took effect.
     pub counts: BTreeMap<String, u32>,
     pub last_change: Timestamp,
@@ -119,6 +130,7 @@ impl Shops {
             failing: 0,
             gone: missing(),
             keyless: BTreeSet::new(),
+            born_with: BTreeSet::new(),
             counts: BTreeMap::new(),
             last_change: now,
         }
@@ -174,6 +186,7 @@ impl Shops {
             .filter(|one| !one.deleted)
             .map(|one| one.id.clone())
             .collect();
+        self.born_with.retain(|wallet| there.contains(wallet));
         for key in self
             .things
             .iter_mut()
@@ -208,11 +221,7 @@ impl Shops {
             Ask::Revoke(parts) => {
                 let wallet = parts.get(&Part::Main).ok_or_else(missing)?;
                 self.living(wallet).ok_or_else(missing)?;
-                for key in self.things.iter_mut().filter(|one| {
-                    one.part == Part::Key && !one.deleted && one.parent.as_ref() == Some(wallet)
-                }) {
-                    key.deleted = true;
-                }
+                self.revoke(wallet);
                 Ok(None)
             }
             Ask::Delete(named, _) if shop == "bankr" && named.part == Part::Key => {
@@ -221,6 +230,16 @@ impl Shops {
             }
             Ask::Delete(named, for_good) => {
                 let gone = self.gone.clone();
+                let is_wallet = (shop, named.part) == ("bankr", Part::Main);
+                if is_wallet
+                    && self
+                        .things
+                        .iter()
+                        .any(|one| one.id == named.id && one.deleted)
+                {
+                    // Closed it stays in Bankr's books.
+                    return Ok(None);
+                }
                 let thing = self.living(&named.id).ok_or(gone)?;
                 if shop == "bankr" && !for_good {
                     thing.resting = true;
@@ -230,6 +249,15 @@ impl Shops {
                 self.count("delete", shop, named.part);
                 Ok(None)
             }
+        }
+    }
+
+    /// All keys of a wallet.
+    fn revoke(&mut self, wallet: &str) {
+        self.born_with.remove(wallet);
+        let keys = self.things.iter_mut().filter(|one| one.part == Part::Key);
+        for key in keys.filter(|one| one.parent.as_deref() == Some(wallet)) {
+            key.deleted = true;
         }
     }
 
@@ -258,6 +286,10 @@ impl Shops {
             Some(part) => {
                 let parent = order.parts.get(&part).cloned().ok_or_else(missing)?;
                 self.living(&parent).ok_or_else(missing)?;
+                if shop == "bankr" {
+                    // Whoever makes one holds no other.
+                    self.revoke(&parent);
+                }
                 Some(parent)
             }
         };
@@ -285,6 +317,15 @@ impl Shops {
         };
         let mut resource = thing.resource(at);
         let secret = thing.secret.clone().map(SecretString::from);
+        if is_number && resource.stage == Stage::Ready {
+            // What answers is the order.
+            resource.stage = Stage::Pending {
+                why: "the number is ordered and not yet set up".into(),
+            };
+        }
+        if (shop, order.part) == ("bankr", Part::Main) {
+            self.born_with.insert(thing.id.clone());
+        }
         if shop == "wallet" {
             // Nothing outside.
             resource.address = Some(thing.id);
@@ -309,7 +350,7 @@ impl Shops {
     pub fn find(&self, shop: &str, sought: &Sought, begun: Timestamp) -> Vec<Resource> {
         let bears = |one: &&Thing| {
             let of = one.shop == shop && one.part == sought.part && one.name == sought.key;
-            of && one.lives(begun)
+            of && one.lives(begun) && one.is_in(&sought.parts)
         };
         let things = self.then(begun).iter().filter(bears);
         things.map(|one| one.resource(begun)).collect()
@@ -319,7 +360,8 @@ impl Shops {
         let things = self.then(begun);
         let of = |id: &str| things.iter().find(|one| one.id == id && !one.deleted);
         if (shop, named.part) != ("bankr", Part::Key) {
-            return of(&named.id).map(|one| one.resource(begun));
+            let there = of(&named.id).filter(|one| one.is_in(&named.parts));
+            return there.map(|one| one.resource(begun));
         }
         // A key is there as long as its wallet is, as far as anybody can know.
         let wallet = named.parts.get(&Part::Main)?;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub(super) struct ExaKey {
     /// At the legacy API: the key itself.
     id: Option<SecretString>,
-    public_id: Option<String>,
+    pub(super) public_id: Option<String>,
     secret: Option<SecretString>,
     #[serde(default)]
     pub(super) name: Option<String>,

@@ -24,6 +24,15 @@ use kube::ResourceExt;
 use secrecy::ExposeSecret;
 use world::truth::contradictions;
 
+/// The environment with which a project comes.
+fn environment(project: &str) -> String {
+    format!("{project}/env")
+}
+
+fn project_of(environment: &str) -> &str {
+    environment.strip_suffix("/env").unwrap_or(environment)
+}
+
 impl Scene {
     /// Notes an effect; the trouble that is due at it.
     fn begin(&mut self, word: &'static str) -> Option<Trouble> {
@@ -111,8 +120,48 @@ impl Scene {
         )?;
         if let Ok(id) = &answer {
             self.fresh.insert(id.clone(), self.now);
+            self.fresh.insert(environment(id), self.now);
         }
-        Ok(answer)
+        Ok(self.softened(step, answer))
+    }
+
+    /// Beside something that was made a moment ago, the gateway takes what is missing for what is not shown yet.
+    fn softened(&self, step: &Step, answer: Done<String>) -> Done<String> {
+        let named = match step {
+            Step::CreateService { environment, .. } => vec![environment],
+            Step::CreateVolume {
+                environment,
+                service,
+                ..
+            }
+            | Step::CreateDomain {
+                environment,
+                service,
+                ..
+            }
+            | Step::Configure {
+                environment,
+                service,
+                ..
+            }
+            | Step::Deploy {
+                environment,
+                service,
+            } => vec![environment, service],
+            Step::Mount {
+                environment,
+                service,
+                volume,
+                ..
+            } => vec![environment, service, volume],
+            _ => Vec::new(),
+        };
+        match answer {
+            Err(Fault::Missing { message }) if named.iter().any(|id| self.made_lately(id)) => {
+                Err(Fault::Transient { message })
+            }
+            other => other,
+        }
     }
 
     /// A change outside, with the trouble that is due at it. `later`: it lands at that time, when nobody waits any more.
@@ -702,7 +751,7 @@ impl Hands for Scene {
                 let (name, description) = (name.clone(), marker.to_string());
                 let answer = self.write(world, step, Change::Project { name, description })?;
                 done(answer, |id| Outcome::ProjectMade {
-                    environment: Some(format!("{id}/env")),
+                    environment: Some(environment(&id)),
                     project: id,
                 })
             }
@@ -758,6 +807,7 @@ impl Hands for Scene {
                 }
             }
             Step::Configure {
+                environment,
                 service,
                 composed,
                 attempt,
@@ -765,6 +815,7 @@ impl Hands for Scene {
                 ..
             } => {
                 let change = Change::Configure {
+                    project: project_of(environment).to_owned(),
                     service: service.clone(),
                     wanted: Scene::wanted(composed, *attempt),
                     retired: retired.clone(),
