@@ -15,11 +15,11 @@ mod stage;
 use crate::api::{Part, Slot};
 use crate::engine::compose::Composed;
 use crate::engine::step::{Outcome, Step};
-use crate::model::slot::{FoundBy, Kind, SLOTS, SlotRow};
+use crate::model::slot::{FoundBy, SLOTS, SlotKind, SlotRow};
 use crate::model::tool::{Named, Order, Resource, Sought, Stage as Progress, Wish};
 use crate::model::values::Seal;
 use crate::model::{
-    Configuration, Done, Fault, Home, InstallationId, Marker, RestartPolicy, Sight, Variable,
+    Configuration, Done, Fault, Home, InstallationId, Marker, Restart, Sight, Variable,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,7 +190,7 @@ fn composed(mode: &str) -> Box<Composed> {
             region: None,
             cpu: None,
             memory_bytes: None,
-            restart: RestartPolicy::OnFailure(10),
+            restart: Restart::OnFailure(10),
             sleep_when_idle: false,
             registry: None,
             volume_mount: None,
@@ -630,7 +630,7 @@ fn declared(source: &str, name: &str) -> BTreeSet<String> {
 fn wanted() -> BTreeMap<String, &'static [&'static str]> {
     let mut wanted: BTreeMap<String, &[&str]> = BTreeMap::new();
     let rows = SLOTS.iter().filter_map(|row| match row.slot {
-        Kind::Tool(part) if row.found_by != FoundBy::Kept => Some((row, part)),
+        SlotKind::Tool(part) if row.found_by != FoundBy::Kept => Some((row, part)),
         _ => None,
     });
     let rows: Vec<(&SlotRow, Part)> = rows.collect();
