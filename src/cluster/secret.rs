@@ -34,13 +34,10 @@ pub fn name_for(instance: &AgentInstance, entry: &LedgerEntry) -> String {
     }
 }
 
-/// Makes the instance's Secret with this token. Answers `false` where the name is taken by a Secret that is not the
-/// instance's: a predecessor's on its way out, or somebody else's, which is never touched.
-pub async fn mint(
-    client: &Client,
-    instance: &AgentInstance,
-    token: &SecretString,
-) -> Written<bool> {
+/// Makes the instance's Secret with this token. A Secret of its name that is not the instance's, a predecessor's on its way out or
+/// somebody else's, is never touched.
+pub async fn mint(client: &Client, instance: &AgentInstance, token: &SecretString) -> Written<()> {
+    let what = "making the agent's Secret";
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(name(instance)),
@@ -57,12 +54,7 @@ pub async fn mint(
         ..Secret::default()
     };
     let api = secrets(client, instance);
-    match call(
-        "making the agent's Secret",
-        api.create(&PostParams::default(), &secret),
-    )
-    .await
-    {
+    match call(what, api.create(&PostParams::default(), &secret)).await {
         // There already: ours from a pass that could not go on, or not ours. Read and see.
         Err(ClusterError::Stale { .. }) => {
             let found = find("reading the agent's Secret", api.get_opt(&name(instance))).await?;
@@ -71,11 +63,9 @@ pub async fn mint(
                     // The token was taken out of it by hand.
                     let patch = json!({"data": {KEY: bytes(token)}});
                     change(&api, instance, &secret, patch).await?;
-                    Ok(true)
+                    Ok(())
                 }
-                Some(secret) if owned(&secret, instance) => Err(ClusterError::Stale {
-                    what: "making the agent's Secret",
-                }),
+                Some(secret) if owned(&secret, instance) => Err(ClusterError::Stale { what }),
                 Some(secret) if adrift(&secret, instance) => {
                     let owner = instance.controller_owner_ref(&());
                     let patch = json!({"metadata": {
@@ -84,14 +74,24 @@ pub async fn mint(
                     }});
                     change(&api, instance, &secret, patch).await?;
                     // What it holds is read with the next pass.
-                    Err(ClusterError::Stale {
-                        what: "making the agent's Secret",
-                    })
+                    Err(ClusterError::Stale { what })
                 }
-                _ => Ok(false),
+                Some(secret) if predecessors(&secret, instance) => Err(ClusterError::Refused {
+                    what,
+                    refusal: Refusal {
+                        class: RefusalClass::Passing,
+                        answer: format!(
+                            "Secret {} is that of an earlier instance of this name until the cluster's garbage collector has deleted it",
+                            name(instance)
+                        ),
+                    },
+                }),
+                Some(_) => Err(not_ours(what, &name(instance), "instance's")),
+                // Gone by now.
+                None => Err(ClusterError::Stale { what }),
             }
         }
-        other => other.map(|_| true),
+        other => other.map(|_| ()),
     }
 }
 
@@ -212,12 +212,24 @@ fn taken(
     if found.is_none() || held.kept.contains_key(&slot) {
         return ClusterError::Stale { what };
     }
-    let name = wallet_name(instance, slot);
+    not_ours(what, &wallet_name(instance, slot), "instance's wallet")
+}
+
+/// Whether a Secret's owner is one of this instance's name that is no more.
+fn predecessors(secret: &Secret, instance: &AgentInstance) -> bool {
+    let own = instance.controller_owner_ref(&());
+    own.is_some_and(|own| {
+        let mut owners = secret.owner_references().iter();
+        owners.any(|one| one.kind == own.kind && one.name == own.name && one.uid != own.uid)
+    })
+}
+
+fn not_ours(what: &'static str, name: &str, kept: &str) -> ClusterError {
     ClusterError::Refused {
         what,
         refusal: Refusal {
             class: RefusalClass::Taken,
-            answer: format!("Secret {name} exists and is not this instance's wallet"),
+            answer: format!("Secret {name} exists and is not this {kept}"),
         },
     }
 }

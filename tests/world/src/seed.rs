@@ -274,8 +274,7 @@ impl Seedling {
         let (client, api) = (&seed.client, seed.instances());
         let identity = self.instance.uid();
         let held = finalizer::hold(&api, &self.instance, FINALIZER, identity.as_deref()).await?;
-        let minted = secret::mint(client, &held, &self.token).await?;
-        ensure!(minted, "the name of {}'s Secret is taken", held.name_any());
+        secret::mint(client, &held, &self.token).await?;
         status::write(client, &held, &told).await?;
         Ok(())
     }
