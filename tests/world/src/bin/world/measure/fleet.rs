@@ -59,13 +59,14 @@ pub(super) async fn fleet(world: &World, agents: usize) -> Result<()> {
     run.listing().await?;
     let rest = Cost::of(&controller)?;
     let all = run.counts()?;
+    let passes = controller.passes().await?;
     let takeover = run.takeover(&controller).await?;
 
     let told = json!({
         "agents": agents,
         "seededSeconds": tenths(seeded),
         "lookedAtSeconds": tenths(looked_at),
-        "passes": controller.passes().await?,
+        "passes": passes,
         "instancesRead": first.instances,
         "rssMiB": {"withoutAgents": without.resident, "lookedAt": at_first.resident,
             "atRest": rest.resident, "most": rest.most},
