@@ -12,7 +12,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::call::find;
 use crate::engine::account as account_rules;
 use crate::engine::view;
-use crate::engine::world::{AccountRoom, AccountView, ToolAccountView};
+use crate::engine::world::{AccountRoom, AccountView, ToolAccountView, at_rest};
 use crate::model::Home;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Namespace;
@@ -95,8 +95,10 @@ pub(super) async fn open_to(
         return Ok(None);
     };
     let namespace = instance.namespace().unwrap_or_default();
+    let may_use = may_use(&object);
     let open = instance.metadata.deletion_timestamp.is_some()
-        || allowed(ctx, may_use(&object).as_ref(), &namespace).await?;
+        || remembered(ctx, instance, may_use.as_ref())
+        || allowed(ctx, may_use.as_ref(), &namespace).await?;
     Ok(open.then_some(object))
 }
 
@@ -106,6 +108,19 @@ pub(super) fn may_use(object: &Seen<ProviderAccount>) -> Option<AllowedNamespace
         Seen::Read(object) => object.spec.allowed_namespaces.clone(),
         Seen::Unreadable(object) => object.part("/spec/allowedNamespaces"),
     }
+}
+
+/// Whether an agent for which nothing is to be done may use an account by the labels that its namespace had within the last
+/// interval. Whoever wants something new is let in by what they are now.
+fn remembered(
+    ctx: &Context,
+    instance: &AgentInstance,
+    allowed: Option<&AllowedNamespaces>,
+) -> bool {
+    let namespace = instance.namespace().unwrap_or_default();
+    let labels = ctx.memories.namespaces.labels(&namespace);
+    at_rest(instance)
+        && labels.is_some_and(|labels| account_rules::allows(allowed, &namespace, &labels))
 }
 
 /// Whether a namespace is among those that may use an account. Its labels are read only where a selector asks for them.
@@ -119,11 +134,6 @@ pub(super) async fn allowed(
     }
     if allowed.is_none_or(|allowed| allowed.selector.is_none()) {
         return Ok(false);
-    }
-    // What a remembered label closes is looked at once more.
-    let known = ctx.memories.namespaces.labels(namespace);
-    if known.is_some_and(|labels| account_rules::allows(allowed, namespace, &labels)) {
-        return Ok(true);
     }
     let labels = labels(&ctx.around.client, namespace).await?;
     let labels = labels.unwrap_or_default();

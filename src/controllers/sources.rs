@@ -17,6 +17,7 @@ use crate::model::slot::SLOTS;
 use crate::model::values::Source;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -41,9 +42,16 @@ pub async fn watch(ctx: Arc<Context>) {
     loop {
         tokio::select! {
             _ = intervals.tick() => {}
-            Some(Ok((namespace, versions))) = looks.join_next() => {
-                under_way.remove(&namespace);
-                known.insert(namespace, versions);
+            Some(looked) = looks.join_next() => {
+                match looked {
+                    Ok((namespace, versions)) => {
+                        under_way.remove(&namespace);
+                        known.insert(namespace, versions);
+                    }
+                    // Else that namespace would never be looked at again.
+                    Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                    Err(_) => return,
+                }
                 continue;
             }
         }
@@ -93,8 +101,8 @@ async fn look(
         // The first look wakes, too, where passes have read another version, or none.
         let read = || memory.version(&place);
         let before = versions.get(&place.1).cloned().unwrap_or_else(read);
-        memory.seen(&place, version.as_deref());
-        if before != version {
+        let stale = memory.seen(&place, version.as_deref());
+        if before != version || stale {
             for dependent in dependents {
                 ctx.stores.tell(&Change::Source(dependent));
             }

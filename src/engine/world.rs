@@ -150,13 +150,18 @@ pub struct Glance {
     pub resources: Vec<Resource>,
 }
 
-/// Whether an object is at rest: ready or suspended, with nothing under way and nobody needed.
-fn settled(status: &AgentInstanceStatus) -> bool {
+/// Whether an object is at rest: ready or suspended, with nothing under way and nobody needed, and nothing in it has changed
+/// since.
+pub fn at_rest(instance: &AgentInstance) -> bool {
+    let Some(status) = &instance.status else {
+        return false;
+    };
     let conditions = &status.conditions;
     let suspended = is_true(conditions, kind::SUSPENDED);
     (is_true(conditions, kind::READY) || suspended)
         && !is_true(conditions, kind::RECONCILING)
         && !is_true(conditions, kind::STALLED)
+        && status.observed_generation == instance.metadata.generation
 }
 
 /// The marker of one of an instance's slots.
@@ -204,8 +209,7 @@ impl World {
 
     /// Whether the object is at rest, and nothing in it has changed since.
     pub fn at_rest(&self) -> bool {
-        let status = self.status();
-        settled(&status) && status.observed_generation == self.instance.metadata.generation
+        at_rest(&self.instance)
     }
 
     /// The newest sighting of a tool's resource that is on record.

@@ -84,13 +84,16 @@ impl Sources {
         kept.known.get(place).map(|found| found.version.clone())
     }
 
-    /// An object has this version now, or is gone.
-    pub fn seen(&self, place: &SourcePlace, version: Option<&str>) {
+    /// An object has this version now, or is gone. Answers whether another one was remembered, which a pass may have taken for
+    /// what stands there: a read that began before the change may end after it was noticed.
+    pub fn seen(&self, place: &SourcePlace, version: Option<&str>) -> bool {
         let mut kept = held(&self.0);
         let old = kept.known.get(place).map(|found| found.version.as_str());
-        if old != version {
+        let other = old.is_some() && old != version;
+        if other {
             kept.take(place);
         }
+        other
     }
 
     /// Forgets what nobody refers to any more.
@@ -181,10 +184,16 @@ mod tests {
         keep(found("2", &[("b", "three")]));
         assert_eq!(read(&sources, &["a"]), None);
         let place = ("n".to_owned(), source());
-        sources.seen(&place, Some("2"));
+        assert!(!sources.seen(&place, Some("2")));
         assert_eq!(read(&sources, &["b"]), Some(vec!["three".to_owned()]));
-        sources.seen(&place, Some("3"));
+        assert!(sources.seen(&place, Some("3")));
         assert_eq!(read(&sources, &["b"]), None);
+        assert!(!sources.seen(&place, Some("4")));
+        // A read that began before the change, and ended after it was noticed.
+        keep(found("2", &[("b", "three")]));
+        assert!(sources.seen(&place, Some("4")));
+        keep(found("4", &[("b", "five")]));
+        assert!(sources.seen(&place, None));
     }
 
     #[test]
