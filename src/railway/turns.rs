@@ -24,7 +24,7 @@ const GRACE: SignedDuration = SignedDuration::from_secs(5);
 const HORIZON: i32 = 10;
 
 /// How far apart those in line come back at least: where the interval is next to nothing, a creation still takes its time.
-const LEAST: SignedDuration = SignedDuration::from_millis(20);
+const LEAST: SignedDuration = SignedDuration::from_millis(100);
 
 /// Who asks for a turn.
 #[derive(Clone, Copy, Debug)]

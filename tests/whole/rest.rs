@@ -8,7 +8,7 @@ use world::{Exchange, Mark, Options, World, test_directory};
 
 use crate::support::{SOON, Scene, is_mutation, is_ready};
 
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Agents of each account: one with more than a page of a listing, and others.
 const AGENTS: [usize; 3] = [120, 40, 40];
