@@ -24,6 +24,7 @@ pub use told::{Findings, HeldBack, conditions};
 
 use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
+use crate::engine::breaker;
 use crate::model::slot::RAILWAY;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -117,6 +118,8 @@ pub struct View<'a> {
     pub restored: bool,
     /// What the account wants.
     pub sweep: &'a Sweep,
+    /// Whether a person has said that much may be taken back at once.
+    pub acknowledged: bool,
     /// How long what was deleted may still be seen.
     pub settle: SignedDuration,
     /// The present moment.
@@ -234,7 +237,14 @@ fn compare(view: &View<'_>, memory: &mut Memory) -> Swept {
     for (_, at) in &orphans {
         *kinds.entry(items[*at].kind.clone()).or_default() += 1;
     }
-    let (due, held_back) = due(view, claims, begun, items, &orphans, memory);
+    let claimed = verdicts.iter().filter(|one| **one == Verdict::Claimed);
+    let many = breaker::too_many_orphans(orphans.len(), claimed.count());
+    let (due, held_back) = match due(view, claims, begun, items, &orphans, memory) {
+        (_, None) if many && wants(view) && !view.acknowledged => (None, Some(HeldBack::TooMany)),
+        // What was acknowledged is told as long as it lasts: it is that one occurrence.
+        (due, None) if many && wants(view) => (due, Some(HeldBack::TooMany)),
+        found => found,
+    };
     Swept {
         report: Some(report(view.provider, items, &verdicts, &orphans)),
         kinds,
@@ -302,7 +312,7 @@ fn due(
     orphans: &[(Timestamp, usize)],
     memory: &mut Memory,
 ) -> (Option<usize>, Option<HeldBack>) {
-    if view.sweep.mode != SweepMode::Delete || orphans.is_empty() {
+    if !wants(view) || orphans.is_empty() {
         return (None, None);
     }
     memory
@@ -335,6 +345,11 @@ fn due(
         .map(|(_, at)| *at)
         .find(|at| ripe(&items[*at]));
     (chosen, None)
+}
+
+/// Whether the account wants orphans to be taken back.
+fn wants(view: &View<'_>) -> bool {
+    view.sweep.mode == SweepMode::Delete
 }
 
 fn grace(sweep: &Sweep) -> SignedDuration {

@@ -8,6 +8,7 @@ use crate::api::{ProviderAccount, ProviderAccountSpec};
 use crate::engine::report;
 use crate::engine::sweep::{self, Findings};
 use crate::model::Announcement;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Most objects that a message names.
@@ -27,7 +28,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    pub(super) fn conditions(&self, account: &ProviderAccount) -> Vec<Statement> {
+    pub(super) fn conditions(&self, account: &ProviderAccount, now: Timestamp) -> Vec<Statement> {
         let mut said = Vec::new();
         if account.metadata.deletion_timestamp.is_some() && !self.users.is_empty() {
             said.push(Statement::yes(
@@ -59,7 +60,7 @@ impl Beside {
                 ),
             ));
         }
-        said.extend(sweep::conditions(&self.sweep, account.spec.sweep.mode));
+        said.extend(sweep::conditions(&self.sweep, account, now));
         said
     }
 }
@@ -131,6 +132,7 @@ const REASONS: &[&str] = &[
     reason::LISTING_SHRUNK,
     reason::HOURLY_LIMIT,
     reason::RESTORED,
+    reason::TOO_MANY_ORPHANS,
 ];
 
 #[cfg(test)]
