@@ -63,7 +63,10 @@ async fn many_projects_that_vanish_at_once_are_an_outage_until_a_person_says_tha
     assert_eq!(told.count(), 1, "{events:?}");
 
     acknowledge(&scene, &message).await;
-    account.wait_condition("Healthy", "True", SOON).await.unwrap();
+    account
+        .wait_condition("Healthy", "True", SOON)
+        .await
+        .unwrap();
     agents[6].wait_gone(SOON).await.unwrap();
     for agent in &agents[..6] {
         is_ready(agent).await;

@@ -154,7 +154,8 @@ impl ToolAccount {
             return self.provider.identity().await.map(drop);
         };
         let recorded = recorded(around, stores, &self.name, stock.begun);
-        let confirmed = match held(&self.memory.seen).shown.vanished(&stock, &recorded) {
+        let vanished = held(&self.memory.seen).shown.vanished(&stock, &recorded);
+        let confirmed = match vanished {
             Some(_) if acknowledged(stores, &self.name) => Ok(()),
             Some(vanished) => Err(ListingError::Vanished(vanished)),
             None => self.confirm(&stock, &recorded).await,

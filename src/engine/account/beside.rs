@@ -163,7 +163,9 @@ mod tests {
     }
 
     fn said(beside: &Beside, account: &ProviderAccount) -> Vec<(&'static str, String)> {
-        let all = beside.conditions(account).into_iter();
+        let all = beside
+            .conditions(account, Timestamp::UNIX_EPOCH)
+            .into_iter();
         all.map(|said| (said.kind, said.message)).collect()
     }
 
@@ -244,13 +246,15 @@ mod tests {
                 .contains("2 project, 1 telnyx, and can cost 12.50 USD a month")
         );
         assert!(told[0].1.contains("set spec.sweep.mode to Delete"));
-        let deletes = sweep::conditions(&found(None).sweep, SweepMode::Delete);
+        let mut deleting = account.clone();
+        deleting.spec.sweep.mode = SweepMode::Delete;
+        let deletes = sweep::conditions(&found(None).sweep, &deleting, Timestamp::UNIX_EPOCH);
         assert!(deletes[0].message.contains("is taken back"));
 
         let concluded = |beside: &Beside| {
             conclude(
                 &[],
-                &beside.conditions(&account),
+                &beside.conditions(&account, Timestamp::UNIX_EPOCH),
                 None,
                 Timestamp::UNIX_EPOCH,
             )
