@@ -20,22 +20,19 @@ mod claims;
 mod told;
 
 pub use claims::{Claims, Instance, Item, Provenance, Reader};
+use told::report;
 pub use told::{Findings, HeldBack, conditions};
 
-use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
+use crate::api::account::{AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
 use crate::engine::breaker;
 use crate::model::slot::RAILWAY;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Where deletions are counted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-
-/// Most orphans that an account's status names.
-const TOLD: usize = 10;
 
 /// What is remembered of an account from one reading to the next, by the process that leads. It begins empty: after a
 /// restart every grace period begins anew.
@@ -222,17 +219,7 @@ fn compare(view: &View<'_>, memory: &mut Memory) -> Swept {
     }
     let claimed = items.iter().filter(|item| claims.ids.contains(&item.id));
     memory.claimed = claimed.map(|item| item.id.clone()).collect();
-    let mut orphans: Vec<(Timestamp, usize)> = verdicts
-        .iter()
-        .enumerate()
-        .filter_map(|(at, verdict)| match verdict {
-            Verdict::Orphan { since } => Some((*since, at)),
-            _ => None,
-        })
-        .collect();
-    orphans.sort_by(|(one, at), (other, place)| {
-        (one, &items[*at].id).cmp(&(other, &items[*place].id))
-    });
+    let orphans = orphans(items, &verdicts);
     let mut kinds = BTreeMap::new();
     for (_, at) in &orphans {
         *kinds.entry(items[*at].kind.clone()).or_default() += 1;
@@ -252,6 +239,22 @@ fn compare(view: &View<'_>, memory: &mut Memory) -> Swept {
         due,
         held_back,
     }
+}
+
+/// What is ours and nobody's, the longest first.
+fn orphans(items: &[Item], verdicts: &[Verdict]) -> Vec<(Timestamp, usize)> {
+    let mut orphans: Vec<(Timestamp, usize)> = verdicts
+        .iter()
+        .enumerate()
+        .filter_map(|(at, verdict)| match verdict {
+            Verdict::Orphan { since } => Some((*since, at)),
+            _ => None,
+        })
+        .collect();
+    orphans.sort_by(|(one, at), (other, place)| {
+        (one, &items[*at].id).cmp(&(other, &items[*place].id))
+    });
+    orphans
 }
 
 /// Why a reading is not believed, if it is not.
@@ -360,51 +363,6 @@ fn grace(sweep: &Sweep) -> SignedDuration {
 /// The beginning of the hour: a time that a restart changes seldom.
 fn hour(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second().div_euclid(3600) * 3600).unwrap_or(at)
-}
-
-fn report(
-    provider: &str,
-    items: &[Item],
-    verdicts: &[Verdict],
-    orphans: &[(Timestamp, usize)],
-) -> AccountSweep {
-    let count = |wanted: Verdict| {
-        let found = verdicts.iter().filter(|one| **one == wanted).count();
-        number(found)
-    };
-    let costs = orphans.iter().map(|(_, at)| items[*at].monthly_usd);
-    AccountSweep {
-        orphans: number(orphans.len()),
-        foreign: count(Verdict::Foreign),
-        left_behind: count(Verdict::LeftBehind),
-        monthly_cost_usd: cents(costs.flatten().fold(0.0, |total, cost| total + cost)),
-        oldest: orphans
-            .iter()
-            .take(TOLD)
-            .map(|(since, at)| orphan(provider, &items[*at], *since))
-            .collect(),
-    }
-}
-
-fn orphan(provider: &str, item: &Item, since: Timestamp) -> AccountOrphan {
-    let cut = |text: &str| text.chars().take(256).collect::<String>();
-    AccountOrphan {
-        provider: provider.to_owned(),
-        kind: item.kind.clone(),
-        id: cut(&item.id),
-        name: cut(&item.name),
-        since: Time(Timestamp::from_second(since.as_second()).unwrap_or(since)),
-        monthly_cost_usd: item.monthly_usd.map(cents),
-    }
-}
-
-fn number(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// What is told changes by a cent at least, not with every request that a key serves.
-fn cents(usd: f64) -> f64 {
-    (usd * 100.0).round() / 100.0
 }
 
 #[cfg(test)]

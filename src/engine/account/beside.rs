@@ -264,7 +264,7 @@ mod tests {
         for held_back in [None, None]
             .into_iter()
             .chain(HeldBack::ALL.map(Some))
-            .chain([Some(HeldBack::Restored), None])
+            .chain([Some(HeldBack::TooMany), None])
         {
             let after = concluded(&found(held_back));
             let heard = heard(&before, &after);

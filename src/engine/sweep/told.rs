@@ -1,10 +1,12 @@
 //! What people are told of an account's sweep: what it found, and why it is held back.
 
+use super::{Item, Verdict};
 use crate::api::ProviderAccount;
-use crate::api::account::{AccountSweep, SweepMode};
+use crate::api::account::{AccountOrphan, AccountSweep, SweepMode};
 use crate::api::condition::{Statement, kind, reason};
 use crate::engine::breaker;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeMap;
 
 /// What a sweep has found in an account, and whether it goes on.
@@ -151,4 +153,53 @@ fn held_back(why: HeldBack, account: &ProviderAccount, now: Timestamp) -> Statem
         false => format!("{}; where all of it may go: {command}", why.message()),
     };
     yes(message).since(since)
+}
+
+/// Most orphans that an account's status names.
+const TOLD: usize = 10;
+
+/// What an account's status says of a comparison.
+pub(super) fn report(
+    provider: &str,
+    items: &[Item],
+    verdicts: &[Verdict],
+    orphans: &[(Timestamp, usize)],
+) -> AccountSweep {
+    let count = |wanted: Verdict| {
+        let found = verdicts.iter().filter(|one| **one == wanted).count();
+        number(found)
+    };
+    let costs = orphans.iter().map(|(_, at)| items[*at].monthly_usd);
+    AccountSweep {
+        orphans: number(orphans.len()),
+        foreign: count(Verdict::Foreign),
+        left_behind: count(Verdict::LeftBehind),
+        monthly_cost_usd: cents(costs.flatten().fold(0.0, |total, cost| total + cost)),
+        oldest: orphans
+            .iter()
+            .take(TOLD)
+            .map(|(since, at)| orphan(provider, &items[*at], *since))
+            .collect(),
+    }
+}
+
+fn orphan(provider: &str, item: &Item, since: Timestamp) -> AccountOrphan {
+    let cut = |text: &str| text.chars().take(256).collect::<String>();
+    AccountOrphan {
+        provider: provider.to_owned(),
+        kind: item.kind.clone(),
+        id: cut(&item.id),
+        name: cut(&item.name),
+        since: Time(Timestamp::from_second(since.as_second()).unwrap_or(since)),
+        monthly_cost_usd: item.monthly_usd.map(cents),
+    }
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// What is told changes by a cent at least, not with every request that a key serves.
+fn cents(usd: f64) -> f64 {
+    (usd * 100.0).round() / 100.0
 }
