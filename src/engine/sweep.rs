@@ -18,10 +18,12 @@
 
 mod claims;
 mod told;
+mod verdict;
 
 pub use claims::{Claims, Instance, Item, Provenance, Reader};
 use told::report;
 pub use told::{Findings, HeldBack, conditions};
+pub use verdict::{Verdict, verdict};
 
 use crate::api::account::{AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
@@ -123,22 +125,6 @@ pub struct View<'a> {
     pub now: Timestamp,
 }
 
-/// What something is to us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A ledger or a living instance lays claim to it.
-    Claimed,
-    /// It is not ours.
-    Foreign,
-    /// Ours, and left there on purpose.
-    LeftBehind,
-    /// Ours, and nobody's.
-    Orphan {
-        /// Since when, as far as is known.
-        since: Timestamp,
-    },
-}
-
 /// The result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Swept {
@@ -152,22 +138,6 @@ pub struct Swept {
     pub due: Option<usize>,
     /// Why nothing is told anew, or nothing taken back that would be; where it is not over with the next reading.
     pub held_back: Option<HeldBack>,
-}
-
-/// What one thing is to us. `first_seen` stands in where the provider does not tell when it was made.
-pub fn verdict(item: &Item, claims: &Claims, first_seen: Timestamp) -> Verdict {
-    if claims.claim(item) {
-        return Verdict::Claimed;
-    }
-    let Provenance::Ours(_) = item.bears else {
-        return Verdict::Foreign;
-    };
-    if claims.left(item) || (item.may_hold_money && item.resting) {
-        return Verdict::LeftBehind;
-    }
-    Verdict::Orphan {
-        since: item.created.unwrap_or_else(|| hour(first_seen)),
-    }
 }
 
 /// Compares a reading with ledgers. Takes the reading into the memory.
@@ -358,11 +328,6 @@ fn wants(view: &View<'_>) -> bool {
 fn grace(sweep: &Sweep) -> SignedDuration {
     let grace = Span::or(Some(&sweep.grace_period), Duration::from_secs(3600));
     SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX)
-}
-
-/// The beginning of the hour: a time that a restart changes seldom.
-fn hour(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second().div_euclid(3600) * 3600).unwrap_or(at)
 }
 
 #[cfg(test)]

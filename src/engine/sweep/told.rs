@@ -1,6 +1,7 @@
 //! What people are told of an account's sweep: what it found, and why it is held back.
 
-use super::{Item, Verdict};
+use super::claims::Item;
+use super::verdict::Verdict;
 use crate::api::ProviderAccount;
 use crate::api::account::{AccountOrphan, AccountSweep, SweepMode};
 use crate::api::condition::{Statement, kind, reason};
