@@ -92,6 +92,10 @@ pub mod reason {
     pub const ACCOUNT_NOT_READY: &str = "AccountNotReady";
     /// The account's provider cannot be reached.
     pub const ACCOUNT_UNREACHABLE: &str = "AccountUnreachable";
+    /// Much of what ledgers know in the account is gone at once.
+    pub const VANISHED_TOGETHER: &str = "VanishedTogether";
+    /// So much is nobody's that ledgers are more likely lost.
+    pub const TOO_MANY_ORPHANS: &str = "TooManyOrphans";
     /// The provider lets us go on later.
     pub const THROTTLED: &str = "Throttled";
     /// A plan or account limit is used up.

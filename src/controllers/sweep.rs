@@ -17,6 +17,7 @@ use crate::api::condition::reason;
 use crate::api::template::ToolSpec;
 use crate::api::{AgentInstance, Part, ProviderAccount, Seen, Slot};
 use crate::cluster::{ClusterError, left_behind};
+use crate::engine::breaker;
 use crate::engine::restored;
 use crate::engine::sweep::{Claims, HeldBack, Item, Swept, Verdict, View, sweep};
 use crate::model::slot::parts;
@@ -104,6 +105,7 @@ fn decide(
         reading: Some((inventory.begun, &inventory.items)),
         claims,
         restored,
+        acknowledged: breaker::may_take_back(object),
         sweep: &object.spec.sweep,
         settle: ctx.around.settings.limits.settle,
         now: ctx.around.now(),

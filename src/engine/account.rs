@@ -4,6 +4,7 @@ mod beside;
 
 pub use beside::{Beside, heard, same_place};
 
+use super::breaker::{self, Vanished};
 use super::identity::Hold;
 use crate::api::account::{
     AccountBudget, AccountIdentity, AllowedNamespaces, ProviderAccountStatus,
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// What was learned about an account.
 #[derive(Clone, Debug)]
@@ -27,8 +29,8 @@ pub struct Learned {
     pub kept_in: Vec<String>,
     /// What is lacking though the account can be used, a sentence each: one token of several.
     pub lacking: Vec<String>,
-    /// Since when the provider has not answered, and how that showed.
-    pub outage: Option<String>,
+    /// Why the provider counts as unreachable, if it does.
+    pub outage: Option<Outage>,
     /// Requests left of how many.
     pub budget: Option<(u32, u32)>,
     /// Outside resources of ours.
@@ -37,6 +39,24 @@ pub struct Learned {
     pub beside: Beside,
     /// Whether objects of the account were restored from a backup and wait for a word.
     pub restored: bool,
+}
+
+/// Why an account's provider counts as unreachable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It does not answer, or what it lists is not believed.
+    Unanswered(String),
+    /// So much of what ledgers know is gone at once that a person has to say whether that is so.
+    Vanished(Vanished),
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outage::Unanswered(why) => f.write_str(why),
+            Outage::Vanished(vanished) => write!(f, "{vanished}"),
+        }
+    }
 }
 
 /// Whether the credential is good.
@@ -124,13 +144,18 @@ pub fn status(
     }
     statements.push(match &learned.outage {
         None => Statement::yes(kind::HEALTHY, reason::READY, "the provider answers"),
-        Some(message) => Statement::no(
+        Some(Outage::Vanished(vanished)) => {
+            let since = breaker::vanished_since(account, now);
+            let message = vanished.told(&account.name_any(), since);
+            Statement::no(kind::HEALTHY, reason::VANISHED_TOGETHER, message).since(since)
+        }
+        Some(Outage::Unanswered(message)) => Statement::no(
             kind::HEALTHY,
             reason::ACCOUNT_UNREACHABLE,
             format!("{message}; nothing is made, changed or deleted until it answers again, and running agents are left alone"),
         ),
     });
-    statements.extend(learned.beside.conditions(account));
+    statements.extend(learned.beside.conditions(account, now));
     // What was told before a restart stands until something was compared again.
     new.sweep = learned.beside.sweep.report.clone().or(new.sweep);
     if learned.restored {

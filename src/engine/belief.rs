@@ -10,6 +10,7 @@ pub mod homes;
 pub mod stocks;
 
 use super::world::Limits;
+use crate::api::condition::reason;
 use crate::api::instance::ToolUsage;
 use crate::api::{AgentInstance, LedgerEntry, NamespacedName, Part, SlotState};
 use crate::model::Marker;
@@ -43,6 +44,8 @@ pub struct Recorded {
     pub expected: bool,
     /// What the instance's status says that it has spent.
     pub told: Option<ToolUsage>,
+    /// Whether its status says that it is gone.
+    pub told_gone: bool,
 }
 
 /// What an instance's ledger knows in an account. A listing begun at `begun` must show what had landed by then.
@@ -73,7 +76,13 @@ pub fn recorded(
                 Some((part.part, other.id.clone()?)).filter(|_| beside)
             })
             .collect();
+        let told = status
+            .tools
+            .iter()
+            .find(|tool| tool.name == slot.tool.as_str());
         found.push(Recorded {
+            told: told.and_then(|tool| tool.usage.clone()),
+            told_gone: told.is_some_and(|tool| tool.reason == reason::DELETED_EXTERNALLY),
             instance: NamespacedName::of(instance),
             named: Named {
                 part: slot.part,
@@ -84,11 +93,6 @@ pub fn recorded(
             },
             // A key hangs at the thing that it opens: no listing of an account shows it.
             expected: slot.part != Part::Key && must_show(entry, begun, limits),
-            told: status
-                .tools
-                .iter()
-                .find(|tool| tool.name == slot.tool.as_str())
-                .and_then(|tool| tool.usage.clone()),
         });
     }
     found
@@ -122,6 +126,11 @@ pub fn bearing(stock: &Stock, marker: &Marker, seal: &Seal) -> Vec<Resource> {
 pub struct Newly(HashSet<String>);
 
 impl Newly {
+    /// Whether an id was in the reading before.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.contains(id)
+    }
+
     /// Takes the ids of this reading. Answers those that the one before did not have.
     pub fn news(&mut self, ids: impl IntoIterator<Item = String>) -> HashSet<String> {
         let now: HashSet<String> = ids.into_iter().collect();

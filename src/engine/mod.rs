@@ -14,6 +14,7 @@ pub mod account;
 pub mod adopt;
 mod attempt;
 pub mod belief;
+pub mod breaker;
 pub mod compose;
 mod configuration;
 pub mod deployment;

@@ -241,16 +241,16 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Announcemen
             note: new.message.clone(),
         });
     }
-    let out = |list: &[Condition]| {
-        find(list, kind::HEALTHY).is_some_and(|found| found.reason == reason::ACCOUNT_UNREACHABLE)
-    };
-    if let (Some(new), false, true) = (find(after, kind::HEALTHY), out(before), out(after)) {
-        heard.push(Announcement {
-            warning: true,
-            reason: reason::ACCOUNT_UNREACHABLE,
-            action: "Reconcile",
-            note: new.message.clone(),
-        });
+    for reason in [reason::ACCOUNT_UNREACHABLE, reason::VANISHED_TOGETHER] {
+        let out = |list| find(list, kind::HEALTHY).filter(|found| found.reason == reason);
+        if let (Some(new), None) = (out(after), out(before)) {
+            heard.push(Announcement {
+                warning: true,
+                reason,
+                action: "Reconcile",
+                note: new.message.clone(),
+            });
+        }
     }
     if let Some(new) = became(kind::OBJECTS_RESTORED) {
         heard.push(Announcement {

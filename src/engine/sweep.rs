@@ -18,23 +18,23 @@
 
 mod claims;
 mod told;
+mod verdict;
 
 pub use claims::{Claims, Instance, Item, Provenance, Reader};
+use told::report;
 pub use told::{Findings, HeldBack, conditions};
+pub use verdict::{Verdict, verdict};
 
-use crate::api::account::{AccountOrphan, AccountSweep, Sweep, SweepMode};
+use crate::api::account::{AccountSweep, Sweep, SweepMode};
 use crate::api::text::Span;
+use crate::engine::breaker;
 use crate::model::slot::RAILWAY;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Where deletions are counted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-
-/// Most orphans that an account's status names.
-const TOLD: usize = 10;
 
 /// What is remembered of an account from one reading to the next, by the process that leads. It begins empty: after a
 /// restart every grace period begins anew.
@@ -117,26 +117,12 @@ pub struct View<'a> {
     pub restored: bool,
     /// What the account wants.
     pub sweep: &'a Sweep,
+    /// Whether a person has said that much may be taken back at once.
+    pub acknowledged: bool,
     /// How long what was deleted may still be seen.
     pub settle: SignedDuration,
     /// The present moment.
     pub now: Timestamp,
-}
-
-/// What something is to us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A ledger or a living instance lays claim to it.
-    Claimed,
-    /// It is not ours.
-    Foreign,
-    /// Ours, and left there on purpose.
-    LeftBehind,
-    /// Ours, and nobody's.
-    Orphan {
-        /// Since when, as far as is known.
-        since: Timestamp,
-    },
 }
 
 /// The result of a sweep.
@@ -152,22 +138,6 @@ pub struct Swept {
     pub due: Option<usize>,
     /// Why nothing is told anew, or nothing taken back that would be; where it is not over with the next reading.
     pub held_back: Option<HeldBack>,
-}
-
-/// What one thing is to us. `first_seen` stands in where the provider does not tell when it was made.
-pub fn verdict(item: &Item, claims: &Claims, first_seen: Timestamp) -> Verdict {
-    if claims.claim(item) {
-        return Verdict::Claimed;
-    }
-    let Provenance::Ours(_) = item.bears else {
-        return Verdict::Foreign;
-    };
-    if claims.left(item) || (item.may_hold_money && item.resting) {
-        return Verdict::LeftBehind;
-    }
-    Verdict::Orphan {
-        since: item.created.unwrap_or_else(|| hour(first_seen)),
-    }
 }
 
 /// Compares a reading with ledgers. Takes the reading into the memory.
@@ -219,6 +189,30 @@ fn compare(view: &View<'_>, memory: &mut Memory) -> Swept {
     }
     let claimed = items.iter().filter(|item| claims.ids.contains(&item.id));
     memory.claimed = claimed.map(|item| item.id.clone()).collect();
+    let orphans = orphans(items, &verdicts);
+    let mut kinds = BTreeMap::new();
+    for (_, at) in &orphans {
+        *kinds.entry(items[*at].kind.clone()).or_default() += 1;
+    }
+    let claimed = verdicts.iter().filter(|one| **one == Verdict::Claimed);
+    let many = breaker::too_many_orphans(orphans.len(), claimed.count());
+    let (due, held_back) = match due(view, claims, begun, items, &orphans, memory) {
+        (_, None) if many && wants(view) && !view.acknowledged => (None, Some(HeldBack::TooMany)),
+        // What was acknowledged is told as long as it lasts: it is that one occurrence.
+        (due, None) if many && wants(view) => (due, Some(HeldBack::TooMany)),
+        found => found,
+    };
+    Swept {
+        report: Some(report(view.provider, items, &verdicts, &orphans)),
+        kinds,
+        verdicts,
+        due,
+        held_back,
+    }
+}
+
+/// What is ours and nobody's, the longest first.
+fn orphans(items: &[Item], verdicts: &[Verdict]) -> Vec<(Timestamp, usize)> {
     let mut orphans: Vec<(Timestamp, usize)> = verdicts
         .iter()
         .enumerate()
@@ -230,18 +224,7 @@ fn compare(view: &View<'_>, memory: &mut Memory) -> Swept {
     orphans.sort_by(|(one, at), (other, place)| {
         (one, &items[*at].id).cmp(&(other, &items[*place].id))
     });
-    let mut kinds = BTreeMap::new();
-    for (_, at) in &orphans {
-        *kinds.entry(items[*at].kind.clone()).or_default() += 1;
-    }
-    let (due, held_back) = due(view, claims, begun, items, &orphans, memory);
-    Swept {
-        report: Some(report(view.provider, items, &verdicts, &orphans)),
-        kinds,
-        verdicts,
-        due,
-        held_back,
-    }
+    orphans
 }
 
 /// Why a reading is not believed, if it is not.
@@ -302,7 +285,7 @@ fn due(
     orphans: &[(Timestamp, usize)],
     memory: &mut Memory,
 ) -> (Option<usize>, Option<HeldBack>) {
-    if view.sweep.mode != SweepMode::Delete || orphans.is_empty() {
+    if !wants(view) || orphans.is_empty() {
         return (None, None);
     }
     memory
@@ -337,59 +320,14 @@ fn due(
     (chosen, None)
 }
 
+/// Whether the account wants orphans to be taken back.
+fn wants(view: &View<'_>) -> bool {
+    view.sweep.mode == SweepMode::Delete
+}
+
 fn grace(sweep: &Sweep) -> SignedDuration {
     let grace = Span::or(Some(&sweep.grace_period), Duration::from_secs(3600));
     SignedDuration::try_from(grace).unwrap_or(SignedDuration::MAX)
-}
-
-/// The beginning of the hour: a time that a restart changes seldom.
-fn hour(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second().div_euclid(3600) * 3600).unwrap_or(at)
-}
-
-fn report(
-    provider: &str,
-    items: &[Item],
-    verdicts: &[Verdict],
-    orphans: &[(Timestamp, usize)],
-) -> AccountSweep {
-    let count = |wanted: Verdict| {
-        let found = verdicts.iter().filter(|one| **one == wanted).count();
-        number(found)
-    };
-    let costs = orphans.iter().map(|(_, at)| items[*at].monthly_usd);
-    AccountSweep {
-        orphans: number(orphans.len()),
-        foreign: count(Verdict::Foreign),
-        left_behind: count(Verdict::LeftBehind),
-        monthly_cost_usd: cents(costs.flatten().fold(0.0, |total, cost| total + cost)),
-        oldest: orphans
-            .iter()
-            .take(TOLD)
-            .map(|(since, at)| orphan(provider, &items[*at], *since))
-            .collect(),
-    }
-}
-
-fn orphan(provider: &str, item: &Item, since: Timestamp) -> AccountOrphan {
-    let cut = |text: &str| text.chars().take(256).collect::<String>();
-    AccountOrphan {
-        provider: provider.to_owned(),
-        kind: item.kind.clone(),
-        id: cut(&item.id),
-        name: cut(&item.name),
-        since: Time(Timestamp::from_second(since.as_second()).unwrap_or(since)),
-        monthly_cost_usd: item.monthly_usd.map(cents),
-    }
-}
-
-fn number(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// What is told changes by a cent at least, not with every request that a key serves.
-fn cents(usd: f64) -> f64 {
-    (usd * 100.0).round() / 100.0
 }
 
 #[cfg(test)]

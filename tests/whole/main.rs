@@ -7,6 +7,8 @@ mod accounts;
 #[path = "../../src/api/admissible.rs"]
 mod admissible;
 #[cfg(test)]
+mod breakers;
+#[cfg(test)]
 mod change;
 #[cfg(test)]
 mod crash;

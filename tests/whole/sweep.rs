@@ -36,12 +36,12 @@ pub async fn plant(scene: &Scene<'_>, name: &str, description: &str) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-async fn orphan(scene: &Scene<'_>, uid: &str) -> String {
+pub async fn orphan(scene: &Scene<'_>, uid: &str) -> String {
     let marker = marker(scene.world, uid).await;
     plant(scene, &marker.outside_name(), &marker.to_string()).await
 }
 
-async fn wants(account: &Object<'_>, mode: &str) {
+pub async fn wants(account: &Object<'_>, mode: &str) {
     let sweep = json!({"spec": {"sweep": {"mode": mode, "gracePeriod": "1s"}}});
     account.patch(sweep).await.unwrap();
 }
@@ -58,7 +58,7 @@ async fn tells(account: &Object<'_>, orphans: u64, foreign: u64, left_behind: u6
     told.await.unwrap().data["status"]["sweep"].clone()
 }
 
-async fn projects(scene: &Scene<'_>) -> Vec<String> {
+pub async fn projects(scene: &Scene<'_>) -> Vec<String> {
     let inventory = scene.tenant.inventory().await.unwrap();
     inventory
         .kind("project")

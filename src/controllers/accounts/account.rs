@@ -4,6 +4,7 @@ use super::credential::Checked;
 use crate::api::Part;
 use crate::controllers::around::Around;
 use crate::controllers::stores::Stores;
+use crate::engine::account::Outage;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::Done;
 use futures::future::BoxFuture;
@@ -22,7 +23,7 @@ pub trait Account: Send + Sync + 'static {
     /// What is known of its credential.
     fn credential(&self) -> &Checked;
     /// Why the provider counts as unreachable, if it does.
-    fn outage(&self) -> Option<String>;
+    fn outage(&self) -> Option<Outage>;
     /// Requests left in the provider's present window, where that is known.
     fn left(&self) -> Option<u64>;
     /// How many resources of this installation the last believed reading showed.

@@ -6,14 +6,26 @@
 use super::account::Account;
 use crate::controllers::around::Around;
 use crate::controllers::stores::Stores;
+use crate::controllers::turned::Ref;
 use crate::controllers::wake::Change;
+use crate::engine::account::Outage;
+use crate::engine::breaker::Vanished;
 use crate::model::Fault;
 use jiff::Timestamp;
+use std::mem;
 use std::sync::Arc;
 
-/// How people are told that a provider does not answer.
-pub fn unanswered(since: Timestamp, message: &str) -> String {
-    format!("the provider has not answered since {since}: {message}")
+/// A provider that does not answer.
+pub fn unanswered(since: Timestamp, message: &str) -> Outage {
+    Outage::Unanswered(format!(
+        "the provider has not answered since {since}: {message}"
+    ))
+}
+
+/// Whether the account's owner has said that what vanished is gone.
+pub fn acknowledged(stores: &Stores, account: &str) -> bool {
+    let object = stores.accounts.get(&Ref::new(account));
+    object.is_some_and(|object| object.read().is_some_and(|one| Vanished::acknowledged(one)))
 }
 
 /// Reads an account until it is removed.
@@ -43,10 +55,13 @@ pub async fn observe(around: Arc<Around>, stores: Arc<Stores>, account: Arc<dyn 
         around
             .gauge
             .account(name, now_out.is_none(), account.left());
-        if outage.is_some() != now_out.is_some() {
+        let kind = |outage: &Option<Outage>| outage.as_ref().map(mem::discriminant);
+        if kind(&outage) != kind(&now_out) {
             tracing::info!(
                 account = name,
-                outage = now_out.as_deref().unwrap_or("over"),
+                outage = now_out
+                    .as_ref()
+                    .map_or_else(|| "over".to_owned(), ToString::to_string),
                 "account"
             );
             stores.tell(&Change::Outage(name.to_owned()));

@@ -6,12 +6,13 @@
 
 use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
-use super::observe::unanswered;
+use super::observe::{acknowledged, unanswered};
 use crate::api::{AgentInstance, NamespacedName, Part, Slot, SlotState};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
+use crate::engine::account::Outage;
 use crate::engine::belief::homes::{self, BelievedHomes};
 use crate::engine::identity::Evidence;
 use crate::engine::restored;
@@ -48,7 +49,7 @@ pub struct Workspace {
 struct ObservedProjects {
     shown: BelievedHomes,
     /// Why the newest listing is not believed.
-    suspect: Option<String>,
+    suspect: Option<Outage>,
     /// Whether the newest reading failed.
     failed: bool,
 }
@@ -204,10 +205,18 @@ impl Workspace {
             false => self.gateway.counted(listing).await?,
         };
         let mut seen = held(&self.seen);
-        seen.suspect = listing.as_ref().err().cloned();
+        seen.suspect = listing.as_ref().err().cloned().map(Outage::Unanswered);
         let listing = listing.map_err(|message| Fault::Transient { message })?;
         // A second listing may have begun later.
         let recorded = recorded(listing.begun);
+        let told = homes::told_gone(stores.recorded_in(&self.name).iter().map(AsRef::as_ref));
+        if let Some(vanished) = seen.shown.vanished(&listing, &recorded, &told)
+            && !acknowledged(stores, &self.name)
+        {
+            let message = vanished.to_string();
+            seen.suspect = Some(Outage::Vanished(vanished));
+            return Err(Fault::Transient { message });
+        }
         let (installation, most) = (&around.installation.id, self.max_projects());
         let news = seen.shown.take(listing, &recorded, installation, most);
         drop(seen);
@@ -243,7 +252,7 @@ impl Account for Workspace {
         &self.credential
     }
 
-    fn outage(&self) -> Option<String> {
+    fn outage(&self) -> Option<Outage> {
         match self.gateway.standing() {
             Standing::Trouble { since, message } => Some(unanswered(since, &message)),
             Standing::Fine => held(&self.seen).suspect.clone(),

@@ -8,13 +8,15 @@
 
 use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
-use super::observe::unanswered;
+use super::observe::{acknowledged, unanswered};
 use crate::controllers::around::Around;
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
+use crate::engine::account::Outage;
 use crate::engine::belief::stocks::{BelievedStock, StockNews};
 use crate::engine::belief::{self, ListingTrial, Recorded};
+use crate::engine::breaker::Vanished;
 use crate::engine::identity::Evidence;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::Marker;
@@ -62,7 +64,7 @@ struct AccountMemory {
 struct ObservedTools {
     shown: BelievedStock,
     /// Why the newest listing is not believed.
-    suspect: Option<String>,
+    suspect: Option<Outage>,
     /// Recorded ids that the provider itself says are gone, while listings lack them.
     gone: HashSet<String>,
     /// Whether the provider has no listing.
@@ -152,7 +154,13 @@ impl ToolAccount {
             return self.provider.identity().await.map(drop);
         };
         let recorded = recorded(around, stores, &self.name, stock.begun);
-        match self.confirm(&stock, &recorded).await {
+        let vanished = held(&self.memory.seen).shown.vanished(&stock, &recorded);
+        let confirmed = match vanished {
+            Some(_) if acknowledged(stores, &self.name) => Ok(()),
+            Some(vanished) => Err(ListingError::Vanished(vanished)),
+            None => self.confirm(&stock, &recorded).await,
+        };
+        match confirmed {
             Ok(()) => {
                 let reader = around.reader();
                 let news = self.keep(stock, &recorded, around.now(), |stock| ours(reader, stock));
@@ -162,12 +170,16 @@ impl ToolAccount {
                 stores.tell(&Change::Shown(news.wake.into_iter().collect()));
                 Ok(())
             }
+            Err(ListingError::Vanished(vanished)) => {
+                held(&self.memory.seen).suspect = Some(Outage::Vanished(vanished));
+                Ok(())
+            }
             Err(ListingError::Suspect(why)) => {
-                held(&self.memory.seen).suspect = Some(why);
+                held(&self.memory.seen).suspect = Some(Outage::Unanswered(why));
                 Ok(())
             }
             Err(ListingError::Fault(why, fault)) => {
-                held(&self.memory.seen).suspect = Some(why);
+                held(&self.memory.seen).suspect = Some(Outage::Unanswered(why));
                 Err(fault)
             }
         }
@@ -217,6 +229,8 @@ impl ToolAccount {
 
 /// Why a listing was not taken.
 enum ListingError {
+    /// Too much of what ledgers know is gone at once.
+    Vanished(Vanished),
     /// It contradicts what is known.
     Suspect(String),
     /// And what it lacks could not be asked for.
@@ -291,7 +305,7 @@ impl Account for ToolAccount {
         &self.credential
     }
 
-    fn outage(&self) -> Option<String> {
+    fn outage(&self) -> Option<Outage> {
         match self.line.standing() {
             Standing::Trouble { since, message } => Some(unanswered(since, &message)),
             Standing::Fine => held(&self.memory.seen).suspect.clone(),

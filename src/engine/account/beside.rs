@@ -8,6 +8,7 @@ use crate::api::{ProviderAccount, ProviderAccountSpec};
 use crate::engine::report;
 use crate::engine::sweep::{self, Findings};
 use crate::model::Announcement;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Most objects that a message names.
@@ -27,7 +28,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    pub(super) fn conditions(&self, account: &ProviderAccount) -> Vec<Statement> {
+    pub(super) fn conditions(&self, account: &ProviderAccount, now: Timestamp) -> Vec<Statement> {
         let mut said = Vec::new();
         if account.metadata.deletion_timestamp.is_some() && !self.users.is_empty() {
             said.push(Statement::yes(
@@ -59,7 +60,7 @@ impl Beside {
                 ),
             ));
         }
-        said.extend(sweep::conditions(&self.sweep, account.spec.sweep.mode));
+        said.extend(sweep::conditions(&self.sweep, account, now));
         said
     }
 }
@@ -131,6 +132,7 @@ const REASONS: &[&str] = &[
     reason::LISTING_SHRUNK,
     reason::HOURLY_LIMIT,
     reason::RESTORED,
+    reason::TOO_MANY_ORPHANS,
 ];
 
 #[cfg(test)]
@@ -161,7 +163,9 @@ mod tests {
     }
 
     fn said(beside: &Beside, account: &ProviderAccount) -> Vec<(&'static str, String)> {
-        let all = beside.conditions(account).into_iter();
+        let all = beside
+            .conditions(account, Timestamp::UNIX_EPOCH)
+            .into_iter();
         all.map(|said| (said.kind, said.message)).collect()
     }
 
@@ -242,13 +246,15 @@ mod tests {
                 .contains("2 project, 1 telnyx, and can cost 12.50 USD a month")
         );
         assert!(told[0].1.contains("set spec.sweep.mode to Delete"));
-        let deletes = sweep::conditions(&found(None).sweep, SweepMode::Delete);
+        let mut deleting = account.clone();
+        deleting.spec.sweep.mode = SweepMode::Delete;
+        let deletes = sweep::conditions(&found(None).sweep, &deleting, Timestamp::UNIX_EPOCH);
         assert!(deletes[0].message.contains("is taken back"));
 
         let concluded = |beside: &Beside| {
             conclude(
                 &[],
-                &beside.conditions(&account),
+                &beside.conditions(&account, Timestamp::UNIX_EPOCH),
                 None,
                 Timestamp::UNIX_EPOCH,
             )
@@ -258,7 +264,7 @@ mod tests {
         for held_back in [None, None]
             .into_iter()
             .chain(HeldBack::ALL.map(Some))
-            .chain([Some(HeldBack::Restored), None])
+            .chain([Some(HeldBack::TooMany), None])
         {
             let after = concluded(&found(held_back));
             let heard = heard(&before, &after);

@@ -239,7 +239,7 @@ fn an_outage_leaves_a_good_credential_good() {
         credential: Credential::NotAsked,
         kept_in: Vec::new(),
         lacking: Vec::new(),
-        outage: Some("it does not answer".into()),
+        outage: Some(Outage::Unanswered("it does not answer".into())),
         budget: None,
         resources: None,
         beside: Beside::default(),

@@ -5,7 +5,9 @@
 //! Deliberately absent: the count (`railway`).
 
 use super::{Newly, must_show};
+use crate::api::condition::{find, kind, reason};
 use crate::api::{AgentInstance, NamespacedName, Slot};
+use crate::engine::breaker::Vanished;
 use crate::engine::world::Limits;
 use crate::model::{Home, InstallationId, Listing, Marker};
 use jiff::Timestamp;
@@ -41,6 +43,18 @@ pub fn missing(recorded: &RecordedHomes, listing: &Listing) -> BTreeSet<String> 
     let listed: HashSet<&String> = listing.homes.iter().map(|home| &home.id).collect();
     let missing = recorded.keys().filter(|id| !listed.contains(id));
     missing.cloned().collect()
+}
+
+/// Projects whose instances say that they are gone, and wait for a person.
+pub fn told_gone<'a>(instances: impl IntoIterator<Item = &'a AgentInstance>) -> HashSet<String> {
+    let status = instances.into_iter().filter_map(|one| one.status.as_ref());
+    let told = status.filter(|status| {
+        find(&status.conditions, kind::PROJECT_READY)
+            .is_some_and(|said| said.reason == reason::DELETED_EXTERNALLY)
+    });
+    let entries = told.flat_map(|status| &status.external);
+    let projects = entries.filter(|entry| entry.slot == Slot::Project);
+    projects.filter_map(|entry| entry.id.clone()).collect()
 }
 
 /// What the last believed listing of an account showed.
@@ -100,6 +114,26 @@ impl BelievedHomes {
     /// A project that its instance has seen to be gone since.
     pub fn gone(&mut self, project: &str) {
         self.gone.insert(project.to_owned());
+    }
+
+    /// Whether so much of what ledgers know was there at the last believed listing, and is not in this one, that this is more
+    /// likely an error. `told`: what is known to be gone.
+    pub fn vanished(
+        &self,
+        listing: &Listing,
+        recorded: &RecordedHomes,
+        told: &HashSet<String>,
+    ) -> Option<Vanished> {
+        let there = listing.homes.iter().filter(|home| !home.deleted);
+        let there: HashSet<&String> = there.map(|home| &home.id).collect();
+        let known = |id: &String| {
+            let deleted = self.homes.get(id).is_some_and(|home| home.deleted);
+            deleted || self.missed.has(id) || self.gone.contains(id) || told.contains(id)
+        };
+        let gone = recorded
+            .keys()
+            .filter(|id| !there.contains(id) && !known(id));
+        Vanished::of(gone.count(), recorded.len())
     }
 
     /// How many of the projects are ours.
@@ -327,6 +361,40 @@ mod tests {
             told("cyd", false, true)
         );
         assert_eq!(read(106, &[bob]), told("cyd", false, true));
+    }
+
+    #[test]
+    fn many_that_vanish_at_once_are_an_error_and_what_was_told_is_not_among_them() {
+        let all: Vec<AgentInstance> = (0..20)
+            .map(|n| instance(&format!("a{n}"), &format!("p-{n}"), SlotState::Exists))
+            .collect();
+        let known = recorded(&all, "main", at(99), LIMITS);
+        let shown = |gone: usize| -> Vec<Home> {
+            let there = (gone..20).map(|n| home(&format!("p-{n}"), None));
+            there.collect()
+        };
+        let none = HashSet::new();
+        let vanished = |believed: &BelievedHomes, gone: usize, told: &HashSet<String>| {
+            let found = believed.vanished(&listing(101, &shown(gone)), &known, told);
+            found.map(|found| (found.gone, found.known))
+        };
+        // Whoever has just started knows what ledgers know.
+        let mut believed = BelievedHomes::default();
+        assert_eq!(vanished(&believed, 5, &none), None);
+        assert_eq!(vanished(&believed, 6, &none), Some((6, 20)));
+        let told: HashSet<String> = ["p-0".to_owned()].into();
+        assert_eq!(vanished(&believed, 6, &told), None);
+        // Step by step they may go.
+        believed.take(listing(100, &shown(5)), &known, &us(), 99);
+        assert_eq!(vanished(&believed, 10, &none), None);
+        assert_eq!(vanished(&believed, 11, &none), Some((6, 20)));
+        // What is shown as deleted is gone as well.
+        let mut deleted = shown(5);
+        for home in &mut deleted[..6] {
+            home.deleted = true;
+        }
+        let found = believed.vanished(&listing(101, &deleted), &known, &none);
+        assert_eq!(found, Some(Vanished { gone: 6, known: 20 }));
     }
 
     #[test]

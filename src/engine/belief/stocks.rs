@@ -6,9 +6,10 @@
 
 use super::{Newly, Recorded, USAGE_AGE, changed, missing, spent};
 use crate::api::NamespacedName;
+use crate::engine::breaker::Vanished;
 use crate::model::tool::{Resource, Stock};
 use jiff::Timestamp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What the last believed listing of an account showed.
@@ -34,6 +35,21 @@ impl BelievedStock {
     /// The listing. `None`: none was believed yet.
     pub fn stock(&self) -> Option<&Arc<Stock>> {
         self.stock.as_ref()
+    }
+
+    /// Whether so much of what ledgers know was there at the last believed listing, and is not in this one, that this is more
+    /// likely an error.
+    pub fn vanished(&self, stock: &Stock, recorded: &[Recorded]) -> Option<Vanished> {
+        let told: HashSet<&str> = recorded
+            .iter()
+            .filter(|one| one.told_gone)
+            .map(|one| one.named.id.as_str())
+            .collect();
+        let gone = missing(stock, recorded)
+            .into_iter()
+            .filter(|one| !self.missed.has(&one.id) && !told.contains(one.id.as_str()));
+        let known = recorded.iter().filter(|one| one.expected).count();
+        Vanished::of(gone.count(), known)
     }
 
     /// When the listing began, and what in it bears that id or that name. A listing shows no `Part::Key`: that hangs at the
@@ -126,6 +142,7 @@ mod tests {
             },
             expected: true,
             told: None,
+            told_gone: false,
         };
         ids.iter().map(one).collect()
     }

@@ -206,6 +206,7 @@ fn spending_is_told_every_few_minutes_and_only_where_it_differs() {
     assert!(spent_so(1.0, None, "2026-01-01T01:00:00Z"));
     let untold = [Recorded {
         told: None,
+        told_gone: false,
         ..all[0].clone()
     }];
     let one = Resource {

@@ -338,6 +338,7 @@ fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
             reading: (!matches!(visit, Visit::Failed)).then_some((at(now), items.as_slice())),
             claims: (!matches!(visit, Visit::LedgersUnread)).then_some(&claims),
             restored: false,
+            acknowledged: true,
             sweep: &account.sweep,
             settle: SETTLE,
             now: at(now),
@@ -472,11 +473,40 @@ fn decide(items: &[Item], claims: &Claims, now: i64, restored: bool, memory: &mu
         reading: Some((at(now), items)),
         claims: Some(claims),
         restored,
+        acknowledged: true,
         sweep: &wants,
         settle: SETTLE,
         now: at(now),
     };
     sweep(&view, memory)
+}
+
+#[test]
+fn where_much_is_nobodys_none_goes_until_a_person_says_so() {
+    let wants = spec(SweepMode::Delete, 60, 9);
+    let decide = |orphaned: usize, acknowledged: bool| {
+        let (items, claims, mut memory) = (orphans(orphaned), Claims::default(), Memory::default());
+        let mut last = Swept::default();
+        for now in [0, 60] {
+            let view = View {
+                account: ACCOUNT,
+                provider: "railway",
+                reading: Some((at(now), &items)),
+                claims: Some(&claims),
+                restored: false,
+                acknowledged,
+                sweep: &wants,
+                settle: SETTLE,
+                now: at(now),
+            };
+            last = sweep(&view, &mut memory);
+        }
+        (last.due.is_some(), last.held_back)
+    };
+    assert_eq!(decide(5, false), (true, None));
+    assert_eq!(decide(6, false), (false, Some(HeldBack::TooMany)));
+    // Told as long as it lasts: the acknowledgement is of this occurrence.
+    assert_eq!(decide(6, true), (true, Some(HeldBack::TooMany)));
 }
 
 #[test]
@@ -791,6 +821,7 @@ fn what_an_unreadable_instance_mentions_is_its_own_and_no_tool_goes_meanwhile() 
             reading: Some((at(now), &items)),
             claims: Some(&claims),
             restored: false,
+            acknowledged: true,
             sweep: &wants,
             now: at(now),
             settle: SETTLE,

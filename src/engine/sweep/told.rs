@@ -1,7 +1,13 @@
 //! What people are told of an account's sweep: what it found, and why it is held back.
 
-use crate::api::account::{AccountSweep, SweepMode};
+use super::claims::Item;
+use super::verdict::Verdict;
+use crate::api::ProviderAccount;
+use crate::api::account::{AccountOrphan, AccountSweep, SweepMode};
 use crate::api::condition::{Statement, kind, reason};
+use crate::engine::breaker;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeMap;
 
 /// What a sweep has found in an account, and whether it goes on.
@@ -30,17 +36,20 @@ pub enum HeldBack {
     HourlyLimit,
     /// Instances bear the names of others, whose resources are there still.
     Restored,
+    /// So much is nobody's that ledgers are more likely lost.
+    TooMany,
 }
 
 impl HeldBack {
     /// Every one.
-    pub const ALL: [HeldBack; 6] = [
+    pub const ALL: [HeldBack; 7] = [
         HeldBack::Unread,
         HeldBack::ListingEmpty,
         HeldBack::ListingShrunk,
         HeldBack::Unreadable,
         HeldBack::HourlyLimit,
         HeldBack::Restored,
+        HeldBack::TooMany,
     ];
 
     /// A stable word: the condition's reason, and a metric's label.
@@ -52,6 +61,7 @@ impl HeldBack {
             HeldBack::Unreadable => reason::NOT_READABLE,
             HeldBack::HourlyLimit => reason::HOURLY_LIMIT,
             HeldBack::Restored => reason::RESTORED,
+            HeldBack::TooMany => reason::TOO_MANY_ORPHANS,
         }
     }
 
@@ -59,7 +69,7 @@ impl HeldBack {
     pub(super) fn may_pass(self) -> bool {
         !matches!(
             self,
-            HeldBack::Unreadable | HeldBack::HourlyLimit | HeldBack::Restored
+            HeldBack::Unreadable | HeldBack::HourlyLimit | HeldBack::Restored | HeldBack::TooMany
         )
     }
 
@@ -83,12 +93,20 @@ impl HeldBack {
             HeldBack::Restored => {
                 "instances bear the names of others, whose resources they may want back: nothing is taken back here until the owner of the account of their projects says whether they go on with it; that account says how"
             }
+            HeldBack::TooMany => {
+                "so much bears this installation's marker and stands in no ledger that ledgers are more likely lost than so much is nobody's: nothing is taken back until there are fewer"
+            }
         }
     }
 }
 
 /// The conditions of an account about its sweep: only what is so is said.
-pub fn conditions(findings: &Findings, mode: SweepMode) -> Vec<Statement> {
+pub fn conditions(
+    findings: &Findings,
+    account: &ProviderAccount,
+    now: Timestamp,
+) -> Vec<Statement> {
+    let mode = account.spec.sweep.mode;
     let mut said = Vec::new();
     if let Some(report) = findings.report.as_ref().filter(|report| report.orphans > 0) {
         let kinds: Vec<String> = findings
@@ -120,11 +138,69 @@ pub fn conditions(findings: &Findings, mode: SweepMode) -> Vec<Statement> {
         ));
     }
     if let Some(why) = findings.held_back {
-        said.push(Statement::yes(
-            kind::SWEEP_HELD_BACK,
-            why.reason(),
-            why.message(),
-        ));
+        said.push(held_back(why, account, now));
     }
     said
+}
+
+fn held_back(why: HeldBack, account: &ProviderAccount, now: Timestamp) -> Statement {
+    let yes = |message: String| Statement::yes(kind::SWEEP_HELD_BACK, why.reason(), message);
+    if why != HeldBack::TooMany {
+        return yes(why.message().to_owned());
+    }
+    let (since, command) = breaker::opens_sweep(account, now);
+    let message = match breaker::may_take_back(account) {
+        true => "what bears this installation's marker and stands in no ledger is much, and is taken back, as was acknowledged".to_owned(),
+        false => format!("{}; where all of it may go: {command}", why.message()),
+    };
+    yes(message).since(since)
+}
+
+/// Most orphans that an account's status names.
+const TOLD: usize = 10;
+
+/// What an account's status says of a comparison.
+pub(super) fn report(
+    provider: &str,
+    items: &[Item],
+    verdicts: &[Verdict],
+    orphans: &[(Timestamp, usize)],
+) -> AccountSweep {
+    let count = |wanted: Verdict| {
+        let found = verdicts.iter().filter(|one| **one == wanted).count();
+        number(found)
+    };
+    let costs = orphans.iter().map(|(_, at)| items[*at].monthly_usd);
+    AccountSweep {
+        orphans: number(orphans.len()),
+        foreign: count(Verdict::Foreign),
+        left_behind: count(Verdict::LeftBehind),
+        monthly_cost_usd: cents(costs.flatten().fold(0.0, |total, cost| total + cost)),
+        oldest: orphans
+            .iter()
+            .take(TOLD)
+            .map(|(since, at)| orphan(provider, &items[*at], *since))
+            .collect(),
+    }
+}
+
+fn orphan(provider: &str, item: &Item, since: Timestamp) -> AccountOrphan {
+    let cut = |text: &str| text.chars().take(256).collect::<String>();
+    AccountOrphan {
+        provider: provider.to_owned(),
+        kind: item.kind.clone(),
+        id: cut(&item.id),
+        name: cut(&item.name),
+        since: Time(Timestamp::from_second(since.as_second()).unwrap_or(since)),
+        monthly_cost_usd: item.monthly_usd.map(cents),
+    }
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// What is told changes by a cent at least, not with every request that a key serves.
+fn cents(usd: f64) -> f64 {
+    (usd * 100.0).round() / 100.0
 }

@@ -136,6 +136,7 @@ fn recorded(ids: &[String]) -> Vec<Recorded> {
             },
             expected: true,
             told: None,
+            told_gone: false,
         })
         .collect()
 }
