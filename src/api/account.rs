@@ -68,6 +68,14 @@ pub struct ProviderAccountSpec {
     /// What happens to resources that bear our full marker and stand in no ledger.
     #[serde(default)]
     pub sweep: Sweep,
+    /// What instances may take over (`spec.adopt` of an AgentInstance) of what lives in the account already.
+    #[serde(default)]
+    pub adoption: Adoption,
+    /// Allow: an instance may leave what it has in the account behind (`deletionPolicy: Retain`; of a tool that may hold money,
+    /// `reclaimPolicy: Retain`). Deny: one that would is refused before its first thing is made. What was retained by leave when
+    /// this became Deny stays so.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 impl ProviderAccountSpec {
@@ -145,6 +153,51 @@ pub enum SweepMode {
     Report,
     /// It takes back.
     Delete,
+}
+
+/// Most ids that an account lists for adoption.
+pub const MOST_ADOPTABLE: usize = 4_000;
+
+/// What instances may take over of what lives in an account.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.policy == 'Listed' || !has(self.ids) || self.ids.size() == 0").message("adoption.ids is for adoption.policy Listed, and says nothing with Never; write policy: Listed, or take ids away"))]
+pub struct Adoption {
+    /// Never: nothing. Listed: what ids names. What an instance has taken over already stays its own.
+    #[serde(default)]
+    pub policy: AdoptionPolicy,
+    /// The provider's ids: of a Railway project; of a tool as `adopt.tools[].id` of an instance has it (an OpenRouter key's hash, an Exa
+    /// key's public id, an address, a number with its plus sign, a wallet's id).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_ADOPTABLE), extend("x-kubernetes-list-type" = "set"))]
+    pub ids: Vec<OutsideId>,
+}
+
+impl Adoption {
+    /// Whether something may be taken over.
+    pub fn lists(&self, id: &str) -> bool {
+        self.policy == AdoptionPolicy::Listed && self.ids.iter().any(|one| one.as_str() == id)
+    }
+}
+
+/// Whether anything may be taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AdoptionPolicy {
+    /// Nothing.
+    #[default]
+    Never,
+    /// What is listed.
+    Listed,
+}
+
+/// Whether an instance may leave something behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Retention {
+    /// It may.
+    #[default]
+    Allow,
+    /// It may not.
+    Deny,
 }
 
 /// Which namespaces may use an account: those named and those whose labels match.

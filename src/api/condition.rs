@@ -178,6 +178,10 @@ pub mod reason {
     pub const ADOPTED: &str = "Adopted";
     /// What `adopt` names cannot be taken over.
     pub const ADOPTION_FAILED: &str = "AdoptionFailed";
+    /// The account does not list what `adopt` names: the same whether it is there, another's or nowhere.
+    pub const ADOPTION_NOT_ALLOWED: &str = "AdoptionNotAllowed";
+    /// What is to be left behind may not be, as the account says.
+    pub const RETENTION_NOT_ALLOWED: &str = "RetentionNotAllowed";
     /// Nothing of an adopted service is deployed.
     pub const NOT_DEPLOYED: &str = "NotDeployed";
     /// Something that nobody claimed was taken back.

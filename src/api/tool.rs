@@ -60,8 +60,9 @@ pub struct ToolSpec {
     #[serde(default, rename = "budgetUSD", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub budget_usd: Option<f64>,
-    /// agentmail: beginning of the address: `ada` makes `ada-<name of the instance>@…`, of which the provider takes at most 64
-    /// characters before the @. Left out, the provider chooses. An inbox that exists keeps its address.
+    /// agentmail: beginning of the address: `ada` makes `ada-<name of the instance>-<ten letters that stand for its namespace>@…`, of
+    /// which the provider takes at most 64 characters before the @. Left out, the provider chooses. An inbox that exists keeps its
+    /// address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<ToolName>,
     /// agentmail: whether the agent gets a key that opens its inbox and nothing else. Left out, it does.

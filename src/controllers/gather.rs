@@ -15,6 +15,7 @@ use crate::api::{AgentInstance, AgentTemplate, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
 use crate::engine::restored::as_it_stands;
+use crate::engine::rights;
 use crate::engine::rivals;
 use crate::engine::rollout;
 use crate::engine::tools::wanted;
@@ -25,6 +26,7 @@ use crate::model::values::Values;
 use crate::model::{Fault, Slot};
 use kube::ResourceExt;
 use kube::api::Api;
+use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,7 +68,7 @@ pub async fn gather<'a>(
     };
     let (listing, homes) = account
         .as_ref()
-        .map(|account| account.seen(&instance, view::project(&instance)))
+        .map(|account| account.seen(&instance, view::project_or_adopted(&instance)))
         .unwrap_or_default();
     let standing = standing(ctx, &instance, (listing, &homes)).await?;
     records::remember(&instance, &standing, ctx).await?;
@@ -87,6 +89,14 @@ pub async fn gather<'a>(
     else {
         return Ok(None);
     };
+    let rights = rights::of(
+        &instance,
+        tools.wanted.as_deref().unwrap_or_default(),
+        |name| {
+            let account = ctx.stores.accounts.get(&ObjectRef::new(name))?;
+            account.read().cloned()
+        },
+    );
     let has_token = token.is_some();
     let token = token.unwrap_or_else(|| SecretString::from(fresh_token()));
     let (template, desired) = if deleting {
@@ -103,6 +113,7 @@ pub async fn gather<'a>(
     let world = World {
         standing,
         account: account_view,
+        rights,
         template,
         token: has_token,
         adopted_by,
@@ -135,7 +146,7 @@ fn shall_have(
     let Some(template) = template else {
         return (None, Vec::new());
     };
-    let (wanted, refused) = wanted(&template.spec.tools, &instance.spec, &instance.name_any());
+    let (wanted, refused) = wanted(&template.spec.tools, instance);
     (Some(wanted), refused)
 }
 

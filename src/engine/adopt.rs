@@ -23,6 +23,7 @@ use crate::engine::world::{RolloutTurn, TemplateReady};
 use crate::model::slot::{RAILWAY, SlotKind, SlotRow, Undo};
 use crate::model::{Announcement, Deployment, Home, Sight};
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use std::ops::ControlFlow::Continue;
 
 /// Two objects of the same second may come to us in either order: until so long after its creation nothing is adopted,
@@ -31,6 +32,10 @@ pub(super) const TOGETHER: SignedDuration = SignedDuration::from_secs(2);
 
 /// A project that could not be adopted is looked at again after so long: each look is a request.
 const AGAIN: SignedDuration = SignedDuration::from_mins(5);
+
+/// A listing that is too old to show what is to be adopted is followed by another within an interval; looking whether it has
+/// come is no request.
+const LISTED: SignedDuration = SignedDuration::from_secs(5);
 
 /// Whether an adopted agent stays as it was found for now, so that nothing is made for a revision that it does not take.
 pub(super) fn stays(w: &World, d: &Draft, template: &TemplateReady) -> bool {
@@ -49,6 +54,12 @@ pub(super) fn shared(instance: &AgentInstance) -> bool {
 /// Takes the project over, or says why not.
 pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
     if let Some(other) = &w.adopted_by {
+        // Of other namespaces nobody learns who is there.
+        let own = format!("{}/", w.instance.namespace().unwrap_or_default());
+        let other = match other.starts_with(&own) {
+            true => other.as_str(),
+            false => "an instance of another namespace",
+        };
         let message = format!(
             "project {} is already adopted by {other}; delete one of the two instances",
             wanted.project_id.0
@@ -63,6 +74,8 @@ pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
         return wait(Some(until));
     }
     let home = match &w.outside.looked {
+        // One listing is read for all, once an interval: what it does not show is not asked for by itself.
+        None if !shown(w, wanted) => return not_shown(w, d, wanted),
         None => {
             looking(d);
             let project = wanted.project_id.0.clone();
@@ -73,13 +86,7 @@ pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
             return wait(Some(w.now + SignedDuration::from_secs(1)));
         }
         Some(Sight::Seen(home)) if !home.deleted && home.id == wanted.project_id.0 => home,
-        Some(_) => {
-            let message = format!(
-                "project {} is not in the workspace of ProviderAccount {}; delete this instance, and make one with the right adopt.projectId and accountRef",
-                wanted.project_id.0, w.instance.spec.account_ref.name
-            );
-            return failed(d, message, w.now + AGAIN);
-        }
+        Some(_) => return not_there(w, d, wanted),
     };
     if let Some(why) = unfit(w, wanted, home) {
         return failed(d, why, w.now + AGAIN);
@@ -95,6 +102,31 @@ pub(super) fn project(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
         ),
     });
     Continue(())
+}
+
+/// Whether the last believed listing shows the project.
+fn shown(w: &World, wanted: &Adopt) -> bool {
+    let mut homes = w.outside.homes.iter();
+    homes.any(|home| !home.deleted && home.id == wanted.project_id.0)
+}
+
+/// The last believed listing does not show the project: one that is older than the instance may only be too old.
+fn not_shown(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
+    let created = w.instance.metadata.creation_timestamp.as_ref();
+    let since = created.map_or(w.now, |created| created.0 + TOGETHER);
+    if w.outside.listing.is_some_and(|begun| begun >= since) {
+        return not_there(w, d, wanted);
+    }
+    looking(d);
+    wait(Some(w.now + LISTED))
+}
+
+fn not_there(w: &World, d: &mut Draft, wanted: &Adopt) -> Phase {
+    let message = format!(
+        "project {} is not in the workspace of ProviderAccount {}; delete this instance, and make one with the right adopt.projectId and accountRef",
+        wanted.project_id.0, w.instance.spec.account_ref.name
+    );
+    failed(d, message, w.now + AGAIN)
 }
 
 fn looking(d: &mut Draft) {
@@ -117,15 +149,13 @@ fn unfit(w: &World, wanted: &Adopt, home: &Home) -> Option<String> {
         && *marker != w.marker(Slot::Project)
     {
         return Some(format!(
-            "project {project} is that of {}/{} (installation {}), as its description says; if that one is gone for good, empty the description at Railway",
-            marker.namespace, marker.name, marker.installation
+            "project {project} is that of another AgentInstance, as its description at Railway says; if that one is gone for good, whoever runs Yardmaster here can empty the description"
         ));
     }
     if home.environment.as_ref() != Some(&wanted.environment_id.0) {
         return Some(format!(
-            "environment {} is not the one that project {project} runs in ({}); {remedy}",
-            wanted.environment_id.0,
-            home.environment.as_deref().unwrap_or("it has none"),
+            "environment {} is not the one that project {project} runs in; {remedy}",
+            wanted.environment_id.0
         ));
     }
     let (own, others): (Vec<_>, Vec<_>) = home
@@ -140,15 +170,9 @@ fn unfit(w: &World, wanted: &Adopt, home: &Home) -> Option<String> {
     }
     if wanted.ownership == Ownership::Dedicated && !others.is_empty() {
         // The project would go with this instance, and everything in it.
-        let names: Vec<&str> = others
-            .iter()
-            .take(5)
-            .map(|other| other.name.as_str())
-            .collect();
         return Some(format!(
-            "project {project} holds {} other services ({}), which would be deleted with this instance; delete it, and make one with adopt.ownership: Shared",
-            others.len(),
-            names.join(", ")
+            "project {project} holds {} other services, which would be deleted with this instance; delete it, and make one with adopt.ownership: Shared",
+            others.len()
         ));
     }
     None

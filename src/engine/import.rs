@@ -9,10 +9,11 @@
 
 use crate::api::AgentInstance;
 use crate::api::instance::{AgentInstanceSpec, Ownership};
+use crate::api::text::OutsideId;
 use crate::model::{Home, Service};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the manifests say beside what was found.
 #[derive(Clone, Debug)]
@@ -36,6 +37,14 @@ pub struct Import {
     pub instances: Vec<AgentInstance>,
     /// What was left out, and why.
     pub skipped: Vec<(String, String)>,
+}
+
+impl Import {
+    /// What the account has to list in its `spec.adoption` before any of the instances can adopt.
+    pub fn ids(&self) -> BTreeSet<&OutsideId> {
+        let adopted = self.instances.iter().flat_map(|one| &one.spec.adopt);
+        adopted.map(|adopt| &adopt.project_id).collect()
+    }
 }
 
 /// An agent that was found.

@@ -4,7 +4,7 @@
 //! the order in which they are gone through), [`tools`] (what the agent is given at other providers), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
 //! deployment is made from), [`belief`] (what a listing of tools is worth), [`account`] and [`template`] (the other two
-//! kinds), [`identity`] (whose account a credential opens), [`sweep`] (what nobody claims).
+//! kinds), [`identity`] (whose account a credential opens), [`rights`] (what an account's owner leaves to its users), [`sweep`] (what nobody claims).
 //!
 //! Deliberately absent: any knowledge of how a step is carried out, and any state between two calls.
 
@@ -37,6 +37,7 @@ mod pull;
 pub mod report;
 pub mod restored;
 pub mod retry;
+pub mod rights;
 pub mod rivals;
 pub mod rollout;
 mod sight;

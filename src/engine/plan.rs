@@ -10,8 +10,8 @@ use super::step::{Plan, Step};
 use super::whose;
 use super::world::{Patience, TemplateReady, TemplateView, World};
 use super::{
-    access, configuration, deployment, expiry, home, inside, ledger, meaning, report, teardown,
-    tools,
+    access, configuration, deployment, expiry, home, inside, ledger, meaning, report, rights,
+    teardown, tools,
 };
 use crate::api::Slot;
 use crate::api::condition::{Statement, kind, reason};
@@ -81,6 +81,8 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         .queued
         .get_or_insert_with(|| ledger::moment(w.now));
     access::account(w, d)?;
+    rights::adoption(w, d)?;
+    rights::retention(w, d)?;
     home::open_ledger(w, d)?;
     following::as_it_was(w, d);
     // An empty project is nothing that could run or cost yet.

@@ -9,7 +9,7 @@ use super::restored::IdentityState;
 use super::step::Step;
 use super::tools::Back;
 use super::world::{AccountView, World};
-use super::{adopt, home, leave, ledger, meaning, restored, retry, tools};
+use super::{adopt, home, leave, ledger, meaning, restored, retry, rights, tools};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, Slot, SlotState};
@@ -73,6 +73,11 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         .cloned()
         .collect();
     if retains {
+        let has_something = d.status.external.iter().any(|entry| !entry.is_blank());
+        if let Some(why) = rights::in_vain(w, &d.status).filter(|_| has_something) {
+            d.stalled_on(kind::SYNCED, reason::RETENTION_NOT_ALLOWED, why);
+            return wait(None);
+        }
         let mut left = tools::in_order_of_teardown(&d.status);
         left.retain(|entry| !entry.is_blank());
         for wallet in left.iter().filter(|entry| is_here(entry)) {

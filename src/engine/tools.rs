@@ -22,7 +22,9 @@ pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back,
 pub(super) use tell::no_longer;
 pub use wish::wanted;
 
-use self::subject::{Held, Next, Subject, closed, goes, kept, obstacle, subjects};
+use self::subject::{
+    Held, Next, Subject, closed, goes, kept, not_allowed, not_left_to_rest, obstacle, subjects,
+};
 use super::draft::{Draft, Phase, act, wait};
 use super::following::{follows, prepares};
 use super::ledger;
@@ -30,6 +32,7 @@ use super::step::Step;
 use super::world::{Desired, World};
 use crate::api::condition::{kind, reason};
 use crate::api::instance::OperatingMode;
+use crate::api::template::ReclaimPolicy;
 use crate::api::{Slot, SlotState};
 use jiff::SignedDuration;
 use std::ops::ControlFlow;
@@ -55,7 +58,10 @@ pub(super) fn possible(w: &World, d: &mut Draft) -> Phase {
     };
     for subject in subjects(wanted).iter().filter(missing) {
         let closed = closed(w, &subject.tool.account, subject.row.provider);
-        if let Some(why) = closed.or_else(|| goes(w, subject)).filter(|why| why.person) {
+        let why = closed
+            .or_else(|| goes(w, subject))
+            .or_else(|| not_allowed(w, subject));
+        if let Some(why) = why.filter(|why| why.person) {
             let message = format!("{}: {}", subject.slot, why.message);
             d.stalled_on(kind::TOOLS_READY, why.reason, message);
             return wait(why.wake);
@@ -250,7 +256,14 @@ fn handled(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Next {
             }
             keep::remake(w, d, subject, &entry)
         }
-        Some(entry) if entry.state == SlotState::Exists => keep::keep(w, d, subject, &entry),
+        Some(entry) if entry.state == SlotState::Exists => {
+            let kept = keep::keep(w, d, subject, &entry);
+            let goes = entry.reclaim == Some(ReclaimPolicy::Delete);
+            match not_left_to_rest(w, subject).filter(|_| goes) {
+                Some(why) if matches!(kept, Next::Fine) => Next::Held(why.but_complete()),
+                _ => kept,
+            }
+        }
         Some(entry) if entry.state == SlotState::Deleting => keep::remake(w, d, subject, &entry),
         Some(entry) if entry.state == SlotState::Creating => {
             if let Some(held) = obstacle(w, subject) {

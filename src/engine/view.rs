@@ -70,6 +70,12 @@ pub fn project(instance: &AgentInstance) -> Option<&str> {
     projects.next()?.id.as_deref()
 }
 
+/// The id of the project that an instance has on record or, before it has one, is to adopt.
+pub fn project_or_adopted(instance: &AgentInstance) -> Option<&str> {
+    let adopted = instance.spec.adopt.as_ref();
+    project(instance).or_else(|| adopted.map(|adopt| adopt.project_id.as_str()))
+}
+
 /// Whether anything of a slot is on record.
 pub fn on_record(instance: &AgentInstance, slot: Slot) -> bool {
     let mut entries = instance.status.iter().flat_map(|status| &status.external);

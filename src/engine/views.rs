@@ -4,7 +4,7 @@ use super::compose::Composed;
 use crate::api::template::ResolvedImage;
 use crate::model::{Gate, ReadinessProbe, Turn};
 use jiff::SignedDuration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the account.
 #[derive(Clone, Debug)]
@@ -147,5 +147,21 @@ impl ToolAccountView {
     /// Whether something can be asked of its provider.
     pub fn answers(&self) -> bool {
         matches!(self, ToolAccountView::Deleting | ToolAccountView::Ready)
+    }
+}
+
+/// What the owners of its accounts leave to an instance.
+#[derive(Clone, Debug, Default)]
+pub struct Rights {
+    /// What it names to adopt and the account lists: the account, and the provider's id there.
+    pub listed: BTreeSet<(String, String)>,
+    /// Accounts that let nothing be retained.
+    pub denying: BTreeSet<String>,
+}
+
+impl Rights {
+    /// Whether an account lists what the instance names to adopt there.
+    pub fn lists(&self, account: &str, id: &str) -> bool {
+        self.listed.contains(&(account.to_owned(), id.to_owned()))
     }
 }

@@ -4,7 +4,8 @@
 use super::restored::IdentityState;
 pub use super::retry::Patience;
 pub use super::views::{
-    AccountRoom, AccountView, Desired, RolloutTurn, TemplateReady, TemplateView, ToolAccountView,
+    AccountRoom, AccountView, Desired, Rights, RolloutTurn, TemplateReady, TemplateView,
+    ToolAccountView,
 };
 use super::{ledger, retry};
 use crate::api::condition::{is_true, kind};
@@ -34,6 +35,8 @@ pub struct World {
     pub standing: IdentityState,
     /// The account that the object names.
     pub account: AccountView,
+    /// What the owners of its accounts leave to it.
+    pub rights: Rights,
     /// The template that the object names.
     pub template: TemplateView,
     /// Whether the Secret with the gateway token is there.
@@ -90,7 +93,7 @@ impl Limits {
 pub struct Outside {
     /// When the newest complete and trusted reading of the account began.
     pub listing: Option<Timestamp>,
-    /// Projects that bear this instance's identity or its name, or that its ledger names, in that reading.
+    /// Projects that bear this instance's identity or its name, or that its ledger names or it is to adopt, in that reading.
     pub homes: Vec<Home>,
     /// The recorded project, read by itself in this pass.
     pub looked: Option<Sight<Home>>,
@@ -191,6 +194,7 @@ impl World {
             instance,
             standing: IdentityState::Unread,
             account: AccountView::Unreachable,
+            rights: Rights::default(),
             template: TemplateView::Missing,
             token: false,
             adopted_by: None,

@@ -133,6 +133,11 @@ fn letters(bytes: &[u8], count: usize) -> String {
         .collect()
 }
 
+/// Letters that tell a namespace from every other where its name has no place.
+pub fn told_apart(namespace: &str) -> String {
+    letters(&Sha256::digest(namespace.as_bytes()), 10)
+}
+
 /// How the names of all outside resources of every Yardmaster begin.
 pub const STEM: &str = "ym-";
 

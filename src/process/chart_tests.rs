@@ -13,6 +13,7 @@ const RBAC: &str = include_str!("../../charts/yardmaster/templates/rbac.yaml");
 const SECRETS_POLICY: &str = include_str!("../../charts/yardmaster/templates/secrets-policy.yaml");
 const DELETION_POLICY: &str =
     include_str!("../../charts/yardmaster/templates/deletion-protection.yaml");
+const ABANDON_POLICY: &str = include_str!("../../charts/yardmaster/templates/abandon-policy.yaml");
 const DEPLOYMENT: &str = include_str!("../../charts/yardmaster/templates/deployment.yaml");
 
 fn yaml(text: &str) -> Value {
@@ -197,7 +198,7 @@ fn the_operator_may_do_little() {
 /// What the API server fills in is written out: else it is nobody's field, and the next apply by another hand a conflict.
 #[test]
 fn policies_leave_nothing_to_be_filled_in() {
-    for policy in [SECRETS_POLICY, DELETION_POLICY] {
+    for policy in [SECRETS_POLICY, DELETION_POLICY, ABANDON_POLICY] {
         for default in [
             "    matchPolicy: Equivalent\n",
             "    namespaceSelector: {}\n",
@@ -224,4 +225,21 @@ fn what_it_may_do_to_secrets_is_narrowed_in_every_installation() {
     }
     assert!(DEPLOYMENT.contains("serviceAccountName: yardmaster\n"));
     assert!(!SECRETS_POLICY.contains(".Values"), "nothing turns it off");
+}
+
+/// A slot that is given up is left behind and paid for: that is for the account's owner, in every installation. That the API
+/// server keeps to it is proved by `tests/whole/rights_of_tenants.rs`.
+#[test]
+fn giving_up_is_for_those_who_may_change_accounts() {
+    for said in [
+        "operations: [CREATE, UPDATE]",
+        "failurePolicy: Fail",
+        "validationActions: [Deny]",
+        "resources: [agentinstances]",
+        "authorizer.group('yardmaster.dev').resource('provideraccounts').check('update').allowed()",
+        crate::api::ABANDON_ANNOTATION,
+    ] {
+        assert!(ABANDON_POLICY.contains(said), "{said}");
+    }
+    assert!(!ABANDON_POLICY.contains(".Values"), "nothing turns it off");
 }

@@ -7,13 +7,17 @@
 //! absent: which names are the predecessor's (`engine::import`), and Kubernetes.
 
 use super::https;
+use crate::api::account::{AdoptionPolicy, MOST_ADOPTABLE};
 use crate::api::instance::Ownership;
+use crate::api::text::OutsideId;
 use crate::engine::import::{Import, ImportOptions, import};
 use crate::railway::{AccountSettings, Gateway};
 use crate::wire::Connection;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +116,11 @@ pub async fn run(
         }),
         prefixes: flags.name_prefix,
     };
-    printed(&flags.workspace, &import(&listing.homes, &options))
+    printed(
+        &flags.workspace,
+        &options.account,
+        &import(&listing.homes, &options),
+    )
 }
 
 fn token(
@@ -132,13 +140,34 @@ fn token(
     Ok(SecretString::from(text))
 }
 
-fn printed(workspace: &str, import: &Import) -> Result<Printed, String> {
-    let mut manifests = format!(
+/// What whoever may change the account pipes into kubectl, in a comment: the manifests are applied by somebody else as a rule.
+fn listing_patch(account: &str, ids: &BTreeSet<&OutsideId>) -> Result<String, String> {
+    if ids.len() > MOST_ADOPTABLE {
+        return Err(format!(
+            "{} projects are to be adopted, and ProviderAccount {account} can list {MOST_ADOPTABLE} at a time; take a part of the fleet with --name-prefix",
+            ids.len()
+        ));
+    }
+    if ids.is_empty() {
+        return Ok(String::new());
+    }
+    let patch = json!({"spec": {"adoption": {"policy": AdoptionPolicy::Listed, "ids": ids}}});
+    Ok(format!(
+        "# First, whoever may change ProviderAccount {account} lets this be adopted. It replaces the list that stands there; what was\n\
+         # adopted before stays. With this file as fleet.yaml:\n\
+         # sed -n 's/^#patch //p' fleet.yaml | kubectl patch provideraccount {account} --type=merge --patch-file=/dev/stdin\n\
+         #patch {patch}\n"
+    ))
+}
+
+fn printed(workspace: &str, account: &str, import: &Import) -> Result<Printed, String> {
+    let mut manifests = listing_patch(account, &import.ids())?;
+    manifests.push_str(&format!(
         "# Agents in Railway workspace {workspace}, to be adopted as they are. Applying this changes nothing there.\n\
          # Keys, inboxes and numbers of an agent are not seen at Railway: take their ids from the predecessor's table\n\
          # instance_services and add them as adopt.tools (name: the tool's in the template, id: the provider's) before\n\
-         # you apply, because adopt cannot be changed later.\n"
-    );
+         # you apply, because adopt cannot be changed later; and list them in spec.adoption of those tools' accounts.\n"
+    ));
     for (what, why) in &import.skipped {
         // A name comes from outside: it must not end the comment.
         let line: String = format!("# skipped {what}: {why}")
@@ -173,7 +202,18 @@ mod tests {
             instances: Vec::new(),
             skipped: vec![("x\n---\nkind: Secret".to_owned(), "why".to_owned())],
         };
-        let text = printed("w", &import).unwrap().manifests;
+        let text = printed("w", "main", &import).unwrap().manifests;
         assert!(text.lines().all(|line| line.starts_with('#')), "{text}");
+    }
+
+    #[test]
+    fn an_account_is_asked_to_list_no_more_than_it_can() {
+        let ids: Vec<OutsideId> = (0..=MOST_ADOPTABLE)
+            .map(|n| OutsideId::from(format!("p{n}").as_str()))
+            .collect();
+        let patch = listing_patch("main", &ids.iter().take(MOST_ADOPTABLE).collect()).unwrap();
+        assert!(patch.contains(r#"#patch {"spec":{"adoption":{"ids":["p0","p1","p10","#));
+        let refused = listing_patch("main", &ids.iter().collect()).unwrap_err();
+        assert!(refused.contains("--name-prefix"), "{refused}");
     }
 }

@@ -191,6 +191,20 @@ async fn a_fleet_is_moved_over_without_a_restart() {
     assert!(manifests.contains("# skipped website ("), "{manifests}");
     assert_eq!(manifests.matches("ownership: Shared").count(), 2);
     assert!(!manifests.contains(scene.tenant.token()));
+    // As the file says: first whoever may change the account lets it be adopted.
+    assert!(manifests.starts_with("# First, whoever may change ProviderAccount"));
+    let patch = manifests
+        .lines()
+        .find_map(|line| line.strip_prefix("#patch "));
+    let patched = [
+        "patch",
+        "provideraccount",
+        scene.tenant.account(),
+        "--type=merge",
+        "--patch-file=/dev/stdin",
+    ];
+    let listed = scene.world.kubectl_with(&patched, patch.unwrap());
+    listed.await.unwrap().ok().unwrap();
     let applied = scene.world.kubectl_with(&["apply", "-f", "-"], &manifests);
     applied.await.unwrap().ok().unwrap();
     for (name, agent) in &agents {

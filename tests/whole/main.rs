@@ -49,6 +49,8 @@ mod restored;
 #[cfg(test)]
 mod rights;
 #[cfg(test)]
+mod rights_of_tenants;
+#[cfg(test)]
 mod rollout;
 #[cfg(test)]
 mod secrets;

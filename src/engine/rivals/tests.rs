@@ -44,7 +44,7 @@ fn a_tool_is_adopted_by_the_older_of_two_and_not_where_it_is_on_record() {
     ]))
     .unwrap();
     let of = |one: &AgentInstance, others: &[AgentInstance]| {
-        let wanted = crate::engine::tools::wanted(&tools, &one.spec, "x").0;
+        let wanted = crate::engine::tools::wanted(&tools, one).0;
         rivals(one, &wanted, others.iter().chain([one])).len()
     };
     let old = with_tool(instance("a", 1, "Dedicated", "s"), "k");

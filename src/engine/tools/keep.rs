@@ -6,7 +6,7 @@
 use super::back::{Back, one_back};
 use super::make::{MOST_ORDERS, begin, make};
 use super::naming::named;
-use super::subject::{Held, Next, Subject, kept, obstacle};
+use super::subject::{Held, Next, Subject, kept, not_left_to_rest, obstacle};
 use super::tell::address;
 use crate::api::condition::reason;
 use crate::api::instance::OnExternalDeletion;
@@ -32,7 +32,7 @@ pub(super) fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &Ledg
         return secret_lost(w, d, subject, entry);
     }
     if subject.row.undo == Undo::Rest {
-        remember_reclaim(d, slot, subject.tool.reclaim);
+        remember_reclaim(w, d, subject);
     }
     if subject.row.found_by == FoundBy::Kept {
         return Next::Fine;
@@ -248,9 +248,12 @@ fn adjust(
 }
 
 /// Teardown knows nothing but the ledger: what shall become of something that may hold money stands in it.
-fn remember_reclaim(d: &mut Draft, slot: Slot, reclaim: ReclaimPolicy) {
-    if let Some(entry) = ledger::entry_mut(&mut d.status, slot) {
-        entry.reclaim = Some(reclaim).filter(|reclaim| *reclaim != ReclaimPolicy::Retain);
+fn remember_reclaim(w: &World, d: &mut Draft, subject: &Subject<'_>) {
+    // What was to rest by leave does so still; what was to go does not rest from the day on which that is forbidden.
+    let forbidden = not_left_to_rest(w, subject).is_some();
+    if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot).filter(|_| !forbidden) {
+        let reclaim = Some(subject.tool.reclaim);
+        entry.reclaim = reclaim.filter(|reclaim| *reclaim != ReclaimPolicy::Retain);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::api::instance::MOST_SLOTS;
 use crate::api::{LedgerEntry, Part, Slot};
 use crate::engine::ledger;
 use crate::engine::meaning;
+use crate::engine::rights;
 use crate::engine::step::Step;
 use crate::engine::world::{ToolAccountView, World};
 use crate::model::Fault;
@@ -151,7 +152,23 @@ pub(super) fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
 
 /// Why nothing new can be made in a resource's account now.
 pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
-    obstacle(w, subject).or_else(|| goes(w, subject))
+    obstacle(w, subject)
+        .or_else(|| goes(w, subject))
+        .or_else(|| not_allowed(w, subject))
+}
+
+/// That the account's owner does not let it be had as it is asked for.
+pub(super) fn not_allowed(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    let adopted = rights::not_adopted(w, subject.tool);
+    adopted
+        .map(|why| Held::person(reason::ADOPTION_NOT_ALLOWED, why))
+        .or_else(|| not_left_to_rest(w, subject))
+}
+
+/// That the account's owner does not let it rest when it is taken back, as the template asks.
+pub(super) fn not_left_to_rest(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    let why = rights::not_left_to_rest(w, subject.tool, subject.row.undo)?;
+    Some(Held::person(reason::RETENTION_NOT_ALLOWED, why))
 }
 
 /// That a resource's account is being deleted.

@@ -3,16 +3,14 @@
 //! What holds: the spec alone decides; what cannot be had as asked is said, and never silently left out.
 
 use crate::api::template::{ToolKind, ToolSpec, ToolTime};
-use crate::api::{AgentInstanceSpec, Part};
-use crate::model::slot;
+use crate::api::{AgentInstance, AgentInstanceSpec, Part};
 use crate::model::tool::{RefusedTool, Wanted, Wish};
+use crate::model::{marker, slot};
+use kube::ResourceExt;
 
 /// The tools that an instance shall have now, and what it asks for in vain.
-pub fn wanted(
-    tools: &[ToolSpec],
-    spec: &AgentInstanceSpec,
-    name: &str,
-) -> (Vec<Wanted>, Vec<RefusedTool>) {
+pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec<RefusedTool>) {
+    let spec = &instance.spec;
     let mut refused = Vec::new();
     let known = |name: &str| tools.iter().find(|tool| tool.name.as_str() == name);
     for asked in &spec.requested_tools {
@@ -72,7 +70,7 @@ pub fn wanted(
             required: tool.required,
             reclaim: tool.reclaim_policy.unwrap_or_default(),
             parts: parts_of(tool, adopt.is_some()),
-            wish: wish(tool, limit, name),
+            wish: wish(tool, limit, instance),
             adopt,
         });
     }
@@ -94,7 +92,7 @@ fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<f64, String> {
     Ok(own.limit_usd)
 }
 
-fn wish(tool: &ToolSpec, limit_usd: f64, instance: &str) -> Wish {
+fn wish(tool: &ToolSpec, limit_usd: f64, instance: &AgentInstance) -> Wish {
     match tool.kind {
         ToolKind::Openrouter => Wish::Openrouter { limit_usd },
         ToolKind::Exa => Wish::Exa {
@@ -102,10 +100,11 @@ fn wish(tool: &ToolSpec, limit_usd: f64, instance: &str) -> Wish {
             budget_usd: tool.budget_usd,
         },
         ToolKind::Agentmail => Wish::Agentmail {
-            username: tool
-                .username
-                .as_ref()
-                .map(|first| format!("{first}-{instance}")),
+            username: tool.username.as_ref().map(|first| {
+                // So that nobody in another namespace comes by an address that was given up in this one.
+                let namespace = marker::told_apart(&instance.namespace().unwrap_or_default());
+                format!("{first}-{}-{namespace}", instance.name_any())
+            }),
             key: tool.inbox_key != Some(false),
         },
         ToolKind::Telnyx => Wish::Telnyx {
@@ -130,4 +129,37 @@ fn parts_of(tool: &ToolSpec, adopted: bool) -> Vec<Part> {
             *part != Part::Key || tool.kind != ToolKind::Agentmail || tool.inbox_key != Some(false)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn address(namespace: &str, name: &str) -> String {
+        let tools: Vec<ToolSpec> = serde_json::from_value(json!([
+            {"name": "inbox", "type": "agentmail", "accountRef": {"name": "a"}, "username": "team"},
+        ]))
+        .unwrap();
+        let spec = json!({"templateRef": {"name": "t"}, "accountRef": {"name": "main"}});
+        let mut instance = AgentInstance::new(name, serde_json::from_value(spec).unwrap());
+        instance.metadata.namespace = Some(namespace.to_owned());
+        match &wanted(&tools, &instance).0[0].wish {
+            Wish::Agentmail { username, .. } => username.clone().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nobody_in_another_namespace_comes_by_an_address() {
+        let own = address("team-a", "ada");
+        assert_eq!(own, address("team-a", "ada"));
+        let namespace = own.strip_prefix("team-ada-").unwrap();
+        assert_eq!(namespace.len(), 10);
+        let letter = |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit();
+        assert!(namespace.bytes().all(letter), "{own}");
+        assert_ne!(own, address("team-b", "ada"));
+        // An instance's name cannot end as another namespace does.
+        assert_ne!(own, address("team-b", &format!("ada-{namespace}")));
+    }
 }

@@ -470,17 +470,17 @@ fn what_cannot_be_taken_over_is_told_and_left_alone() {
             Box::new(change(|adopt| {
                 adopt.ownership = crate::api::instance::Ownership::Dedicated
             })),
-            "1 other services (postgres)",
+            "1 other services, which",
         ),
         (
             "Dedicated",
             Box::new(describe("i-1")),
-            "team-b/bob (installation i-1)",
+            "that of another AgentInstance",
         ),
         (
             "Shared",
             Box::new(describe("i-9")),
-            "team-b/bob (installation i-9)",
+            "that of another AgentInstance",
         ),
         (
             "Dedicated",

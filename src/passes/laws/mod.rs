@@ -24,6 +24,7 @@ mod phases;
 mod random;
 mod refusals;
 mod restored;
+mod rights;
 mod rollouts;
 mod script;
 mod telling;

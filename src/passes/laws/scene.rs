@@ -8,12 +8,16 @@ mod effects;
 
 use super::provider::Provider;
 use super::shops::Shops;
+use crate::api::account::{Adoption, AdoptionPolicy, Retention};
 use crate::api::template::{ResolvedImage, ToolSpec};
-use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, Slot, SlotState};
+use crate::api::{
+    ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, ProviderAccount, Slot, SlotState,
+};
 use crate::engine::belief::{self, Newly};
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::restored::{Facts, Word, as_it_stands, standing};
+use crate::engine::rights;
 use crate::engine::tools::wanted;
 use crate::engine::view;
 use crate::engine::world::{
@@ -34,6 +38,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What goes wrong at an effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +99,10 @@ pub struct Scene {
     pub trail: Vec<String>,
     /// Who else has what is to be adopted.
     pub adopted_by: Option<String>,
+    /// Ids that an account does not list although the object names them to adopt; those that it names otherwise are listed.
+    pub unlisted: BTreeSet<String>,
+    /// Accounts that let nothing be retained.
+    pub denying: BTreeSet<String>,
     /// Tools of which somebody else has what is to be adopted.
     pub rivals: BTreeSet<String>,
     /// What the account's owner has said of restored objects.
@@ -202,6 +211,8 @@ impl Scene {
             trail: Vec::new(),
             adopted_by: None,
             rivals: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
+            denying: BTreeSet::new(),
             word: Word::default(),
             left_behind: BTreeSet::new(),
             taken: false,
@@ -573,10 +584,7 @@ impl Scene {
         let instance = self.object.clone()?;
         let deleting = instance.metadata.deletion_timestamp.is_some();
         let (identity, namespace) = (instance.identity(), instance.namespace());
-        let recorded = instance
-            .status
-            .as_ref()
-            .and_then(|status| entry(status, Slot::Project)?.id.clone());
+        let recorded = view::project_or_adopted(&instance).map(str::to_owned);
         let (listing, homes) = match (&self.account, &self.listing) {
             (AccountView::Ready(_), Some((begun, homes))) => {
                 let mine = |home: &&Home| {
@@ -613,8 +621,11 @@ impl Scene {
             (TemplateView::Ready(template), None) => Desired::Composed(self.composed(template)),
             _ => Desired::Unknown,
         };
+        let tools = self.tools_seen(deleting);
+        let wanted = tools.wanted.as_deref().unwrap_or_default();
         let mut world = World {
-            tools: self.tools_seen(deleting),
+            rights: rights::of(&instance, wanted, |name| Some(self.owned(&instance, name))),
+            tools,
             account: self.account.clone(),
             template: match deleting {
                 true => TemplateView::Missing,
@@ -637,6 +648,29 @@ impl Scene {
         Some(world)
     }
 
+    /// What the owner of an account says of it.
+    fn owned(&self, instance: &AgentInstance, name: &str) -> Arc<ProviderAccount> {
+        let adopt = instance.spec.adopt.iter();
+        let tools = adopt
+            .clone()
+            .flat_map(|adopt| &adopt.tools)
+            .map(|tool| &tool.id);
+        let named = adopt.map(|adopt| &adopt.project_id).chain(tools);
+        let mut account =
+            ProviderAccount::new(name, serde_json::from_value(serde_json::json!({})).unwrap());
+        account.spec.adoption = Adoption {
+            policy: AdoptionPolicy::Listed,
+            ids: named
+                .filter(|id| !self.unlisted.contains(id.as_str()))
+                .cloned()
+                .collect(),
+        };
+        if self.denying.contains(name) {
+            account.spec.retention = Retention::Deny;
+        }
+        Arc::new(account)
+    }
+
     /// What is known of the instance's tools.
     fn tools_seen(&self, deleting: bool) -> Tools {
         let Some(object) = self.object.as_ref().filter(|_| !self.tools.is_empty()) else {
@@ -645,7 +679,7 @@ impl Scene {
         let known = (!deleting || view::ledger_lost(object))
             && !matches!(self.template, TemplateView::Missing);
         let (wanted, refused) = match known {
-            true => wanted(&self.tools, &object.spec, "ada"),
+            true => wanted(&self.tools, object),
             false => Default::default(),
         };
         let views = self.accounts.iter();
@@ -692,7 +726,7 @@ impl Scene {
         let values = values
             .map(|(slot, (_, value))| (*slot, SecretString::from(value.clone())))
             .collect();
-        view::given(object, &wanted(&self.tools, &object.spec, "ada").0, &values)
+        view::given(object, &wanted(&self.tools, object).0, &values)
     }
 
     fn composed(&self, template: &TemplateReady) -> Composed {
