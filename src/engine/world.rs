@@ -12,7 +12,7 @@ use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slo
 use crate::model::slot::RAILWAY;
 use crate::model::tool::{Kept, Made, RefusedTool, Resource, Wanted};
 use crate::model::values::Seal;
-use crate::model::{Fault, Health, Home, InstallationId, Marker, Sight};
+use crate::model::{Fault, Health, Home, InstallationId, Marker, Pauses, Sight};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +32,8 @@ pub struct World {
     pub instance: AgentInstance,
     /// Whose outside things it may touch.
     pub standing: IdentityState,
+    /// What is paused, as it was when the pass last planned.
+    pub pauses: Pauses,
     /// The account that the object names.
     pub account: AccountView,
     /// The template that the object names.
@@ -185,6 +187,7 @@ impl World {
             seal,
             instance,
             standing: IdentityState::Unread,
+            pauses: Pauses::default(),
             account: AccountView::Unreachable,
             template: TemplateView::Missing,
             token: false,

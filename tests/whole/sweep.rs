@@ -36,18 +36,18 @@ pub async fn plant(scene: &Scene<'_>, name: &str, description: &str) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-async fn orphan(scene: &Scene<'_>, uid: &str) -> String {
+pub async fn orphan(scene: &Scene<'_>, uid: &str) -> String {
     let marker = marker(scene.world, uid).await;
     plant(scene, &marker.outside_name(), &marker.to_string()).await
 }
 
-async fn wants(account: &Object<'_>, mode: &str) {
+pub async fn wants(account: &Object<'_>, mode: &str) {
     let sweep = json!({"spec": {"sweep": {"mode": mode, "gracePeriod": "1s"}}});
     account.patch(sweep).await.unwrap();
 }
 
 /// Waits until the account tells so many of each.
-async fn tells(account: &Object<'_>, orphans: u64, foreign: u64, left_behind: u64) -> Value {
+pub async fn tells(account: &Object<'_>, orphans: u64, foreign: u64, left_behind: u64) -> Value {
     let what = format!("{orphans} orphans, {foreign} foreign, {left_behind} left behind");
     let told = account.wait_until(&what, SOON, |object| {
         let sweep = &object.data["status"]["sweep"];
@@ -66,7 +66,7 @@ async fn projects(scene: &Scene<'_>) -> Vec<String> {
         .collect()
 }
 
-async fn goes(scene: &Scene<'_>, project: &str) {
+pub async fn goes(scene: &Scene<'_>, project: &str) {
     let gone = scene
         .tenant
         .wait_inventory("the orphan is gone", SOON, |inventory| {

@@ -338,6 +338,7 @@ fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
             reading: (!matches!(visit, Visit::Failed)).then_some((at(now), items.as_slice())),
             claims: (!matches!(visit, Visit::LedgersUnread)).then_some(&claims),
             restored: false,
+            paused: false,
             sweep: &account.sweep,
             settle: SETTLE,
             now: at(now),
@@ -472,11 +473,38 @@ fn decide(items: &[Item], claims: &Claims, now: i64, restored: bool, memory: &mu
         reading: Some((at(now), items)),
         claims: Some(claims),
         restored,
+        paused: false,
         sweep: &wants,
         settle: SETTLE,
         now: at(now),
     };
     sweep(&view, memory)
+}
+
+#[test]
+fn a_paused_account_is_told_of_and_nothing_is_taken_back() {
+    let (items, claims) = (orphans(2), Claims::default());
+    let (wants, mut memory) = (spec(SweepMode::Delete, 60, 2), Memory::default());
+    let mut at_second = |now: i64, paused: bool| {
+        let view = View {
+            account: ACCOUNT,
+            provider: "railway",
+            reading: Some((at(now), &items)),
+            claims: Some(&claims),
+            restored: false,
+            paused,
+            sweep: &wants,
+            settle: SETTLE,
+            now: at(now),
+        };
+        sweep(&view, &mut memory)
+    };
+    at_second(0, true);
+    let held = at_second(60, true);
+    assert_eq!((held.due, held.held_back), (None, Some(HeldBack::Paused)));
+    assert_eq!(held.report.unwrap().orphans, 2);
+    let after = at_second(61, false);
+    assert_eq!((after.due, after.held_back), (Some(1), None));
 }
 
 #[test]
@@ -791,6 +819,7 @@ fn what_an_unreadable_instance_mentions_is_its_own_and_no_tool_goes_meanwhile() 
             reading: Some((at(now), &items)),
             claims: Some(&claims),
             restored: false,
+            paused: false,
             sweep: &wants,
             now: at(now),
             settle: SETTLE,

@@ -30,17 +30,20 @@ pub enum HeldBack {
     HourlyLimit,
     /// Instances bear the names of others, whose resources are there still.
     Restored,
+    /// The account is paused, or everything is.
+    Paused,
 }
 
 impl HeldBack {
     /// Every one.
-    pub const ALL: [HeldBack; 6] = [
+    pub const ALL: [HeldBack; 7] = [
         HeldBack::Unread,
         HeldBack::ListingEmpty,
         HeldBack::ListingShrunk,
         HeldBack::Unreadable,
         HeldBack::HourlyLimit,
         HeldBack::Restored,
+        HeldBack::Paused,
     ];
 
     /// A stable word: the condition's reason, and a metric's label.
@@ -52,6 +55,7 @@ impl HeldBack {
             HeldBack::Unreadable => reason::NOT_READABLE,
             HeldBack::HourlyLimit => reason::HOURLY_LIMIT,
             HeldBack::Restored => reason::RESTORED,
+            HeldBack::Paused => reason::PAUSED,
         }
     }
 
@@ -59,7 +63,7 @@ impl HeldBack {
     pub(super) fn may_pass(self) -> bool {
         !matches!(
             self,
-            HeldBack::Unreadable | HeldBack::HourlyLimit | HeldBack::Restored
+            HeldBack::Unreadable | HeldBack::HourlyLimit | HeldBack::Restored | HeldBack::Paused
         )
     }
 
@@ -79,6 +83,9 @@ impl HeldBack {
             }
             HeldBack::HourlyLimit => {
                 "as many orphans were taken back as sweep.maxDeletionsPerHour allows; the others follow, or raise it"
+            }
+            HeldBack::Paused => {
+                "the account is paused, or the operator only observes (condition Paused): nothing is taken back until that ends"
             }
             HeldBack::Restored => {
                 "instances bear the names of others, whose resources they may want back: nothing is taken back here until the owner of the account of their projects says whether they go on with it; that account says how"
