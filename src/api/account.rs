@@ -65,6 +65,10 @@ pub struct ProviderAccountSpec {
     /// it. Compared wherever the provider tells one. Left out, the account is held to the one with which it was first used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_identity: Option<OutsideId>,
+    /// Whether nothing is made, changed or deleted in the account, by instances and by the sweep. What is there goes on and is
+    /// still observed; deletions wait.
+    #[serde(default)]
+    pub paused: bool,
     /// What happens to resources that bear our full marker and stand in no ledger.
     #[serde(default)]
     pub sweep: Sweep,

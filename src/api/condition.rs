@@ -33,6 +33,8 @@ pub mod kind {
     pub const RECONCILING: &str = "Reconciling";
     /// Work cannot go on until a person changes something (kstatus).
     pub const STALLED: &str = "Stalled";
+    /// Changes outside are held back on purpose.
+    pub const PAUSED: &str = "Paused";
     /// The agent has its tools.
     pub const TOOLS_READY: &str = "ToolsReady";
     /// The instance's project, service, volume and domain exist.
@@ -204,6 +206,8 @@ pub mod reason {
     pub const IN_USE: &str = "InUse";
     /// The account is being deleted: nothing new is made in it.
     pub const ACCOUNT_DELETING: &str = "AccountDeleting";
+    /// Changes outside are held back on purpose.
+    pub const PAUSED: &str = "Paused";
     /// Several accounts lead to one place.
     pub const SAME_PLACE: &str = "SamePlace";
     /// The object was restored from a backup: what it had may be in use elsewhere.

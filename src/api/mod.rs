@@ -49,6 +49,9 @@ pub const IN_USE_FINALIZER: &str = "yardmaster.dev/in-use";
 /// Annotation with the name of a slot that teardown shall give up.
 pub const ABANDON_ANNOTATION: &str = "yardmaster.dev/abandon";
 
+/// Annotation on an instance or a template: where it is `true`, nothing outside is made, changed or deleted for it.
+pub const PAUSED_ANNOTATION: &str = "yardmaster.dev/paused";
+
 /// Annotation with the UID under which an object's outside resources were made, written with the finalizer: an object restored
 /// from a backup has another UID, and names, markers and Secrets follow this one.
 pub const IDENTITY_ANNOTATION: &str = "yardmaster.dev/identity";

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::ended::Ended;
 use super::failures;
 use super::kind::Kind;
+use super::paused::of_account;
 use super::restored;
 use super::store::Store;
 use super::stores::Stores;
@@ -86,6 +87,7 @@ async fn run(ctx: &Arc<Context>, account: &ProviderAccount) -> Result<Ended, Clu
     };
     let waiting = restored::waiting(ctx, &account).await?;
     learned.restored = !waiting.is_empty();
+    learned.paused = of_account(ctx, &name);
     let failed = !matches!(learned.credential, Credential::Good(_));
     learned.beside = Beside {
         users,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Reconciles at once, per kind.
     pub concurrency: u16,
+    /// Whether nothing outside is made, changed or deleted by this process.
+    pub observe_only: bool,
 }
 
 /// What the process wants to be told. Who wants to be told nothing says nothing.

@@ -6,6 +6,7 @@
 use super::accounts::{ToolAccount, Workspace};
 use super::audit::AuditEvent;
 use super::context::Context;
+use super::paused::pauses;
 use super::records;
 use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
@@ -15,7 +16,7 @@ use crate::engine::restored::touches_nothing;
 use crate::engine::step::{Outcome, Step};
 use crate::model::slot::RAILWAY;
 use crate::model::tool;
-use crate::model::{Announcement, Fault, Gate};
+use crate::model::{Announcement, Fault, Gate, Pauses};
 use crate::passes::pass::Hands;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Preconditions};
@@ -90,6 +91,10 @@ impl Hands for Workshop<'_> {
             change(world, step, slot, done.as_ref().ok()).ended(ended, begun.elapsed());
         }
         Ok(done.unwrap_or_else(Outcome::Faulted))
+    }
+
+    fn pauses(&self, world: &World) -> Pauses {
+        pauses(self.ctx, world)
     }
 
     async fn announce(&mut self, about: &AgentInstance, said: &[Announcement]) {

@@ -27,6 +27,7 @@ pub mod instance;
 pub mod kind;
 pub mod memories;
 pub mod outside;
+mod paused;
 pub mod queue;
 pub mod records;
 mod restored;

@@ -8,7 +8,8 @@ use super::queue::{Queue, Rank};
 use super::turned::{Ref, Turned, named};
 use crate::api::acknowledge::ACKNOWLEDGE_ANNOTATION;
 use crate::api::{
-    ABANDON_ANNOTATION, FINALIZER, IDENTITY_ANNOTATION, IN_USE_FINALIZER, Seen, Unreadable,
+    ABANDON_ANNOTATION, FINALIZER, IDENTITY_ANNOTATION, IN_USE_FINALIZER, PAUSED_ANNOTATION, Seen,
+    Unreadable,
 };
 use kube::Resource;
 use kube::runtime::watcher;
@@ -200,10 +201,11 @@ impl<K: Stored> Store<K> {
 }
 
 /// Annotations that are read from a store.
-const READ: [&str; 3] = [
+const READ: [&str; 4] = [
     ABANDON_ANNOTATION,
     ACKNOWLEDGE_ANNOTATION,
     IDENTITY_ANNOTATION,
+    PAUSED_ANNOTATION,
 ];
 
 /// Most characters of one: none that means something is longer.

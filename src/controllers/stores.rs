@@ -205,13 +205,13 @@ impl Stores {
                 }
                 Whom::Followers(template) => {
                     let followers = InstanceBy::Template(template);
-                    self.instances.names_by(&followers)
+                    names(longest_first(self.instances.by(&followers)), |_| true)
                 }
                 Whom::Inhabitants(namespace) => {
                     let inhabitants = InstanceBy::Namespace(namespace);
                     self.instances.names_by(&inhabitants)
                 }
-                Whom::Users(account) => names(self.users(&account), |_| true),
+                Whom::Users(account) => names(longest_first(self.users(&account)), |_| true),
                 Whom::Unidentified(account) => names(self.users(&account), |one| {
                     !one.annotations().contains_key(IDENTITY_ANNOTATION)
                 }),
@@ -292,6 +292,19 @@ impl Stores {
 
 fn key(instance: &AgentInstance) -> (Option<String>, String) {
     (instance.namespace(), instance.name_any())
+}
+
+/// Those first that have been held back for the longest, then the oldest.
+fn longest_first(mut instances: Vec<Arc<AgentInstance>>) -> Vec<Arc<AgentInstance>> {
+    instances.sort_by_cached_key(|one| {
+        let conditions = one.status.iter().flat_map(|status| &status.conditions);
+        let held = conditions
+            .filter(|said| said.type_ == kind::SYNCED && said.status == "False")
+            .map(|said| said.last_transition_time.0);
+        let created = one.metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (held.min().unwrap_or(Timestamp::MAX), created, key(one))
+    });
+    instances
 }
 
 fn names(

@@ -12,6 +12,7 @@ use super::accounts::{Account, Inventory};
 use super::audit::AuditEvent;
 use super::context::Context;
 use super::memories::sweeps::SweptAccount;
+use super::paused::of_account;
 use super::wake::{self, template_of};
 use crate::api::condition::reason;
 use crate::api::template::ToolSpec;
@@ -106,6 +107,7 @@ fn decide(
         claims,
         restored,
         acknowledged: breaker::may_take_back(object),
+        paused: of_account(ctx, place.name()).is_some(),
         sweep: &object.spec.sweep,
         settle: ctx.around.settings.limits.settle,
         now: ctx.around.now(),

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::ended::Ended;
 use super::kind::Kind;
 use super::memories::retries::Tried;
+use super::paused::of_template;
 use super::store::Store;
 use super::stores::Stores;
 use super::uid::Uid;
@@ -65,7 +66,8 @@ async fn run(ctx: &Arc<Context>, template: &AgentTemplate) -> Result<Ended, Clus
     };
     let now = ctx.around.now();
     let standing = ctx.stores.standing(template, &named, now);
-    let new = conclude(template, &resolution, &standing, now);
+    let paused = of_template(ctx, template);
+    let new = conclude(template, &resolution, &standing, paused.as_ref(), now);
     let only_counts = template
         .status
         .as_ref()

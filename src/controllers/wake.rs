@@ -12,6 +12,7 @@ use crate::api::{
     Seen,
 };
 use crate::engine::account::usable;
+use crate::model::pause::annotated;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
@@ -278,7 +279,7 @@ fn whether_usable(account: &Seen<ProviderAccount>) -> impl PartialEq + use<> {
     (account.uid(), account.read().map(|account| usable(account)))
 }
 
-/// What instances follow of a template; counting instances is not that.
+/// What instances follow of a template, and whether that pauses them; counting instances is not that.
 fn as_instances_follow_it(template: &Seen<AgentTemplate>) -> impl PartialEq + use<> {
     let status = template
         .read()
@@ -294,7 +295,7 @@ fn as_instances_follow_it(template: &Seen<AgentTemplate>) -> impl PartialEq + us
         status.observed_generation,
         status.revision,
         conditions,
-        trouble(template),
+        (annotated(template.annotations()), trouble(template)),
     )
 }
 

@@ -12,8 +12,8 @@ use crate::api::account::{
 use crate::api::condition::{self, Statement, kind, reason};
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::engine::restored;
-use crate::model::Fault;
 use crate::model::identity::Whose;
+use crate::model::{Fault, PausedBy};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::ResourceExt;
@@ -39,6 +39,8 @@ pub struct Learned {
     pub beside: Beside,
     /// Whether objects of the account were restored from a backup and wait for a word.
     pub restored: bool,
+    /// What pauses it.
+    pub paused: Option<PausedBy>,
 }
 
 /// Why an account's provider counts as unreachable.
@@ -155,6 +157,7 @@ pub fn status(
             format!("{message}; nothing is made, changed or deleted until it answers again, and running agents are left alone"),
         ),
     });
+    statements.extend(learned.paused.as_ref().map(pause));
     statements.extend(learned.beside.conditions(account, now));
     // What was told before a restart stands until something was compared again.
     new.sweep = learned.beside.sweep.report.clone().or(new.sweep);
@@ -184,6 +187,20 @@ pub fn status(
         now,
     );
     new
+}
+
+fn pause(by: &PausedBy) -> Statement {
+    let why = match by {
+        PausedBy::Account(_) => "spec.paused".to_owned(),
+        by => by.to_string(),
+    };
+    Statement::yes(
+        kind::PAUSED,
+        reason::PAUSED,
+        format!(
+            "by {why}: nothing is made, changed or deleted in it, deletions of instances wait, and everything is still observed"
+        ),
+    )
 }
 
 /// What a status says of whose a credential is.

@@ -5,7 +5,7 @@
 
 use super::compose::Composed;
 use super::draft::{Draft, Phase, act, wait};
-use super::following::{say_template, stopped, waits_for_its_turn, waits_its_turn};
+use super::following::{held_back, say_template, stopped, waits_for_its_turn, waits_its_turn};
 use super::sight::{self, Doubt};
 use super::step::Step;
 use super::world::{Desired, RolloutTurn, TemplateReady, World};
@@ -57,6 +57,13 @@ pub(super) fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) 
                 reason::OUTDATED_MANUAL,
                 "runs an older revision of its template; set updatePolicy to Automatic to let it follow",
             );
+            return ControlFlow::Continue(());
+        }
+        if let Some(by) = w.paused_in(w.instance.spec.account_ref.name.as_str())
+            && !matches!(template.turn, RolloutTurn::Stopped { .. })
+        {
+            held_back(d, &by);
+            d.held.get_or_insert(by);
             return ControlFlow::Continue(());
         }
         match &template.turn {

@@ -229,6 +229,7 @@ pub(super) fn deployment(w: &World, d: &mut Draft, template: &TemplateReady) -> 
         about.ours = ledger::entry(&d.status, Slot::Configuration)
             .is_some_and(|entry| entry.id.is_none() || entry.id == home.configuration_tag);
     }
+    d.stands(w);
     match stage(newest.map(|newest| &newest.state), about) {
         DeploymentStage::NotBegun => not_begun(w, d, &place),
         DeploymentStage::NotDeployed => adopt::not_deployed(d),

@@ -6,7 +6,7 @@ use super::step::Step;
 use super::world::World;
 use crate::api::condition::{Statement, find, kind};
 use crate::api::{AgentInstanceStatus, Slot};
-use crate::model::{Announcement, Gate};
+use crate::model::{Announcement, Gate, PausedBy};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -36,7 +36,7 @@ pub(super) fn wait(until: Option<Timestamp>) -> Phase {
 }
 
 /// The plan as it grows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Draft {
     pub(super) status: AgentInstanceStatus,
     pub(super) said: Vec<Statement>,
@@ -47,6 +47,10 @@ pub(super) struct Draft {
     /// The line that it waits in.
     pub(super) line: Option<Gate>,
     pub(super) again: Option<Timestamp>,
+    /// What holds something back that would be done now.
+    pub(super) held: Option<PausedBy>,
+    /// The draft without what a step begins that may be held back; kept while something is paused.
+    firm: Option<Box<Draft>>,
 }
 
 impl Draft {
@@ -59,7 +63,27 @@ impl Draft {
             unchanged: false,
             line: None,
             again: None,
+            held: None,
+            firm: None,
         }
+    }
+
+    /// What is drafted up to here was seen, and stands; what follows belongs to a step that may be held back.
+    pub(super) fn stands(&mut self, w: &World) {
+        if w.pauses.any() {
+            self.firm = None;
+            self.firm = Some(Box::new(self.clone()));
+        }
+    }
+
+    /// A step is held back: nothing that was begun for it stands.
+    pub(super) fn hold(&mut self, by: PausedBy) {
+        let held = self.held.take();
+        if let Some(firm) = self.firm.take() {
+            *self = *firm;
+        }
+        self.held = held.or(self.held.take()).or(Some(by));
+        self.firm = Some(Box::new(self.clone()));
     }
 
     /// Asks to be looked at again by then, whatever else comes of this plan.

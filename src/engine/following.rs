@@ -8,6 +8,7 @@ use super::{ledger, rollout};
 use crate::api::condition::{Statement, find, kind, reason};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
+use crate::model::PausedBy;
 use jiff::{SignedDuration, Timestamp};
 
 /// Whether the instance takes what its template says now: it is new, or as new as its template, or it is its turn.
@@ -89,6 +90,10 @@ pub(super) fn not_taken(w: &World, d: &mut Draft, until: Option<Timestamp>) {
     {
         return;
     }
+    let stopped_by_another = matches!(template.turn, RolloutTurn::Stopped { .. });
+    if let Some(by) = d.held.clone().filter(|_| !stopped_by_another) {
+        return held_back(d, &by);
+    }
     let stalled = said(d, kind::STALLED);
     // What keeps a variable from the agent may keep nothing else of it: a tool that it need not have.
     let kept = |kind: &str| said(d, kind).filter(|said| said.status == "False");
@@ -121,6 +126,31 @@ pub(super) fn not_taken(w: &World, d: &mut Draft, until: Option<Timestamp>) {
         (RolloutTurn::Stopped { because }, _) => stopped(d, because),
         _ => waits_for_its_turn(d),
     }
+}
+
+/// Its turn, if it has one, is not taken while it is paused. One that is paused by itself, or whose account is, is passed over;
+/// where all are paused together nobody is.
+pub(super) fn held_back(d: &mut Draft, by: &PausedBy) {
+    let message = match by {
+        PausedBy::Installation | PausedBy::Template(_) => {
+            let message = format!(
+                "runs an older revision of its template, and takes the new one when the pause ends (by {by})"
+            );
+            return d.say(Statement::no(
+                kind::TEMPLATE_SYNCED,
+                reason::OUTDATED,
+                message,
+            ));
+        }
+        PausedBy::Object | PausedBy::Account(_) => format!(
+            "runs an older revision of its template, and the rollout passes it over while it is paused by {by}"
+        ),
+    };
+    d.say(Statement::no(
+        kind::TEMPLATE_SYNCED,
+        reason::PASSED_OVER,
+        message,
+    ));
 }
 
 pub(super) fn stopped(d: &mut Draft, because: &str) {

@@ -205,6 +205,7 @@ fn find_project(w: &World, d: &mut Draft, entry: Option<&LedgerEntry>) -> Phase 
     // something that ledgers know is missing. An empty listing of an account with one lost attempt lacks nothing.
     if w.outside.searched && w.outside.listing.is_some_and(|begun| begun >= landed_by) {
         ledger::lost(&mut d.status, Slot::Project);
+        d.stands(w);
         return begin_project(w, d);
     }
     let message = "the answer to an earlier attempt to make the project was lost; looking for it before another is made";
@@ -238,6 +239,7 @@ fn adopt_project(w: &World, d: &mut Draft, home: &Home) {
         ledger::environment(&mut d.status, environment.clone(), w.now);
     }
     d.untried.remove(&Slot::Project);
+    d.stands(w);
 }
 
 /// The project is on record: is it still there, and is it the only one?

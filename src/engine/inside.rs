@@ -24,6 +24,7 @@ pub(super) fn inside(w: &World, d: &mut Draft, template: &TemplateReady) -> Phas
         return wait(None);
     };
     forget_what_is_gone(w, d, template, &project)?;
+    d.stands(w);
     let Some(environment) = ledger::id(&d.status, Slot::Environment) else {
         return match w
             .outside

@@ -32,6 +32,7 @@ pub mod ledger;
 pub mod meaning;
 mod newest;
 mod outcome;
+mod paused;
 pub mod plan;
 mod pull;
 pub mod report;

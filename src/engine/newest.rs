@@ -241,6 +241,7 @@ pub(super) fn suspend(
             answer: None,
         });
     }
+    d.stands(w);
     match running {
         None => {
             d.say(Statement::yes(

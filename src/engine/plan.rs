@@ -10,8 +10,8 @@ use super::step::{Plan, Step};
 use super::whose;
 use super::world::{Patience, TemplateReady, TemplateView, World};
 use super::{
-    access, configuration, deployment, expiry, home, inside, ledger, meaning, report, rights,
-    teardown, tools,
+    access, configuration, deployment, expiry, home, inside, ledger, meaning, paused, report,
+    rights, teardown, tools,
 };
 use crate::api::Slot;
 use crate::api::condition::{Statement, kind, reason};
@@ -22,16 +22,22 @@ use std::ops::ControlFlow;
 /// What to do next for one instance.
 pub fn plan(w: &World) -> Plan {
     let mut d = Draft::new(w);
+    d.stands(w);
     let end = match life(w, &mut d) {
         // What was deleted at the provider is off the ledger: the same life from its beginning.
-        ControlFlow::Break(PhaseEnd::Anew) => life(w, &mut d),
+        ControlFlow::Break(PhaseEnd::Anew) => {
+            d.stands(w);
+            life(w, &mut d)
+        }
         end => end,
     };
     let end = match end {
         ControlFlow::Break(end) => end,
         ControlFlow::Continue(()) => PhaseEnd::Wait(None),
     };
+    let end = paused::gate(w, &mut d, end);
     let end = patience(w, end, &mut d);
+    paused::told(w, &mut d);
     if let PhaseEnd::Wait(until) = &end {
         following::not_taken(w, &mut d, *until);
     }
@@ -68,6 +74,7 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     }
     whose::whose(w, d)?;
     expiry::settle(w, d);
+    d.stands(w);
     if expiry::passed(w, d) {
         d.working(
             reason::EXPIRED,
@@ -107,6 +114,7 @@ fn life(w: &World, d: &mut Draft) -> Phase {
         configuration::desired(w, d)?;
         tools::possible(w, d)?;
     }
+    d.stands(w);
     if !w.token {
         return act(Step::MintToken);
     }
@@ -122,11 +130,14 @@ fn life(w: &World, d: &mut Draft) -> Phase {
     }
     // A template that has gone leaves the agent as it is: it is told, and nothing is mended.
     let template = template(w, d)?;
+    d.stands(w);
     inside::inside(w, d, template)?;
+    d.stands(w);
     configuration::configuration(w, d, template)?;
     if follows(w) {
         tools::retire(w, d)?;
     }
+    d.stands(w);
     deployment::deployment(w, d, template)
 }
 

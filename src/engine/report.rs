@@ -6,7 +6,7 @@
 
 use super::draft::Draft;
 use super::world::World;
-use super::{ledger, meaning};
+use super::{ledger, meaning, paused};
 use crate::api::condition::{self, Statement, find, kind, reason};
 use crate::api::instance::{OperatingMode, ProjectStatus};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
@@ -15,10 +15,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Completes what was said to the whole list of conditions.
 pub(super) fn conclude(w: &World, d: &mut Draft) {
-    if d.unchanged {
-        return;
-    }
     let before = w.status().conditions;
+    let pause = paused::condition(w);
+    if d.unchanged {
+        return unlooked(w, d, before, pause);
+    }
+    d.said.extend(pause);
     if d.said.iter().any(|said| said.kind == kind::STALLED) {
         d.said.retain(|said| said.kind != kind::RECONCILING);
     }
@@ -28,11 +30,12 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     for default in defaults(w, d, &before) {
         d.say(default);
     }
-    const ORDER: [&str; 10] = [
+    const ORDER: [&str; 11] = [
         kind::READY,
         kind::SYNCED,
         kind::RECONCILING,
         kind::STALLED,
+        kind::PAUSED,
         kind::TOOLS_READY,
         kind::PROJECT_READY,
         kind::DEPLOYED,
@@ -46,6 +49,33 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     let generation = w.instance.metadata.generation;
     d.status.conditions = condition::conclude(&before, &d.said, generation, w.now);
     d.status.observed_generation = generation;
+}
+
+/// What was said before stands, but for whether it is paused: that needs no look.
+fn unlooked(w: &World, d: &mut Draft, before: Vec<Condition>, pause: Option<Statement>) {
+    let said = find(&before, kind::PAUSED).map(|said| said.message.as_str());
+    let paused = pause.as_ref().map(|pause| pause.message.as_str());
+    if said == paused {
+        return;
+    }
+    // What was held back may be done by now.
+    let held = find(&before, kind::SYNCED).is_some_and(|said| said.reason == reason::PAUSED);
+    let synced = (held && pause.is_none()).then(|| {
+        let message = "not looked at since it was paused";
+        Statement::unknown(kind::SYNCED, reason::PENDING, message)
+    });
+    let changed: Vec<Statement> = synced.into_iter().chain(pause).collect();
+    let generation = w.status().observed_generation;
+    let changed = condition::conclude(&before, &changed, generation, w.now);
+    let mut conditions = before;
+    conditions.retain(|old| old.type_ != kind::PAUSED);
+    for new in changed {
+        match conditions.iter_mut().find(|old| old.type_ == new.type_) {
+            Some(old) => *old = new,
+            None => conditions.push(new),
+        }
+    }
+    d.status.conditions = conditions;
 }
 
 fn ready(w: &World, d: &Draft) -> Statement {
@@ -313,4 +343,5 @@ const REASONS: &[&str] = &[
     reason::IDENTITY_UNCLEAR,
     reason::IDENTITY_TAKEN,
     reason::NOT_DEPLOYED,
+    reason::PAUSED,
 ];

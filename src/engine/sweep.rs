@@ -115,6 +115,8 @@ pub struct View<'a> {
     pub claims: Option<&'a Claims>,
     /// Whether an instance that may have something in the account was restored from a backup and waits for a word.
     pub restored: bool,
+    /// Whether the account is paused, or everything is.
+    pub paused: bool,
     /// What the account wants.
     pub sweep: &'a Sweep,
     /// Whether a person has said that much may be taken back at once.
@@ -292,11 +294,13 @@ fn due(
         .deletions
         .retain(|at| view.now.duration_since(*at) < HOUR);
     let most = usize::try_from(view.sweep.max_deletions_per_hour).unwrap_or(0);
-    if memory.deletions.len() >= most {
-        return (None, Some(HeldBack::HourlyLimit));
-    }
-    if view.restored {
-        return (None, Some(HeldBack::Restored));
+    let held = [
+        (view.paused, HeldBack::Paused),
+        (memory.deletions.len() >= most, HeldBack::HourlyLimit),
+        (view.restored, HeldBack::Restored),
+    ];
+    if let Some((_, why)) = held.into_iter().find(|(so, _)| *so) {
+        return (None, Some(why));
     }
     // A project names its instance; a tool does not.
     if claims.unread && view.provider != RAILWAY {

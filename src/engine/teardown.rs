@@ -31,6 +31,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         return wait(None);
     }
     d.say(being_taken_back());
+    d.stands(w);
     if let Some(fault) = &w.pass.fault {
         return meaning::faulted(d, fault, wait(None));
     }
@@ -62,6 +63,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         return wait(Some(w.recheck()));
     }
     home::open_ledger(w, d)?;
+    d.stands(w);
     adopt::find_volume(w, d)?;
     let mut homes: Vec<LedgerEntry> = SLOTS
         .iter()
@@ -98,6 +100,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
     the_tools(w, d)?;
     adopt::in_order(&mut homes);
     for entry in homes {
+        d.stands(w);
         if leave::given_up(w, &entry) {
             leave::abandon(w, d, &entry);
         } else {
@@ -121,7 +124,7 @@ fn the_tools(w: &World, d: &mut Draft) -> Phase {
     }
     for entry in left {
         match tools::one_back(w, d, &entry) {
-            Continue(()) => {}
+            Continue(()) => d.stands(w),
             Break(Back::Step(step)) => {
                 being_told(
                     d,

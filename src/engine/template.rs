@@ -10,7 +10,7 @@ use super::{ledger, report};
 use crate::api::AgentTemplate;
 use crate::api::condition::{self, Statement, kind, reason};
 use crate::api::template::{AgentTemplateStatus, ResolvedImage, TemplateRollout};
-use crate::model::{Announcement, Fault};
+use crate::model::{Announcement, Fault, PausedBy};
 use jiff::Timestamp;
 
 /// What was learned about a template's image and values.
@@ -34,6 +34,7 @@ pub fn status(
     template: &AgentTemplate,
     resolution: &Resolution,
     standing: &RolloutProgress,
+    paused: Option<&PausedBy>,
     now: Timestamp,
 ) -> AgentTemplateStatus {
     let old = template.status.clone().unwrap_or_default();
@@ -44,12 +45,12 @@ pub fn status(
         updated_instances: Some(updated),
         ..old.clone()
     };
-    let statements = match resolution {
+    let mut statements = match resolution {
         Resolution::Known { image, revision } => {
             new.image = Some(image.clone());
             new.revision = Some(revision.clone());
             new.rollout = rollout(old.rollout, revision, standing, now);
-            known(image, standing)
+            known(image, standing, paused)
         }
         Resolution::Broken(broken) => unusable(broken.reason, &broken.message, true),
         Resolution::Registry(fault) => {
@@ -76,6 +77,7 @@ pub fn status(
             }
         }
     };
+    statements.extend(paused.map(pause));
     new.conditions = condition::conclude(
         &old.conditions,
         &statements,
@@ -161,7 +163,21 @@ pub fn without_counts(status: &AgentTemplateStatus) -> AgentTemplateStatus {
     status
 }
 
-fn known(image: &ResolvedImage, standing: &RolloutProgress) -> Vec<Statement> {
+fn pause(by: &PausedBy) -> Statement {
+    Statement::yes(
+        kind::PAUSED,
+        reason::PAUSED,
+        format!(
+            "by {by}: nothing is made, changed or deleted for its instances, and they are still observed"
+        ),
+    )
+}
+
+fn known(
+    image: &ResolvedImage,
+    standing: &RolloutProgress,
+    paused: Option<&PausedBy>,
+) -> Vec<Statement> {
     let is = format!("{} is {}", image.requested, image.digest);
     let mut statements = vec![match &standing.failed {
         None => Statement::yes(kind::READY, reason::READY, is),
@@ -185,6 +201,13 @@ fn known(image: &ResolvedImage, standing: &RolloutProgress) -> Vec<Statement> {
             reason::ROLLOUT_STOPPED,
             message,
         ));
+    } else if let (Some(by), true) = (paused, standing.waiting > 0) {
+        let message = format!("the rollout is paused by {by}");
+        statements.push(Statement::unknown(
+            kind::PROGRESSING,
+            reason::PAUSED,
+            message,
+        ));
     } else if standing.waiting + standing.under_way > 0 {
         let message = "instances are being updated to the current revision";
         statements.push(Statement::yes(
@@ -204,7 +227,7 @@ fn known(image: &ResolvedImage, standing: &RolloutProgress) -> Vec<Statement> {
             "no instance is being updated; RolledOut says whether all are",
         ));
     }
-    statements.push(rolled_out(standing));
+    statements.push(rolled_out(standing, paused));
     statements
 }
 
@@ -216,7 +239,7 @@ fn stopped(failure: &Failure) -> String {
 }
 
 /// How far the current revision has come, in numbers.
-fn rolled_out(standing: &RolloutProgress) -> Statement {
+fn rolled_out(standing: &RolloutProgress, paused: Option<&PausedBy>) -> Statement {
     let mut message = format!(
         "{} of {} instances that follow are ready at the current revision",
         standing.updated,
@@ -260,6 +283,8 @@ fn rolled_out(standing: &RolloutProgress) -> Statement {
     }
     let why = if standing.failed.is_some() {
         reason::ROLLOUT_STOPPED
+    } else if paused.is_some() && standing.waiting > 0 {
+        reason::PAUSED
     } else if standing.waiting + standing.under_way > 0 {
         reason::ROLLING_OUT
     } else if standing.passed.is_empty() {

@@ -34,6 +34,7 @@ use crate::api::condition::{kind, reason};
 use crate::api::instance::OperatingMode;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{Slot, SlotState};
+use crate::model::PausedBy;
 use jiff::SignedDuration;
 use std::ops::ControlFlow;
 use std::ops::ControlFlow::{Break, Continue};
@@ -77,6 +78,7 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
     };
     let subjects = subjects(wanted);
     let prepares = prepares(w);
+    d.stands(w);
     if prepares {
         make::intend(w, d, &subjects);
     }
@@ -159,7 +161,7 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
         let message = format!("{}: {}", subject.slot, why.message);
         if why.person {
             d.stalled(why.reason, message);
-        } else if prepares(w) || !why.complete {
+        } else if why.reason != reason::PAUSED && (prepares(w) || !why.complete) {
             // What waits for the agent's turn is no work that is under way.
             d.working(why.reason, message);
         }
@@ -209,9 +211,16 @@ const MOST_TURNS: usize = 8;
 /// then looked at again.
 fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> ControlFlow<Step, Result<(), Held>> {
     for _ in 0..MOST_TURNS {
+        d.stands(w);
         match handled(w, d, subject) {
             Next::Again => {}
-            Next::Step(step) => return Break(step),
+            Next::Step(step) => match step.paused(w, &d.status) {
+                None => return Break(step),
+                Some(by) => {
+                    d.hold(by.clone());
+                    return Continue(Err(paused(d, subject, &by)));
+                }
+            },
             Next::Held(held) => return Continue(Err(held)),
             Next::Fine => return Continue(Ok(())),
         }
@@ -221,6 +230,16 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> ControlFlow<Step, Res
         "its state changes with every look; it is looked at again",
         w.recheck(),
     )))
+}
+
+/// What would be done for a resource is held back. What the agent has of it stays.
+fn paused(d: &Draft, subject: &Subject<'_>, by: &PausedBy) -> Held {
+    let has = ledger::entry(&d.status, subject.slot)
+        .is_some_and(|entry| entry.state == SlotState::Exists && subject.made(entry));
+    match has {
+        true => Held::paused(by).but_complete(),
+        false => Held::paused(by),
+    }
 }
 
 /// What becomes of one resource, by how it is on record.

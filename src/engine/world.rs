@@ -13,7 +13,7 @@ use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slo
 use crate::model::slot::RAILWAY;
 use crate::model::tool::{Kept, Made, RefusedTool, Resource, Wanted};
 use crate::model::values::Seal;
-use crate::model::{Fault, Health, Home, InstallationId, Marker, Sight};
+use crate::model::{Fault, Health, Home, InstallationId, Marker, Pauses, Sight};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,8 @@ pub struct World {
     pub instance: AgentInstance,
     /// Whose outside things it may touch.
     pub standing: IdentityState,
+    /// What is paused, as it was when the pass last planned.
+    pub pauses: Pauses,
     /// The account that the object names.
     pub account: AccountView,
     /// What the owners of its accounts leave to it.
@@ -193,6 +195,7 @@ impl World {
             seal,
             instance,
             standing: IdentityState::Unread,
+            pauses: Pauses::default(),
             account: AccountView::Unreachable,
             rights: Rights::default(),
             template: TemplateView::Missing,

@@ -11,6 +11,7 @@ pub mod health;
 pub mod identity;
 pub mod marker;
 pub mod outside;
+pub mod pause;
 pub mod slot;
 pub mod standing;
 pub mod tool;
@@ -25,5 +26,6 @@ pub use marker::{InstallationId, Marker};
 pub use outside::{
     Deployment, DeploymentState, Domain, Gate, Home, Listing, Service, Sight, Turn, Volume,
 };
+pub use pause::{PausedBy, Pauses};
 pub use slot::{Slot, SlotRow};
 pub use standing::Standing;

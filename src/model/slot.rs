@@ -92,6 +92,8 @@ pub struct SlotRow {
     /// Whether it is something that cannot be had again once it is gone: an address, a number, money. Then its loss is
     /// told, and nothing is made in its place by itself.
     pub precious: bool,
+    /// Whether to look at it sets it up, where that was not done yet.
+    pub set_up_by_looking: bool,
 }
 
 /// What a row speaks of.
@@ -134,6 +136,7 @@ const fn tool(
         undo,
         gives: NOTHING,
         precious: false,
+        set_up_by_looking: false,
     }
 }
 
@@ -150,6 +153,7 @@ const fn home(slot: Slot, rank: u8, needs: &'static [SlotKind], found_by: FoundB
         },
         gives: NOTHING,
         precious: false,
+        set_up_by_looking: false,
     }
 }
 
@@ -222,6 +226,7 @@ pub const SLOTS: &[SlotRow] = &[
             ..NOTHING
         },
         precious: true,
+        set_up_by_looking: true,
         ..tool(
             "telnyx",
             Part::Main,

@@ -2,13 +2,13 @@
 //! again, until there is nothing to do now.
 //!
 //! What holds: a step that changes something outside is taken only after its intent has been written with the
-//! resourceVersion that was read; every write of the status goes through `persist`; whatever interrupts, the next pass
-//! begins from what is on record. Generic over [`Hands`], so that the same loop runs against a simulated world in tests.
+//! resourceVersion that was read; every write of the status goes through `persist`; before each step it is asked what is
+//! paused; whatever interrupts, the next pass begins from what is on record. Generic over [`Hands`], so that the same loop runs against a simulated world in tests.
 
 use crate::api::{AgentInstance, AgentInstanceStatus, Slot};
 use crate::engine::step::{Outcome, Plan, Step};
 use crate::engine::{World, absorb, ledger, plan, report};
-use crate::model::{Announcement, Fault, Gate};
+use crate::model::{Announcement, Fault, Gate, Pauses};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -34,6 +34,9 @@ pub trait Hands {
         world: &World,
         step: &Step,
     ) -> impl Future<Output = Result<Outcome, Self::Interrupt>> + Send;
+
+    /// What is paused at this moment, of all that concerns the instance.
+    fn pauses(&self, world: &World) -> Pauses;
 
     /// Tells people.
     fn announce(
@@ -72,6 +75,8 @@ pub async fn pass<H: Hands>(
     // Asking for a turn does nothing yet.
     let mut steps = 0;
     for _ in 0..MOST_STEPS {
+        // A pause stops the pass that runs, too.
+        world.pauses = hands.pauses(&world);
         let Plan {
             status,
             step,
@@ -116,6 +121,10 @@ pub async fn pass<H: Hands>(
                 line,
             });
         };
+        // Between the plan and its step stands a write, which takes its time.
+        if hands.pauses(&world) != world.pauses {
+            continue;
+        }
         let last = matches!(step, Step::LetGo | Step::Expire);
         steps += usize::from(!matches!(step, Step::TakeTurn { .. }));
         let outcome = hands.enact(&world, &step).await?;

@@ -95,6 +95,12 @@ pub struct RunFlags {
     )]
     registries: Vec<String>,
 
+    /// Only observe: nothing outside is made, changed or deleted, deletions wait, and everything is still looked at and told.
+    #[arg(long, env = "YARDMASTER_OBSERVE_ONLY", value_name = "BOOL", num_args = 0..=1,
+          require_equals = true, default_value_t = false, default_missing_value = "true",
+          action = clap::ArgAction::Set)]
+    observe_only: bool,
+
     /// How many objects of one kind are worked on at once.
     #[arg(
         long,
@@ -182,6 +188,8 @@ pub struct Config {
     pub agent_timeout: Duration,
     /// The registries whose images agents may run; none for every public one.
     pub registries: Vec<String>,
+    /// Whether nothing outside is made, changed or deleted.
+    pub observe_only: bool,
     /// Reconciles at once, per kind; never 0, which kube would take for "unbounded".
     pub concurrency: u16,
     /// Where probes and metrics are served.
@@ -253,6 +261,7 @@ impl RunFlags {
                 .into_iter()
                 .filter(|name| !name.is_empty())
                 .collect(),
+            observe_only: self.observe_only,
             concurrency: self.concurrency,
             listen: self.listen,
             lease: LeaseConfig {

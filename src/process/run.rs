@@ -165,6 +165,7 @@ fn settings(config: &Config) -> Settings {
             settle: span(config.settle),
         },
         concurrency: config.concurrency,
+        observe_only: config.observe_only,
     }
 }
 

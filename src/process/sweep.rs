@@ -91,6 +91,7 @@ fn settings(namespace: String) -> Settings {
             settle: limit,
         },
         concurrency: 1,
+        observe_only: true,
     }
 }
 

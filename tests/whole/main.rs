@@ -35,6 +35,8 @@ mod manifests;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod paused;
+#[cfg(test)]
 mod railway;
 #[cfg(test)]
 mod readable;

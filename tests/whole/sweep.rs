@@ -47,7 +47,7 @@ pub async fn wants(account: &Object<'_>, mode: &str) {
 }
 
 /// Waits until the account tells so many of each.
-async fn tells(account: &Object<'_>, orphans: u64, foreign: u64, left_behind: u64) -> Value {
+pub async fn tells(account: &Object<'_>, orphans: u64, foreign: u64, left_behind: u64) -> Value {
     let what = format!("{orphans} orphans, {foreign} foreign, {left_behind} left behind");
     let told = account.wait_until(&what, SOON, |object| {
         let sweep = &object.data["status"]["sweep"];
@@ -66,7 +66,7 @@ pub async fn projects(scene: &Scene<'_>) -> Vec<String> {
         .collect()
 }
 
-async fn goes(scene: &Scene<'_>, project: &str) {
+pub async fn goes(scene: &Scene<'_>, project: &str) {
     let gone = scene
         .tenant
         .wait_inventory("the orphan is gone", SOON, |inventory| {

@@ -185,6 +185,7 @@ fn learned(
         resources: account.ours(ctx.around.reader()),
         beside: Beside::default(),
         restored: false,
+        paused: None,
     }
 }
 

@@ -314,3 +314,30 @@ fn a_rollout_is_computed_again_when_its_moment_has_come_and_when_it_changed_mean
     ask(now);
     assert_eq!(computed.get(), 3);
 }
+
+#[test]
+fn who_has_been_held_back_for_the_longest_comes_first() {
+    let held = |name: &str, since: &str, created: &str| {
+        let mut object = instance(name, "main");
+        object["metadata"]["creationTimestamp"] = json!(created);
+        object["status"]["conditions"] = json!([{"type": "Synced", "status": "False", "reason": "Paused",
+            "message": "", "lastTransitionTime": since}]);
+        object
+    };
+    let stores = Stores::default();
+    let mut rests = instance("rests", "main");
+    rests["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
+    instance_event(&stores, Event::Init);
+    for object in [
+        rests,
+        held("late", "2026-01-03T00:00:00Z", "2026-01-01T00:00:00Z"),
+        held("young", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z"),
+        held("first", "2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"),
+    ] {
+        instance_event(&stores, Event::InitApply(seen(&object)));
+    }
+    instance_event(&stores, Event::InitDone);
+    let users = names(longest_first(stores.users("main")), |_| true);
+    let users: Vec<&str> = users.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(users, ["first", "young", "late", "rests"]);
+}

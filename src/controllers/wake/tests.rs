@@ -191,7 +191,7 @@ fn an_instance_wakes_itself_by_what_people_change_and_its_template_by_what_a_rol
 #[test]
 fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
     let (own, followers) = ("Person template team/t", "Fleet followers team/t");
-    let rows: [Row; 6] = [
+    let rows: [Row; 7] = [
         ("nothing", &[], &[]),
         ("its counts", &[("/status/instances", json!(7))], &[]),
         (
@@ -203,6 +203,14 @@ fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
             "an annotation",
             &[("/metadata/annotations/a", json!("b"))],
             &[own],
+        ),
+        (
+            "it is paused",
+            &[(
+                "/metadata/annotations/yardmaster.dev~1paused",
+                json!("true"),
+            )],
+            &[own, followers],
         ),
         (
             "its revision",

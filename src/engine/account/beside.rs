@@ -97,6 +97,7 @@ pub fn same_place(one: &ProviderAccountSpec, other: &ProviderAccountSpec) -> boo
 pub fn heard(before: &[Condition], after: &[Condition]) -> Vec<Announcement> {
     let mut heard = report::transitions(before, after);
     for (kind, action) in [
+        (kind::PAUSED, "Pause"),
         (kind::DELETING, "Delete"),
         (kind::SECRET_DELETING, "Delete"),
         (kind::SHARED, "Reconcile"),
@@ -124,6 +125,7 @@ pub fn heard(before: &[Condition], after: &[Condition]) -> Vec<Announcement> {
 /// Reasons of the conditions that are told here.
 const REASONS: &[&str] = &[
     reason::NOT_READABLE,
+    reason::PAUSED,
     reason::IN_USE,
     reason::SAME_PLACE,
     reason::ORPHANS_FOUND,

@@ -119,6 +119,7 @@ fn an_account_is_told_of_in_the_words_of_its_provider() {
                 resources: None,
                 beside: Beside::default(),
                 restored: false,
+                paused: None,
             };
             let told = status(&account, &learned, Timestamp::UNIX_EPOCH);
             assert_eq!(told.budget, None);
@@ -155,6 +156,7 @@ fn what_an_account_lacks_is_told_on_it_while_it_can_be_used() {
         budget: None,
         resources: None,
         restored: false,
+        paused: None,
     };
     let said = |main: &ProviderAccount, learned: &Learned| {
         let told = status(main, learned, Timestamp::UNIX_EPOCH);
@@ -233,6 +235,7 @@ fn an_outage_leaves_a_good_credential_good() {
         resources: Some(3),
         beside: Beside::default(),
         restored: false,
+        paused: None,
     };
     main.status = Some(status(&main, &good, Timestamp::UNIX_EPOCH));
     let down = Learned {
@@ -244,6 +247,7 @@ fn an_outage_leaves_a_good_credential_good() {
         resources: None,
         beside: Beside::default(),
         restored: false,
+        paused: None,
     };
     let after = status(&main, &down, Timestamp::UNIX_EPOCH);
     assert!(condition::is_true(&after.conditions, kind::READY));

@@ -339,6 +339,7 @@ fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
             claims: (!matches!(visit, Visit::LedgersUnread)).then_some(&claims),
             restored: false,
             acknowledged: true,
+            paused: false,
             sweep: &account.sweep,
             settle: SETTLE,
             now: at(now),
@@ -474,6 +475,7 @@ fn decide(items: &[Item], claims: &Claims, now: i64, restored: bool, memory: &mu
         claims: Some(claims),
         restored,
         acknowledged: true,
+        paused: false,
         sweep: &wants,
         settle: SETTLE,
         now: at(now),
@@ -495,6 +497,7 @@ fn where_much_is_nobodys_none_goes_until_a_person_says_so() {
                 claims: Some(&claims),
                 restored: false,
                 acknowledged,
+                paused: false,
                 sweep: &wants,
                 settle: SETTLE,
                 now: at(now),
@@ -507,6 +510,33 @@ fn where_much_is_nobodys_none_goes_until_a_person_says_so() {
     assert_eq!(decide(6, false), (false, Some(HeldBack::TooMany)));
     // Told as long as it lasts: the acknowledgement is of this occurrence.
     assert_eq!(decide(6, true), (true, Some(HeldBack::TooMany)));
+}
+
+#[test]
+fn a_paused_account_is_told_of_and_nothing_is_taken_back() {
+    let (items, claims) = (orphans(2), Claims::default());
+    let (wants, mut memory) = (spec(SweepMode::Delete, 60, 2), Memory::default());
+    let mut at_second = |now: i64, paused: bool| {
+        let view = View {
+            account: ACCOUNT,
+            provider: "railway",
+            reading: Some((at(now), &items)),
+            claims: Some(&claims),
+            restored: false,
+            acknowledged: true,
+            paused,
+            sweep: &wants,
+            settle: SETTLE,
+            now: at(now),
+        };
+        sweep(&view, &mut memory)
+    };
+    at_second(0, true);
+    let held = at_second(60, true);
+    assert_eq!((held.due, held.held_back), (None, Some(HeldBack::Paused)));
+    assert_eq!(held.report.unwrap().orphans, 2);
+    let after = at_second(61, false);
+    assert_eq!((after.due, after.held_back), (Some(1), None));
 }
 
 #[test]
@@ -822,6 +852,7 @@ fn what_an_unreadable_instance_mentions_is_its_own_and_no_tool_goes_meanwhile() 
             claims: Some(&claims),
             restored: false,
             acknowledged: true,
+            paused: false,
             sweep: &wants,
             now: at(now),
             settle: SETTLE,

@@ -38,6 +38,8 @@ pub enum HeldBack {
     Restored,
     /// So much is nobody's that ledgers are more likely lost.
     TooMany,
+    /// The account is paused, or everything is.
+    Paused,
 }
 
 impl HeldBack {
@@ -50,6 +52,7 @@ impl HeldBack {
         HeldBack::HourlyLimit,
         HeldBack::Restored,
         HeldBack::TooMany,
+        HeldBack::Paused,
     ];
 
     /// A stable word: the condition's reason, and a metric's label.
@@ -62,6 +65,7 @@ impl HeldBack {
             HeldBack::HourlyLimit => reason::HOURLY_LIMIT,
             HeldBack::Restored => reason::RESTORED,
             HeldBack::TooMany => reason::TOO_MANY_ORPHANS,
+            HeldBack::Paused => reason::PAUSED,
         }
     }
 
@@ -69,7 +73,11 @@ impl HeldBack {
     pub(super) fn may_pass(self) -> bool {
         !matches!(
             self,
-            HeldBack::Unreadable | HeldBack::HourlyLimit | HeldBack::Restored | HeldBack::TooMany
+            HeldBack::Unreadable
+                | HeldBack::HourlyLimit
+                | HeldBack::Restored
+                | HeldBack::TooMany
+                | HeldBack::Paused
         )
     }
 
@@ -89,6 +97,9 @@ impl HeldBack {
             }
             HeldBack::HourlyLimit => {
                 "as many orphans were taken back as sweep.maxDeletionsPerHour allows; the others follow, or raise it"
+            }
+            HeldBack::Paused => {
+                "the account is paused, or the operator only observes (condition Paused): nothing is taken back until that ends"
             }
             HeldBack::Restored => {
                 "instances bear the names of others, whose resources they may want back: nothing is taken back here until the owner of the account of their projects says whether they go on with it; that account says how"

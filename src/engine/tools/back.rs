@@ -38,9 +38,15 @@ pub(in crate::engine) fn retire(w: &World, d: &mut Draft) -> Phase {
         if kept.contains(&entry.slot) || waits {
             continue;
         }
+        d.stands(w);
         match one_back(w, d, &entry) {
             Continue(()) => {}
             Break(Back::Step(step)) => {
+                if let Some(by) = step.paused(w, &d.status) {
+                    d.hold(by);
+                    stuck.push(*own);
+                    continue;
+                }
                 let message = format!("taking back {}, which is no longer wanted", entry.slot);
                 d.working(reason::DELETING, message);
                 return act(step);

@@ -39,6 +39,7 @@ pub(super) fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
         });
         let may = subject.tool.adopt.is_none()
             && !waits
+            && w.paused_in(&subject.tool.account).is_none()
             && !ordered_out(d, subject)
             && lost_one(w, d, subject).is_none();
         if due && may && no_place(w, subject).is_none() {

@@ -10,9 +10,9 @@ use crate::engine::meaning;
 use crate::engine::rights;
 use crate::engine::step::Step;
 use crate::engine::world::{ToolAccountView, World};
-use crate::model::Fault;
 use crate::model::slot::{self, SlotRow};
 use crate::model::tool::{Kept, Wanted};
+use crate::model::{Fault, PausedBy};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -44,6 +44,18 @@ impl Held {
             person: true,
             wake: None,
             ..Held::waits(reason, message, Timestamp::UNIX_EPOCH)
+        }
+    }
+
+    /// Nobody comes again by himself: the end of a pause wakes those whom it concerns.
+    pub(super) fn paused(by: &PausedBy) -> Held {
+        Held {
+            wake: None,
+            ..Held::waits(
+                reason::PAUSED,
+                format!("paused by {by}; {}", by.ends()),
+                Timestamp::UNIX_EPOCH,
+            )
         }
     }
 

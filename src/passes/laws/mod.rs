@@ -20,6 +20,7 @@ mod held;
 mod leaving;
 mod losses;
 mod ownership;
+mod paused;
 mod phases;
 mod random;
 mod refusals;

@@ -708,7 +708,7 @@ fn a_template_says_how_far_its_rollout_is_and_each_news_once() {
             },
             revision: "r2".into(),
         };
-        let new = template::status(&object, &known, &stand(&objects, 1), now());
+        let new = template::status(&object, &known, &stand(&objects, 1), None, now());
         let news: BTreeSet<_> = template::news(&status, &new)
             .iter()
             .map(|one| one.reason)

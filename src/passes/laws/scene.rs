@@ -2,7 +2,8 @@
 //! that is moved by hand. It drives the real pass over the real engine.
 //!
 //! What holds here, whatever a test does: every change outside has its intent on record at that moment, every deletion
-//! is of something that is the instance's, and nothing is asked of an account that cannot be used (`lawful`).
+//! is of something that is the instance's, nothing is asked of an account that cannot be used (`lawful`), and nothing is
+//! changed where it is paused (`unpaused`).
 
 mod effects;
 
@@ -27,7 +28,7 @@ use crate::engine::world::{
 use crate::model::tool::{Kept, Resource, Stock};
 use crate::model::values::Seal;
 use crate::model::{
-    Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId,
+    Announcement, Configuration, Expects, Fault, Gate, Health, Home, InstallationId, Pauses,
     ReadinessProbe, Restart, Turn, Variable,
 };
 use crate::passes::end::{Troubles, Went, finished};
@@ -112,6 +113,8 @@ pub struct Scene {
     /// Whether another living object has its identity.
     pub taken: bool,
     pub provider: Provider,
+    /// What is paused.
+    pub pauses: Pauses,
     pub account: AccountView,
     /// What is said to who asks for a turn; where nothing stands here, that it may.
     pub turns: BTreeMap<Gate, Turn>,
@@ -217,6 +220,7 @@ impl Scene {
             left_behind: BTreeSet::new(),
             taken: false,
             provider: Provider::new(now),
+            pauses: Pauses::default(),
             account: AccountView::Ready(room()),
             turns: BTreeMap::new(),
             asked: 0,
@@ -527,6 +531,10 @@ impl Scene {
         match ended {
             Ok(end) => {
                 self.line = end.line;
+                if self.pauses.any() {
+                    // Given back when the pass ends.
+                    self.holds = None;
+                }
                 assert_eq!(self.holds, None, "an unused turn: {:?}", self.log);
                 let (went, wake) = finished(&mut self.troubles, &end, &about, "5f2c", self.now);
                 let hot = end.wake.is_some_and(|at| at <= self.now);

@@ -100,6 +100,14 @@ fn settle_may_be_zero() {
 }
 
 #[test]
+fn only_observing_is_asked_for_by_a_flag_a_value_or_a_variable() {
+    let only = |flags: &[&str]| resolve(flags, &[]).unwrap().observe_only;
+    assert!(!only(&[]));
+    assert!(only(&["--observe-only"]) && only(&["--observe-only=true"]));
+    assert!(!only(&["--observe-only=false"]));
+}
+
+#[test]
 fn nonsense_does_not_parse() {
     for words in [
         &["run", "--observe-interval", "often"][..],

@@ -202,7 +202,7 @@ impl<'w> Seed<'w> {
         let settings = &self.template.spec.rollout;
         let standing = rollout::standing(settings, &revision, &members, &|_| true, now);
         let known = template::Resolution::Known { image, revision };
-        let told = template::status(&self.template, &known, &standing, now);
+        let told = template::status(&self.template, &known, &standing, None, now);
         status::write(&self.client, &self.template, &told).await?;
 
         let accounts: Api<ProviderAccount> = Api::all(self.client.clone());

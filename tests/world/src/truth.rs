@@ -126,6 +126,16 @@ pub const NEVER: &[Pair] = &[
         "all of them means each",
     ),
     (
+        Says("Synced", "False", "Paused"),
+        Is("Reconciling", "True"),
+        "what is held back is not under way",
+    ),
+    (
+        Says("Synced", "False", "Paused"),
+        Not("Paused"),
+        "nothing is held back where nothing is paused",
+    ),
+    (
         Is("TemplateSynced", "True"),
         Says("Synced", "False", "Outdated"),
         "it follows its template or it does not",

@@ -16,7 +16,8 @@ use crate::engine::world::{AccountRoom, AccountView, ToolAccountView, World};
 use crate::model::slot::{FoundBy, parts};
 use crate::model::tool::{Kept, Order, Wish};
 use crate::model::{
-    Announcement, Answer, DeploymentState, Domain, Done, Fault, Gate, Health, Marker, Sight, Turn,
+    Announcement, Answer, DeploymentState, Domain, Done, Fault, Gate, Health, Marker, Pauses,
+    Sight, Turn,
 };
 use crate::passes::pass::Hands;
 use jiff::Timestamp;
@@ -172,6 +173,7 @@ impl Scene {
         apply: impl Fn(&mut Scene, Timestamp) -> Done<T>,
         later: impl FnOnce(&mut Scene, Timestamp),
     ) -> Result<Done<T>, Interrupt> {
+        self.unpaused(step);
         let trouble = self.begin(step.word());
         self.lawful(world, step);
         self.holds = None;
@@ -321,6 +323,7 @@ impl Scene {
             }
             Step::LookTool { account, named, .. } => {
                 if (account.as_str(), named.part) == ("telnyx", Part::Main) {
+                    self.unpaused(step);
                     self.shops.set_up(named);
                 }
                 let read = self.read(word, |scene, begun| {
@@ -392,6 +395,20 @@ impl Scene {
     }
 
     /// What must hold at every change outside.
+    /// Nothing is changed that is paused. Asked before anything comes at this very step: a pause that does comes too late for it.
+    fn unpaused(&self, step: &Step) {
+        let account = match step {
+            Step::MakeTool { account, .. }
+            | Step::FindTool { account, .. }
+            | Step::LookTool { account, .. }
+            | Step::AdjustTool { account, .. }
+            | Step::DeleteTool { account, .. } => account,
+            _ => "main",
+        };
+        let by = self.pauses.of(account);
+        assert_eq!(by, None, "{step:?} after {:?}", self.log);
+    }
+
     fn lawful(&self, world: &World, step: &Step) {
         let said = || format!("{step:?} after {:?}", self.log);
         let gate = match step {
@@ -633,6 +650,10 @@ impl Hands for Scene {
             }
         })?;
         self.object.clone().ok_or(Interrupt::Gone)
+    }
+
+    fn pauses(&self, _: &World) -> Pauses {
+        self.pauses.clone()
     }
 
     async fn enact(&mut self, world: &World, step: &Step) -> Result<Outcome, Interrupt> {
