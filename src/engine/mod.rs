@@ -33,6 +33,7 @@ mod newest;
 mod outcome;
 pub mod plan;
 mod pull;
+pub mod quota;
 pub mod report;
 pub mod restored;
 pub mod retry;

@@ -22,7 +22,7 @@ pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back,
 pub(super) use tell::no_longer;
 pub use wish::wanted;
 
-use self::subject::{Held, Next, Subject, closed, goes, kept, obstacle, subjects};
+use self::subject::{Held, Next, Subject, above, closed, goes, kept, obstacle, subjects};
 use super::draft::{Draft, Phase, act, wait};
 use super::following::{follows, prepares};
 use super::ledger;
@@ -55,7 +55,9 @@ pub(super) fn possible(w: &World, d: &mut Draft) -> Phase {
     };
     for subject in subjects(wanted).iter().filter(missing) {
         let closed = closed(w, &subject.tool.account, subject.row.provider);
-        if let Some(why) = closed.or_else(|| goes(w, subject)).filter(|why| why.person) {
+        let why = closed.or_else(|| goes(w, subject));
+        let why = why.or_else(|| above(w, subject, None));
+        if let Some(why) = why.filter(|why| why.person) {
             let message = format!("{}: {}", subject.slot, why.message);
             d.stalled_on(kind::TOOLS_READY, why.reason, message);
             return wait(why.wake);
@@ -149,7 +151,10 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
         let has = |name: &str| w.status().variables.iter().any(|known| known == name);
         !why.complete && (subject.tool.required || subject.row.gives.names().any(has))
     };
-    for (subject, why) in held.iter().filter(|(subject, _)| subject.tool.required) {
+    let told = |(subject, why): &&(&Subject<'_>, Held)| {
+        subject.tool.required || why.reason == reason::QUOTA_EXCEEDED
+    };
+    for (subject, why) in held.iter().filter(told) {
         let message = format!("{}: {}", subject.slot, why.message);
         if why.person {
             d.stalled(why.reason, message);

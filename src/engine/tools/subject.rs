@@ -7,6 +7,7 @@ use crate::api::instance::MOST_SLOTS;
 use crate::api::{LedgerEntry, Part, Slot};
 use crate::engine::ledger;
 use crate::engine::meaning;
+use crate::engine::quota;
 use crate::engine::step::Step;
 use crate::engine::world::{ToolAccountView, World};
 use crate::model::Fault;
@@ -151,7 +152,21 @@ pub(super) fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
 
 /// Why nothing new can be made in a resource's account now.
 pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
-    obstacle(w, subject).or_else(|| goes(w, subject))
+    // One that lost its credential is made again as it was.
+    let above = || above(w, subject, w.entry(subject.slot));
+    obstacle(w, subject)
+        .or_else(|| goes(w, subject))
+        .or_else(above)
+}
+
+/// That more money is asked for than its account lets one agent have. `entry`: what is on record of it.
+pub(super) fn above(w: &World, subject: &Subject<'_>, entry: Option<&LedgerEntry>) -> Option<Held> {
+    // What is taken over is taken as it is.
+    let new = subject.part == Part::Main && (entry.is_some() || subject.tool.adopt.is_none());
+    let why = new
+        .then(|| quota::money(w, subject.tool, entry))
+        .flatten()?;
+    Some(Held::person(reason::QUOTA_EXCEEDED, why))
 }
 
 /// That a resource's account is being deleted.
