@@ -102,6 +102,8 @@ pub mod reason {
     pub const THROTTLED: &str = "Throttled";
     /// A plan or account limit is used up.
     pub const LIMIT_REACHED: &str = "LimitReached";
+    /// More is asked for than the account lets one agent have.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// The template does not exist.
     pub const TEMPLATE_NOT_FOUND: &str = "TemplateNotFound";
     /// The template exists and cannot be used yet.

@@ -3,6 +3,7 @@
 use super::IDENTITY_ANNOTATION;
 use super::deployment::DeploymentStatus;
 use super::ledger::{LedgerEntry, Unknown};
+use super::limits::Sizes;
 use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
 use super::text::{OutsideId, Span, ToolName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
@@ -242,6 +243,9 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub template_revision: Option<String>,
+    /// How large that revision made it, as far as the template says it: a lower limit of its account takes none of it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Sizes>,
     /// How it took that revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,

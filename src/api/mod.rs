@@ -10,6 +10,7 @@ pub mod condition;
 pub mod deployment;
 pub mod instance;
 pub mod ledger;
+pub mod limits;
 pub mod named;
 mod providers;
 mod runtime;

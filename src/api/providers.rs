@@ -1,6 +1,7 @@
 //! An account's part for each provider: its credential, and what is to be kept to there.
 
-use super::account::KeyRef;
+use super::account::{KeyRef, ProviderAccountSpec};
+use super::limits::{ExaPerAgent, MonthlyPerAgent, MostMoney, OpenrouterPerAgent, RailwayPerAgent};
 use super::text::{DomainName, OutsideId, Span, WorkspaceId};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -17,6 +18,9 @@ pub struct OpenrouterAccount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("openrouter.workspaceId is immutable: the keys of this account live there; make another ProviderAccount"))]
     pub workspace_id: Option<OutsideId>,
+    /// Most that one agent may have here; no template and no instance goes above it.
+    #[serde(default)]
+    pub per_agent: OpenrouterPerAgent,
 }
 
 /// An Exa team.
@@ -25,6 +29,9 @@ pub struct OpenrouterAccount {
 pub struct ExaAccount {
     /// Where the service key is kept: a key of a Secret in the operator's own namespace.
     pub credential_secret_ref: KeyRef,
+    /// Most that one agent may have here; no template and no instance goes above it.
+    #[serde(default)]
+    pub per_agent: ExaPerAgent,
 }
 
 /// An AgentMail organisation.
@@ -41,6 +48,9 @@ pub struct AgentmailAccount {
     /// The domain of new addresses, verified at AgentMail. Left out, agentmail.to. An inbox that exists keeps its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
+    /// Most that one agent may have here: an inbox that costs more is not made.
+    #[serde(default)]
+    pub per_agent: MonthlyPerAgent,
 }
 
 /// A Telnyx account.
@@ -56,6 +66,9 @@ pub struct TelnyxAccount {
     #[serde(rename = "maxMonthlyCostUSD")]
     #[schemars(range(min = 0, max = 10_000))]
     pub max_monthly_cost_usd: f64,
+    /// Most that one agent may have here; the lower one of this and `maxMonthlyCostUSD` holds.
+    #[serde(default)]
+    pub per_agent: MonthlyPerAgent,
 }
 
 /// A Bankr partner organisation.
@@ -92,6 +105,9 @@ pub struct RailwayAccount {
     #[serde(default = "RailwayAccount::max_projects")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_projects: i32,
+    /// Most that one agent may have here; no template goes above it.
+    #[serde(default)]
+    pub per_agent: RailwayPerAgent,
 }
 
 impl RailwayAccount {
@@ -106,5 +122,34 @@ impl RailwayAccount {
     }
     fn max_projects() -> i32 {
         500
+    }
+}
+
+impl ProviderAccountSpec {
+    /// What one agent's tool may be given. `None` at providers that sell nothing by the agent.
+    pub fn most_money(&self) -> Option<MostMoney> {
+        let most = |provider, field, usd| MostMoney {
+            provider,
+            field,
+            usd,
+        };
+        if let Some(own) = &self.openrouter {
+            let usd = own.per_agent.limit_usd;
+            return Some(most("openrouter", "openrouter.perAgent.limitUSD", usd));
+        }
+        if let Some(own) = &self.exa {
+            let usd = own.per_agent.budget_usd;
+            return Some(most("exa", "exa.perAgent.budgetUSD", usd));
+        }
+        if let Some(own) = &self.agentmail {
+            let usd = own.per_agent.monthly_cost_usd;
+            return Some(most("agentmail", "agentmail.perAgent.monthlyCostUSD", usd));
+        }
+        let own = self.telnyx.as_ref()?;
+        let (agent, number) = (own.per_agent.monthly_cost_usd, own.max_monthly_cost_usd);
+        Some(match number < agent {
+            true => most("telnyx", "telnyx.maxMonthlyCostUSD", number),
+            false => most("telnyx", "telnyx.perAgent.monthlyCostUSD", agent),
+        })
     }
 }

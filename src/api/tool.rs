@@ -56,7 +56,7 @@ pub struct ToolSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub rate_limit: Option<i32>,
-    /// exa: what the agent's key may spend, in US dollars. Left out, as much as the account.
+    /// exa: what the agent's key may spend, in US dollars. Left out, what the account lets one agent have (`exa.perAgent`).
     #[serde(default, rename = "budgetUSD", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub budget_usd: Option<f64>,

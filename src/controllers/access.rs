@@ -41,9 +41,9 @@ pub(super) async fn account(
         let message = NO_PROVIDER.to_owned();
         return Ok(Some((AccountView::NotReady { message }, None)));
     };
-    if provider != "railway" {
+    let Some(own) = &object.spec.railway else {
         return Ok(Some((AccountView::Elsewhere { provider }, None)));
-    }
+    };
     let account = ctx.accounts.workspace(name);
     // One that was made anew under its name is set up by its own pass.
     let account = account.filter(|account| Some(&account.uid) == object.uid().as_ref());
@@ -67,6 +67,7 @@ pub(super) async fn account(
             false => account.taken((&ctx.around, &ctx.stores), instance, false),
         },
         max_projects: account.max_projects(),
+        per_agent: own.per_agent.clone(),
         interval: SignedDuration::try_from(account.gateway.project_interval())
             .unwrap_or(SignedDuration::MAX),
         turns: BTreeMap::new(),

@@ -10,6 +10,7 @@ use super::enact::Workshop;
 use super::records;
 use super::restored::standing;
 use super::stores::InstanceBy;
+use super::turned::Ref;
 use super::wake::{Change, template_of};
 use crate::api::{AgentInstance, AgentTemplate, Seen};
 use crate::cluster::call::find;
@@ -178,12 +179,16 @@ async fn tools(
     refused: Vec<RefusedTool>,
     kept: BTreeMap<Slot, Kept>,
 ) -> Result<Option<ToolsSeen>, ClusterError> {
-    let (mut accounts, mut ways) = (BTreeMap::new(), BTreeMap::new());
+    let (mut accounts, mut ways, mut most) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (name, provider) in view::tool_accounts(instance, wanted.as_deref()) {
         let Some((view, way)) = tool_account(ctx, instance, &name, &provider).await? else {
             return Ok(None);
         };
         accounts.insert((name.clone(), provider), view);
+        let object = ctx.stores.accounts.get(&Ref::new(&name));
+        let money = object.as_ref().and_then(Seen::read);
+        let money = money.and_then(|object| object.spec.most_money());
+        most.extend(money.map(|money| (name.clone(), money)));
         ways.extend(way.map(|way| (name, way)));
     }
     let mut tools = Tools {
@@ -192,8 +197,10 @@ async fn tools(
         refused,
         kept,
         accounts,
+        most,
         ..Tools::default()
     };
+    tools.keep_to_accounts(instance);
     let shows = |account: &str, id: &str, key: &str| {
         let account = ways.get(account).map(|account| account.seen(id, key));
         account.unwrap_or_default()

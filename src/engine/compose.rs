@@ -7,6 +7,7 @@
 pub use super::pull::{Broken, registry};
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
+use crate::api::limits::Sizes;
 use crate::api::template::{
     AgentTemplateSpec, EnvVar, HealthCheck, HealthContract, RestartKind, Runtime, ToolTime,
 };
@@ -27,6 +28,8 @@ pub struct Composed {
     pub key: String,
     /// Names what of it is the instance's own: its variables.
     pub own: String,
+    /// How large it makes the agent.
+    pub sizes: Sizes,
 }
 
 /// The variable with which the controller recognises what it has applied.
@@ -132,6 +135,7 @@ pub fn compose(
         configuration,
         key,
         own: own_name(seal, &own),
+        sizes: sizes(runtime),
     })
 }
 
@@ -211,6 +215,15 @@ fn configuration(
             .into_iter()
             .map(|(name, value)| Variable { name, value })
             .collect(),
+    }
+}
+
+fn sizes(runtime: &Runtime) -> Sizes {
+    let (resources, volume) = (runtime.resources.as_ref(), runtime.volume.as_ref());
+    Sizes {
+        cpu: resources.and_then(|said| said.cpu.clone()),
+        memory: resources.and_then(|said| said.memory.clone()),
+        volume: volume.and_then(|volume| volume.size.clone()),
     }
 }
 

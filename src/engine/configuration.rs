@@ -9,7 +9,7 @@ use super::following::{held_back, say_template, stopped, waits_for_its_turn, wai
 use super::sight::{self, Doubt};
 use super::step::Step;
 use super::world::{Desired, RolloutTurn, TemplateReady, World};
-use super::{ledger, rollout};
+use super::{ledger, quota, rollout};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::{MOST_VARIABLES, OperatingMode, UpdatePolicy};
 use crate::api::{Slot, SlotState};
@@ -23,7 +23,7 @@ pub(super) const AT_ONCE: SignedDuration = SignedDuration::from_secs(2);
 
 pub(super) fn desired(w: &World, d: &mut Draft) -> Phase {
     match &w.desired {
-        Desired::Composed(_) => ControlFlow::Continue(()),
+        Desired::Composed(composed) => quota::sizes(w, d, &composed.sizes),
         Desired::Broken { reason, message } => {
             d.stalled_on(kind::SYNCED, reason, message.clone());
             wait(None)
@@ -157,6 +157,7 @@ fn too_many_names(d: &mut Draft, composed: &Composed) -> Phase {
 /// Records what is about to be applied. The answer names the variables that are no longer wanted.
 fn record_applied(d: &mut Draft, composed: &Composed, template: &TemplateReady) -> Vec<String> {
     d.status.template_revision = Some(template.revision.clone());
+    quota::record(d, &composed.sizes);
     d.status.image = Some(template.image.clone());
     let names = composed.names();
     let retired: Vec<String> = d

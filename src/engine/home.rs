@@ -294,6 +294,7 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
     d.status.url = None;
     d.status.deployment = None;
     d.status.template_revision = None;
+    d.status.sizes = None;
     d.status.variables.clear();
     // Its life begins anew, and so does the question whether it shall run, and what.
     Break(PhaseEnd::Anew)

@@ -35,6 +35,7 @@ mod outcome;
 mod paused;
 pub mod plan;
 mod pull;
+pub mod quota;
 pub mod report;
 pub mod restored;
 pub mod retry;

@@ -322,6 +322,7 @@ const REASONS: &[&str] = &[
     reason::ACCOUNT_NOT_AVAILABLE,
     reason::ACCOUNT_DELETING,
     reason::LIMIT_REACHED,
+    reason::QUOTA_EXCEEDED,
     reason::TEMPLATE_NOT_FOUND,
     reason::TEMPLATE_NOT_READY,
     reason::REFERENCE_NOT_FOUND,

@@ -23,7 +23,8 @@ pub(super) use tell::no_longer;
 pub use wish::wanted;
 
 use self::subject::{
-    Held, Next, Subject, closed, goes, kept, not_allowed, not_left_to_rest, obstacle, subjects,
+    Held, Next, Subject, above, closed, goes, kept, not_allowed, not_left_to_rest, obstacle,
+    subjects,
 };
 use super::draft::{Draft, Phase, act, wait};
 use super::following::{follows, prepares};
@@ -61,7 +62,8 @@ pub(super) fn possible(w: &World, d: &mut Draft) -> Phase {
         let closed = closed(w, &subject.tool.account, subject.row.provider);
         let why = closed
             .or_else(|| goes(w, subject))
-            .or_else(|| not_allowed(w, subject));
+            .or_else(|| not_allowed(w, subject))
+            .or_else(|| above(w, subject, None));
         if let Some(why) = why.filter(|why| why.person) {
             let message = format!("{}: {}", subject.slot, why.message);
             d.stalled_on(kind::TOOLS_READY, why.reason, message);
@@ -157,7 +159,10 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
         let has = |name: &str| w.status().variables.iter().any(|known| known == name);
         !why.complete && (subject.tool.required || subject.row.gives.names().any(has))
     };
-    for (subject, why) in held.iter().filter(|(subject, _)| subject.tool.required) {
+    let told = |(subject, why): &&(&Subject<'_>, Held)| {
+        subject.tool.required || why.reason == reason::QUOTA_EXCEEDED
+    };
+    for (subject, why) in held.iter().filter(told) {
         let message = format!("{}: {}", subject.slot, why.message);
         if why.person {
             d.stalled(why.reason, message);

@@ -1,6 +1,7 @@
 //! What is known of an instance's account, its template, the accounts of its tools, and of what it would be deployed from.
 
 use super::compose::Composed;
+use crate::api::limits::RailwayPerAgent;
 use crate::api::template::ResolvedImage;
 use crate::model::{Gate, ReadinessProbe, Turn};
 use jiff::SignedDuration;
@@ -35,6 +36,8 @@ pub struct AccountRoom {
     pub projects: Option<usize>,
     /// Most that there may be.
     pub max_projects: usize,
+    /// Most that one agent may have.
+    pub per_agent: RailwayPerAgent,
     /// How far apart the provider lets projects be made, and volumes.
     pub interval: SignedDuration,
     /// The turns that were asked for in this pass, and the answers.

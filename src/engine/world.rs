@@ -9,6 +9,7 @@ pub use super::views::{
 };
 use super::{ledger, retry};
 use crate::api::condition::{is_true, kind};
+use crate::api::limits::MostMoney;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot};
 use crate::model::slot::RAILWAY;
 use crate::model::tool::{Kept, Made, RefusedTool, Resource, Wanted};
@@ -118,6 +119,8 @@ pub struct Tools {
     pub rivals: BTreeSet<String>,
     /// The accounts of its tools, by name and by the provider at which each should be.
     pub accounts: BTreeMap<(String, String), ToolAccountView>,
+    /// The most money that those accounts let one agent have.
+    pub most: BTreeMap<String, MostMoney>,
     /// What Secrets keep for it.
     pub kept: BTreeMap<Slot, Kept>,
     /// What the last believed listing of an account showed of a recorded resource.

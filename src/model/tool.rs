@@ -65,7 +65,29 @@ impl Wish {
             _ => String::new(),
         }
     }
+
+    /// What it asks for that is bounded by the account, in US dollars. `None` where it names no sum.
+    pub fn asks_usd(&self) -> Option<f64> {
+        match self {
+            Wish::Openrouter { limit_usd } => Some(*limit_usd),
+            Wish::Exa { budget_usd, .. } => *budget_usd,
+            Wish::Agentmail { .. } => Some(INBOX_USD),
+            // A number that costs more than the account allows is never ordered, whatever the wish.
+            Wish::Telnyx { .. } | Wish::Wallet | Wish::Bankr => None,
+        }
+    }
+
+    /// What a key was given, by settings as [`Wish::settings`] has them. `None` where they say nothing of money.
+    pub fn given_usd(settings: &str) -> Option<f64> {
+        let sums = settings.split(' ').filter_map(|one| one.split_once('='));
+        let money = |(name, _): &(&str, &str)| ["limitUSD", "budgetUSD"].contains(name);
+        let mut sums = sums.filter(money);
+        sums.next()?.1.parse().ok()
+    }
 }
+
+/// What an inbox costs a month beyond the plan, in US dollars.
+pub const INBOX_USD: f64 = 2.0;
 
 /// A tool that an instance shall have now.
 #[derive(Clone, Debug, PartialEq)]

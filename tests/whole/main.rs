@@ -29,6 +29,8 @@ mod import;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod manifests;

@@ -85,7 +85,7 @@ pub(super) fn tool_settings(spec: &ProviderAccountSpec) -> Option<ProviderSettin
     if let Some(own) = &spec.telnyx {
         return Some(ProviderSettings::Telnyx(TelnyxSettings {
             messaging_profile: own.messaging_profile_id.as_ref().map(|id| id.0.clone()),
-            max_monthly_usd: own.max_monthly_cost_usd,
+            max_monthly_usd: own.max_monthly_cost_usd.min(own.per_agent.monthly_cost_usd),
         }));
     }
     let exa = spec.exa.as_ref().map(|_| ProviderSettings::Exa);

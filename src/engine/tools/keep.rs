@@ -6,7 +6,7 @@
 use super::back::{Back, one_back};
 use super::make::{MOST_ORDERS, begin, make};
 use super::naming::named;
-use super::subject::{Held, Next, Subject, kept, not_left_to_rest, obstacle};
+use super::subject::{Held, Next, Subject, above, kept, not_left_to_rest, obstacle};
 use super::tell::address;
 use crate::api::condition::reason;
 use crate::api::instance::OnExternalDeletion;
@@ -236,7 +236,8 @@ fn adjust(
     if entry.settings == wish && !edited {
         return Next::Fine;
     }
-    if let Some(held) = obstacle(w, subject) {
+    let held = above(w, subject, Some(entry)).or_else(|| obstacle(w, subject));
+    if let Some(held) = held {
         return Next::Held(held.but_complete());
     }
     Next::Step(Step::AdjustTool {
@@ -304,6 +305,9 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
             )
             .but_complete(),
         );
+    }
+    if let Some(held) = above(w, subject, Some(entry)) {
+        return Next::Held(held);
     }
     d.announcements.push(Announcement {
         warning: true,

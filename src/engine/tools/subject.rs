@@ -7,6 +7,7 @@ use crate::api::instance::MOST_SLOTS;
 use crate::api::{LedgerEntry, Part, Slot};
 use crate::engine::ledger;
 use crate::engine::meaning;
+use crate::engine::quota;
 use crate::engine::rights;
 use crate::engine::step::Step;
 use crate::engine::world::{ToolAccountView, World};
@@ -167,6 +168,8 @@ pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
     obstacle(w, subject)
         .or_else(|| goes(w, subject))
         .or_else(|| not_allowed(w, subject))
+        // One that lost its credential is made again as it was.
+        .or_else(|| above(w, subject, w.entry(subject.slot)))
 }
 
 /// That the account's owner does not let it be had as it is asked for.
@@ -181,6 +184,16 @@ pub(super) fn not_allowed(w: &World, subject: &Subject<'_>) -> Option<Held> {
 pub(super) fn not_left_to_rest(w: &World, subject: &Subject<'_>) -> Option<Held> {
     let why = rights::not_left_to_rest(w, subject.tool, subject.row.undo)?;
     Some(Held::person(reason::RETENTION_NOT_ALLOWED, why))
+}
+
+/// That more money is asked for than its account lets one agent have. `entry`: what is on record of it.
+pub(super) fn above(w: &World, subject: &Subject<'_>, entry: Option<&LedgerEntry>) -> Option<Held> {
+    // What is taken over is taken as it is.
+    let new = subject.part == Part::Main && (entry.is_some() || subject.tool.adopt.is_none());
+    let why = new
+        .then(|| quota::money(w, subject.tool, entry))
+        .flatten()?;
+    Some(Held::person(reason::QUOTA_EXCEEDED, why))
 }
 
 /// That a resource's account is being deleted.

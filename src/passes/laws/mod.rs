@@ -18,6 +18,7 @@ mod answers;
 mod crashes;
 mod held;
 mod leaving;
+mod limits;
 mod losses;
 mod ownership;
 mod paused;

@@ -10,6 +10,7 @@ mod effects;
 use super::provider::Provider;
 use super::shops::Shops;
 use crate::api::account::{Adoption, AdoptionPolicy, Retention};
+use crate::api::limits::{MostMoney, RailwayPerAgent, Sizes};
 use crate::api::template::{ResolvedImage, ToolSpec};
 use crate::api::{
     ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, ProviderAccount, Slot, SlotState,
@@ -85,6 +86,10 @@ pub struct Scene {
     /// What the template has.
     pub tools: Vec<ToolSpec>,
     pub shops: Shops,
+    /// How large its template makes it.
+    pub sizes: Sizes,
+    /// The most money that accounts of tools let one agent have.
+    pub most: BTreeMap<String, MostMoney>,
     /// The accounts at them, by the provider's name.
     pub accounts: BTreeMap<String, ToolAccountView>,
     /// Accounts whose deletion no cache shows yet.
@@ -208,6 +213,8 @@ impl Scene {
                 .collect(),
             going: BTreeSet::new(),
             drawer: BTreeMap::new(),
+            sizes: Sizes::default(),
+            most: BTreeMap::new(),
             stock: BTreeMap::new(),
             memory_lost: false,
             hot: 0,
@@ -701,11 +708,13 @@ impl Scene {
                     SHOPS.map(|shop| ((name.clone(), shop.to_owned()), view.clone()))
                 })
                 .collect(),
+            most: self.most.clone(),
             kept: kept
                 .map(|(slot, (kept, _))| (*slot, kept.clone()))
                 .collect(),
             ..Tools::default()
         };
+        tools.keep_to_accounts(object);
         tools.glance(object, &|account, id, key| {
             let Some(stock) = self.stock.get(account) else {
                 return (None, Vec::new());
@@ -772,6 +781,7 @@ impl Scene {
                 brief(&told.concat())
             ),
             own: self.env.clone(),
+            sizes: self.sizes.clone(),
         }
     }
 }
@@ -790,6 +800,7 @@ pub fn room() -> AccountRoom {
     AccountRoom {
         projects: Some(0),
         max_projects: 500,
+        per_agent: RailwayPerAgent::default(),
         interval: second(30),
         turns: BTreeMap::new(),
         deleting: false,

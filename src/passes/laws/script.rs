@@ -12,6 +12,7 @@
 mod internet;
 mod stage;
 
+use crate::api::limits::Sizes;
 use crate::api::{Part, Slot};
 use crate::engine::compose::Composed;
 use crate::engine::step::{Outcome, Step};
@@ -202,6 +203,7 @@ fn composed(mode: &str) -> Box<Composed> {
         },
         key: format!("key-{mode}"),
         own: mode.to_owned(),
+        sizes: Sizes::default(),
     })
 }
 

@@ -1,12 +1,9 @@
 //! What AgentMail answers, as far as it is used, and what it means in the words of `model`.
 
 use crate::model::slot::Part;
-use crate::model::tool::{Resource, Stage};
+use crate::model::tool::{INBOX_USD, Resource, Stage};
 use secrecy::SecretString;
 use serde::Deserialize;
-
-/// What one more inbox costs a month beyond the plan, in US dollars.
-const INBOX: f64 = 2.0;
 
 #[derive(Deserialize)]
 pub(super) struct Inbox {
@@ -81,7 +78,7 @@ impl Inbox {
         let address = self.email.unwrap_or_else(|| self.inbox_id.clone());
         Resource {
             address: Some(address),
-            monthly_usd: INBOX,
+            monthly_usd: INBOX_USD,
             ..bare(Part::Main, self.inbox_id, self.client_id, self.created_at)
         }
     }

@@ -86,7 +86,7 @@ impl<'w> Tenant<'w> {
     pub async fn tool_accounts(&self) -> Result<()> {
         let (name, cluster) = (&self.name, self.world.cluster());
         for (provider, more) in [
-            ("openrouter", json!({})),
+            ("openrouter", json!({"perAgent": {"limitUSD": 100}})),
             ("exa", json!({})),
             ("agentmail", json!({})),
             ("telnyx", json!({"maxMonthlyCostUSD": 2})),

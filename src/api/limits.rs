@@ -1,0 +1,133 @@
+//! What one agent may have of an account at most, as the account's owner says it.
+//!
+//! Holds: each limit has a default in the schema, so that an account without a word of them has limits. Deliberately absent: what
+//! an agent asks for, and what becomes of one that asks for more (`engine::quota`).
+
+use super::text::Amount;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Most that one agent may have at Railway. It holds for what is new or larger than before; what a template leaves out is the
+/// plan's own.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RailwayPerAgent {
+    /// Virtual CPUs, such as `4` or `500m`.
+    #[serde(default = "RailwayPerAgent::cpu")]
+    #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1k')) <= 0").message("railway.perAgent.cpu must be at most 1000 CPUs; write 4 or 500m, units such as Mi and Gi are for memory"))]
+    pub cpu: Amount,
+    /// Memory, such as `8Gi`.
+    #[serde(default = "RailwayPerAgent::memory")]
+    #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('128Mi')) >= 0 && quantity(string(self)).compareTo(quantity('16Ti')) <= 0").message("railway.perAgent.memory must be between 128Mi and 16Ti; write a unit, such as 8Gi"))]
+    pub memory: Amount,
+    /// The disk's size, such as `50Gi`.
+    #[serde(default = "RailwayPerAgent::volume")]
+    #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('100Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Ti')) <= 0").message("railway.perAgent.volume must be between 100Mi and 64Ti; write a unit, such as 50Gi"))]
+    pub volume: Amount,
+}
+
+impl RailwayPerAgent {
+    fn cpu() -> Amount {
+        Amount::from("4")
+    }
+    fn memory() -> Amount {
+        Amount::from("8Gi")
+    }
+    fn volume() -> Amount {
+        Amount::from("50Gi")
+    }
+}
+
+impl Default for RailwayPerAgent {
+    fn default() -> Self {
+        RailwayPerAgent {
+            cpu: Self::cpu(),
+            memory: Self::memory(),
+            volume: Self::volume(),
+        }
+    }
+}
+
+/// Most that one agent's key at OpenRouter may spend. It holds for what is new or larger than before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OpenrouterPerAgent {
+    /// In all, in US dollars.
+    #[serde(default = "most_to_spend", rename = "limitUSD")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub limit_usd: f64,
+}
+
+impl Default for OpenrouterPerAgent {
+    fn default() -> Self {
+        let limit_usd = most_to_spend();
+        OpenrouterPerAgent { limit_usd }
+    }
+}
+
+/// Most that one agent's key at Exa may spend. It holds for what is new or larger than before, and is the budget of a key for
+/// which the template says none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExaPerAgent {
+    /// In all, in US dollars.
+    #[serde(default = "most_to_spend", rename = "budgetUSD")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub budget_usd: f64,
+}
+
+impl Default for ExaPerAgent {
+    fn default() -> Self {
+        let budget_usd = most_to_spend();
+        ExaPerAgent { budget_usd }
+    }
+}
+
+/// Most that what one agent has in the account may cost a month. It holds for what is new.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MonthlyPerAgent {
+    /// In US dollars.
+    #[serde(default = "most_a_month", rename = "monthlyCostUSD")]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub monthly_cost_usd: f64,
+}
+
+impl Default for MonthlyPerAgent {
+    fn default() -> Self {
+        let monthly_cost_usd = most_a_month();
+        MonthlyPerAgent { monthly_cost_usd }
+    }
+}
+
+fn most_to_spend() -> f64 {
+    50.0
+}
+
+fn most_a_month() -> f64 {
+    5.0
+}
+
+/// How large an agent is, as far as its template says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sizes {
+    /// Virtual CPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Amount>,
+    /// Memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Amount>,
+    /// The disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Amount>,
+}
+
+/// Most US dollars that one agent's tool may be given in an account, and the field that says so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MostMoney {
+    /// The provider, as ledgers have it.
+    pub provider: &'static str,
+    /// The field within `spec`.
+    pub field: &'static str,
+    /// US dollars.
+    pub usd: f64,
+}

@@ -1,0 +1,120 @@
+//! What an agent asks for, against what its accounts let one agent have.
+//!
+//! Holds: a limit is for what is new or larger. What an agent has on record it keeps, however low the limit has become, and it is
+//! changed in everything else. Deliberately absent: how many there may be.
+
+use super::draft::{Draft, Phase, wait};
+use super::world::{AccountView, TemplateView, Tools, World};
+use crate::api::condition::{kind, reason};
+use crate::api::instance::AgentInstance;
+use crate::api::limits::{MostMoney, Sizes};
+use crate::api::text::Amount;
+use crate::api::{LedgerEntry, Part, Slot, SlotState};
+use crate::model::tool::{Wanted, Wish};
+use std::ops::ControlFlow;
+
+/// Whether the account lets one agent be as large as its template makes it. What it is made so is put on record.
+pub(super) fn sizes(w: &World, d: &mut Draft, asked: &Sizes) -> Phase {
+    let (AccountView::Ready(room), TemplateView::Ready(template)) = (&w.account, &w.template)
+    else {
+        return ControlFlow::Continue(());
+    };
+    if d.status.template_revision.as_ref() == Some(&template.revision) {
+        // It is that large already.
+        record(d, asked);
+        return ControlFlow::Continue(());
+    }
+    let has = d.status.sizes.clone().unwrap_or_default();
+    let (instance, most) = (&w.instance.spec, &room.per_agent);
+    let rows = [
+        ("cpu", &most.cpu, &asked.cpu, &has.cpu),
+        ("memory", &most.memory, &asked.memory, &has.memory),
+        ("volume", &most.volume, &asked.volume, &has.volume),
+    ];
+    for (field, most, asked, has) in rows {
+        let units = |amount: &Option<Amount>| amount.as_ref().and_then(Amount::units);
+        let sum = units(asked).unwrap_or(0.0);
+        let more = sum > most.units().unwrap_or(f64::INFINITY) && sum > units(has).unwrap_or(0.0);
+        if let (true, Some(asked)) = (more, asked) {
+            let message = format!(
+                "ProviderAccount {} spec.railway.perAgent.{field} is {}; AgentTemplate {} asks for {}: ask for less, or let the account's owner raise it",
+                instance.account_ref.name, most.0, instance.template_ref.name, asked.0
+            );
+            d.stalled_on(kind::SYNCED, reason::QUOTA_EXCEEDED, message);
+            return wait(None);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Puts on record how large an agent is made.
+pub(super) fn record(d: &mut Draft, sizes: &Sizes) {
+    d.status.sizes = Some(sizes.clone()).filter(|sizes| *sizes != Sizes::default());
+}
+
+/// Why a tool is given no more than it has. `entry`: the ledger's of the thing itself, where there is one.
+pub(super) fn money(w: &World, tool: &Wanted, entry: Option<&LedgerEntry>) -> Option<String> {
+    let most = most(&w.tools, tool)?;
+    let asked = tool.wish.asks_usd()?;
+    if asked <= most.usd || asked <= has_usd(tool, entry) {
+        return None;
+    }
+    let own = &w.instance.spec.tool_limits;
+    let asks = match tool.wish {
+        Wish::Agentmail { .. } => format!("an inbox costs {asked} a month"),
+        _ if own.iter().any(|own| own.name.0 == tool.name) => {
+            format!("toolLimits asks for {asked}")
+        }
+        _ => format!(
+            "AgentTemplate {} asks for {asked}",
+            w.instance.spec.template_ref.name
+        ),
+    };
+    Some(format!(
+        "ProviderAccount {} spec.{} is {}; {asks}: ask for less, or let the account's owner raise it",
+        tool.account, most.field, most.usd
+    ))
+}
+
+fn most<'a>(tools: &'a Tools, tool: &Wanted) -> Option<&'a MostMoney> {
+    let most = tools.most.get(&tool.account);
+    most.filter(|most| most.provider == tool.kind.provider())
+}
+
+/// What a tool may spend already.
+fn has_usd(tool: &Wanted, entry: Option<&LedgerEntry>) -> f64 {
+    let own =
+        |one: &&LedgerEntry| one.provider == tool.kind.provider() && one.account == tool.account;
+    let Some(entry) = entry.filter(own) else {
+        return 0.0;
+    };
+    // A key at Exa of which nothing is said has no budget, and an inbox is there already. What a key at OpenRouter has that
+    // was taken over, nobody has said.
+    let endless = entry.state == SlotState::Exists && !matches!(tool.wish, Wish::Openrouter { .. });
+    let said = Wish::given_usd(&entry.settings);
+    said.unwrap_or(if endless { f64::INFINITY } else { 0.0 })
+}
+
+impl Tools {
+    /// A budget that the template leaves out is the account's limit. A key that has more, or none, keeps that.
+    pub fn keep_to_accounts(&mut self, instance: &AgentInstance) {
+        let Some(mut wanted) = self.wanted.take() else {
+            return;
+        };
+        for tool in &mut wanted {
+            let mut entries = instance.status.iter().flat_map(|status| &status.external);
+            let slot = Slot::tool(&tool.name, Part::Main);
+            let has = has_usd(tool, entries.find(|one| Some(one.slot) == slot));
+            let usd = most(self, tool).map(|most| most.usd.max(has));
+            if let Wish::Exa { budget_usd, .. } = &mut tool.wish
+                && budget_usd.is_none()
+            {
+                *budget_usd = usd.filter(|usd| usd.is_finite());
+            }
+        }
+        self.wanted = Some(wanted);
+    }
+}
+
+#[cfg(test)]
+mod tests;
