@@ -44,7 +44,7 @@ pub enum HeldBack {
 
 impl HeldBack {
     /// Every one.
-    pub const ALL: [HeldBack; 7] = [
+    pub const ALL: [HeldBack; 8] = [
         HeldBack::Unread,
         HeldBack::ListingEmpty,
         HeldBack::ListingShrunk,
