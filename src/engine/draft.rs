@@ -82,7 +82,7 @@ impl Draft {
         if let Some(firm) = self.firm.take() {
             *self = *firm;
         }
-        self.held = held.or(self.held.take()).or(Some(by));
+        self.held = held.or_else(|| self.held.take()).or(Some(by));
         self.firm = Some(Box::new(self.clone()));
     }
 

@@ -46,10 +46,13 @@ async fn many_projects_that_vanish_at_once_are_an_outage_until_a_person_says_tha
 
     // Seven of eight at once, whatever the provider's own count says.
     let mark = scene.mark();
+    let mut projects = Vec::new();
     for agent in &agents[..7] {
-        let project = id(&agent.get().await.unwrap(), "project");
-        delete_by_hand(&scene, &project).await;
+        projects.push(id(&agent.get().await.unwrap(), "project"));
     }
+    // At once, so that one listing shows them all or none.
+    let deleted = projects.iter().map(|id| delete_by_hand(&scene, id));
+    futures::future::join_all(deleted).await;
     let message = says(&account, "Healthy", "False", "VanishedTogether").await;
     assert!(message.starts_with("7 of 8 "), "{message}");
     // A spec that changes meanwhile changes nothing, and an agent that is deleted waits.
