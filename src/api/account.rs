@@ -3,6 +3,7 @@
 pub use super::providers::{
     AgentmailAccount, BankrAccount, ExaAccount, OpenrouterAccount, RailwayAccount, TelnyxAccount,
 };
+use super::limits::AccountLimits;
 use super::text::{DataKey, NamespaceName, ObjectName, OutsideId, Span};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
@@ -69,6 +70,9 @@ pub struct ProviderAccountSpec {
     /// still observed; deletions wait.
     #[serde(default)]
     pub paused: bool,
+    /// What there may be in the account in all, above which no tenant's wish goes.
+    #[serde(default)]
+    pub limits: AccountLimits,
     /// What happens to resources that bear our full marker and stand in no ledger.
     #[serde(default)]
     pub sweep: Sweep,
@@ -111,6 +115,9 @@ impl ProviderAccountSpec {
         self.opened_by().map_or(&[], |(_, keys)| keys)
     }
 }
+
+/// So many times of orders are kept.
+pub const MOST_ORDERS: usize = 64;
 
 /// What happens to resources that bear our full marker and stand in no ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -306,6 +313,10 @@ pub struct ProviderAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub resources: Option<i32>,
+    /// When phone numbers were ordered, the last 64 times: each is recorded before the order is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_ORDERS))]
+    pub orders: Vec<Time>,
     /// What lives in the account and no ledger claims. Left out until the first comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<AccountSweep>,

@@ -46,17 +46,12 @@ pub fn open(
 pub(super) fn open_railway(
     around: &Around,
     names: (&str, &str),
-    railway: &RailwayAccount,
+    (railway, most): (&RailwayAccount, usize),
     tokens: Vec<SecretString>,
 ) -> Workspace {
     let connection = connection(around, RAILWAY);
     let gateway = Gateway::new(railway_settings(railway), tokens, connection);
-    Workspace::new(names, gateway, most_projects(railway))
-}
-
-/// Most projects of ours.
-pub(super) fn most_projects(railway: &RailwayAccount) -> usize {
-    usize::try_from(railway.max_projects).unwrap_or(usize::MAX)
+    Workspace::new(names, gateway, most)
 }
 
 /// What a gateway is to keep to.
