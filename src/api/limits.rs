@@ -8,6 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+// `nullable` is said because kube would say it of whatever is an integer or a string and has a default.
 /// Most that one agent may have at Railway. It holds for what is new or larger than before; what a template leaves out is the
 /// plan's own.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,14 +16,17 @@ use serde::{Deserialize, Serialize};
 pub struct RailwayPerAgent {
     /// Virtual CPUs, such as `4` or `500m`.
     #[serde(default = "RailwayPerAgent::cpu")]
+    #[schemars(extend("nullable" = false))]
     #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1k')) <= 0").message("railway.perAgent.cpu must be at most 1000 CPUs; write 4 or 500m, units such as Mi and Gi are for memory"))]
     pub cpu: Amount,
     /// Memory, such as `8Gi`.
     #[serde(default = "RailwayPerAgent::memory")]
+    #[schemars(extend("nullable" = false))]
     #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('128Mi')) >= 0 && quantity(string(self)).compareTo(quantity('16Ti')) <= 0").message("railway.perAgent.memory must be between 128Mi and 16Ti; write a unit, such as 8Gi"))]
     pub memory: Amount,
     /// The disk's size, such as `50Gi`.
     #[serde(default = "RailwayPerAgent::volume")]
+    #[schemars(extend("nullable" = false))]
     #[x_kube(validation = Rule::new("!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('100Mi')) >= 0 && quantity(string(self)).compareTo(quantity('64Ti')) <= 0").message("railway.perAgent.volume must be between 100Mi and 64Ti; write a unit, such as 50Gi"))]
     pub volume: Amount,
 }

@@ -69,6 +69,8 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
             status.variables = composed.names();
             status.variables.sort();
             if status.deployment.is_some() {
+                // Of an intent that a pause or an outage has kept waiting the request is much younger.
+                let asked_at = asked_at.filter(|at| now.duration_since(*at) <= w.limits.request);
                 supersede(&mut status.deployment, asked_at.unwrap_or(now));
             }
             w.outside.looked = None;

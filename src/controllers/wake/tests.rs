@@ -16,7 +16,7 @@ fn with(mut object: Value, changes: &[(&str, Value)]) -> Value {
         let (parent, last) = pointer.rsplit_once('/').unwrap();
         match object.pointer_mut(parent).unwrap() {
             Value::Array(items) => items[last.parse::<usize>().unwrap()] = value.clone(),
-            fields => fields[last] = value.clone(),
+            fields => fields[last.replace("~1", "/")] = value.clone(),
         }
     }
     object

@@ -266,7 +266,7 @@ mod tests {
         for held_back in [None, None]
             .into_iter()
             .chain(HeldBack::ALL.map(Some))
-            .chain([Some(HeldBack::TooMany), None])
+            .chain([Some(HeldBack::Paused), None])
         {
             let after = concluded(&found(held_back));
             let heard = heard(&before, &after);

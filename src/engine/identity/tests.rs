@@ -68,6 +68,7 @@ fn told(account: &ProviderAccount, verdict: &CredentialVerdict, second: i64) -> 
         budget: None,
         resources: None,
         restored: false,
+        paused: None,
     };
     let mut account = account.clone();
     let now = Timestamp::from_second(second).unwrap();

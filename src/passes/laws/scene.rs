@@ -559,7 +559,8 @@ impl Scene {
                     self.log,
                     self.trail
                 );
-                self.wake = wake;
+                // What happened during the pass wakes it after it.
+                self.wake = self.wake.into_iter().chain(wake).min();
                 if self.object.as_ref().map(as_people_left_it) != before {
                     // The watch brings what wakes an instance, whoever changed it; its own status does not.
                     let soon = self.now + SignedDuration::from_millis(5);
