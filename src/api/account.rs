@@ -1,9 +1,9 @@
 //! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
 
+use super::limits::{AccountLimits, MOST_ORDERS};
 pub use super::providers::{
     AgentmailAccount, BankrAccount, ExaAccount, OpenrouterAccount, RailwayAccount, TelnyxAccount,
 };
-use super::limits::AccountLimits;
 use super::text::{DataKey, NamespaceName, ObjectName, OutsideId, Span};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
@@ -115,9 +115,6 @@ impl ProviderAccountSpec {
         self.opened_by().map_or(&[], |(_, keys)| keys)
     }
 }
-
-/// So many times of orders are kept.
-pub const MOST_ORDERS: usize = 64;
 
 /// What happens to resources that bear our full marker and stand in no ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -315,7 +312,7 @@ pub struct ProviderAccountStatus {
     pub resources: Option<i32>,
     /// When phone numbers were ordered, the last 64 times: each is recorded before the order is sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MOST_ORDERS))]
+    #[schemars(length(max = MOST_ORDERS), extend("x-kubernetes-list-type" = "atomic"))]
     pub orders: Vec<Time>,
     /// What lives in the account and no ledger claims. Left out until the first comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]

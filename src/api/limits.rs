@@ -136,6 +136,9 @@ pub struct MostMoney {
     pub usd: f64,
 }
 
+/// So many times of orders are kept.
+pub const MOST_ORDERS: usize = 64;
+
 /// What the account lets there be in all. It holds for what is new: what is there stays, however low a limit becomes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -16,7 +16,7 @@ use super::wake::{Change, template_of};
 use crate::api::{AgentInstance, AgentTemplate, Part, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
-use crate::engine::places::{Place, Taken};
+use crate::engine::places::{Taken, Taker};
 use crate::engine::restored::as_it_stands;
 use crate::engine::rights;
 use crate::engine::rivals;
@@ -233,7 +233,7 @@ fn others(
     let wanted = tools.wanted.iter().flatten().filter(|_| !deleting);
     let unbegun = wanted.filter_map(|tool| {
         let slot = Slot::tool(&tool.name, Part::Main)?;
-        let begun = Place::of(instance, slot).begun(instance);
+        let begun = Taker::of(instance, slot).begun(instance);
         let account = ways.get(&tool.account).filter(|_| !begun)?;
         Some((slot, places::of_tool(ctx, account, instance, slot, false)?))
     });

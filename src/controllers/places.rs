@@ -6,13 +6,13 @@
 
 use super::accounts::{ToolAccount, Workspace};
 use super::context::Context;
-use super::memories::places::Known;
+use super::memories::places::KnownPlaces;
 use super::turned::Ref;
 use crate::api::{AgentInstance, ProviderAccount, Slot};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, left_behind, status};
 use crate::engine::orders::order;
-use crate::engine::places::{Most, Place, Taken, Things};
+use crate::engine::places::{Most, Taken, Taker, Things};
 use jiff::Timestamp;
 use kube::api::Api;
 
@@ -24,7 +24,7 @@ pub fn of_project(
     instance: &AgentInstance,
     takes: bool,
 ) -> Option<Taken> {
-    let (asks, now) = (Place::of(instance, Slot::Project), ctx.around.now());
+    let (asks, now) = (Taker::of(instance, Slot::Project), ctx.around.now());
     let most = most(ctx, &account.name).filter(|_| takes);
     let known = || account.known(&ctx.around, &ctx.stores, &asks);
     let places = &ctx.memories.places;
@@ -39,22 +39,24 @@ pub fn of_tool(
     slot: Slot,
     takes: bool,
 ) -> Option<Taken> {
-    let (asks, now) = (Place::of(instance, slot), ctx.around.now());
+    let (asks, now) = (Taker::of(instance, slot), ctx.around.now());
     let most = most(ctx, &account.name).filter(|_| takes);
     let known = || {
         let left = ctx.memories.left.of(&account.name)?;
-        let (instances, mut things) =
-            (ctx.stores.recorded_in(&account.name), Things::default());
+        let (instances, mut things) = (ctx.stores.recorded_in(&account.name), Things::default());
         for one in &instances {
             things.record(&account.name, &asks, one);
         }
         let limits = ctx.around.settings.limits;
         for (one, since) in &left {
-            if !account.excludes(one, limits.landed_by(*since)) {
+            // A believed listing, begun after that could show it, shows that it is gone.
+            let (begun, shown) = account.seen(one.id.as_deref().unwrap_or_default(), &one.key);
+            let gone = begun.is_some_and(|begun| begun > limits.landed_by(*since));
+            if !(gone && shown.is_empty()) {
                 things.left(one);
             }
         }
-        Some(Known { instances, things })
+        Some(KnownPlaces { instances, things })
     };
     let places = &ctx.memories.places;
     places.count(&account.name, &asks, now, most, known)

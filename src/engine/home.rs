@@ -17,6 +17,7 @@ use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
 use crate::model::{DeploymentState, Gate, Home, Sight, Turn};
 use jiff::SignedDuration;
+use kube::ResourceExt;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// Makes sure of the project.

@@ -2,7 +2,7 @@
 //!
 //! Holds: an order is on record in the account's status before it is sent, whoever sends it; one that was never sent counts, too.
 
-use crate::api::account::MOST_ORDERS;
+use crate::api::limits::MOST_ORDERS;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

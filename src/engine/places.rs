@@ -76,7 +76,7 @@ impl Most {
 
 /// Who asks for a place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct Taker {
     /// The identity of the instance.
     pub identity: String,
     /// What for.
@@ -85,10 +85,10 @@ pub struct Place {
     pub namespace: String,
 }
 
-impl Place {
+impl Taker {
     /// A place for a thing of an instance.
-    pub fn of(instance: &AgentInstance, slot: Slot) -> Place {
-        Place {
+    pub fn of(instance: &AgentInstance, slot: Slot) -> Taker {
+        Taker {
             identity: instance.identity(),
             slot,
             namespace: instance.namespace().unwrap_or_default(),
@@ -115,7 +115,7 @@ enum Thing {
 
 impl Things {
     /// What the ledger of an instance says of an account, but for what is asked for.
-    pub fn record(&mut self, account: &str, asks: &Place, instance: &AgentInstance) {
+    pub fn record(&mut self, account: &str, asks: &Taker, instance: &AgentInstance) {
         let entries = instance.status.iter().flat_map(|status| &status.external);
         let here = entries.filter(|entry| {
             entry.account == account && counts(entry.slot) && entry.state != SlotState::Planned
@@ -130,7 +130,8 @@ impl Things {
                 (None, "") => Thing::Slot(identity, entry.slot),
                 (None, key) => Thing::Named(key.to_owned()),
             };
-            self.0.insert(thing, instance.namespace().unwrap_or_default());
+            self.0
+                .insert(thing, instance.namespace().unwrap_or_default());
         }
     }
 
@@ -150,7 +151,7 @@ impl Things {
     }
 
     /// What another is about to begin.
-    pub fn about_to(&mut self, other: &Place) {
+    pub fn about_to(&mut self, other: &Taker) {
         let thing = Thing::Slot(other.identity.clone(), other.slot);
         self.0.insert(thing, other.namespace.clone());
     }

@@ -23,8 +23,8 @@ pub(super) use tell::no_longer;
 pub use wish::wanted;
 
 use self::subject::{
-    Held, Next, Subject, above, closed, crowded, goes, kept, not_allowed, not_left_to_rest, obstacle,
-    subjects,
+    Held, Next, Subject, above, closed, crowded, goes, kept, not_allowed, not_left_to_rest,
+    obstacle, subjects,
 };
 use super::draft::{Draft, Phase, act, wait};
 use super::following::{follows, prepares};

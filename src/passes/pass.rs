@@ -126,7 +126,10 @@ pub async fn pass<H: Hands>(
             continue;
         }
         let last = matches!(step, Step::LetGo | Step::Expire);
-        steps += usize::from(!matches!(step, Step::TakeTurn { .. } | Step::TakePlace { .. }));
+        steps += usize::from(!matches!(
+            step,
+            Step::TakeTurn { .. } | Step::TakePlace { .. }
+        ));
         let outcome = hands.enact(&world, &step).await?;
         if last && !matches!(outcome, Outcome::Faulted(_)) {
             return Ok(End {

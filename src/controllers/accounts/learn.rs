@@ -96,7 +96,12 @@ fn workspace(
     let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
     let (known, most) = (ctx.accounts.workspace(&name), Most::of(&object.spec).all);
     let Some(account) = known.filter(|known| known.uid == uid) else {
-        let opened = open_railway(&ctx.around, (&name, &uid), (railway, most), found.tokens.clone());
+        let opened = open_railway(
+            &ctx.around,
+            (&name, &uid),
+            (railway, most),
+            found.tokens.clone(),
+        );
         return (ctx.accounts.add(opened), true);
     };
     account.gateway.adjust(railway_settings(railway));

@@ -7,16 +7,16 @@
 use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
 use super::observe::{acknowledged, unanswered};
-use crate::api::{AgentInstance, NamespacedName, Part, Slot, SlotState};
+use crate::api::{AgentInstance, NamespacedName, Part, Slot};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
+use crate::controllers::memories::places::KnownPlaces;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
 use crate::engine::account::Outage;
 use crate::engine::belief::homes::{self, BelievedHomes};
-use crate::controllers::memories::places::Known;
 use crate::engine::identity::Evidence;
-use crate::engine::places::{Place, Things};
+use crate::engine::places::{Taker, Things};
 use crate::engine::restored;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::identity::Whose;
@@ -26,7 +26,6 @@ use crate::railway::{Class, Gateway};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use kube::ResourceExt;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,7 +128,7 @@ impl Workspace {
 
     /// What takes a place for whoever asks: what the last believed reading shows of ours, and what ledgers say that it could not
     /// show yet. `None` before the first reading.
-    pub fn known(&self, around: &Around, stores: &Stores, asks: &Place) -> Option<Known> {
+    pub fn known(&self, around: &Around, stores: &Stores, asks: &Taker) -> Option<KnownPlaces> {
         let seen = held(&self.seen);
         let begun = seen.shown.begun()?;
         let mut things = Things::default();
@@ -153,7 +152,7 @@ impl Workspace {
                 things.record(&self.name, asks, one);
             }
         }
-        Some(Known { instances, things })
+        Some(KnownPlaces { instances, things })
     }
 
     /// Takes an instance out of every line but this one, and gives back the turn that it did not use.

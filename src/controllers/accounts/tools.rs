@@ -20,7 +20,6 @@ use crate::engine::breaker::Vanished;
 use crate::engine::identity::Evidence;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::Marker;
-use crate::model::left::LeftThing;
 use crate::model::marker::is_tool_name;
 use crate::model::slot::Part;
 use crate::model::tool::{Named, Resource, Stock};
@@ -133,13 +132,6 @@ impl ToolAccount {
     /// The last believed listing. `None` before the first, and where the provider has no listing.
     pub fn stock(&self) -> Option<Arc<Stock>> {
         held(&self.memory.seen).shown.stock().cloned()
-    }
-
-    /// Whether a believed listing, begun after that time, shows that something is gone.
-    pub fn excludes(&self, one: &LeftThing, since: Timestamp) -> bool {
-        let id = one.id.as_deref().unwrap_or_default();
-        let (begun, shown) = self.seen(id, &one.key);
-        begun.is_some_and(|begun| begun > since) && shown.is_empty()
     }
 
     /// When the last believed listing began, and what in it bears that id or that name.

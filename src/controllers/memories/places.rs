@@ -6,7 +6,7 @@
 
 use crate::api::AgentInstance;
 use crate::controllers::held;
-use crate::engine::places::{Most, Place, Taken, Things};
+use crate::engine::places::{Most, Taken, Taker, Things};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -16,10 +16,10 @@ const LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// By account: who is about to take a place, and until when it is held. `None`: its pass runs.
 #[derive(Debug, Default)]
-pub struct Places(Mutex<HashMap<String, HashMap<Place, Option<Timestamp>>>>);
+pub struct Places(Mutex<HashMap<String, HashMap<Taker, Option<Timestamp>>>>);
 
 /// What is known to take a place in an account.
-pub struct Known {
+pub struct KnownPlaces {
     /// The instances that name the account.
     pub instances: Vec<Arc<AgentInstance>>,
     /// What they and others have there.
@@ -32,13 +32,13 @@ impl Places {
     pub fn count(
         &self,
         account: &str,
-        asks: &Place,
+        asks: &Taker,
         now: Timestamp,
         most: Option<Most>,
-        known: impl FnOnce() -> Option<Known>,
+        known: impl FnOnce() -> Option<KnownPlaces>,
     ) -> Option<Taken> {
         let mut all = held(&self.0);
-        let Known {
+        let KnownPlaces {
             instances,
             mut things,
         } = known()?;
@@ -118,14 +118,14 @@ mod tests {
 
     impl Account<'_> {
         fn take(&self, name: &str, at: i64) -> bool {
-            let asks = Place::of(&instance(name, None), Slot::Project);
+            let asks = Taker::of(&instance(name, None), Slot::Project);
             let known = || {
                 let mut things = Things::default();
                 for one in &self.instances {
                     things.record("main", &asks, one);
                 }
                 let instances = self.instances.clone();
-                Some(Known { instances, things })
+                Some(KnownPlaces { instances, things })
             };
             let now = Timestamp::from_second(at).unwrap();
             let taken = self.places.count("main", &asks, now, Some(most(2)), known);
@@ -166,7 +166,7 @@ mod tests {
     fn before_the_account_is_read_nobody_takes_a_place() {
         let (places, asks) = (
             Places::default(),
-            Place::of(&instance("a", None), Slot::Project),
+            Taker::of(&instance("a", None), Slot::Project),
         );
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(

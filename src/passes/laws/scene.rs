@@ -128,6 +128,8 @@ pub struct Scene {
     pub asked: usize,
     /// The places that others take in the accounts of tools.
     pub others: Taken,
+    /// Until when the hour's orders are sent.
+    pub ordered: Option<Timestamp>,
     /// The turn that it holds.
     pub holds: Option<Gate>,
     /// The line that the last pass has left it in.
@@ -235,6 +237,7 @@ impl Scene {
             turns: BTreeMap::new(),
             asked: 0,
             others: Taken::default(),
+            ordered: None,
             holds: None,
             line: None,
             template: TemplateView::Ready(TemplateReady {
@@ -714,6 +717,7 @@ impl Scene {
                 })
                 .collect(),
             most: self.most.clone(),
+            rooms: SHOPS.map(|shop| (shop.to_owned(), most())).into(),
             kept: kept
                 .map(|(slot, (kept, _))| (*slot, kept.clone()))
                 .collect(),
@@ -801,14 +805,18 @@ fn brief(text: &str) -> String {
     format!("-{:x}", hash.finish())
 }
 
+fn most() -> Most {
+    Most {
+        all: 500,
+        field: "limits.resources",
+        namespace: 100,
+    }
+}
+
 pub fn room() -> AccountRoom {
     AccountRoom {
         projects: Some(Taken::default()),
-        most: Most {
-            all: 500,
-            field: "limits.resources",
-            namespace: 100,
-        },
+        most: most(),
         per_agent: RailwayPerAgent::default(),
         interval: second(30),
         turns: BTreeMap::new(),

@@ -739,7 +739,9 @@ impl Hands for Scene {
                 };
                 Outcome::Turned { turn, projects }
             }
-            Step::RecordOrder { .. } => Outcome::Ordered(None),
+            Step::RecordOrder { .. } => {
+                Outcome::Ordered(self.ordered.filter(|until| *until > self.now))
+            }
             Step::TakePlace { .. } => Outcome::Placed(Some(self.others)),
             Step::Search => match self.read(word, |scene, begun| scene.provider.list(begun))? {
                 Ok(listing) => Outcome::Searched(listing),
