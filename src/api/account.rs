@@ -1,5 +1,6 @@
 //! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
 
+use super::limits::{AccountLimits, MOST_ORDERS};
 pub use super::providers::{
     AgentmailAccount, BankrAccount, ExaAccount, OpenrouterAccount, RailwayAccount, TelnyxAccount,
 };
@@ -69,6 +70,9 @@ pub struct ProviderAccountSpec {
     /// still observed; deletions wait.
     #[serde(default)]
     pub paused: bool,
+    /// What there may be in the account in all, above which no tenant's wish goes.
+    #[serde(default)]
+    pub limits: AccountLimits,
     /// What happens to resources that bear our full marker and stand in no ledger.
     #[serde(default)]
     pub sweep: Sweep,
@@ -306,6 +310,10 @@ pub struct ProviderAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub resources: Option<i32>,
+    /// When phone numbers were ordered, the last 64 times: each is recorded before the order is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MOST_ORDERS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub orders: Vec<Time>,
     /// What lives in the account and no ledger claims. Left out until the first comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<AccountSweep>,

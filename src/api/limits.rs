@@ -135,3 +135,47 @@ pub struct MostMoney {
     /// US dollars.
     pub usd: f64,
 }
+
+/// So many times of orders are kept.
+pub const MOST_ORDERS: usize = 64;
+
+/// What the account lets there be in all. It holds for what is new: what is there stays, however low a limit becomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountLimits {
+    /// Most resources of this installation in the account: projects, keys, inboxes, numbers, wallets. What was left behind counts
+    /// until it is gone.
+    #[serde(default = "AccountLimits::resources")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub resources: i32,
+    /// Most of them for the instances of one namespace.
+    #[serde(default = "AccountLimits::resources_per_namespace")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub resources_per_namespace: i32,
+    /// Most orders within an hour of what costs money by the piece: phone numbers.
+    #[serde(default = "AccountLimits::orders_per_hour")]
+    #[schemars(range(min = 0, max = 64))]
+    pub orders_per_hour: i32,
+}
+
+impl AccountLimits {
+    fn resources() -> i32 {
+        500
+    }
+    fn resources_per_namespace() -> i32 {
+        100
+    }
+    fn orders_per_hour() -> i32 {
+        20
+    }
+}
+
+impl Default for AccountLimits {
+    fn default() -> Self {
+        AccountLimits {
+            resources: Self::resources(),
+            resources_per_namespace: Self::resources_per_namespace(),
+            orders_per_hour: Self::orders_per_hour(),
+        }
+    }
+}

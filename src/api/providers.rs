@@ -101,10 +101,10 @@ pub struct RailwayAccount {
     /// How long Railway wants between two new projects.
     #[serde(default = "RailwayAccount::project_interval")]
     pub project_interval: Span,
-    /// Most projects that this installation keeps in the workspace.
-    #[serde(default = "RailwayAccount::max_projects")]
+    /// As `limits.resources`, by its name in 0.1.0; the lower one of the two holds. Write `limits.resources` instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
-    pub max_projects: i32,
+    pub max_projects: Option<i32>,
     /// Most that one agent may have here; no template goes above it.
     #[serde(default)]
     pub per_agent: RailwayPerAgent,
@@ -119,9 +119,6 @@ impl RailwayAccount {
     }
     fn project_interval() -> Span {
         Span::from("30s")
-    }
-    fn max_projects() -> i32 {
-        500
     }
 }
 

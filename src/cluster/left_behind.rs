@@ -6,13 +6,14 @@
 
 use super::call::{ClusterError, Written, call};
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, Seen, Slot};
+use crate::model::left::{LeftThing, counts};
 use crate::model::marker::{named, stem_of};
 use crate::model::values::hex;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Label of the records.
 const LABEL: &str = "yardmaster.dev/left-behind";
@@ -143,15 +144,49 @@ pub async fn keep(client: &Client, namespace: &str, record: LeftBehindRecord) ->
     }
 }
 
-/// Of all records: ids and names of resources, how such names begin, and objects as [`named`] words them.
-pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>> {
+/// All records.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// Ids and names of resources, how such names begin, and objects as [`named`] words them.
+    pub words: BTreeSet<String>,
+    /// What takes a place in its account.
+    pub things: HashSet<LeftThing>,
+}
+
+impl LeftBehindRecord {
+    /// What of it takes a place in its account.
+    pub fn things(&self) -> impl Iterator<Item = LeftThing> {
+        things(&self.data)
+    }
+}
+
+fn things(data: &BTreeMap<String, String>) -> impl Iterator<Item = LeftThing> {
+    let whose = data.get("instance").map_or("", String::as_str);
+    let namespace = whose.split('/').next().unwrap_or_default();
+    data.iter().filter_map(move |(slot, words)| {
+        let slot: Slot = slot.replace('.', "/").try_into().ok()?;
+        let mut words = words.split(' ').skip(1).map(str::to_owned);
+        let (account, id, key) = (words.next()?, words.next()?, words.next()?);
+        counts(slot).then(|| LeftThing {
+            account,
+            namespace: namespace.to_owned(),
+            id: Some(id).filter(|id| id != "-"),
+            key,
+        })
+    })
+}
+
+/// Reads all records, to the last page.
+pub async fn read(client: &Client, namespace: &str) -> Written<Records> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let mut words = BTreeSet::new();
+    let mut records = Records::default();
     let mut params = ListParams::default().labels(LABEL).limit(PAGE);
     loop {
         let page = call("reading what was left behind", api.list(&params)).await?;
         for map in page.items {
             let data = map.data.unwrap_or_default();
+            records.things.extend(things(&data));
+            let words = &mut records.words;
             let whose = data.get("instance").cloned().unwrap_or_default();
             let (namespace, name) = whose.split_once('/').unwrap_or_default();
             for (key, value) in data {
@@ -171,7 +206,7 @@ pub async fn read(client: &Client, namespace: &str) -> Written<BTreeSet<String>>
             }
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            None => return Ok(words),
+            None => return Ok(records),
             Some(token) => params = params.continue_token(&token),
         }
     }

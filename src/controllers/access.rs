@@ -6,11 +6,13 @@ use super::accounts::{Account, ToolAccount, Workspace};
 use super::context::Context;
 use super::failures;
 use super::memories::sources::Labels;
+use super::places;
 use crate::api::account::AllowedNamespaces;
 use crate::api::{AgentInstance, ProviderAccount, Seen};
 use crate::cluster::ClusterError;
 use crate::cluster::call::find;
 use crate::engine::account as account_rules;
+use crate::engine::places::Most;
 use crate::engine::view;
 use crate::engine::world::{AccountRoom, AccountView, ToolAccountView, at_rest};
 use crate::model::Home;
@@ -64,9 +66,9 @@ pub(super) async fn account(
         // Counting looks at every instance: done for those that may have to make a project.
         projects: match account.seen(instance, project).1.iter().any(stands) {
             true => None,
-            false => account.taken((&ctx.around, &ctx.stores), instance, false),
+            false => places::of_project(ctx, &account, instance, false),
         },
-        max_projects: account.max_projects(),
+        most: Most::of(&object.spec),
         per_agent: own.per_agent.clone(),
         interval: SignedDuration::try_from(account.gateway.project_interval())
             .unwrap_or(SignedDuration::MAX),

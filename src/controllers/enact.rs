@@ -7,6 +7,7 @@ use super::accounts::{ToolAccount, Workspace};
 use super::audit::AuditEvent;
 use super::context::Context;
 use super::paused::pauses;
+use super::places::{self, record_order};
 use super::records;
 use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
@@ -65,6 +66,13 @@ impl Hands for Workshop<'_> {
             let said = self.ctx.agents.health(host, readiness, &self.token).await;
             return Ok(Outcome::AgentSaid(said));
         }
+        if let Step::TakePlace { slot, account } = step {
+            places::recollect(self.ctx).await?;
+            return Ok(self.take_place(world, *slot, account));
+        }
+        if let Step::RecordOrder { account, .. } = step {
+            return Ok(Outcome::Ordered(record_order(self.ctx, account).await?));
+        }
         match self.cluster(world, step).await {
             Ok(Some(outcome)) => return Ok(outcome),
             Ok(None) => {}
@@ -116,7 +124,7 @@ impl Hands for Workshop<'_> {
 }
 
 impl Workshop<'_> {
-    /// At the end of a pass: who waits in no line holds no turn, and no place in the account that no ledger knows of.
+    /// At the end of a pass: who waits in no line holds no turn.
     pub fn give_back(&self, uid: &str, line: Option<Gate>) {
         if let Some(account) = &self.account {
             account.give_back(self.ctx.around.gauge.as_ref(), uid, line);

@@ -7,14 +7,16 @@ use super::access::{account, tool_account};
 use super::accounts::ToolAccount;
 use super::context::Context;
 use super::enact::Workshop;
+use super::places;
 use super::records;
 use super::restored::standing;
 use super::stores::InstanceBy;
 use super::turned::Ref;
 use super::wake::{Change, template_of};
-use crate::api::{AgentInstance, AgentTemplate, Seen};
+use crate::api::{AgentInstance, AgentTemplate, Part, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
+use crate::engine::places::{Taken, Taker};
 use crate::engine::restored::as_it_stands;
 use crate::engine::rights;
 use crate::engine::rivals;
@@ -179,7 +181,8 @@ async fn tools(
     refused: Vec<RefusedTool>,
     kept: BTreeMap<Slot, Kept>,
 ) -> Result<Option<ToolsSeen>, ClusterError> {
-    let (mut accounts, mut ways, mut most) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut accounts, mut ways) = (BTreeMap::new(), BTreeMap::new());
+    let (mut most, mut rooms) = (BTreeMap::new(), BTreeMap::new());
     for (name, provider) in view::tool_accounts(instance, wanted.as_deref()) {
         let Some((view, way)) = tool_account(ctx, instance, &name, &provider).await? else {
             return Ok(None);
@@ -189,6 +192,7 @@ async fn tools(
         let money = object.as_ref().and_then(Seen::read);
         let money = money.and_then(|object| object.spec.most_money());
         most.extend(money.map(|money| (name.clone(), money)));
+        rooms.extend(places::most(ctx, &name).map(|room| (name.clone(), room)));
         ways.extend(way.map(|way| (name, way)));
     }
     let mut tools = Tools {
@@ -198,6 +202,7 @@ async fn tools(
         kept,
         accounts,
         most,
+        rooms,
         ..Tools::default()
     };
     tools.keep_to_accounts(instance);
@@ -210,9 +215,29 @@ async fn tools(
         ways.get(account)?
             .bearing(&marker, &ctx.around.installation.seal)
     };
+    tools.others = others(ctx, instance, &tools, &ways);
     tools.glance(instance, &shows);
     tools.claim(instance, &bears);
     Ok(Some((tools, ways)))
+}
+
+/// What others take in the accounts of those tools of which nothing is on record. Before anything was counted in this process it
+/// is said when a place is asked for.
+fn others(
+    ctx: &Context,
+    instance: &AgentInstance,
+    tools: &Tools,
+    ways: &BTreeMap<String, Arc<ToolAccount>>,
+) -> BTreeMap<Slot, Taken> {
+    let deleting = instance.metadata.deletion_timestamp.is_some();
+    let wanted = tools.wanted.iter().flatten().filter(|_| !deleting);
+    let unbegun = wanted.filter_map(|tool| {
+        let slot = Slot::tool(&tool.name, Part::Main)?;
+        let begun = Taker::of(instance, slot).begun(instance);
+        let account = ways.get(&tool.account).filter(|_| !begun)?;
+        Some((slot, places::of_tool(ctx, account, instance, slot, false)?))
+    });
+    unbegun.collect()
 }
 
 /// Tools whose resources to adopt are, or may be, another instance's.

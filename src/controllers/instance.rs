@@ -55,6 +55,7 @@ impl Kind for AgentInstance {
             Err(error) => return Err(error),
         };
         let (about, uid) = (view::tried(&world), Uid::of(&world.instance));
+        let identity = world.instance.identity();
         let retries = &ctx.memories.retries;
         retries.of_instance(&uid, |troubles| {
             world.patience = troubles.patience(&about);
@@ -63,6 +64,7 @@ impl Kind for AgentInstance {
         let ended = pass(&mut hands, world, instance).await;
         let line = ended.as_ref().ok().and_then(|end| end.line);
         hands.give_back(&uid.to_string(), line);
+        ctx.memories.places.ended(&identity, around.now());
         let (end, now) = (ended?, around.now());
         let (went, wake) = retries.of_instance(&uid, |troubles| {
             finished(troubles, &end, &about, &uid.to_string(), now)
@@ -80,6 +82,9 @@ impl Kind for AgentInstance {
     }
 
     fn gone(last: &Seen<AgentInstance>, ctx: &Context) {
+        if let Some(last) = last.read() {
+            ctx.memories.places.gone(&last.identity());
+        }
         let home = last
             .read()
             .and_then(|one| ctx.accounts.workspace(one.spec.account_ref.name.as_str()));

@@ -4,6 +4,7 @@
 //! is; a fault counts for nothing once something else is tried. Deliberately absent: whatever must not be lost, which
 //! stands in a status.
 
+pub mod places;
 pub mod recorded;
 pub mod retries;
 pub mod sources;
@@ -16,7 +17,8 @@ use super::uid::Uid;
 use crate::api::{AgentTemplate, Seen};
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
-use recorded::RecordNames;
+use places::Places;
+use recorded::{LeftThings, RecordNames};
 use retries::Retries;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -43,6 +45,10 @@ pub struct Memories {
     pub sweeps: Sweeps,
     /// What was recorded of those that leave something behind.
     pub recorded: RecordNames,
+    /// What was left behind, as far as it is counted.
+    pub left: LeftThings,
+    /// Places that are about to be taken.
+    pub places: Places,
     /// Unreadable objects that the log has been told of.
     pub warned: Warned,
 }

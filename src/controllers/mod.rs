@@ -28,6 +28,7 @@ pub mod kind;
 pub mod memories;
 pub mod outside;
 mod paused;
+mod places;
 pub mod queue;
 pub mod records;
 mod restored;

@@ -4,6 +4,7 @@
 
 use super::accounts::Workspace;
 use super::enact::Workshop;
+use super::places;
 use crate::api::Slot;
 use crate::engine::World;
 use crate::engine::step::{Outcome, Step};
@@ -29,9 +30,17 @@ impl Workshop<'_> {
             },
         );
         let takes = gate == Gate::Projects && turn == Turn::Now;
-        let projects = account.taken((&self.ctx.around, &self.ctx.stores), &world.instance, takes);
+        let projects = places::of_project(self.ctx, account, instance, takes);
         account.tell_line(self.ctx.around.gauge.as_ref(), gate);
         Outcome::Turned { turn, projects }
+    }
+
+    /// A place in a tool's account, held until a ledger says so.
+    pub(super) fn take_place(&self, world: &World, slot: Slot, account: &str) -> Outcome {
+        let account = self.tools.get(account);
+        let others =
+            account.and_then(|one| places::of_tool(self.ctx, one, &world.instance, slot, true));
+        Outcome::Placed(others)
     }
 
     /// The provider of a tool's account; what has no account is made here.

@@ -88,7 +88,9 @@ async fn keep(
     let (name, uid) = (record.name.clone(), Uid::of(instance));
     let recorded = &ctx.memories.recorded;
     if !recorded.has(&uid, &name) {
+        let things: Vec<_> = record.things().collect();
         left_behind::keep(&ctx.around.client, &ctx.around.settings.namespace, record).await?;
+        ctx.memories.left.add(things, ctx.around.now());
         recorded.add(uid, name);
     }
     Ok(())

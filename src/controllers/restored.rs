@@ -32,7 +32,7 @@ pub async fn standing(
     let mut left = BTreeSet::new();
     if stated.is_none() && !restored::namesakes(instance, homes, installation).is_empty() {
         let all = left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await?;
-        left = left_behind::under_name(&all, instance);
+        left = left_behind::under_name(&all.words, instance);
     }
     let taken = stated.is_some() && !own && taken(ctx, instance);
     let account = ObjectRef::new(instance.spec.account_ref.name.as_str());

@@ -27,6 +27,10 @@ use std::sync::Arc;
 /// made small.
 const PAGE: u32 = 100;
 
+/// So many of those that wait for a place are woken by one that is free: one gets it, some may wait for another reason, and
+/// all come again by themselves.
+const TOGETHER: usize = 10;
+
 /// What instances are looked up by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum InstanceBy {
@@ -216,8 +220,11 @@ impl Stores {
                     !one.annotations().contains_key(IDENTITY_ANNOTATION)
                 }),
                 Whom::Placeless(account) => {
-                    let near = self.instances.by(&InstanceBy::Account(account.clone()));
-                    names(near, |one| waits_for_a_place(one, &account))
+                    let mut waiting = self.users(&account);
+                    waiting.retain(|one| waits_for_a_place(one));
+                    let mut waiting = longest_first(waiting);
+                    waiting.truncate(TOGETHER);
+                    names(waiting, |_| true)
                 }
             };
             for named in instances {
@@ -318,12 +325,11 @@ fn names(
     wanted.map(name).collect()
 }
 
-fn waits_for_a_place(instance: &AgentInstance, account: &str) -> bool {
+fn waits_for_a_place(instance: &AgentInstance) -> bool {
     let conditions = instance.status.iter().flat_map(|status| &status.conditions);
-    instance.spec.account_ref.name.as_str() == account
-        && conditions
-            .filter(|found| found.type_ == kind::STALLED && found.status == "True")
-            .any(|found| found.reason == reason::LIMIT_REACHED)
+    conditions
+        .filter(|found| found.type_ == kind::STALLED && found.status == "True")
+        .any(|found| found.reason == reason::QUOTA_EXCEEDED)
 }
 
 #[cfg(test)]

@@ -101,7 +101,8 @@ pub async fn survey(around: &Around) -> Result<Vec<Surveyed>, ClusterError> {
     }
     // After the listings: whatever they show had its intent on record before it was made.
     let mut claims = Claims::of(left_behind::instances(&around.client).await?);
-    claims.left_behind = left_behind::read(&around.client, &around.settings.namespace).await?;
+    let left = left_behind::read(&around.client, &around.settings.namespace).await?;
+    claims.left_behind = left.words;
     Ok(read
         .into_iter()
         .map(|(account, provider, items)| judged(account, provider, items, &claims, around.now()))

@@ -61,7 +61,10 @@ async fn round(ctx: &Context) {
     let mut complete = true;
     if loose(&claims) {
         match left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await {
-            Ok(left) => claims.left_behind = left,
+            Ok(left) => {
+                ctx.memories.left.read(left.things, ctx.around.now());
+                claims.left_behind = left.words;
+            }
             Err(error) => {
                 tracing::debug!(%error, "sweep");
                 complete = false;
@@ -282,8 +285,8 @@ async fn verified(
     let read = instances.iter().filter_map(|one| one.read());
     let restored = waited_for(ctx, object, read.map(AsRef::as_ref)).await;
     let mut claims = claims(ctx, instances);
-    claims.left_behind =
-        left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await?;
+    let left = left_behind::read(&ctx.around.client, &ctx.around.settings.namespace).await?;
+    claims.left_behind = left.words;
     let swept = decide(ctx, place, object, inventory, Some(&claims), restored);
     let same = swept
         .due

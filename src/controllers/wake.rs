@@ -9,12 +9,14 @@ use super::turned::{Ref, Turned};
 use crate::api::condition::{self, kind, reason};
 use crate::api::{
     AgentInstance, AgentInstanceStatus, AgentTemplate, FINALIZER, NamespacedName, ProviderAccount,
-    Seen,
+    Seen, Slot, SlotState,
 };
 use crate::engine::account::usable;
+use crate::model::left::counts;
 use crate::model::pause::annotated;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Something that may be news for somebody.
@@ -90,7 +92,7 @@ pub enum Whom {
     Unidentified(String),
     /// The instances of a namespace.
     Inhabitants(String),
-    /// Those that wait for a place in an account.
+    /// Those that have waited longest for a place in an account.
     Placeless(String),
     /// The templates of the instances that live in an account.
     RolledOutOver(String),
@@ -161,7 +163,10 @@ where
 }
 
 fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
-    let mut wakes = Vec::new();
+    let freed = freed(turned).into_iter();
+    let mut wakes: Vec<Wake> = freed
+        .map(|account| now(Whom::Placeless(account), Rank::News))
+        .collect();
     if (differs(turned, as_people_left_it) || forgets(turned))
         && let Some(named) = named(turned)
     {
@@ -181,6 +186,22 @@ fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
         wakes.extend(templates.into_iter().map(together));
     }
     wakes
+}
+
+/// The accounts in which an instance has given up a place.
+fn freed(turned: &Turned<AgentInstance>) -> BTreeSet<String> {
+    let begun = |one: &Option<Seen<AgentInstance>>| -> BTreeSet<(String, Slot)> {
+        let status = one.as_ref().and_then(|one| one.read()?.status.as_ref());
+        let entries = status.into_iter().flat_map(|status| &status.external);
+        entries
+            .filter(|entry| counts(entry.slot) && entry.state != SlotState::Planned)
+            .filter(|entry| !entry.account.is_empty())
+            .map(|entry| (entry.account.clone(), entry.slot))
+            .collect()
+    };
+    let (before, after) = (begun(&turned.before), begun(&turned.after));
+    let gone = before.difference(&after);
+    gone.map(|(account, _)| account.clone()).collect()
 }
 
 /// Whether the finalizer is off, or the ledger knows less than before or another thing in a slot: a person or a restore did that, or

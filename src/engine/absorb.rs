@@ -111,6 +111,14 @@ pub fn absorb(mut w: World, step: &Step, outcome: Outcome, now: Timestamp) -> Wo
                 room.projects = projects;
             }
         }
+        (Step::TakePlace { slot, .. }, Outcome::Placed(taken)) => {
+            w.tools.asked.insert(*slot);
+            w.tools.others.remove(slot);
+            w.tools.others.extend(taken.map(|taken| (*slot, taken)));
+        }
+        (Step::RecordOrder { slot, .. }, Outcome::Ordered(until)) => {
+            w.tools.orders.insert(*slot, until);
+        }
         (Step::Compare { .. }, Outcome::Compared(differences)) => w.pass.drift = Some(differences),
         (Step::AskAgent { .. }, Outcome::AgentSaid(health)) => w.pass.agent = Some(health),
         (Step::MintToken, Outcome::Done) => w.token = true,

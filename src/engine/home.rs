@@ -17,6 +17,7 @@ use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
 use crate::model::{DeploymentState, Gate, Home, Sight, Turn};
 use jiff::SignedDuration;
+use kube::ResourceExt;
 use std::ops::ControlFlow::{Break, Continue};
 
 /// Makes sure of the project.
@@ -122,16 +123,13 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
         creating(d, "looking at what is in the account already");
         return wait(Some(w.now + SignedDuration::from_secs(1)));
     };
-    if projects >= room.max_projects {
-        let message = format!(
-            "ProviderAccount {} has its {} projects; raise railway.maxProjects or delete instances",
-            w.instance.spec.account_ref.name, room.max_projects
-        );
-        d.stalled_on(kind::PROJECT_READY, reason::LIMIT_REACHED, message);
+    let namespace = w.instance.namespace().unwrap_or_default();
+    let account = w.instance.spec.account_ref.name.0.clone();
+    if let Some(message) = room.most.full(projects, &account, &namespace) {
+        d.stalled_on(kind::PROJECT_READY, reason::QUOTA_EXCEEDED, message);
         return wait(Some(w.now + SignedDuration::from_mins(1)));
     }
     turn(w, d, Gate::Projects)?;
-    let account = w.instance.spec.account_ref.name.0.clone();
     ledger::begin(
         &mut d.status,
         Slot::Project,

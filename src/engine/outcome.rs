@@ -1,5 +1,6 @@
 //! What can come of a step.
 
+use super::places::Taken;
 use crate::model::tool::{Kept, Made, Resource};
 use crate::model::{Domain, Fault, Health, Home, Listing, Sight, Turn};
 use jiff::Timestamp;
@@ -24,8 +25,12 @@ pub enum Outcome {
         /// The answer.
         turn: Turn,
         /// As [`crate::engine::world::AccountRoom::projects`].
-        projects: Option<usize>,
+        projects: Option<Taken>,
     },
+    /// The places that others take in a tool's account, counted before one was taken; `None`: it cannot be said yet.
+    Placed(Option<Taken>),
+    /// An order is on record; or when one may be, where an hour's are.
+    Ordered(Option<Timestamp>),
     /// A new project.
     ProjectMade {
         /// Its id.
@@ -66,6 +71,8 @@ impl Outcome {
             Outcome::Searched(_) => "Searched",
             Outcome::Looked(_) => "Looked",
             Outcome::Turned { .. } => "Turned",
+            Outcome::Placed(_) => "Placed",
+            Outcome::Ordered(_) => "Ordered",
             Outcome::ProjectMade { .. } => "ProjectMade",
             Outcome::Made { .. } => "Made",
             Outcome::DomainMade(_) => "DomainMade",

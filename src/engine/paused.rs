@@ -75,6 +75,7 @@ impl Step {
             | Step::Delete { .. }
             | Step::Expire => Some(home),
             Step::MakeTool { account, .. }
+            | Step::RecordOrder { account, .. }
             | Step::AdjustTool { account, .. }
             | Step::DeleteTool { account, .. } => Some(account),
             Step::FindTool { slot, account, .. } => {
@@ -89,6 +90,7 @@ impl Step {
             }
             // What was made in this pass is kept, or it would be lost.
             Step::KeepSecret { .. }
+            | Step::TakePlace { .. }
             | Step::Search
             | Step::Look { .. }
             | Step::Compare { .. }

@@ -47,6 +47,20 @@ pub enum Step {
         /// To make what.
         gate: Gate,
     },
+    /// Take a place in a tool's account, if there is one.
+    TakePlace {
+        /// For what.
+        slot: Slot,
+        /// In which account.
+        account: String,
+    },
+    /// Record an order of what costs money by the piece, before it is sent.
+    RecordOrder {
+        /// For what.
+        slot: Slot,
+        /// In which account.
+        account: String,
+    },
     /// Make the project.
     CreateProject {
         /// Its name.
@@ -312,6 +326,8 @@ impl Step {
             Step::Search => "Search",
             Step::Look { .. } => "Look",
             Step::TakeTurn { .. } => "TakeTurn",
+            Step::TakePlace { .. } => "TakePlace",
+            Step::RecordOrder { .. } => "RecordOrder",
             Step::CreateProject { .. } => "CreateProject",
             Step::CreateService { .. } => "CreateService",
             Step::CreateVolume { .. } => "CreateVolume",

@@ -23,8 +23,8 @@ pub(super) use tell::no_longer;
 pub use wish::wanted;
 
 use self::subject::{
-    Held, Next, Subject, above, closed, goes, kept, not_allowed, not_left_to_rest, obstacle,
-    subjects,
+    Held, Next, Subject, above, closed, crowded, goes, kept, not_allowed, not_left_to_rest,
+    obstacle, subjects,
 };
 use super::draft::{Draft, Phase, act, wait};
 use super::following::{follows, prepares};
@@ -63,7 +63,8 @@ pub(super) fn possible(w: &World, d: &mut Draft) -> Phase {
         let why = closed
             .or_else(|| goes(w, subject))
             .or_else(|| not_allowed(w, subject))
-            .or_else(|| above(w, subject, None));
+            .or_else(|| above(w, subject, None))
+            .or_else(|| crowded(w, subject));
         if let Some(why) = why.filter(|why| why.person) {
             let message = format!("{}: {}", subject.slot, why.message);
             d.stalled_on(kind::TOOLS_READY, why.reason, message);
@@ -82,6 +83,9 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
     let prepares = prepares(w);
     d.stands(w);
     if prepares {
+        if let Some((subject, step)) = make::unplaced(w, d, &subjects) {
+            return act_on(d, subject, step);
+        }
         make::intend(w, d, &subjects);
     }
     let mut held: Vec<(&Subject<'_>, Held)> = Vec::new();
@@ -220,6 +224,13 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> ControlFlow<Step, Res
         match handled(w, d, subject) {
             Next::Again => {}
             Next::Step(step) => match step.paused(w, &d.status) {
+                None if matches!(step, Step::MakeTool { .. }) => {
+                    return match make::order(w, subject) {
+                        None => Break(step),
+                        Some(Ok(first)) => Break(first),
+                        Some(Err(held)) => Continue(Err(held)),
+                    };
+                }
                 None => return Break(step),
                 Some(by) => {
                     d.hold(by.clone());

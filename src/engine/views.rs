@@ -1,6 +1,7 @@
 //! What is known of an instance's account, its template, the accounts of its tools, and of what it would be deployed from.
 
 use super::compose::Composed;
+use super::places::{Most, Taken};
 use crate::api::limits::RailwayPerAgent;
 use crate::api::template::ResolvedImage;
 use crate::model::{Gate, ReadinessProbe, Turn};
@@ -33,9 +34,9 @@ pub enum AccountView {
 pub struct AccountRoom {
     /// Places that others of this installation take there; `None` before the account was read, and where it shows the
     /// instance's own.
-    pub projects: Option<usize>,
+    pub projects: Option<Taken>,
     /// Most that there may be.
-    pub max_projects: usize,
+    pub most: Most,
     /// Most that one agent may have.
     pub per_agent: RailwayPerAgent,
     /// How far apart the provider lets projects be made, and volumes.

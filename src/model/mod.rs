@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod fault;
 pub mod health;
 pub mod identity;
+pub mod left;
 pub mod marker;
 pub mod outside;
 pub mod pause;

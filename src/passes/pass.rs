@@ -72,7 +72,7 @@ pub async fn pass<H: Hands>(
     mut world: World,
     mut written: AgentInstance,
 ) -> Result<End, H::Interrupt> {
-    // Asking for a turn does nothing yet.
+    // Asking for a turn or a place does nothing yet.
     let mut steps = 0;
     for _ in 0..MOST_STEPS {
         // A pause stops the pass that runs, too.
@@ -126,7 +126,10 @@ pub async fn pass<H: Hands>(
             continue;
         }
         let last = matches!(step, Step::LetGo | Step::Expire);
-        steps += usize::from(!matches!(step, Step::TakeTurn { .. }));
+        steps += usize::from(!matches!(
+            step,
+            Step::TakeTurn { .. } | Step::TakePlace { .. }
+        ));
         let outcome = hands.enact(&world, &step).await?;
         if last && !matches!(outcome, Outcome::Faulted(_)) {
             return Ok(End {

@@ -5,7 +5,7 @@
 //! once it was judged. Deliberately absent: what is told of it (`engine::account`).
 
 use super::judge::judge;
-use super::open::{most_projects, open_railway, open_tool, railway_settings, tool_settings};
+use super::open::{open_railway, open_tool, railway_settings, tool_settings};
 use super::tools::proof;
 use super::{Account, ToolAccount, Workspace};
 use crate::api::ProviderAccount;
@@ -16,6 +16,7 @@ use crate::controllers::context::Context;
 use crate::controllers::uid::Uid;
 use crate::controllers::wake::Change;
 use crate::engine::account::{Beside, Credential, Learned};
+use crate::engine::places::Most;
 use crate::model::identity::known_again;
 use crate::tools::ProviderSettings;
 use kube::ResourceExt;
@@ -93,13 +94,18 @@ fn workspace(
     found: &Credentials,
 ) -> (Arc<Workspace>, bool) {
     let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
-    let known = ctx.accounts.workspace(&name);
+    let (known, most) = (ctx.accounts.workspace(&name), Most::of(&object.spec).all);
     let Some(account) = known.filter(|known| known.uid == uid) else {
-        let opened = open_railway(&ctx.around, (&name, &uid), railway, found.tokens.clone());
+        let opened = open_railway(
+            &ctx.around,
+            (&name, &uid),
+            (railway, most),
+            found.tokens.clone(),
+        );
         return (ctx.accounts.add(opened), true);
     };
     account.gateway.adjust(railway_settings(railway));
-    if account.allow(most_projects(railway)) {
+    if account.allow(most) {
         // Somebody may have been waiting for room.
         ctx.stores.tell(&Change::Room(name.clone()));
     }

@@ -7,6 +7,7 @@ use crate::api::account::RailwayAccount;
 use crate::api::text::Span;
 use crate::api::{ProviderAccount, ProviderAccountSpec};
 use crate::controllers::around::Around;
+use crate::engine::places::Most;
 use crate::model::slot::RAILWAY;
 use crate::railway::{AccountSettings, Gateway};
 use crate::tools::{
@@ -29,7 +30,13 @@ pub fn open(
 ) -> Option<Box<dyn Account>> {
     let (name, provider) = (account.name_any(), account.spec.provider()?);
     if let Some(railway) = &account.spec.railway {
-        return Some(Box::new(open_railway(around, (&name, ""), railway, tokens)));
+        let most = Most::of(&account.spec).all;
+        return Some(Box::new(open_railway(
+            around,
+            (&name, ""),
+            (railway, most),
+            tokens,
+        )));
     }
     let settings = tool_settings(&account.spec)?;
     let opened = open_tool(around, provider, settings.clone(), tokens.first());
@@ -46,17 +53,12 @@ pub fn open(
 pub(super) fn open_railway(
     around: &Around,
     names: (&str, &str),
-    railway: &RailwayAccount,
+    (railway, most): (&RailwayAccount, usize),
     tokens: Vec<SecretString>,
 ) -> Workspace {
     let connection = connection(around, RAILWAY);
     let gateway = Gateway::new(railway_settings(railway), tokens, connection);
-    Workspace::new(names, gateway, most_projects(railway))
-}
-
-/// Most projects of ours.
-pub(super) fn most_projects(railway: &RailwayAccount) -> usize {
-    usize::try_from(railway.max_projects).unwrap_or(usize::MAX)
+    Workspace::new(names, gateway, most)
 }
 
 /// What a gateway is to keep to.

@@ -7,14 +7,16 @@
 use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
 use super::observe::{acknowledged, unanswered};
-use crate::api::{AgentInstance, NamespacedName, Part, Slot, SlotState};
+use crate::api::{AgentInstance, NamespacedName, Part, Slot};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
+use crate::controllers::memories::places::KnownPlaces;
 use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
 use crate::engine::account::Outage;
 use crate::engine::belief::homes::{self, BelievedHomes};
 use crate::engine::identity::Evidence;
+use crate::engine::places::{Taker, Things};
 use crate::engine::restored;
 use crate::engine::sweep::{Item, Reader};
 use crate::model::identity::Whose;
@@ -24,7 +26,6 @@ use crate::railway::{Class, Gateway};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use kube::ResourceExt;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,11 +39,10 @@ pub struct Workspace {
     pub uid: String,
     /// The way to its provider.
     pub gateway: Gateway,
-    max_projects: AtomicUsize,
     credential: Checked,
     seen: Mutex<ObservedProjects>,
-    /// Who has a turn in this moment: it takes a place that no ledger knows of yet.
-    about_to: Mutex<HashSet<String>>,
+    /// Most projects of ours.
+    most: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -56,27 +56,21 @@ struct ObservedProjects {
 
 impl Workspace {
     /// An account of which nothing was read yet.
-    pub fn new((name, uid): (&str, &str), gateway: Gateway, max_projects: usize) -> Workspace {
+    pub fn new((name, uid): (&str, &str), gateway: Gateway, most: usize) -> Workspace {
         Workspace {
             name: name.to_owned(),
             uid: uid.to_owned(),
             gateway,
-            max_projects: AtomicUsize::new(max_projects),
             credential: Checked::default(),
             seen: Mutex::default(),
-            about_to: Mutex::default(),
+            most: AtomicUsize::new(most),
         }
-    }
-
-    /// Most projects of ours.
-    pub fn max_projects(&self) -> usize {
-        self.max_projects.load(Ordering::SeqCst)
     }
 
     /// Another number of projects, after the account was edited: what is known of the account stays. Answers whether there
     /// may be more than before.
-    pub fn allow(&self, max_projects: usize) -> bool {
-        self.max_projects.swap(max_projects, Ordering::SeqCst) < max_projects
+    pub fn allow(&self, most: usize) -> bool {
+        self.most.swap(most, Ordering::SeqCst) < most
     }
 
     /// Whose the tokens are, by the provider.
@@ -132,54 +126,37 @@ impl Workspace {
         held(&self.seen).shown.gone(project);
     }
 
-    /// Places that others than this instance take: what the last believed reading shows of ours, what ledgers say that it
-    /// could not show yet, and who has a turn. `None` before the first reading. With `takes`, it has a turn from now on.
-    pub fn taken(
-        &self,
-        (around, stores): (&Around, &Stores),
-        instance: &AgentInstance,
-        takes: bool,
-    ) -> Option<usize> {
-        let (uid, identity) = (instance.uid().unwrap_or_default(), instance.identity());
-        // One after another: of two who take the last place at the same moment the second must see the first.
-        let mut about_to = held(&self.about_to);
+    /// What takes a place for whoever asks: what the last believed reading shows of ours, and what ledgers say that it could not
+    /// show yet. `None` before the first reading.
+    pub fn known(&self, around: &Around, stores: &Stores, asks: &Taker) -> Option<KnownPlaces> {
         let seen = held(&self.seen);
         let begun = seen.shown.begun()?;
-        let mut listed = 0;
+        let mut things = Things::default();
         // Markers tell identities: one that goes on with what a restored object had has its place already.
-        let mut known: HashSet<String> = HashSet::from([uid.clone(), identity.clone()]);
-        for marker in seen.shown.homes().filter_map(|home| home.marker.as_ref()) {
-            if marker.installation == around.installation.id && marker.uid != identity {
-                listed += 1;
-                known.insert(marker.uid.clone());
+        let mut listed: HashSet<&str> = HashSet::from([asks.identity.as_str()]);
+        for home in seen.shown.homes() {
+            let marker = home.marker.as_ref();
+            let ours = marker.filter(|marker| marker.installation == around.installation.id);
+            if let Some(marker) = ours.filter(|marker| marker.uid != asks.identity) {
+                things.listed(&home.id, &marker.namespace);
+                listed.insert(&marker.uid);
             }
         }
-        let limits = around.settings.limits;
-        let instances = stores.recorded_in(&self.name);
-        let recorded = instances.iter().filter(|one| {
-            let entry = one.status.iter().flat_map(|status| &status.external);
-            entry
+        let (instances, limits) = (stores.recorded_in(&self.name), around.settings.limits);
+        for one in &instances {
+            let entries = one.status.iter().flat_map(|status| &status.external);
+            let late = entries
                 .filter(|entry| entry.slot == Slot::Project && entry.account == self.name)
-                .any(|entry| {
-                    entry.state != SlotState::Planned
-                        && limits.landed_by(entry.started_at.0) > begun
-                })
-        });
-        let others: HashSet<String> = recorded
-            .map(|one| one.identity())
-            .chain(about_to.iter().cloned())
-            .filter(|other| !known.contains(other))
-            .collect();
-        let taken = listed + others.len();
-        if takes {
-            about_to.insert(uid);
+                .any(|entry| limits.landed_by(entry.started_at.0) > begun);
+            if late && !listed.contains(one.identity().as_str()) {
+                things.record(&self.name, asks, one);
+            }
         }
-        Some(taken)
+        Some(KnownPlaces { instances, things })
     }
 
-    /// Takes an instance out of every line but this one, and gives back the turn and the place that it did not use.
+    /// Takes an instance out of every line but this one, and gives back the turn that it did not use.
     pub fn give_back(&self, gauge: &dyn Gauge, uid: &str, line: Option<Gate>) {
-        held(&self.about_to).remove(uid);
         for gate in Gate::ALL.into_iter().filter(|gate| Some(*gate) != line) {
             if self.gateway.leave(gate, uid) {
                 self.tell_line(gauge, gate);
@@ -217,7 +194,7 @@ impl Workspace {
             seen.suspect = Some(Outage::Vanished(vanished));
             return Err(Fault::Transient { message });
         }
-        let (installation, most) = (&around.installation.id, self.max_projects());
+        let (installation, most) = (&around.installation.id, self.most.load(Ordering::SeqCst));
         let news = seen.shown.take(listing, &recorded, installation, most);
         drop(seen);
         self.tell(stores, news);

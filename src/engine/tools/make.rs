@@ -5,7 +5,7 @@
 
 use super::found::{Lost, lost_one, on_record, on_record_again};
 use super::naming::siblings;
-use super::subject::{Held, Next, Subject, no_place};
+use super::subject::{Held, Next, Subject, no_place, place};
 use crate::api::condition::reason;
 use crate::api::{LedgerEntry, Origin, Slot, SlotState};
 use crate::engine::draft::Draft;
@@ -27,25 +27,41 @@ pub(super) const MOST_ORDERS: i32 = 3;
 pub(super) fn intend(w: &World, d: &mut Draft, subjects: &[Subject<'_>]) {
     for subject in subjects {
         let state = ledger::entry(&d.status, subject.slot).map(|entry| entry.state);
-        let due = matches!(state, None | Some(SlotState::Planned));
-        if due && take_up(w, d, subject) {
-            continue;
-        }
-        // What would wait for another is not begun and taken off again in each pass: that is a write each time.
-        let waits = subject.parents().any(|slot| {
-            let there = ledger::entry(&d.status, slot)
-                .is_some_and(|entry| entry.state == SlotState::Exists && subject.made(entry));
-            !there && !d.untried.contains(&slot)
-        });
-        let may = subject.tool.adopt.is_none()
-            && !waits
-            && w.paused_in(&subject.tool.account).is_none()
-            && !ordered_out(d, subject)
-            && lost_one(w, d, subject).is_none();
-        if due && may && no_place(w, subject).is_none() {
+        if !(matches!(state, None | Some(SlotState::Planned)) && take_up(w, d, subject))
+            && may_begin(w, d, subject)
+        {
             begin(w, d, subject);
         }
     }
+}
+
+/// What is asked for before the first intent: a place in its account for each that can be made now.
+pub(super) fn unplaced<'a, 'b>(
+    w: &World,
+    d: &Draft,
+    subjects: &'a [Subject<'b>],
+) -> Option<(&'a Subject<'b>, Step)> {
+    subjects.iter().find_map(|subject| {
+        let step = place(w, subject).filter(|_| may_begin(w, d, subject))?;
+        Some((subject, step))
+    })
+}
+
+fn may_begin(w: &World, d: &Draft, subject: &Subject<'_>) -> bool {
+    let state = ledger::entry(&d.status, subject.slot).map(|entry| entry.state);
+    // What would wait for another is not begun and taken off again in each pass: that is a write each time.
+    let waits = subject.parents().any(|slot| {
+        let there = ledger::entry(&d.status, slot)
+            .is_some_and(|entry| entry.state == SlotState::Exists && subject.made(entry));
+        !there && !d.untried.contains(&slot)
+    });
+    matches!(state, None | Some(SlotState::Planned))
+        && subject.tool.adopt.is_none()
+        && !waits
+        && w.paused_in(&subject.tool.account).is_none()
+        && !ordered_out(d, subject)
+        && lost_one(w, d, subject).is_none()
+        && no_place(w, subject).is_none()
 }
 
 /// Begins an attempt. The name stays the same as long as the entry does, so that one search finds what every attempt
@@ -87,7 +103,33 @@ fn new_name(w: &World, d: &Draft, slot: Slot) -> String {
 /// Whether something that costs money by the piece was ordered as often as it may be.
 fn ordered_out(d: &Draft, subject: &Subject<'_>) -> bool {
     let orders = ledger::entry(&d.status, subject.slot).map_or(1, |entry| entry.attempt);
-    subject.row.precious && subject.row.found_by == FoundBy::Name && orders > MOST_ORDERS
+    is_ordered(subject) && orders > MOST_ORDERS
+}
+
+/// Whether it costs money by the piece.
+fn is_ordered(subject: &Subject<'_>) -> bool {
+    subject.row.precious && subject.row.found_by == FoundBy::Name
+}
+
+/// What comes before the request that orders something: the order goes on record in its account, or waits for its hour.
+pub(super) fn order(w: &World, subject: &Subject<'_>) -> Option<Result<Step, Held>> {
+    if !is_ordered(subject) {
+        return None;
+    }
+    let account = &subject.tool.account;
+    match w.tools.orders.get(&subject.slot) {
+        None => Some(Ok(Step::RecordOrder {
+            slot: subject.slot,
+            account: account.clone(),
+        })),
+        Some(None) => None,
+        Some(Some(until)) => {
+            let message = format!(
+                "ProviderAccount {account} has as many orders within an hour as its spec.limits.ordersPerHour allows; the next may be at {until:.0}"
+            );
+            Some(Err(Held::waits(reason::QUOTA_EXCEEDED, message, *until)))
+        }
+    }
 }
 
 pub(super) fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Next {
@@ -132,6 +174,9 @@ pub(super) fn fresh_start(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Ne
                 "was ordered {MOST_ORDERS} times and never came to be; look at the account, then begin anew: take the tool out of requestedTools until status.external has it no more and name it again, or make another AgentInstance"
             ),
         ));
+    }
+    if let Some(step) = place(w, subject) {
+        return Next::Step(step);
     }
     begin(w, d, subject);
     Next::Step(make(w, d, subject))

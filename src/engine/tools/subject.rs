@@ -11,10 +11,11 @@ use crate::engine::quota;
 use crate::engine::rights;
 use crate::engine::step::Step;
 use crate::engine::world::{ToolAccountView, World};
+use crate::model::left::counts;
 use crate::model::slot::{self, SlotRow};
 use crate::model::tool::{Kept, Wanted};
 use crate::model::{Fault, PausedBy};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 /// What keeps a resource from being as it should.
@@ -170,6 +171,40 @@ pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
         .or_else(|| not_allowed(w, subject))
         // One that lost its credential is made again as it was.
         .or_else(|| above(w, subject, w.entry(subject.slot)))
+        .or_else(|| crowded(w, subject))
+}
+
+/// That there is no room for it in its account.
+pub(super) fn crowded(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    let Some(others) = w.tools.others.get(&subject.slot).copied() else {
+        let asked = w.tools.asked.contains(&subject.slot);
+        let until = w.now + SignedDuration::from_secs(1);
+        let message = "looking at what is in the account already";
+        return asked.then(|| Held::waits(reason::PENDING, message, until));
+    };
+    let namespace = w.instance.namespace().unwrap_or_default();
+    let account = &subject.tool.account;
+    let message = w
+        .tools
+        .rooms
+        .get(account)?
+        .full(others, account, &namespace)?;
+    let until = w.now + SignedDuration::from_mins(1);
+    Some(Held {
+        wake: Some(until),
+        ..Held::person(reason::QUOTA_EXCEEDED, message)
+    })
+}
+
+/// What has to be asked for before something is begun: a place in its account.
+pub(super) fn place(w: &World, subject: &Subject<'_>) -> Option<Step> {
+    let asks = counts(subject.slot)
+        && !subject.tool.account.is_empty()
+        && !w.tools.asked.contains(&subject.slot);
+    asks.then(|| Step::TakePlace {
+        slot: subject.slot,
+        account: subject.tool.account.clone(),
+    })
 }
 
 /// That the account's owner does not let it be had as it is asked for.

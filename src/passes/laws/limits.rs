@@ -1,11 +1,12 @@
 //! What one agent may have at most: nothing is made for one that asks for more, and nothing is taken from one that has more.
 
-use super::scene::{Scene, room};
+use super::scene::{Scene, room, second};
 use super::tooled::limit;
 use crate::api::condition::{find, kind, reason};
 use crate::api::limits::{MostMoney, RailwayPerAgent, Sizes};
 use crate::api::text::Amount;
 use crate::api::{Part, Slot};
+use crate::engine::places::Taken;
 use crate::engine::world::{AccountRoom, AccountView};
 
 /// Reason and message of Stalled; nothing where it is not so.
@@ -257,4 +258,69 @@ fn a_budget_that_is_left_out_is_the_accounts_limit_and_one_made_without_keeps_no
         ),
         ("", 0)
     );
+}
+
+#[test]
+fn nothing_is_made_in_a_full_account_and_all_of_it_when_there_is_room() {
+    for (others, says) in [
+        ((500, 0), "limits.resources is 500"),
+        ((100, 100), "limits.resourcesPerNamespace there is 100"),
+    ] {
+        let mut scene = Scene::new().with_tools();
+        let (all, namespace) = others;
+        scene.others = Taken { all, namespace };
+        scene.settle();
+        let (reason, message) = stalled(&scene);
+        assert_eq!(reason, "QuotaExceeded", "{}", scene.portrait());
+        assert!(message.contains(says), "{message}");
+        let made = scene
+            .shops
+            .counts
+            .iter()
+            .filter(|(what, _)| what.starts_with("make"));
+        assert_eq!(made.count(), 0, "{:?}", scene.shops.counts);
+        // At rest it waits without writing.
+        let wrote = scene.effects("Persist");
+        scene.run_for(second(600));
+        assert!(scene.effects("Persist") <= wrote + 1, "{:?}", scene.log);
+        scene.others = Taken {
+            all: all - 1,
+            namespace: namespace.saturating_sub(1),
+        };
+        scene.happened();
+        scene.settle();
+        assert!(scene.is(kind::READY), "{}", scene.portrait());
+        // What is there stays, however low the limit has become.
+        scene.others = Taken {
+            all: 900,
+            namespace: 900,
+        };
+        scene.happened();
+        scene.settle();
+        assert!(scene.is(kind::READY), "{}", scene.portrait());
+        assert_eq!(stalled(&scene).0, "");
+    }
+}
+
+#[test]
+fn a_number_waits_for_its_hour_and_is_ordered_once() {
+    let mut scene = Scene::new().with_tools();
+    let until = scene.now + second(1800);
+    scene.ordered = Some(until);
+    scene.run_for(second(1500));
+    assert!(!scene.is(kind::READY), "{}", scene.portrait());
+    assert_eq!(
+        scene.shops.counts.get("make telnyx Main"),
+        None,
+        "{:?}",
+        scene.shops.counts
+    );
+    let status = scene.object.as_ref().and_then(|one| one.status.clone());
+    let conditions = status.unwrap_or_default().conditions;
+    let waits = find(&conditions, kind::TOOLS_READY).unwrap();
+    assert!(waits.message.contains("ordersPerHour"), "{waits:?}");
+    scene.run_for(second(600));
+    scene.settle();
+    assert!(scene.is(kind::READY), "{}", scene.portrait());
+    assert!(scene.now > until);
 }

@@ -18,6 +18,7 @@ use crate::api::{
 use crate::engine::belief::{self, Newly};
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
+use crate::engine::places::{Most, Taken};
 use crate::engine::restored::{Facts, Word, as_it_stands, standing};
 use crate::engine::rights;
 use crate::engine::tools::wanted;
@@ -125,6 +126,10 @@ pub struct Scene {
     pub turns: BTreeMap<Gate, Turn>,
     /// How often that was.
     pub asked: usize,
+    /// The places that others take in the accounts of tools.
+    pub others: Taken,
+    /// Until when the hour's orders are sent.
+    pub ordered: Option<Timestamp>,
     /// The turn that it holds.
     pub holds: Option<Gate>,
     /// The line that the last pass has left it in.
@@ -231,6 +236,8 @@ impl Scene {
             account: AccountView::Ready(room()),
             turns: BTreeMap::new(),
             asked: 0,
+            others: Taken::default(),
+            ordered: None,
             holds: None,
             line: None,
             template: TemplateView::Ready(TemplateReady {
@@ -710,6 +717,7 @@ impl Scene {
                 })
                 .collect(),
             most: self.most.clone(),
+            rooms: SHOPS.map(|shop| (shop.to_owned(), most())).into(),
             kept: kept
                 .map(|(slot, (kept, _))| (*slot, kept.clone()))
                 .collect(),
@@ -797,10 +805,18 @@ fn brief(text: &str) -> String {
     format!("-{:x}", hash.finish())
 }
 
+fn most() -> Most {
+    Most {
+        all: 500,
+        field: "limits.resources",
+        namespace: 100,
+    }
+}
+
 pub fn room() -> AccountRoom {
     AccountRoom {
-        projects: Some(0),
-        max_projects: 500,
+        projects: Some(Taken::default()),
+        most: most(),
         per_agent: RailwayPerAgent::default(),
         interval: second(30),
         turns: BTreeMap::new(),

@@ -89,7 +89,10 @@ fn everything_is_said_from_the_first_visit_on() {
 #[test]
 fn each_situation_is_told_with_its_reason() {
     let full = AccountRoom {
-        projects: Some(500),
+        projects: Some(crate::engine::places::Taken {
+            all: 500,
+            namespace: 0,
+        }),
         ..room()
     };
     let cases: Vec<(&str, Scene, &[&str])> = vec![
@@ -128,9 +131,9 @@ fn each_situation_is_told_with_its_reason() {
             "a full account",
             settled(|s| s.account = AccountView::Ready(full)),
             &[
-                "Ready=False LimitReached",
-                "Stalled=True LimitReached",
-                "ProjectReady=False LimitReached",
+                "Ready=False QuotaExceeded",
+                "Stalled=True QuotaExceeded",
+                "ProjectReady=False QuotaExceeded",
             ],
         ),
         (

@@ -11,7 +11,10 @@ use jiff::SignedDuration;
 
 fn full() -> AccountView {
     AccountView::Ready(AccountRoom {
-        projects: Some(500),
+        projects: Some(crate::engine::places::Taken {
+            all: 500,
+            namespace: 0,
+        }),
         ..room()
     })
 }

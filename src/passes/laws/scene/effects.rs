@@ -739,6 +739,10 @@ impl Hands for Scene {
                 };
                 Outcome::Turned { turn, projects }
             }
+            Step::RecordOrder { .. } => {
+                Outcome::Ordered(self.ordered.filter(|until| *until > self.now))
+            }
+            Step::TakePlace { .. } => Outcome::Placed(Some(self.others)),
             Step::Search => match self.read(word, |scene, begun| scene.provider.list(begun))? {
                 Ok(listing) => Outcome::Searched(listing),
                 Err(fault) => Outcome::Faulted(fault),

@@ -1,0 +1,100 @@
+//! Places in accounts: what others take, and one for whoever is told that there is room; and orders of what costs money by the
+//! piece.
+//!
+//! Holds: what is counted is what the stores, the last believed listing and the records of what was left behind show, looked at
+//! while nobody else takes a place in the account. Deliberately absent: how it is counted (`engine::places`).
+
+use super::accounts::{ToolAccount, Workspace};
+use super::context::Context;
+use super::memories::places::KnownPlaces;
+use super::turned::Ref;
+use crate::api::{AgentInstance, ProviderAccount, Slot};
+use crate::cluster::call::call;
+use crate::cluster::{ClusterError, left_behind, status};
+use crate::engine::orders::order;
+use crate::engine::places::{Most, Taken, Taker, Things};
+use jiff::Timestamp;
+use kube::api::Api;
+
+/// Places that others take in a workspace. With `takes`, the instance takes one where there is room. `None` before the first
+/// reading of it.
+pub fn of_project(
+    ctx: &Context,
+    account: &Workspace,
+    instance: &AgentInstance,
+    takes: bool,
+) -> Option<Taken> {
+    let (asks, now) = (Taker::of(instance, Slot::Project), ctx.around.now());
+    let most = most(ctx, &account.name).filter(|_| takes);
+    let known = || account.known(&ctx.around, &ctx.stores, &asks);
+    let places = &ctx.memories.places;
+    places.count(&account.name, &asks, now, most, known)
+}
+
+/// The same of a tool's account. `None` before the records of what was left behind were read.
+pub fn of_tool(
+    ctx: &Context,
+    account: &ToolAccount,
+    instance: &AgentInstance,
+    slot: Slot,
+    takes: bool,
+) -> Option<Taken> {
+    let (asks, now) = (Taker::of(instance, slot), ctx.around.now());
+    let most = most(ctx, &account.name).filter(|_| takes);
+    let known = || {
+        let left = ctx.memories.left.of(&account.name)?;
+        let (instances, mut things) = (ctx.stores.recorded_in(&account.name), Things::default());
+        for one in &instances {
+            things.record(&account.name, &asks, one);
+        }
+        let limits = ctx.around.settings.limits;
+        for (one, since) in &left {
+            // A believed listing, begun after that could show it, shows that it is gone.
+            let (begun, shown) = account.seen(one.id.as_deref().unwrap_or_default(), &one.key);
+            let gone = begun.is_some_and(|begun| begun > limits.landed_by(*since));
+            if !(gone && shown.is_empty()) {
+                things.left(one);
+            }
+        }
+        Some(KnownPlaces { instances, things })
+    };
+    let places = &ctx.memories.places;
+    places.count(&account.name, &asks, now, most, known)
+}
+
+/// What an account's owner allows. `None`: it is not there, or cannot be read.
+pub fn most(ctx: &Context, account: &str) -> Option<Most> {
+    let object = ctx.stores.accounts.get(&Ref::new(account))?;
+    object.read().map(|object| Most::of(&object.spec))
+}
+
+/// Reads what was left behind, unless this process knows it.
+pub async fn recollect(ctx: &Context) -> Result<(), ClusterError> {
+    if ctx.memories.left.of("").is_none() {
+        let client = &ctx.around.client;
+        let now = ctx.around.now();
+        let left = left_behind::read(client, &ctx.around.settings.namespace).await?;
+        ctx.memories.left.read(left.things, now);
+    }
+    Ok(())
+}
+
+/// Puts an order on record in its account's status. The answer: when one may be, where an hour's are. Of two who write at once
+/// one is refused by the API server, and reads it again.
+pub async fn record_order(ctx: &Context, account: &str) -> Result<Option<Timestamp>, ClusterError> {
+    let api: Api<ProviderAccount> = Api::all(ctx.around.client.clone());
+    loop {
+        let object = call("reading the account of an order", api.get(account)).await?;
+        let now = ctx.around.now();
+        let mut status = object.status.clone().unwrap_or_default();
+        match order(&status.orders, object.spec.limits.orders_per_hour, now) {
+            Ok(orders) => status.orders = orders,
+            Err(until) => return Ok(Some(until)),
+        }
+        match status::write(&ctx.around.client, &object, &status).await {
+            Ok(_) => return Ok(None),
+            Err(ClusterError::Stale { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
