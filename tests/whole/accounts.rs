@@ -237,7 +237,7 @@ async fn max_projects_holds_the_next_one_back_until_there_is_room() {
     let instances = scene.ready(json!({}), &["a", "b"]).await;
     scene.listings(1).await;
     let third = scene.instance("c", "t", json!({})).await;
-    let message = says(&third, "Stalled", "True", "LimitReached").await;
+    let message = says(&third, "Stalled", "True", "QuotaExceeded").await;
     assert!(message.contains("maxProjects"), "{message}");
     assert_eq!(scene.projects().await, 2);
     instances[0].delete().await.unwrap();

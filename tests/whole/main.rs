@@ -38,6 +38,7 @@ mod manifests;
 mod outage;
 #[cfg(test)]
 mod paused;
+mod quotas;
 #[cfg(test)]
 mod railway;
 #[cfg(test)]

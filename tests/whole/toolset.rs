@@ -212,7 +212,7 @@ async fn agents_for_which_there_is_no_project_are_bought_nothing() {
         others.push(scene.instance(name, "t", json!({})).await);
     }
     for other in &others {
-        let message = says(other, "Stalled", "True", "LimitReached").await;
+        let message = says(other, "Stalled", "True", "QuotaExceeded").await;
         assert!(message.contains("maxProjects"), "{message}");
     }
     assert_eq!(counts(&scene).await, expected(EVERYTHING));

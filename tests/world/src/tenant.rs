@@ -19,6 +19,11 @@ use crate::world::World;
 /// The key of the token in an account's Secret.
 const TOKEN_KEY: &str = "token";
 
+/// What an account of a test lets there be, unless the test says less: more than any test makes.
+fn unbounded() -> Value {
+    json!({"resources": 100_000, "resourcesPerNamespace": 100_000, "ordersPerHour": 64})
+}
+
 /// A tenant. Its namespace, ProviderAccount, Secret and workspace all bear one name.
 #[derive(Clone)]
 pub struct Tenant<'w> {
@@ -55,7 +60,7 @@ impl<'w> Tenant<'w> {
             "apiVersion": "yardmaster.dev/v1alpha1",
             "kind": "ProviderAccount",
             "metadata": {"name": name},
-            "spec": {"allowedNamespaces": {"matchNames": [name]}, "railway": railway},
+            "spec": {"allowedNamespaces": {"matchNames": [name]}, "limits": unbounded(), "railway": railway},
         });
         cluster.apply_one(namespace, None).await?;
         self.put_token(&self.token).await?;
@@ -103,7 +108,7 @@ impl<'w> Tenant<'w> {
                 "apiVersion": "yardmaster.dev/v1alpha1",
                 "kind": "ProviderAccount",
                 "metadata": {"name": own},
-                "spec": {"allowedNamespaces": {"matchNames": [name]}, provider: spec},
+                "spec": {"allowedNamespaces": {"matchNames": [name]}, "limits": unbounded(), provider: spec},
             });
             cluster.apply_one(account, None).await?;
         }

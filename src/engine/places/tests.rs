@@ -1,0 +1,133 @@
+//! What counts, and what there is room for, at the edges.
+
+use super::*;
+use crate::api::Part;
+use serde_json::{Value, json};
+
+fn instance(name: &str, external: &Value) -> AgentInstance {
+    serde_json::from_value(json!({
+        "metadata": {"namespace": name.split('-').next(), "name": name, "uid": name},
+        "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "main"}},
+        "status": {"external": external},
+    }))
+    .unwrap()
+}
+
+fn entry(slot: &str, account: &str, state: &str, id: Option<&str>) -> Value {
+    json!({"origin": "Made", "slot": slot, "provider": "exa", "account": account, "state": state, "key": format!("key-{slot}"),
+        "id": id, "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"})
+}
+
+fn taken(asks: &Taker, instances: &[AgentInstance], left: &[LeftThing], others: &[Taker]) -> Taken {
+    let mut things = Things::default();
+    for one in instances {
+        things.record("exa", asks, one);
+    }
+    left.iter().for_each(|one| things.left(one));
+    others.iter().for_each(|one| things.about_to(one));
+    things.taken(&asks.namespace)
+}
+
+#[test]
+fn each_thing_counts_once_from_its_intent_on() {
+    let slot = Slot::tool("search", Part::Main).unwrap();
+    let a = instance(
+        "a-1",
+        &json!([entry("tool/search", "exa", "Exists", Some("k1"))]),
+    );
+    let asks = Taker::of(&instance("a-2", &json!([])), slot);
+    let of = |all, namespace| Taken { all, namespace };
+    for (state, id, counted) in [
+        ("Planned", None, 0),
+        ("Creating", None, 1),
+        ("Exists", Some("k2"), 1),
+        ("Deleting", Some("k2"), 1),
+        // The very thing that another has.
+        ("Exists", Some("k1"), 0),
+    ] {
+        let b = instance("b-1", &json!([entry("tool/search", "exa", state, id)]));
+        let told = format!("{state} {id:?}");
+        assert_eq!(
+            taken(&asks, &[a.clone(), b], &[], &[]),
+            of(1 + counted, 1),
+            "{told}"
+        );
+    }
+    // Another account, a part of a tool, and what is asked for.
+    let others = json!([
+        entry("tool/search", "other", "Exists", Some("k3")),
+        entry("tool/llm/key", "exa", "Exists", Some("k4")),
+    ]);
+    assert_eq!(
+        taken(&asks, &[instance("b-2", &others)], &[], &[]),
+        of(0, 0)
+    );
+    let own = instance(
+        "a-2",
+        &json!([entry("tool/search", "exa", "Creating", None)]),
+    );
+    assert_eq!(taken(&asks, &[own], &[], &[]), of(0, 0));
+
+    // What was left behind counts; what stands in a ledger, too, counts once.
+    let left = |id: Option<&str>, namespace: &str| LeftThing {
+        account: "exa".into(),
+        namespace: namespace.into(),
+        id: id.map(str::to_owned),
+        key: "left".into(),
+    };
+    let all = [
+        left(Some("k1"), "a"),
+        left(Some("k9"), "a"),
+        left(None, "b"),
+    ];
+    assert_eq!(taken(&asks, &[a.clone()], &all, &[]), of(3, 2));
+    let other = Taker::of(&instance("b-3", &json!([])), slot);
+    assert_eq!(taken(&asks, &[a], &[], &[other]), of(2, 1));
+}
+
+#[test]
+fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
+    let account = |spec: Value| -> Most {
+        let spec: ProviderAccountSpec = serde_json::from_value(spec).unwrap();
+        Most::of(&spec)
+    };
+    let railway = |more: &Value| {
+        let mut railway =
+            json!({"workspaceId": "w", "tokenSecretRefs": [{"name": "s", "key": "k"}]});
+        railway
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        railway
+    };
+    let most = account(
+        json!({"limits": {"resources": 3, "resourcesPerNamespace": 2}, "railway": railway(&json!({}))}),
+    );
+    for (all, namespace, field) in [
+        (2, 1, None),
+        (3, 1, Some("spec.limits.resources is 3")),
+        (2, 2, Some("spec.limits.resourcesPerNamespace there is 2")),
+        (9, 9, Some("spec.limits.resourcesPerNamespace there is 2")),
+    ] {
+        let taken = Taken { all, namespace };
+        let told = most.full(taken, "main", "team-a");
+        assert_eq!(told.is_none(), most.room(taken));
+        assert_eq!(told.is_some(), field.is_some(), "{taken:?}");
+        let told = told.unwrap_or_default();
+        assert!(told.contains(field.unwrap_or_default()), "{told}");
+    }
+    // As manifests of 0.1.0 say it.
+    let old = account(json!({"railway": railway(&json!({"maxProjects": 2}))}));
+    let taken = Taken {
+        all: 2,
+        namespace: 0,
+    };
+    let told = old.full(taken, "main", "team-a").unwrap();
+    assert!(
+        told.contains("has 2 resources") && told.contains("spec.railway.maxProjects is 2"),
+        "{told}"
+    );
+    // Left out, nothing is unlimited.
+    let left_out = account(json!({"exa": {"credentialSecretRef": {"name": "s", "key": "k"}}}));
+    assert_eq!((left_out.all, left_out.namespace), (500, 100));
+}

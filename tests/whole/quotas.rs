@@ -1,0 +1,188 @@
+//! What an account lets there be in all: whoever wants more is told whose limit it is, before anything is made.
+
+use crate::support::{IMAGE, SOON, Scene, holds, is_ready, says};
+use crate::toolset::{counts, equipped};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+use world::{Options, World, eventually, test_directory};
+
+const NAMESPACES: usize = 10;
+const AGENTS: usize = 20;
+const PLACES: usize = 20;
+
+/// How many projects were made: none is deleted here.
+fn made(scene: &Scene<'_>) -> usize {
+    let all = scene.exchanges(scene.start()).into_iter();
+    let made = all.filter(|one| one.operation == "projectCreate");
+    made.filter(|one| one.response["data"]["projectCreate"]["id"].is_string())
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hundred_agents_of_ten_namespaces_as_many_come_up_as_there_are_places() {
+    let options = Options::new(test_directory("places"))
+        .controller(env!("CARGO_BIN_EXE_yardmaster"))
+        .controller_arg("--observe-interval=2s")
+        .set("agent.bootTime", "0s");
+    let world = World::start(options).await.unwrap();
+    let scene = Scene::within(&world, "places", json!({"requestsPerSecond": 50})).await;
+    let (account, cluster) = (scene.tenant.provider_account(), world.cluster());
+    let name = scene.tenant.account().to_owned();
+    let namespaces: Vec<String> = (0..NAMESPACES).map(|n| format!("{name}-{n}")).collect();
+    let limits = json!({"spec": {"limits": {"resources": PLACES}, "allowedNamespaces": {"matchNames": namespaces}}});
+    account.patch(limits).await.unwrap();
+    let mut instances = Vec::new();
+    for namespace in &namespaces {
+        let object =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        cluster.apply_one(object, None).await.unwrap();
+        let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "yardmaster.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        let runtime = json!({"runtime": {"image": IMAGE, "port": 8080}});
+        let template = object("AgentTemplate", "t", runtime);
+        cluster.apply_one(template, Some(namespace)).await.unwrap();
+        for n in 0..AGENTS {
+            let spec = json!({"templateRef": {"name": "t"}, "accountRef": {"name": name}});
+            let instance = object("AgentInstance", &format!("a{n}"), spec);
+            instances.push((namespace, instance));
+        }
+    }
+    // All at once, and the controller is killed on the way.
+    let applied = instances.into_iter().map(|(namespace, instance)| {
+        let cluster = &cluster;
+        async move { cluster.apply_one(instance, Some(namespace)).await.unwrap() }
+    });
+    let killed = async {
+        eventually("some are made", SOON, async || {
+            Ok((scene.projects().await >= 5).then_some(()))
+        })
+        .await
+        .unwrap();
+        let controller = world.controller().unwrap();
+        controller.kill().await.unwrap();
+        controller.start().await.unwrap();
+    };
+    futures::future::join(futures::future::join_all(applied), killed).await;
+
+    let patience = Duration::from_secs(240);
+    let all = || async {
+        let mut words = Vec::new();
+        for namespace in &namespaces {
+            for n in 0..AGENTS {
+                let one = world.object("AgentInstance", Some(namespace), &format!("a{n}"));
+                let one = one.get().await?;
+                let said = |kind: &str| {
+                    let found = world::condition(&one, kind)?;
+                    let word = found["reason"].as_str()?.to_owned();
+                    (found["status"] == "True").then_some(word)
+                };
+                words.push(said("Ready").or_else(|| said("Stalled")));
+            }
+        }
+        let of = |word: &str| words.iter().flatten().filter(|one| *one == word).count();
+        anyhow::Ok((of("Ready"), of("QuotaExceeded")))
+    };
+    eventually("each is ready or told", patience, async || {
+        let told = all().await?;
+        Ok((told == (PLACES, NAMESPACES * AGENTS - PLACES)).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!((made(&scene), scene.projects().await), (PLACES, PLACES));
+
+    // The owner raises it by two.
+    account
+        .patch(json!({"spec": {"limits": {"resources": PLACES + 2}}}))
+        .await
+        .unwrap();
+    eventually("two more are ready", patience, async || {
+        Ok((all().await?.0 == PLACES + 2).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_eq!(made(&scene), PLACES + 2);
+    world.stop().await.unwrap();
+}
+
+/// A tenant's account at a provider of tools.
+fn at(scene: &Scene<'static>, provider: &str) -> world::Object<'static> {
+    let name = format!("{}-{provider}", scene.tenant.account());
+    scene.world.object("ProviderAccount", None, &name)
+}
+
+async fn with_one(name: &str, tool: &'static str) -> Scene<'static> {
+    equipped(name, |tools| tools.retain(|one| one["name"] == tool)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_namespace_leaves_behind_counts_until_it_is_gone() {
+    let scene = with_one("left", "search").await;
+    let account = at(&scene, "exa");
+    let one = json!({"spec": {"limits": {"resourcesPerNamespace": 1}}});
+    account.patch(one).await.unwrap();
+    let kept = json!({"deletionPolicy": "Retain"});
+    let first = scene.instance("a", "t", kept).await;
+    is_ready(&first).await;
+    let second = scene.instance("b", "t", json!({})).await;
+    let message = says(&second, "Stalled", "True", "QuotaExceeded").await;
+    assert!(
+        message.contains("limits.resourcesPerNamespace there is 1"),
+        "{message}"
+    );
+    // Nothing is made for it, not even a project.
+    assert_eq!(scene.projects().await, 1);
+    first.delete().await.unwrap();
+    first.wait_gone(SOON).await.unwrap();
+    scene.listings(2).await;
+    let third = scene.instance("c", "t", json!({})).await;
+    says(&third, "Stalled", "True", "QuotaExceeded").await;
+    assert_eq!(counts(&scene).await["exa/key"], 1);
+
+    let key = scene.tenant.inventory().await.unwrap().resources;
+    let key = key
+        .iter()
+        .find(|one| one.provider == "exa")
+        .unwrap()
+        .clone();
+    let path = format!("/exa/keys/{}/delete", key.id);
+    scene.by_hand(Method::POST, &path, Value::Null).await;
+    eventually("one of them has it", SOON, async || {
+        let mut ready = 0;
+        for one in [&second, &third] {
+            ready += usize::from(holds(&one.get().await?, "Ready"));
+        }
+        Ok((ready == 1).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_ordered_so_often_an_hour() {
+    let scene = with_one("orders", "phone").await;
+    let account = at(&scene, "telnyx");
+    let one = json!({"spec": {"limits": {"ordersPerHour": 1}}});
+    account.patch(one).await.unwrap();
+    let first = scene.instance("a", "t", json!({})).await;
+    is_ready(&first).await;
+    let second = scene.instance("b", "t", json!({})).await;
+    let message = says(&second, "ToolsReady", "False", "QuotaExceeded").await;
+    assert!(message.contains("spec.limits.ordersPerHour"), "{message}");
+    let orders = || async {
+        let object = account.get().await.unwrap();
+        object.data["status"]["orders"]
+            .as_array()
+            .map_or(0, Vec::len)
+    };
+    assert_eq!(orders().await, 1);
+    assert_eq!(counts(&scene).await["telnyx/number"], 1);
+    // One that goes gives no order back.
+    first.delete().await.unwrap();
+    first.wait_gone(SOON).await.unwrap();
+    scene.listings(2).await;
+    assert_eq!(counts(&scene).await.get("telnyx/number"), None);
+    let two = json!({"spec": {"limits": {"ordersPerHour": 2}}});
+    account.patch(two).await.unwrap();
+    is_ready(&second).await;
+    assert_eq!(orders().await, 2);
+}
