@@ -146,7 +146,7 @@ pub async fn keep(client: &Client, namespace: &str, record: LeftBehindRecord) ->
 
 /// All records.
 #[derive(Debug, Default)]
-pub struct Records {
+pub struct LeftBehindRecords {
     /// Ids and names of resources, how such names begin, and objects as [`named`] words them.
     pub words: BTreeSet<String>,
     /// What takes a place in its account.
@@ -177,9 +177,9 @@ fn things(data: &BTreeMap<String, String>) -> impl Iterator<Item = LeftThing> {
 }
 
 /// Reads all records, to the last page.
-pub async fn read(client: &Client, namespace: &str) -> Written<Records> {
+pub async fn read(client: &Client, namespace: &str) -> Written<LeftBehindRecords> {
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let mut records = Records::default();
+    let mut records = LeftBehindRecords::default();
     let mut params = ListParams::default().labels(LABEL).limit(PAGE);
     loop {
         let page = call("reading what was left behind", api.list(&params)).await?;

@@ -130,8 +130,8 @@ impl Things {
                 (None, "") => Thing::Slot(identity, entry.slot),
                 (None, key) => Thing::Named(key.to_owned()),
             };
-            self.0
-                .insert(thing, instance.namespace().unwrap_or_default());
+            let whose = instance.namespace().unwrap_or_default();
+            self.0.entry(thing).or_insert(whose);
         }
     }
 

@@ -80,7 +80,7 @@ fn each_thing_counts_once_from_its_intent_on() {
         left(Some("k9"), "a"),
         left(None, "b"),
     ];
-    assert_eq!(taken(&asks, &[a.clone()], &all, &[]), of(3, 2));
+    assert_eq!(taken(&asks, std::slice::from_ref(&a), &all, &[]), of(3, 2));
     let other = Taker::of(&instance("b-3", &json!([])), slot);
     assert_eq!(taken(&asks, &[a], &[], &[other]), of(2, 1));
 }

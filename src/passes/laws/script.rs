@@ -71,6 +71,8 @@ const ELSEWHERE: &[&str] = &[
     "Hold",
     "MintToken",
     "TakeTurn",
+    "TakePlace",
+    "RecordOrder",
     "AskAgent",
     "KeepSecret",
     "DropSecret",
