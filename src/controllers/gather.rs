@@ -16,7 +16,7 @@ use super::wake::{Change, template_of};
 use crate::api::{AgentInstance, AgentTemplate, Part, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, secret, values};
-use crate::engine::places::{Taken, Taker};
+use crate::engine::places::{TakenPlaces, Taker};
 use crate::engine::restored::as_it_stands;
 use crate::engine::rights;
 use crate::engine::rivals;
@@ -228,7 +228,7 @@ fn others(
     instance: &AgentInstance,
     tools: &Tools,
     ways: &BTreeMap<String, Arc<ToolAccount>>,
-) -> BTreeMap<Slot, Taken> {
+) -> BTreeMap<Slot, TakenPlaces> {
     let deleting = instance.metadata.deletion_timestamp.is_some();
     let wanted = tools.wanted.iter().flatten().filter(|_| !deleting);
     let unbegun = wanted.filter_map(|tool| {

@@ -12,7 +12,7 @@ use crate::api::{AgentInstance, ProviderAccount, Slot};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, left_behind, status};
 use crate::engine::orders::order;
-use crate::engine::places::{Most, Taken, Taker, Things};
+use crate::engine::places::{Most, TakenPlaces, Taker, Things};
 use jiff::Timestamp;
 use kube::api::Api;
 
@@ -23,7 +23,7 @@ pub fn of_project(
     account: &Workspace,
     instance: &AgentInstance,
     takes: bool,
-) -> Option<Taken> {
+) -> Option<TakenPlaces> {
     let (asks, now) = (Taker::of(instance, Slot::Project), ctx.around.now());
     let most = most(ctx, &account.name).filter(|_| takes);
     let known = || account.known(&ctx.around, &ctx.stores, &asks);
@@ -38,7 +38,7 @@ pub fn of_tool(
     instance: &AgentInstance,
     slot: Slot,
     takes: bool,
-) -> Option<Taken> {
+) -> Option<TakenPlaces> {
     let (asks, now) = (Taker::of(instance, slot), ctx.around.now());
     let most = most(ctx, &account.name).filter(|_| takes);
     let known = || {

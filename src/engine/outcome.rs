@@ -1,6 +1,6 @@
 //! What can come of a step.
 
-use super::places::Taken;
+use super::places::TakenPlaces;
 use crate::model::tool::{Kept, Made, Resource};
 use crate::model::{Domain, Fault, Health, Home, Listing, Sight, Turn};
 use jiff::Timestamp;
@@ -25,10 +25,10 @@ pub enum Outcome {
         /// The answer.
         turn: Turn,
         /// As [`crate::engine::world::AccountRoom::projects`].
-        projects: Option<Taken>,
+        projects: Option<TakenPlaces>,
     },
     /// The places that others take in a tool's account, counted before one was taken; `None`: it cannot be said yet.
-    Placed(Option<Taken>),
+    Placed(Option<TakenPlaces>),
     /// An order is on record; or when one may be, where an hour's are.
     Ordered(Option<Timestamp>),
     /// A new project.

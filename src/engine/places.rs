@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// Places of an account that others take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct TakenPlaces {
     /// Of all namespaces.
     pub all: usize,
     /// Of the namespace that asks.
@@ -52,12 +52,12 @@ impl Most {
     }
 
     /// Whether there is room for one more.
-    pub fn room(self, taken: Taken) -> bool {
+    pub fn room(self, taken: TakenPlaces) -> bool {
         taken.all < self.all && taken.namespace < self.namespace
     }
 
     /// Why there is no room beside what others take: who has how much, and which field says what may be.
-    pub fn full(self, taken: Taken, account: &str, namespace: &str) -> Option<String> {
+    pub fn full(self, taken: TakenPlaces, account: &str, namespace: &str) -> Option<String> {
         let mend = "delete what is not needed there, or let the account's owner raise it";
         if taken.namespace >= self.namespace {
             return Some(format!(
@@ -157,9 +157,9 @@ impl Things {
     }
 
     /// How many that is.
-    pub fn taken(&self, namespace: &str) -> Taken {
+    pub fn taken(&self, namespace: &str) -> TakenPlaces {
         let own = self.0.values().filter(|whose| *whose == namespace);
-        Taken {
+        TakenPlaces {
             all: self.0.len(),
             namespace: own.count(),
         }

@@ -1,7 +1,7 @@
 //! What is known of an instance's account, its template, the accounts of its tools, and of what it would be deployed from.
 
 use super::compose::Composed;
-use super::places::{Most, Taken};
+use super::places::{Most, TakenPlaces};
 use crate::api::limits::RailwayPerAgent;
 use crate::api::template::ResolvedImage;
 use crate::model::{Gate, ReadinessProbe, Turn};
@@ -34,7 +34,7 @@ pub enum AccountView {
 pub struct AccountRoom {
     /// Places that others of this installation take there; `None` before the account was read, and where it shows the
     /// instance's own.
-    pub projects: Option<Taken>,
+    pub projects: Option<TakenPlaces>,
     /// Most that there may be.
     pub most: Most,
     /// Most that one agent may have.

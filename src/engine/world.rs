@@ -1,7 +1,7 @@
 //! What a decision about an instance is taken from: the object as it was just read, what is known of its account and
 //! template, what was seen outside, and the diary of this pass: what it has done and learnt so far.
 
-use super::places::{Most, Taken};
+use super::places::{Most, TakenPlaces};
 use super::restored::IdentityState;
 pub use super::retry::Patience;
 pub use super::views::{
@@ -125,7 +125,7 @@ pub struct Tools {
     /// Most places that they have.
     pub rooms: BTreeMap<String, Most>,
     /// Of slots of which nothing was tried: the places that others take in their accounts.
-    pub others: BTreeMap<Slot, Taken>,
+    pub others: BTreeMap<Slot, TakenPlaces>,
     /// Slots for which a place was asked for in this pass. Where there was one, they have it.
     pub asked: BTreeSet<Slot>,
     /// Slots for which an order was to be recorded in this pass; where it was not, until when an hour's are.

@@ -6,7 +6,7 @@
 
 use crate::api::AgentInstance;
 use crate::controllers::held;
-use crate::engine::places::{Most, Taken, Taker, Things};
+use crate::engine::places::{Most, TakenPlaces, Taker, Things};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ impl Places {
         now: Timestamp,
         most: Option<Most>,
         known: impl FnOnce() -> Option<KnownPlaces>,
-    ) -> Option<Taken> {
+    ) -> Option<TakenPlaces> {
         let mut all = held(&self.0);
         let KnownPlaces {
             instances,

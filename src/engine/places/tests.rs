@@ -18,7 +18,12 @@ fn entry(slot: &str, account: &str, state: &str, id: Option<&str>) -> Value {
         "id": id, "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"})
 }
 
-fn taken(asks: &Taker, instances: &[AgentInstance], left: &[LeftThing], others: &[Taker]) -> Taken {
+fn taken(
+    asks: &Taker,
+    instances: &[AgentInstance],
+    left: &[LeftThing],
+    others: &[Taker],
+) -> TakenPlaces {
     let mut things = Things::default();
     for one in instances {
         things.record("exa", asks, one);
@@ -36,7 +41,7 @@ fn each_thing_counts_once_from_its_intent_on() {
         &json!([entry("tool/search", "exa", "Exists", Some("k1"))]),
     );
     let asks = Taker::of(&instance("a-2", &json!([])), slot);
-    let of = |all, namespace| Taken { all, namespace };
+    let of = |all, namespace| TakenPlaces { all, namespace };
     for (state, id, counted) in [
         ("Planned", None, 0),
         ("Creating", None, 1),
@@ -109,7 +114,7 @@ fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
         (2, 2, Some("spec.limits.resourcesPerNamespace there is 2")),
         (9, 9, Some("spec.limits.resourcesPerNamespace there is 2")),
     ] {
-        let taken = Taken { all, namespace };
+        let taken = TakenPlaces { all, namespace };
         let told = most.full(taken, "main", "team-a");
         assert_eq!(told.is_none(), most.room(taken));
         assert_eq!(told.is_some(), field.is_some(), "{taken:?}");
@@ -118,7 +123,7 @@ fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
     }
     // As manifests of 0.1.0 say it.
     let old = account(json!({"railway": railway(&json!({"maxProjects": 2}))}));
-    let taken = Taken {
+    let taken = TakenPlaces {
         all: 2,
         namespace: 0,
     };

@@ -6,7 +6,7 @@ use crate::api::condition::{find, kind, reason};
 use crate::api::limits::{MostMoney, RailwayPerAgent, Sizes};
 use crate::api::text::Amount;
 use crate::api::{Part, Slot};
-use crate::engine::places::Taken;
+use crate::engine::places::TakenPlaces;
 use crate::engine::world::{AccountRoom, AccountView};
 
 /// Reason and message of Stalled; nothing where it is not so.
@@ -268,7 +268,7 @@ fn nothing_is_made_in_a_full_account_and_all_of_it_when_there_is_room() {
     ] {
         let mut scene = Scene::new().with_tools();
         let (all, namespace) = others;
-        scene.others = Taken { all, namespace };
+        scene.others = TakenPlaces { all, namespace };
         scene.settle();
         let (reason, message) = stalled(&scene);
         assert_eq!(reason, "QuotaExceeded", "{}", scene.portrait());
@@ -283,7 +283,7 @@ fn nothing_is_made_in_a_full_account_and_all_of_it_when_there_is_room() {
         let wrote = scene.effects("Persist");
         scene.run_for(second(600));
         assert!(scene.effects("Persist") <= wrote + 1, "{:?}", scene.log);
-        scene.others = Taken {
+        scene.others = TakenPlaces {
             all: all - 1,
             namespace: namespace.saturating_sub(1),
         };
@@ -291,7 +291,7 @@ fn nothing_is_made_in_a_full_account_and_all_of_it_when_there_is_room() {
         scene.settle();
         assert!(scene.is(kind::READY), "{}", scene.portrait());
         // What is there stays, however low the limit has become.
-        scene.others = Taken {
+        scene.others = TakenPlaces {
             all: 900,
             namespace: 900,
         };

@@ -392,7 +392,7 @@ fn a_new_agent_asks_for_nothing_but_what_it_makes() {
     // Nor one that has waited for its turn, also over a restart.
     let mut scene = Scene::new();
     scene.account = crate::engine::world::AccountView::Ready(crate::engine::world::AccountRoom {
-        projects: Some(crate::engine::places::Taken {
+        projects: Some(crate::engine::places::TakenPlaces {
             all: 500,
             namespace: 0,
         }),

@@ -18,7 +18,7 @@ use crate::api::{
 use crate::engine::belief::{self, Newly};
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
-use crate::engine::places::{Most, Taken};
+use crate::engine::places::{Most, TakenPlaces};
 use crate::engine::restored::{Facts, Word, as_it_stands, standing};
 use crate::engine::rights;
 use crate::engine::tools::wanted;
@@ -127,7 +127,7 @@ pub struct Scene {
     /// How often that was.
     pub asked: usize,
     /// The places that others take in the accounts of tools.
-    pub others: Taken,
+    pub others: TakenPlaces,
     /// Until when the hour's orders are sent.
     pub ordered: Option<Timestamp>,
     /// The turn that it holds.
@@ -236,7 +236,7 @@ impl Scene {
             account: AccountView::Ready(room()),
             turns: BTreeMap::new(),
             asked: 0,
-            others: Taken::default(),
+            others: TakenPlaces::default(),
             ordered: None,
             holds: None,
             line: None,
@@ -815,7 +815,7 @@ fn most() -> Most {
 
 pub fn room() -> AccountRoom {
     AccountRoom {
-        projects: Some(Taken::default()),
+        projects: Some(TakenPlaces::default()),
         most: most(),
         per_agent: RailwayPerAgent::default(),
         interval: second(30),

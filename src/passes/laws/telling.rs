@@ -89,7 +89,7 @@ fn everything_is_said_from_the_first_visit_on() {
 #[test]
 fn each_situation_is_told_with_its_reason() {
     let full = AccountRoom {
-        projects: Some(crate::engine::places::Taken {
+        projects: Some(crate::engine::places::TakenPlaces {
             all: 500,
             namespace: 0,
         }),

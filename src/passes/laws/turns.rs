@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 fn full() -> AccountView {
     AccountView::Ready(AccountRoom {
-        projects: Some(crate::engine::places::Taken {
+        projects: Some(crate::engine::places::TakenPlaces {
             all: 500,
             namespace: 0,
         }),
