@@ -7,7 +7,7 @@ use super::accounts::{ToolAccount, Workspace};
 use super::audit::AuditEvent;
 use super::context::Context;
 use super::paused::pauses;
-use super::places::{self, record_order};
+use super::places::{self, record_order, strike_order};
 use super::records;
 use crate::api::instance::DeletionPolicy;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
@@ -17,7 +17,7 @@ use crate::engine::restored::touches_nothing;
 use crate::engine::step::{Outcome, Step};
 use crate::model::slot::RAILWAY;
 use crate::model::tool;
-use crate::model::{Announcement, Fault, Gate, Pauses};
+use crate::model::{Announcement, Done, Fault, Gate, Pauses};
 use crate::passes::pass::Hands;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Preconditions};
@@ -98,6 +98,7 @@ impl Hands for Workshop<'_> {
             let ended = done.as_ref().map(|_| ());
             change(world, step, slot, done.as_ref().ok()).ended(ended, begun.elapsed());
         }
+        self.strike(world, step, &done).await;
         Ok(done.unwrap_or_else(Outcome::Faulted))
     }
 
@@ -128,6 +129,18 @@ impl Workshop<'_> {
     pub fn give_back(&self, uid: &str, line: Option<Gate>) {
         if let Some(account) = &self.account {
             account.give_back(self.ctx.around.gauge.as_ref(), uid, line);
+        }
+    }
+
+    /// An order that certainly came to nothing counts no more. Where that cannot be written it counts until it is an hour old.
+    async fn strike(&self, world: &World, step: &Step, done: &Done<Outcome>) {
+        let nothing = done.as_ref().is_err_and(|fault| !fault.may_have_landed());
+        if let Step::MakeTool { slot, account, .. } = step
+            && nothing
+            && world.tools.orders.contains_key(slot)
+            && let Err(error) = strike_order(self.ctx, account).await
+        {
+            tracing::debug!(%error, account, "an order that came to nothing");
         }
     }
 

@@ -8,12 +8,13 @@ use super::accounts::{ToolAccount, Workspace};
 use super::context::Context;
 use super::memories::places::KnownPlaces;
 use super::turned::Ref;
-use crate::api::{AgentInstance, ProviderAccount, Slot};
+use crate::api::{AgentInstance, ProviderAccount, ProviderAccountStatus, Slot};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, left_behind, status};
-use crate::engine::orders::order;
+use crate::engine::orders::{order, strike};
 use crate::engine::places::{Most, TakenPlaces, Taker, Things};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::Api;
 
 /// Places that others take in a workspace. With `takes`, the instance takes one where there is room. `None` before the first
@@ -49,9 +50,13 @@ pub fn of_tool(
         }
         let limits = ctx.around.settings.limits;
         for (one, since) in &left {
-            // A believed listing, begun after that could show it, shows that it is gone.
+            // A believed listing that could show it shows that it is gone.
             let (begun, shown) = account.seen(one.id.as_deref().unwrap_or_default(), &one.key);
-            let gone = begun.is_some_and(|begun| begun > limits.landed_by(*since));
+            let could = match one.id {
+                Some(_) => *since + limits.settle,
+                None => limits.landed_by(*since),
+            };
+            let gone = begun.is_some_and(|begun| begun > could);
             if !(gone && shown.is_empty()) {
                 things.left(one);
             }
@@ -59,7 +64,10 @@ pub fn of_tool(
         Some(KnownPlaces { instances, things })
     };
     let places = &ctx.memories.places;
-    places.count(&account.name, &asks, now, most, known)
+    match takes {
+        true => places.count(&account.name, &asks, now, most, known),
+        false => places.glance(&account.name, &asks, now, known),
+    }
 }
 
 /// What an account's owner allows. `None`: it is not there, or cannot be read.
@@ -79,20 +87,50 @@ pub async fn recollect(ctx: &Context) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// Puts an order on record in its account's status. The answer: when one may be, where an hour's are. Of two who write at once
-/// one is refused by the API server, and reads it again.
+/// Puts an order on record in its account's status. The answer: when one may be, where an hour's are.
 pub async fn record_order(ctx: &Context, account: &str) -> Result<Option<Timestamp>, ClusterError> {
+    let now = ctx.around.now();
+    let refused = rewrite(ctx, account, |object| {
+        let known = object
+            .status
+            .as_ref()
+            .map_or(&[][..], |status| &status.orders);
+        order(known, object.spec.limits.orders_per_hour, now)
+    });
+    Ok(refused.await?.err())
+}
+
+/// Takes an order off the record that certainly came to nothing.
+pub async fn strike_order(ctx: &Context, account: &str) -> Result<(), ClusterError> {
+    let struck = rewrite(ctx, account, |object| {
+        let known = object
+            .status
+            .as_ref()
+            .map_or(&[][..], |status| &status.orders);
+        Ok::<_, ()>(strike(known))
+    });
+    struck.await.map(drop)
+}
+
+/// Writes an account's orders. Of two who write at once one is refused by the API server, and reads them again.
+async fn rewrite<E>(
+    ctx: &Context,
+    account: &str,
+    orders: impl Fn(&ProviderAccount) -> Result<Vec<Time>, E>,
+) -> Result<Result<(), E>, ClusterError> {
     let api: Api<ProviderAccount> = Api::all(ctx.around.client.clone());
     loop {
         let object = call("reading the account of an order", api.get(account)).await?;
-        let now = ctx.around.now();
-        let mut status = object.status.clone().unwrap_or_default();
-        match order(&status.orders, object.spec.limits.orders_per_hour, now) {
-            Ok(orders) => status.orders = orders,
-            Err(until) => return Ok(Some(until)),
-        }
+        let orders = match orders(&object) {
+            Ok(orders) => orders,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let status = ProviderAccountStatus {
+            orders,
+            ..object.status.clone().unwrap_or_default()
+        };
         match status::write(&ctx.around.client, &object, &status).await {
-            Ok(_) => return Ok(None),
+            Ok(_) => return Ok(Ok(())),
             Err(ClusterError::Stale { .. }) => {}
             Err(error) => return Err(error),
         }

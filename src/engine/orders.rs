@@ -1,6 +1,7 @@
 //! Orders of what costs money by the piece: how many an hour an account allows.
 //!
-//! Holds: an order is on record in the account's status before it is sent, whoever sends it; one that was never sent counts, too.
+//! Holds: an order is on record in the account's status before it is sent, whoever sends it; one that a crash kept from being sent counts, too,
+//! and one that certainly came to nothing does not.
 
 use crate::api::limits::MOST_ORDERS;
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +29,15 @@ pub fn order(known: &[Time], most: i32, now: Timestamp) -> Result<Vec<Time>, Tim
     Ok(all.split_off(all.len().saturating_sub(MOST_ORDERS)))
 }
 
+/// The record without the newest order, which certainly was none: there was nothing to be had, or nobody to ask. Else whoever wants
+/// what cannot be had would use up everybody's hour.
+pub fn strike(known: &[Time]) -> Vec<Time> {
+    let mut all = known.to_vec();
+    all.sort_unstable_by_key(|at| at.0);
+    all.pop();
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +58,16 @@ mod tests {
         assert_eq!(order(&known, 0, at(30).0), Err(at(3630).0));
         assert!(order(&known, 3, at(3599).0).is_err());
         assert_eq!(order(&known, 3, at(3600).0).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn what_was_no_order_gives_its_place_back() {
+        let known = order(&[at(5)], 2, at(7).0).unwrap();
+        assert!(order(&known, 2, at(8).0).is_err());
+        let struck = strike(&known);
+        assert_eq!(struck, [at(5)]);
+        assert!(order(&struck, 2, at(8).0).is_ok());
+        assert!(strike(&[]).is_empty());
     }
 
     #[test]

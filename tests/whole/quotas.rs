@@ -186,3 +186,27 @@ async fn numbers_are_ordered_so_often_an_hour() {
     is_ready(&second).await;
     assert_eq!(orders().await, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_cannot_be_had_uses_up_nobodys_hour() {
+    let scene = equipped("unsold", |tools| {
+        tools.retain(|one| one["name"] == "phone");
+        tools[0]["maxMonthlyCostUSD"] = json!(0.1);
+    })
+    .await;
+    let account = at(&scene, "telnyx");
+    let one = json!({"spec": {"limits": {"ordersPerHour": 1}}});
+    account.patch(one).await.unwrap();
+    let first = scene.instance("a", "t", json!({})).await;
+    let message = says(&first, "Stalled", "True", "Rejected").await;
+    assert!(message.contains("maxMonthlyCostUSD"), "{message}");
+    let dearer = json!({"spec": {"tools": [{"name": "phone", "type": "telnyx",
+        "accountRef": {"name": format!("{}-telnyx", scene.tenant.account())}, "maxMonthlyCostUSD": 2}]}});
+    scene.tenant.template("t").patch(dearer).await.unwrap();
+    is_ready(&first).await;
+    let object = account.get().await.unwrap();
+    assert_eq!(
+        object.data["status"]["orders"].as_array().map(Vec::len),
+        Some(1)
+    );
+}

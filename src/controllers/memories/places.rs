@@ -14,9 +14,19 @@ use std::sync::{Arc, Mutex};
 /// How long after a pass the store may show its intent.
 const LAG: SignedDuration = SignedDuration::from_secs(30);
 
-/// By account: who is about to take a place, and until when it is held. `None`: its pass runs.
+/// How long what was counted for a glance serves others of the namespace: each agent of a fleet glances at all its accounts in each
+/// pass until it has its tools, and counting looks at every instance.
+const GLANCE: SignedDuration = SignedDuration::from_secs(1);
+
+/// Who is about to take a place, and until when it is held. `None`: its pass runs.
+type AboutTo = HashMap<Taker, Option<Timestamp>>;
+
+/// Places about to be taken, by account, and what was counted last, by account and namespace.
 #[derive(Debug, Default)]
-pub struct Places(Mutex<HashMap<String, HashMap<Taker, Option<Timestamp>>>>);
+pub struct Places {
+    about_to: Mutex<HashMap<String, AboutTo>>,
+    glances: Mutex<HashMap<(String, String), (Timestamp, TakenPlaces)>>,
+}
 
 /// What is known to take a place in an account.
 pub struct KnownPlaces {
@@ -37,7 +47,7 @@ impl Places {
         most: Option<Most>,
         known: impl FnOnce() -> Option<KnownPlaces>,
     ) -> Option<TakenPlaces> {
-        let mut all = held(&self.0);
+        let mut all = held(&self.about_to);
         let KnownPlaces {
             instances,
             mut things,
@@ -63,10 +73,31 @@ impl Places {
         Some(taken)
     }
 
+    /// What others take of an account, as it was within the last moment, for somebody who has nothing in it yet. Whoever takes a
+    /// place counts anew.
+    pub fn glance(
+        &self,
+        account: &str,
+        asks: &Taker,
+        now: Timestamp,
+        known: impl FnOnce() -> Option<KnownPlaces>,
+    ) -> Option<TakenPlaces> {
+        let whose = (account.to_owned(), asks.namespace.clone());
+        let fresh = |(at, _): &(Timestamp, TakenPlaces)| *at <= now && *at + GLANCE > now;
+        if let Some((_, taken)) = held(&self.glances).get(&whose).filter(|one| fresh(one)) {
+            return Some(*taken);
+        }
+        let taken = self.count(account, asks, now, None, known)?;
+        let mut glances = held(&self.glances);
+        glances.retain(|_, one| fresh(one));
+        glances.insert(whose, (now, taken));
+        Some(taken)
+    }
+
     /// The pass of an instance has ended.
     pub fn ended(&self, identity: &str, now: Timestamp) {
         let until = now + LAG;
-        for about_to in held(&self.0).values_mut() {
+        for about_to in held(&self.about_to).values_mut() {
             let own = about_to
                 .iter_mut()
                 .filter(|(place, until)| place.identity == identity && until.is_none());
@@ -78,7 +109,7 @@ impl Places {
 
     /// An instance is gone.
     pub fn gone(&self, identity: &str) {
-        for about_to in held(&self.0).values_mut() {
+        for about_to in held(&self.about_to).values_mut() {
             about_to.retain(|place, _| place.identity != identity);
         }
     }
@@ -163,6 +194,37 @@ mod tests {
     }
 
     #[test]
+    fn a_glance_serves_its_namespace_for_a_moment_and_nobody_who_takes_a_place() {
+        let (places, asks) = (
+            Places::default(),
+            Taker::of(&instance("a", None), Slot::Project),
+        );
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let counts = std::cell::Cell::new(0);
+        let known = || {
+            counts.set(counts.get() + 1);
+            let (instances, things) = (Vec::new(), Things::default());
+            Some(KnownPlaces { instances, things })
+        };
+        let glance = |asks: &Taker, second| places.glance("main", asks, at(second), known);
+        for _ in 0..3 {
+            assert!(glance(&asks, 0).is_some());
+        }
+        assert_eq!(counts.get(), 1);
+        let neighbour = Taker {
+            namespace: "other".into(),
+            ..asks.clone()
+        };
+        glance(&neighbour, 0);
+        assert_eq!(counts.get(), 2);
+        places.count("main", &asks, at(0), Some(most(1)), known);
+        assert_eq!(counts.get(), 3);
+        glance(&asks, 1);
+        assert_eq!(counts.get(), 4);
+        assert_eq!(held(&places.glances).len(), 1);
+    }
+
+    #[test]
     fn before_the_account_is_read_nobody_takes_a_place() {
         let (places, asks) = (
             Places::default(),
@@ -173,6 +235,6 @@ mod tests {
             places.count("main", &asks, now, Some(most(1)), || None),
             None
         );
-        assert!(held(&places.0).is_empty());
+        assert!(held(&places.about_to).is_empty());
     }
 }
