@@ -102,7 +102,7 @@ pub mod reason {
     pub const THROTTLED: &str = "Throttled";
     /// A plan or account limit is used up.
     pub const LIMIT_REACHED: &str = "LimitReached";
-    /// More is asked for than the account lets one agent have.
+    /// More is asked for than the account's owner allows.
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// The template does not exist.
     pub const TEMPLATE_NOT_FOUND: &str = "TemplateNotFound";

@@ -44,6 +44,8 @@ pub enum InstanceBy {
     Identity(String),
     /// The project that it has on record, or is to adopt.
     Project(String),
+    /// That it waits for a place, in whatever account.
+    Placeless,
 }
 
 impl Stored for AgentInstance {
@@ -59,7 +61,8 @@ impl Stored for AgentInstance {
         let identity = InstanceBy::Identity(instance.identity());
         let projects = rivals::projects(instance).map(InstanceBy::Project);
         let own = [namespace, template, identity];
-        accounts.chain(own).chain(projects).collect()
+        let waits = waits_for_a_place(instance).then_some(InstanceBy::Placeless);
+        accounts.chain(own).chain(projects).chain(waits).collect()
     }
 
     fn strip(&mut self) {
@@ -220,8 +223,8 @@ impl Stores {
                     !one.annotations().contains_key(IDENTITY_ANNOTATION)
                 }),
                 Whom::Placeless(account) => {
-                    let mut waiting = self.users(&account);
-                    waiting.retain(|one| waits_for_a_place(one));
+                    let mut waiting = self.instances.by(&InstanceBy::Placeless);
+                    waiting.retain(|one| self.uses(one, &account));
                     let mut waiting = longest_first(waiting);
                     waiting.truncate(TOGETHER);
                     names(waiting, |_| true)

@@ -127,10 +127,13 @@ pub fn news(change: &Change) -> Vec<Wake> {
         Change::Account(turned) => of_account(turned),
         Change::Shown(whose) | Change::Turn(whose) | Change::Word(whose) => instances(whose),
         Change::FirstRead(name) => fleet(Whom::Unidentified(name.clone())),
-        Change::Counted(name)
-        | Change::Doubt(name)
-        | Change::Swept(name)
-        | Change::Restored(name) => account(name),
+        // There may be a place where something is gone that was left behind.
+        Change::Counted(name) => {
+            let mut wakes = account(name);
+            wakes.push(now(Whom::Placeless(name.clone()), Rank::News));
+            wakes
+        }
+        Change::Doubt(name) | Change::Swept(name) | Change::Restored(name) => account(name),
         Change::Room(name) | Change::Usable(name) => fleet(Whom::Users(name.clone())),
         Change::PlaceFree(name) => one(Whom::Placeless(name.clone())),
         Change::Outage(name) => {

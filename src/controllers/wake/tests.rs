@@ -264,6 +264,46 @@ fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used
     assert_wakes("gone", &gone, &[own, users, rollouts]);
 }
 
+#[test]
+fn a_place_that_is_given_up_wakes_those_that_wait_for_one() {
+    let entry = |slot: &str, state: &str| {
+        json!({"origin": "Made", "slot": slot, "provider": "p", "account": "main", "state": state, "attempt": 1, "key": "k",
+            "startedAt": "2026-01-01T00:00:00.000000Z"})
+    };
+    let waits = "News placeless main";
+    for (before, after, wakes) in [
+        (json!([entry("tool/llm", "Exists")]), json!([]), true),
+        (
+            json!([entry("project", "Creating")]),
+            json!([entry("project", "Planned")]),
+            true,
+        ),
+        (json!([entry("tool/llm", "Planned")]), json!([]), false),
+        (
+            json!([entry("tool/llm", "Exists")]),
+            json!([entry("tool/llm", "Deleting")]),
+            false,
+        ),
+        // It comes and goes with another.
+        (json!([entry("service", "Exists")]), json!([]), false),
+    ] {
+        let with_ledger =
+            |external: &Value| with(instance(), &[("/status/external", external.clone())]);
+        let change = Change::Instance(turned(
+            Some(with_ledger(&before)),
+            Some(with_ledger(&after)),
+        ));
+        let woken = woken(&change).iter().any(|one| one == waits);
+        assert_eq!(woken, wakes, "{before} {after}");
+    }
+    let gone = with(
+        instance(),
+        &[("/status/external", json!([entry("project", "Exists")]))],
+    );
+    let gone = Change::Instance(turned(Some(gone), None));
+    assert!(woken(&gone).iter().any(|one| one == waits));
+}
+
 /// The variants of [`Change`], so that a new one is missed here.
 fn variant(change: &Change) -> &'static str {
     match change {
@@ -303,7 +343,10 @@ fn every_other_change_wakes_those_whom_it_concerns() {
     let rows: [(Change, &[&str]); 19] = [
         (Change::Shown(vec![who()]), &[one]),
         (Change::FirstRead(main()), &["Fleet unidentified main"]),
-        (Change::Counted(main()), &["News account main"]),
+        (
+            Change::Counted(main()),
+            &["News account main", "News placeless main"],
+        ),
         (Change::Room(main()), &["Fleet users main"]),
         (Change::PlaceFree(main()), &["News placeless main"]),
         (
