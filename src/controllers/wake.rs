@@ -4,6 +4,7 @@
 //! nobody by themselves, because the pass that made them has asked for the time at which to come again; nothing wakes
 //! everybody at an interval. Deliberately absent: who the followers and users of something are (`stores`).
 
+use super::memories::places::GLANCE;
 use super::queue::Rank;
 use super::turned::{Ref, Turned};
 use crate::api::condition::{self, kind, reason};
@@ -130,7 +131,7 @@ pub fn news(change: &Change) -> Vec<Wake> {
         // There may be a place where something is gone that was left behind.
         Change::Counted(name) => {
             let mut wakes = account(name);
-            wakes.push(now(Whom::Placeless(name.clone()), Rank::News));
+            wakes.push(placeless(name.clone()));
             wakes
         }
         Change::Doubt(name) | Change::Swept(name) | Change::Restored(name) => account(name),
@@ -157,6 +158,15 @@ fn now(whom: Whom, rank: Rank) -> Wake {
     Wake { whom, rank, after }
 }
 
+/// Those that wait for a place look for it when no glance from before serves them any more.
+fn placeless(account: String) -> Wake {
+    Wake {
+        whom: Whom::Placeless(account),
+        rank: Rank::News,
+        after: GLANCE,
+    }
+}
+
 /// The reference to a namespaced object.
 pub fn reference<K>(named: &NamespacedName) -> Ref<K>
 where
@@ -167,9 +177,7 @@ where
 
 fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
     let freed = freed(turned).into_iter();
-    let mut wakes: Vec<Wake> = freed
-        .map(|account| now(Whom::Placeless(account), Rank::News))
-        .collect();
+    let mut wakes: Vec<Wake> = freed.map(placeless).collect();
     if (differs(turned, as_people_left_it) || forgets(turned))
         && let Some(named) = named(turned)
     {

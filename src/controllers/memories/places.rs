@@ -10,13 +10,14 @@ use crate::engine::places::{Most, TakenPlaces, Taker, Things};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How long after a pass the store may show its intent.
 const LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long what was counted for a glance serves others of the namespace: each agent of a fleet glances at all its accounts in each
 /// pass until it has its tools, and counting looks at every instance.
-const GLANCE: SignedDuration = SignedDuration::from_secs(1);
+pub const GLANCE: Duration = Duration::from_secs(1);
 
 /// Who is about to take a place, and until when it is held. `None`: its pass runs.
 type AboutTo = HashMap<Taker, Option<Timestamp>>;
@@ -83,7 +84,9 @@ impl Places {
         known: impl FnOnce() -> Option<KnownPlaces>,
     ) -> Option<TakenPlaces> {
         let whose = (account.to_owned(), asks.namespace.clone());
-        let fresh = |(at, _): &(Timestamp, TakenPlaces)| *at <= now && *at + GLANCE > now;
+        let fresh = |(at, _): &(Timestamp, TakenPlaces)| {
+            *at <= now && now.duration_since(*at).unsigned_abs() < GLANCE
+        };
         if let Some((_, taken)) = held(&self.glances).get(&whose).filter(|one| fresh(one)) {
             return Some(*taken);
         }

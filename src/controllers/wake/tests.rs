@@ -270,7 +270,7 @@ fn a_place_that_is_given_up_wakes_those_that_wait_for_one() {
         json!({"origin": "Made", "slot": slot, "provider": "p", "account": "main", "state": state, "attempt": 1, "key": "k",
             "startedAt": "2026-01-01T00:00:00.000000Z"})
     };
-    let waits = "News placeless main";
+    let waits = "News placeless main soon";
     for (before, after, wakes) in [
         (json!([entry("tool/llm", "Exists")]), json!([]), true),
         (
@@ -345,7 +345,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
         (Change::FirstRead(main()), &["Fleet unidentified main"]),
         (
             Change::Counted(main()),
-            &["News account main", "News placeless main"],
+            &["News account main", "News placeless main soon"],
         ),
         (Change::Room(main()), &["Fleet users main"]),
         (Change::PlaceFree(main()), &["News placeless main"]),
