@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use world::{SYSTEM_NAMESPACE, eventually, railway_token};
 
-use crate::support::{SOON, Scene, is_mutation, is_ready, merged, says};
+use crate::support::{SOON, Scene, is_mutation, is_ready, lays_down, merged, says};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_that_is_no_good_is_told_and_a_good_one_is_enough() {
@@ -306,11 +306,7 @@ async fn the_project_throttle_spaces_creations_and_nobody_is_told_off() {
             let references = json!([{"name": scene.tenant.name(), "key": "token"}, {"name": second, "key": "token"}]);
             let both = json!({"spec": {"railway": {"tokenSecretRefs": references}}});
             let account = scene.tenant.provider_account();
-            let generation = account.patch(both).await.unwrap().metadata.generation;
-            let seen = account.wait_until("both tokens are known", SOON, |object| {
-                object.data["status"]["observedGeneration"].as_i64() == generation
-            });
-            seen.await.unwrap();
+            lays_down(&account, both).await;
         }
         scene.ready(json!({}), &["a", "b", "c", "d", "e"]).await;
         let at = creations(&scene);

@@ -1,6 +1,6 @@
 //! What one agent may have of an account at most: for who asks for more nothing is made, and from who has more nothing is taken.
 
-use crate::support::{SOON, Scene, id, is_ready, says};
+use crate::support::{SOON, Scene, id, is_ready, lays_down, says};
 use crate::toolset::equipped;
 use serde_json::json;
 use world::eventually;
@@ -29,12 +29,12 @@ async fn an_agent_that_is_too_large_is_not_begun_and_one_that_runs_stays_as_it_i
     assert_eq!(scene.mutations(scene.start()), [""; 0]);
 
     let change = |memory| json!({"spec": {"railway": most(memory)}});
-    account.patch(change("2Gi")).await.unwrap();
+    lays_down(&account, change("2Gi")).await;
     is_ready(&instance).await;
 
     // Lower than what runs: nothing is done to it, and it is changed in everything else.
     let mark = scene.mark();
-    account.patch(change("1Gi")).await.unwrap();
+    lays_down(&account, change("1Gi")).await;
     let another = scene.instance("b", "t", json!({})).await;
     says(&another, "Stalled", "True", "QuotaExceeded").await;
     scene.listings(2).await;
@@ -61,7 +61,7 @@ async fn a_key_above_the_limit_is_not_made_and_nothing_else_is_bought() {
         .world
         .object("ProviderAccount", None, &format!("{name}-openrouter"));
     let change = |usd: u32| json!({"spec": {"openrouter": {"perAgent": {"limitUSD": usd}}}});
-    account.patch(change(10)).await.unwrap();
+    lays_down(&account, change(10)).await;
     let instance = scene.instance("a", "t", json!({})).await;
     let message = says(&instance, "Stalled", "True", "QuotaExceeded").await;
     let field = "spec.openrouter.perAgent.limitUSD is 10";
@@ -88,7 +88,7 @@ async fn a_key_above_the_limit_is_not_made_and_nothing_else_is_bought() {
     let message = says(&instance, "Stalled", "True", "QuotaExceeded").await;
     assert!(message.contains("toolLimits asks for 11"), "{message}");
     assert_eq!(limit().await, 10.0);
-    account.patch(change(11)).await.unwrap();
+    lays_down(&account, change(11)).await;
     eventually("the key has the limit", SOON, async || {
         Ok((limit().await == 11.0).then_some(()))
     })

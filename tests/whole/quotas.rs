@@ -1,6 +1,6 @@
 //! What an account lets there be in all: whoever wants more is told whose limit it is, before anything is made.
 
-use crate::support::{IMAGE, SOON, Scene, holds, is_ready, says};
+use crate::support::{IMAGE, SOON, Scene, holds, is_ready, lays_down, says};
 use crate::toolset::{counts, equipped};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn of_two_hundred_agents_of_ten_namespaces_as_many_come_up_as_there_are_pl
     let name = scene.tenant.account().to_owned();
     let namespaces: Vec<String> = (0..NAMESPACES).map(|n| format!("{name}-{n}")).collect();
     let limits = json!({"spec": {"limits": {"resources": PLACES}, "allowedNamespaces": {"matchNames": namespaces}}});
-    account.patch(limits).await.unwrap();
+    lays_down(&account, limits).await;
     let mut instances = Vec::new();
     for namespace in &namespaces {
         let object =
@@ -91,10 +91,8 @@ async fn of_two_hundred_agents_of_ten_namespaces_as_many_come_up_as_there_are_pl
     assert_eq!((made(&scene), scene.projects().await), (PLACES, PLACES));
 
     // The owner raises it by two.
-    account
-        .patch(json!({"spec": {"limits": {"resources": PLACES + 2}}}))
-        .await
-        .unwrap();
+    let more = json!({"spec": {"limits": {"resources": PLACES + 2}}});
+    lays_down(&account, more).await;
     eventually("two more are ready", patience, async || {
         Ok((all().await?.0 == PLACES + 2).then_some(()))
     })
@@ -119,7 +117,7 @@ async fn what_a_namespace_leaves_behind_counts_until_it_is_gone() {
     let scene = with_one("left", "search").await;
     let account = at(&scene, "exa");
     let one = json!({"spec": {"limits": {"resourcesPerNamespace": 1}}});
-    account.patch(one).await.unwrap();
+    lays_down(&account, one).await;
     let kept = json!({"deletionPolicy": "Retain"});
     let first = scene.instance("a", "t", kept).await;
     is_ready(&first).await;
@@ -162,7 +160,7 @@ async fn numbers_are_ordered_so_often_an_hour() {
     let scene = with_one("orders", "phone").await;
     let account = at(&scene, "telnyx");
     let one = json!({"spec": {"limits": {"ordersPerHour": 1}}});
-    account.patch(one).await.unwrap();
+    lays_down(&account, one).await;
     let first = scene.instance("a", "t", json!({})).await;
     is_ready(&first).await;
     let second = scene.instance("b", "t", json!({})).await;
@@ -182,7 +180,7 @@ async fn numbers_are_ordered_so_often_an_hour() {
     scene.listings(2).await;
     assert_eq!(counts(&scene).await.get("telnyx/number"), None);
     let two = json!({"spec": {"limits": {"ordersPerHour": 2}}});
-    account.patch(two).await.unwrap();
+    lays_down(&account, two).await;
     is_ready(&second).await;
     assert_eq!(orders().await, 2);
 }
@@ -196,7 +194,7 @@ async fn a_number_that_cannot_be_had_uses_up_nobodys_hour() {
     .await;
     let account = at(&scene, "telnyx");
     let one = json!({"spec": {"limits": {"ordersPerHour": 1}}});
-    account.patch(one).await.unwrap();
+    lays_down(&account, one).await;
     let first = scene.instance("a", "t", json!({})).await;
     let message = says(&first, "Stalled", "True", "Rejected").await;
     assert!(message.contains("maxMonthlyCostUSD"), "{message}");

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use world::eventually;
 
-use crate::support::{Marks, SOON, Scene, holds, id, is_ready, says};
+use crate::support::{Marks, SOON, Scene, holds, id, is_ready, lays_down, says};
 
 /// What was asked of anybody about one of these ids.
 fn asked(scene: &Scene<'_>, since: Marks, ids: &[&str]) -> Vec<String> {
@@ -133,7 +133,7 @@ async fn who_may_leave_nothing_behind_is_made_nothing_and_what_was_allowed_stays
     let kept = id(&before.get().await.unwrap(), "project");
     let account = scene.tenant.provider_account();
     let says_so = |retention: &str| json!({"spec": {"retention": retention}});
-    account.patch(says_so("Deny")).await.unwrap();
+    lays_down(&account, says_so("Deny")).await;
 
     let mark = scene.mark();
     let after = scene.instance("after", "t", retain.clone()).await;

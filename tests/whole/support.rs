@@ -255,6 +255,15 @@ pub async fn says(object: &Object<'_>, kind: &str, status: &str, reason: &str) -
     message.unwrap_or_default().to_owned()
 }
 
+/// Changes an account, and waits until the controller goes by that.
+pub async fn lays_down(account: &Object<'_>, change: Value) {
+    account.patch(change).await.unwrap();
+    let observed = account.wait_until("the change is observed", SOON, |object| {
+        object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation
+    });
+    observed.await.unwrap();
+}
+
 /// Whether a condition is true now.
 pub fn holds(object: &DynamicObject, kind: &str) -> bool {
     condition(object, kind).is_some_and(|found| found["status"] == "True")
