@@ -16,7 +16,7 @@ use kube::ResourceExt;
 /// What speaks for a credential, or against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// It is the one that was proven, or the provider tells the same organisation.
+    /// It was proven before, or the provider tells the same organisation.
     Same,
     /// The provider tells another organisation.
     Other,
@@ -79,7 +79,7 @@ impl CredentialTrial<'_> {
     /// What can be said without a proof; `None` where only that can tell.
     pub fn evidence(&self) -> Option<Evidence> {
         let pin = self.pin?;
-        if !self.credential.is_empty() && pin.credential == self.credential {
+        if pin.knows(self.credential) {
             return Some(Evidence::Same);
         }
         match (&pin.id, &self.whose.id) {
@@ -109,11 +109,13 @@ impl CredentialTrial<'_> {
 
     fn pinned(&self, moved: bool) -> Pin {
         // A provider that does not tell now may have told before.
-        let before = self.pin.filter(|_| !moved).and_then(|pin| pin.id.clone());
+        let before = self.pin.filter(|_| !moved);
+        let id = before.and_then(|pin| pin.id.clone());
         Pin {
-            id: self.whose.id.clone().or(before),
+            id: self.whose.id.clone().or(id),
             name: self.whose.name.clone(),
             credential: self.credential.to_owned(),
+            earlier: before.map_or_else(Vec::new, |pin| pin.before(self.credential)),
         }
     }
 

@@ -46,6 +46,32 @@ pub struct Pin {
     /// Keyed hash of the credential that was proven last.
     #[serde(default)]
     pub credential: String,
+    /// Of those that were proven before it, newest first. They stay proven: one that is put back when everything that it
+    /// could show is just being deleted has nothing left to prove itself with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
+}
+
+/// So many earlier credentials are known again: whoever rotates goes back by one or two.
+const EARLIER: usize = 3;
+
+impl Pin {
+    /// Whether a credential of this keyed hash was proven.
+    pub fn knows(&self, credential: &str) -> bool {
+        !credential.is_empty()
+            && (self.credential == credential || self.earlier.iter().any(|one| one == credential))
+    }
+
+    /// What is known as earlier once `next` is the newest.
+    #[must_use]
+    pub fn before(&self, next: &str) -> Vec<String> {
+        let known = std::iter::once(&self.credential).chain(&self.earlier);
+        known
+            .filter(|one| !one.is_empty() && *one != next)
+            .take(EARLIER)
+            .cloned()
+            .collect()
+    }
 }
 
 /// The keyed hash by which a credential is known again. Secrets made from files end in a newline as a rule.

@@ -33,6 +33,7 @@ fn pin(id: Option<&str>, credential: &str) -> Pin {
         id: id.map(str::to_owned),
         name: "organization".into(),
         credential: credential.into(),
+        earlier: Vec::new(),
     }
 }
 
@@ -322,6 +323,44 @@ fn what_is_expected_is_mended_in_the_spec_alone() {
         Evidence::Hidden,
     );
     assert!(matches!(held, CredentialVerdict::Held(hold) if hold.reason == "IdentityChanged"));
+}
+
+#[test]
+fn a_credential_that_is_put_back_need_not_prove_itself_again() {
+    let rotate = |pin: &Pin, credential: &str, proof| match try_it(
+        &account(),
+        Some(pin),
+        &whose(None),
+        credential,
+        proof,
+    ) {
+        CredentialVerdict::Good { pin, .. } => Ok(pin),
+        CredentialVerdict::Held(hold) => Err(hold.reason),
+    };
+    let rotated = rotate(&pin(None, "h1"), "h2", Evidence::Shown).unwrap();
+    // The only thing that it could show is being deleted meanwhile.
+    let back = rotate(&rotated, "h1", Evidence::Hidden).unwrap();
+    assert_eq!(
+        (back.credential.as_str(), &back.earlier[..]),
+        ("h1", &["h2".to_owned()][..])
+    );
+    assert!(rotate(&back, "h2", Evidence::Hidden).is_ok());
+    assert_eq!(
+        rotate(&back, "h3", Evidence::Hidden),
+        Err("IdentityUnproven")
+    );
+    // Another organisation's from now on, perhaps: what was proven says nothing about it.
+    let moved = rotate(&back, "h4", Evidence::Nothing).unwrap();
+    assert!(moved.earlier.is_empty());
+    assert_eq!(
+        rotate(&moved, "h1", Evidence::Hidden),
+        Err("IdentityUnproven")
+    );
+    // Not without end.
+    let many = (0..20).fold(back, |pin, n| {
+        rotate(&pin, &format!("n{n}"), Evidence::Shown).unwrap()
+    });
+    assert_eq!(many.earlier, ["n18", "n17", "n16"]);
 }
 
 proptest! {
