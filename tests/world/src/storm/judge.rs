@@ -61,6 +61,8 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
     let tenant = &fleet.tenants[number];
     let mut wrong = Vec::new();
     let mut implied: BTreeMap<Thing, (String, bool)> = BTreeMap::new();
+    // Of each template: its instances, and those that are ready.
+    let mut followers: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for agent in fleet.agents.iter().filter(|agent| agent.tenant == number) {
         let title = format!("{}/{}", tenant.namespace(), agent.name());
         let Some(object) = fleet.instance(*agent).find().await? else {
@@ -70,12 +72,25 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
         if let Some(why) = restless(*agent, &object) {
             wrong.push(format!("{title} {why}"));
         }
+        let (all, ready) = followers.entry(agent.kind().template()).or_default();
+        *all += 1;
+        *ready += usize::from(condition(&object, "Ready").is_some_and(|it| it["status"] == "True"));
         for entry in entries(&object) {
             let Some(thing) = thing(entry) else { continue };
             let told = reports_loss(&object, entry["slot"].as_str().unwrap_or_default());
             if let Some((other, _)) = implied.insert(thing.clone(), (title.clone(), told)) {
                 wrong.push(format!("{title} and {other} both have {thing:?}"));
             }
+        }
+    }
+    for (name, counts) in followers {
+        let template = tenant.template(name).get().await?;
+        let status = &template.data["status"];
+        let told = ["instances", "updatedInstances"].map(|field| status[field].as_u64());
+        if told != [counts.0, counts.1].map(|count| u64::try_from(count).ok()) {
+            wrong.push(format!(
+                "template {name} tells {told:?} instances and updated ones, and not {counts:?}"
+            ));
         }
     }
     let living = tenant.inventory().await?.resources;
