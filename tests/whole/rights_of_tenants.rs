@@ -235,5 +235,13 @@ async fn a_tenant_gives_nothing_up() {
     let (done, said) = admin(&tenant(&[&annotate[..], &["note=other"]].concat()), "").await;
     assert!(done, "{said}");
     may(&takes_back).await;
+    // Nor is an agent parted from what it has by being said to be another one.
+    for identity in [
+        "yardmaster.dev/identity=zzz",
+        "yardmaster.dev/identity=8ed0c1e0-dc59-4a7f-ac51-205c3a5569b9",
+    ] {
+        let (done, said) = admin(&tenant(&[&annotate[..], &[identity]].concat()), "").await;
+        assert!(!done && said.contains("is Yardmaster's own"), "{said}");
+    }
     assert_eq!(scene.projects().await, 1);
 }
