@@ -79,13 +79,14 @@ impl CredentialTrial<'_> {
     /// What can be said without a proof; `None` where only that can tell.
     pub fn evidence(&self) -> Option<Evidence> {
         let pin = self.pin?;
-        if pin.knows(self.credential) {
+        if !self.credential.is_empty() && pin.credential == self.credential {
             return Some(Evidence::Same);
         }
         match (&pin.id, &self.whose.id) {
             (Some(pinned), Some(told)) if pinned == told => Some(Evidence::Same),
             (Some(_), Some(_)) => Some(Evidence::Other),
-            _ => None,
+            // What the provider tells now weighs more than what was proven of an earlier one.
+            _ => pin.knew(self.credential).then_some(Evidence::Same),
         }
     }
 

@@ -56,10 +56,9 @@ pub struct Pin {
 const EARLIER: usize = 3;
 
 impl Pin {
-    /// Whether a credential of this keyed hash was proven.
-    pub fn knows(&self, credential: &str) -> bool {
-        !credential.is_empty()
-            && (self.credential == credential || self.earlier.iter().any(|one| one == credential))
+    /// Whether a credential of this keyed hash was proven before the newest.
+    pub fn knew(&self, credential: &str) -> bool {
+        self.earlier.iter().any(|one| one == credential)
     }
 
     /// What is known as earlier once `next` is the newest.

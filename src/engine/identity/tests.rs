@@ -349,6 +349,19 @@ fn a_credential_that_is_put_back_need_not_prove_itself_again() {
         rotate(&back, "h3", Evidence::Hidden),
         Err("IdentityUnproven")
     );
+    // What the provider tells now weighs more.
+    let told = Pin {
+        id: Some("a".into()),
+        ..back.clone()
+    };
+    let other = try_it(
+        &account(),
+        Some(&told),
+        &whose(Some("b")),
+        "h2",
+        Evidence::Shown,
+    );
+    assert!(matches!(other, CredentialVerdict::Held(hold) if hold.reason == "IdentityChanged"));
     // Another organisation's from now on, perhaps: what was proven says nothing about it.
     let moved = rotate(&back, "h4", Evidence::Nothing).unwrap();
     assert!(moved.earlier.is_empty());
