@@ -315,7 +315,7 @@ fn due(
         let old = item
             .created
             .is_none_or(|made| view.now.duration_since(made) >= grace);
-        seen && old && !item.may_hold_money && !claims.restored(item)
+        seen && old && !item.may_hold_money && !claims.restored(item) && !claims.unclear(item)
     };
     let chosen = orphans
         .iter()

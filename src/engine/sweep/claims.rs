@@ -1,6 +1,8 @@
 //! What lives in an account as a sweep sees it, and what ledgers, instances and records claim of it.
 
-use crate::api::{AgentInstance, NamespacedName, Seen, Slot, SlotState, Unreadable};
+use crate::api::{
+    AgentInstance, IDENTITY_ANNOTATION, NamespacedName, Seen, Slot, SlotState, Unreadable,
+};
 use crate::engine::restored;
 use crate::engine::world::marker;
 use crate::model::marker::{STEM, is_tool_name, named, stem_of};
@@ -126,6 +128,8 @@ pub struct Claims {
     /// Those that were restored from a backup and wait for a word: they may want back what bears their
     /// name.
     pub waiting: BTreeSet<NamespacedName>,
+    /// Living instances that state no identity yet: as what they go on is not known before their passes.
+    pub unstated: BTreeSet<NamespacedName>,
     /// Ids in ledgers, whatever their state, and those of what is to be adopted.
     pub ids: BTreeSet<String>,
     /// Names in ledgers, whatever their state.
@@ -150,6 +154,10 @@ impl Claims {
             let named = NamespacedName::of(&instance);
             if instance.read().is_some_and(|one| restored::waits(one)) {
                 claims.waiting.insert(named.clone());
+            }
+            let stated = instance.annotations().contains_key(IDENTITY_ANNOTATION);
+            if instance.read().is_some() && !stated {
+                claims.unstated.insert(named.clone());
             }
             let identity = instance.read().map(|one| one.identity());
             claims.owners.insert(Instance {
@@ -235,6 +243,14 @@ impl Claims {
             || self.left_behind.contains(&item.id)
             || self.left_behind.contains(&item.name)
             || stem.is_some_and(|stem| self.left_behind.contains(stem))
+    }
+
+    /// Whether it names a living instance that states no identity yet, and may turn out to be its own.
+    pub fn unclear(&self, item: &Item) -> bool {
+        match &item.bears {
+            Provenance::Ours(Some(one)) => self.unstated.contains(&one.named),
+            _ => false,
+        }
     }
 
     /// Whether it names an instance that was restored from a backup and waits for a word. One that lives under that name and

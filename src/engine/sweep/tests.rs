@@ -583,6 +583,31 @@ fn a_restored_cluster_keeps_the_sweep_from_everything() {
 }
 
 #[test]
+fn what_bears_the_name_of_one_that_states_no_identity_yet_is_left_alone() {
+    let named_as = |number: usize, annotations: serde_json::Value| -> Seen<AgentInstance> {
+        let object = json!({
+            "metadata": {"namespace": "team-a", "name": format!("agent-uid-{number}"), "uid": "anew", "annotations": annotations},
+            "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": ACCOUNT}},
+        });
+        Seen::Read(Arc::new(serde_json::from_value(object).unwrap()))
+    };
+    let items = orphans(1);
+    for (stated, number, due) in [
+        // Its account has not been compared with it yet: it may go on as what it was.
+        (json!({}), 0, None),
+        // It has another identity for certain.
+        (json!({"yardmaster.dev/identity": "anew"}), 0, Some(0)),
+        (json!({}), 7, Some(0)),
+    ] {
+        let claims = Claims::of([named_as(number, stated.clone())]);
+        let mut memory = Memory::default();
+        decide(&items, &claims, 0, false, &mut memory);
+        let swept = decide(&items, &claims, 600, false, &mut memory);
+        assert_eq!(swept.due, due, "{stated} agent-uid-{number}");
+    }
+}
+
+#[test]
 fn a_listing_that_stays_small_becomes_the_truth_and_all_waiting_begins_anew() {
     let (all, claims) = (orphans(10), Claims::default());
     let mut memory = Memory::default();
