@@ -94,12 +94,18 @@ async fn run(ctx: &Arc<Context>, account: &ProviderAccount) -> Result<Ended, Clu
         secrets_going: found.going,
         same_place: neighbours(ctx, &account),
         sweep: ctx.memories.sweeps.findings(&name),
+        recovery: ctx
+            .accounts
+            .account(&name)
+            .and_then(|account| account.recollection().standing()),
     };
     let mut new = conclude(&account, &learned, around.now());
     // The account's users go by the tokens in memory; a Secret that it refers to no longer is nobody's business here.
     new.held_secrets = named(&account.spec).into_iter().collect();
     let unneeded = no_longer(ctx, &account, &new.held_secrets);
     credentials::let_go(client, namespace, &unneeded).await?;
+    let recovers = condition::is_true(&new.conditions, kind::RECOVERY_MODE);
+    around.gauge.recovery(&name, recovers);
     if account.status.as_ref() != Some(&new) {
         tell(ctx, &account, &new).await?;
     }
@@ -135,6 +141,10 @@ async fn tell(
         .map_or(&[][..], |status| &status.conditions);
     let heard = heard(before, &new.conditions);
     ctx.events.publish(&account.object_ref(&()), &heard).await;
+    let recovers = |conditions| condition::is_true(conditions, kind::RECOVERY_MODE);
+    if recovers(before) != recovers(&new.conditions) {
+        ctx.stores.tell(&Change::Usable(account.name_any()));
+    }
     let shared = |conditions| condition::is_true(conditions, kind::SHARED);
     if shared(before) != shared(&new.conditions) {
         ctx.stores

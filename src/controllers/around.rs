@@ -56,6 +56,8 @@ pub trait Gauge: Send + Sync {
     fn swept(&self, _account: &str, _outcome: &'static str) {}
     /// The sweep of an account is held back for this reason, or goes on.
     fn sweep_held_back(&self, _account: &str, _reason: Option<&'static str>) {}
+    /// Whether less is remembered of an account than was.
+    fn recovery(&self, _account: &str, _recovers: bool) {}
     /// An account is gone.
     fn forget(&self, _account: &str) {}
     /// So many objects of a kind cannot be read.

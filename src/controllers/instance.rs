@@ -13,6 +13,7 @@ use super::unreadable;
 use super::wake::Change;
 use crate::api::{AgentInstance, AgentInstanceStatus, Seen};
 use crate::cluster::ClusterError;
+use crate::engine::account::uses;
 use crate::engine::view;
 use crate::passes::end::finished;
 use crate::passes::pass::pass;
@@ -83,6 +84,11 @@ impl Kind for AgentInstance {
 
     fn gone(last: &Seen<AgentInstance>, ctx: &Context) {
         if let Some(last) = last.read() {
+            for name in uses(last, None) {
+                if let Some(account) = ctx.accounts.account(&name) {
+                    account.recollection().parted(last, ctx.around.now());
+                }
+            }
             ctx.memories.places.gone(&last.identity());
         }
         let home = last

@@ -1,4 +1,5 @@
-//! Who has paused what, read from the objects as last watched: an account's spec, an annotation, the process's own flag.
+//! Who has paused what, read from the objects as last watched: an account's spec, an annotation, the process's own flag; and of
+//! which accounts less is remembered than was.
 //!
 //! Holds: it costs no request, so that it is asked before each step. Deliberately absent: what a pause means (`engine::paused`).
 
@@ -6,10 +7,13 @@ use super::context::Context;
 use super::wake::{reference, template_of};
 use crate::api::{AgentInstance, AgentTemplate, NamespacedName, Seen};
 use crate::engine::World;
+use crate::engine::recovery::{self, RecoveryAnswer};
 use crate::model::pause::annotated;
 use crate::model::{PausedBy, Pauses};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use std::collections::BTreeSet;
 
 /// All that is paused of what concerns an instance.
 pub fn pauses(ctx: &Context, world: &World) -> Pauses {
@@ -20,11 +24,18 @@ pub fn pauses(ctx: &Context, world: &World) -> Pauses {
         .map(|entry| &entry.account)
         .chain(tools)
         .chain([&instance.spec.account_ref.name.0]);
+    let accounts: BTreeSet<&String> = accounts.filter(|name| !name.is_empty()).collect();
+    let those = |are: fn(&Context, &str) -> bool| {
+        let these = accounts.iter().copied();
+        these.filter(|name| are(ctx, name)).cloned().collect()
+    };
     Pauses {
         whole: whole(ctx, instance),
-        accounts: accounts
-            .filter(|name| !name.is_empty() && spec(ctx, name))
-            .cloned()
+        accounts: those(spec),
+        recovering: those(recovers),
+        unread: accounts
+            .iter()
+            .filter_map(|name| Some(((*name).clone(), unread(ctx, name)?)))
             .collect(),
     }
 }
@@ -60,6 +71,23 @@ pub fn of_account(ctx: &Context, name: &str) -> Option<PausedBy> {
         return Some(PausedBy::Installation);
     }
     spec(ctx, name).then(|| PausedBy::Account(name.to_owned()))
+}
+
+/// Whether less is remembered of an account than was, and nobody has said that it goes on.
+pub fn recovers(ctx: &Context, name: &str) -> bool {
+    let object = ctx.stores.accounts.get(&ObjectRef::new(name));
+    let told = object.as_ref().and_then(Seen::read);
+    let told = told.map_or(RecoveryAnswer::Nothing, |account| recovery::told(account));
+    let standing = ctx.accounts.account(name);
+    let standing = standing.and_then(|account| account.recollection().standing());
+    recovery::holds(standing.as_ref(), told)
+}
+
+/// Of an account that could be used and of which this process does not know yet whether it is remembered: when it may know.
+fn unread(ctx: &Context, name: &str) -> Option<Option<Timestamp>> {
+    let account = ctx.accounts.account(name)?;
+    let unread = account.recollection().unread()?;
+    (account.usable().is_ok() && account.outage().is_none()).then_some(unread)
 }
 
 /// Whether an account's spec pauses it. What cannot be read is changed by nobody anyway.

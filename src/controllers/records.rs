@@ -5,7 +5,6 @@
 
 use super::context::Context;
 use super::stores::InstanceBy;
-use super::sweep::slots_of;
 use super::uid::Uid;
 use crate::api::AgentInstance;
 use crate::cluster::left_behind::Left;
@@ -37,7 +36,7 @@ pub async fn remember(
         uid: identity.clone(),
         ..marker(&ctx.around.installation.id, instance, slot)
     };
-    let slots = slots_of(ctx, instance);
+    let slots = ctx.stores.slots_of(instance);
     let stems = identities.iter().flat_map(|identity| {
         let slots = slots.iter();
         slots.map(move |slot| marked(identity, *slot).tool_stem())

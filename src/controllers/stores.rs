@@ -11,10 +11,12 @@ use super::turned::Ref;
 use super::turned::Turned;
 use super::wake::{Change, Whom, news, template_of};
 use crate::api::condition::{kind, reason};
-use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen};
+use crate::api::template::ToolSpec;
+use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen, Slot};
 use crate::engine::account::{usable, uses};
 use crate::engine::rivals;
 use crate::engine::rollout::{self, RolloutProgress};
+use crate::model::slot::parts;
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::Api;
@@ -258,6 +260,18 @@ impl Stores {
             AgentTemplate::terms(&template).contains(&named)
         });
         by_template || uses(instance, None).contains(account)
+    }
+
+    /// The slots of all tools that an instance's template names.
+    pub fn slots_of(&self, instance: &AgentInstance) -> Vec<Slot> {
+        let template = self.templates.get(&template_of(instance));
+        let template = template.as_ref().and_then(Seen::read);
+        let tools = template.map_or(&[][..], |template| &template.spec.tools);
+        let slots = |tool: &ToolSpec| {
+            let name = tool.name.0.clone();
+            parts(tool.kind.provider()).filter_map(move |(part, _)| Slot::tool(&name, part))
+        };
+        tools.iter().flat_map(slots).collect()
     }
 
     /// The instances that name an account themselves: as their home, or in their ledgers.

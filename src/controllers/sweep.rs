@@ -12,16 +12,14 @@ use super::accounts::{Account, Inventory};
 use super::audit::AuditEvent;
 use super::context::Context;
 use super::memories::sweeps::SweptAccount;
-use super::paused::of_account;
+use super::paused::{of_account, recovers};
 use super::wake::{self, template_of};
 use crate::api::condition::reason;
-use crate::api::template::ToolSpec;
-use crate::api::{AgentInstance, Part, ProviderAccount, Seen, Slot};
+use crate::api::{AgentInstance, Part, ProviderAccount, Seen};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::breaker;
 use crate::engine::restored;
 use crate::engine::sweep::{Claims, HeldBack, Item, Swept, Verdict, View, sweep};
-use crate::model::slot::parts;
 use crate::model::{Announcement, Done, Fault};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
@@ -82,7 +80,8 @@ async fn round(ctx: &Context) {
         let restored = waited_for(ctx, &object, cached.iter().map(AsRef::as_ref)).await;
         let swept = decide(ctx, place, &object, inventory, known, restored);
         tell(ctx, place, &swept);
-        if let Some(due) = swept.due {
+        // Whether that is nobody's is not said before it is clear what is remembered.
+        if let Some(due) = swept.due.filter(|_| place.recollection().is_clear()) {
             take_back(ctx, place, &object, inventory, due).await;
         }
     }
@@ -111,6 +110,7 @@ fn decide(
         restored,
         acknowledged: breaker::may_take_back(object),
         paused: of_account(ctx, place.name()).is_some(),
+        recovering: recovers(ctx, place.name()),
         sweep: &object.spec.sweep,
         settle: ctx.around.settings.limits.settle,
         now: ctx.around.now(),
@@ -292,28 +292,14 @@ async fn verified(
         .due
         .and_then(|due| inventory.items.get(due))
         .is_some_and(|chosen| chosen.id == item.id);
-    Ok(same && ctx.around.leave.take().is_ok())
+    Ok(same && place.recollection().is_clear() && ctx.around.leave.take().is_ok())
 }
 
 /// What living instances claim.
 fn claims(ctx: &Context, instances: Vec<Seen<AgentInstance>>) -> Claims {
     let mut claims = Claims::of(instances.iter().cloned());
     for one in instances.iter().filter_map(Seen::read) {
-        claims.expect(&ctx.around.installation.id, one, slots_of(ctx, one));
+        claims.expect(&ctx.around.installation.id, one, ctx.stores.slots_of(one));
     }
     claims
-}
-
-/// The slots of all tools that an instance's template names.
-pub(super) fn slots_of(ctx: &Context, instance: &AgentInstance) -> Vec<Slot> {
-    let template = ctx.stores.templates.get(&template_of(instance));
-    let tools = template
-        .as_ref()
-        .and_then(Seen::read)
-        .map_or(&[][..], |template| &template.spec.tools);
-    let slots = |tool: &ToolSpec| {
-        let name = tool.name.0.clone();
-        parts(tool.kind.provider()).filter_map(move |(part, _)| Slot::tool(&name, part))
-    };
-    tools.iter().flat_map(slots).collect()
 }

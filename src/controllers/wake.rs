@@ -57,6 +57,8 @@ pub enum Change {
     Turn(Vec<NamespacedName>),
     /// The sweep has something else to tell of an account.
     Swept(String),
+    /// Less is remembered of an account than was, or that is known again.
+    Recovery(String),
     /// An object of the account was restored, or is one no longer.
     Restored(String),
     /// The account's owner has said what becomes of these, or they have to hear that nobody has.
@@ -137,7 +139,7 @@ pub fn news(change: &Change) -> Vec<Wake> {
         Change::Doubt(name) | Change::Swept(name) | Change::Restored(name) => account(name),
         Change::Room(name) | Change::Usable(name) => fleet(Whom::Users(name.clone())),
         Change::PlaceFree(name) => one(Whom::Placeless(name.clone())),
-        Change::Outage(name) => {
+        Change::Outage(name) | Change::Recovery(name) => {
             let mut wakes = account(name);
             wakes.extend(fleet(Whom::Users(name.clone())));
             wakes

@@ -142,7 +142,7 @@ pub(super) fn held_back(d: &mut Draft, by: &PausedBy) {
                 message,
             ));
         }
-        PausedBy::Object | PausedBy::Account(_) => format!(
+        PausedBy::Object | PausedBy::Account(_) | PausedBy::Recovery(_) => format!(
             "runs an older revision of its template, and the rollout passes it over while it is paused by {by}"
         ),
     };

@@ -9,7 +9,7 @@ use super::draft::{Draft, Phase, PhaseEnd, act, wait};
 use super::sight::{Doubt, doubt};
 use super::step::Step;
 use super::world::{AccountView, TemplateReady, TemplateView, World};
-use super::{access, adopt, ledger, retry, tools};
+use super::{access, adopt, ledger, paused, retry, tools};
 use crate::api::condition::{kind, reason};
 use crate::api::instance::OnExternalDeletion;
 use crate::api::{LedgerEntry, Slot, SlotState};
@@ -56,6 +56,7 @@ pub(super) fn open_ledger(w: &World, d: &mut Draft) -> Phase {
             TemplateView::Ready(template) => Some(template),
             _ => None,
         };
+        paused::remembered(w, d)?;
         if !w.tools.unread.is_empty() {
             creating(d, "looking at what is there already");
             return wait(Some(w.now + SignedDuration::from_secs(1)));

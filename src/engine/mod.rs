@@ -4,7 +4,8 @@
 //! the order in which they are gone through), [`tools`] (what the agent is given at other providers), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
 //! deployment is made from), [`belief`] (what a listing of tools is worth), [`account`] and [`template`] (the other two
-//! kinds), [`identity`] (whose account a credential opens), [`rights`] (what an account's owner leaves to its users), [`sweep`] (what nobody claims).
+//! kinds), [`identity`] (whose account a credential opens), [`rights`] (what an account's owner leaves to its users), [`sweep`] (what nobody claims),
+//! [`recovery`] (whether what is remembered of an account is what is there).
 //!
 //! Deliberately absent: any knowledge of how a step is carried out, and any state between two calls.
 
@@ -38,6 +39,7 @@ pub mod places;
 mod plan;
 mod pull;
 pub mod quota;
+pub mod recovery;
 pub mod report;
 pub mod restored;
 pub mod retry;

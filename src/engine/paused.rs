@@ -2,10 +2,12 @@
 //! is paused ends with waiting, and with nothing begun for it.
 //!
 //! Holds: while something is paused nothing is made, changed, deployed or deleted there, nor is a finalizer, a turn or an intent
-//! taken for that; what is there is still looked at and told. Deliberately absent: reading who paused (`controllers::paused`).
+//! taken for that; what is there is still looked at and told. While less is remembered of an account than was, or nobody
+//! knows that yet, a lost ledger stays as it is as well. Deliberately absent: reading who paused (`controllers::paused`).
 
+use super::access::ARRIVAL;
 use super::deployment::deployment;
-use super::draft::{Draft, PhaseEnd};
+use super::draft::{Draft, Phase, PhaseEnd, wait};
 use super::ledger;
 use super::step::Step;
 use super::world::{AccountView, TemplateView, ToolAccountView, World};
@@ -13,6 +15,7 @@ use crate::api::condition::{Statement, kind, reason};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::PausedBy;
 use crate::model::slot::{FoundBy, RAILWAY, row};
+use jiff::SignedDuration;
 use std::ops::ControlFlow::{Break, Continue};
 
 impl World {
@@ -20,7 +23,7 @@ impl World {
     /// told, and nothing is done in it either.
     pub(super) fn paused_in(&self, account: &str) -> Option<PausedBy> {
         self.pauses.of(account).filter(|by| match by {
-            PausedBy::Account(name) => self.may_use(name),
+            PausedBy::Account(name) | PausedBy::Recovery(name) => self.may_use(name),
             _ => true,
         })
     }
@@ -46,7 +49,7 @@ impl World {
         if let Some(by) = &self.pauses.whole {
             return vec![by.clone()];
         }
-        let paused = self.pauses.accounts.iter();
+        let paused = self.pauses.accounts.union(&self.pauses.recovering);
         paused.filter_map(|name| self.paused_in(name)).collect()
     }
 }
@@ -129,6 +132,55 @@ fn looking_changes(w: &World, status: &AgentInstanceStatus, slot: Slot) -> bool 
     row(provider(w, status, slot), slot).set_up_by_looking
 }
 
+/// After so long an account that is being read for the first time is asked about again.
+const SOON: SignedDuration = SignedDuration::from_millis(500);
+
+/// Holds back a step through an account of which this process does not know yet whether it is remembered, and all that was
+/// begun for it.
+pub(super) fn unread(w: &World, d: &mut Draft, end: PhaseEnd) -> PhaseEnd {
+    let PhaseEnd::Do(step) = &end else {
+        return end;
+    };
+    let account = step.changes_in(w, &d.status).map(str::to_owned);
+    let read = account.and_then(|account| being_read(w, d, &account));
+    read.unwrap_or(end)
+}
+
+fn being_read(w: &World, d: &mut Draft, account: &str) -> Option<PhaseEnd> {
+    let known_at = *w.pauses.unread.get(account)?;
+    *d = Draft::new(w);
+    never_tried(d);
+    let created = w.instance.metadata.creation_timestamp.as_ref();
+    // Over in a moment, mostly: that is no news.
+    let recent = created.is_some_and(|created| created.0 + ARRIVAL > w.now);
+    if recent || w.at_rest() || w.deleting() {
+        d.unchanged = true;
+    } else {
+        let message = "its account is being read for the first time";
+        d.working(reason::PENDING, message);
+    }
+    let soon = w.now + SOON;
+    Some(PhaseEnd::Wait(Some(
+        known_at.map_or(soon, |at| soon.max(at)),
+    )))
+}
+
+/// What a lost ledger is written anew from is what an account shows. Where less is remembered of that account than was, a
+/// person comes first: what is written down then is what counts from there on.
+pub(super) fn remembered(w: &World, d: &mut Draft) -> Phase {
+    let home = w.instance.spec.account_ref.name.as_str();
+    if let Some(end) = being_read(w, d, home) {
+        return Break(end);
+    }
+    match w.paused_in(home) {
+        Some(by @ PausedBy::Recovery(_)) => {
+            d.hold(by);
+            wait(None)
+        }
+        _ => Continue(()),
+    }
+}
+
 /// Lets a plan end as it does, unless its step changes what is paused: then nothing is begun for it, and what runs is still
 /// looked at.
 pub(super) fn gate(w: &World, d: &mut Draft, end: PhaseEnd) -> PhaseEnd {
@@ -191,7 +243,7 @@ pub(super) fn told(w: &World, d: &mut Draft) {
             by.ends()
         ),
     };
-    d.say(Statement::no(kind::SYNCED, reason::PAUSED, message));
+    d.say(Statement::no(kind::SYNCED, by.reason(), message));
 }
 
 /// The condition of an instance of which something is paused.
@@ -206,7 +258,7 @@ pub(super) fn condition(w: &World) -> Option<Statement> {
     let by: Vec<String> = all.iter().map(PausedBy::to_string).collect();
     Some(Statement::yes(
         kind::PAUSED,
-        reason::PAUSED,
+        first.reason(),
         format!("by {}: {what}, and it is still observed", by.join(", ")),
     ))
 }
@@ -217,5 +269,9 @@ fn is_home(w: &World, by: &PausedBy) -> bool {
     let elsewhere = tools
         .filter(|(account, _)| account != home.as_str())
         .count();
-    *by == PausedBy::Account(home.0.clone()) && elsewhere == 0
+    let all = [
+        PausedBy::Account(home.0.clone()),
+        PausedBy::Recovery(home.0.clone()),
+    ];
+    all.contains(by) && elsewhere == 0
 }

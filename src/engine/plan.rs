@@ -35,6 +35,7 @@ pub fn plan(w: &World) -> Plan {
         ControlFlow::Break(end) => end,
         ControlFlow::Continue(()) => PhaseEnd::Wait(None),
     };
+    let end = paused::unread(w, &mut d, end);
     let end = paused::gate(w, &mut d, end);
     let end = patience(w, end, &mut d);
     paused::told(w, &mut d);

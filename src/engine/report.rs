@@ -59,7 +59,9 @@ fn unlooked(w: &World, d: &mut Draft, before: Vec<Condition>, pause: Option<Stat
         return;
     }
     // What was held back may be done by now.
-    let held = find(&before, kind::SYNCED).is_some_and(|said| said.reason == reason::PAUSED);
+    let reasons = [reason::PAUSED, reason::RECOVERY_MODE];
+    let held =
+        find(&before, kind::SYNCED).is_some_and(|said| reasons.contains(&said.reason.as_str()));
     let synced = (held && pause.is_none()).then(|| {
         let message = "not looked at since it was paused";
         Statement::unknown(kind::SYNCED, reason::PENDING, message)

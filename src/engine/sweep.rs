@@ -117,6 +117,8 @@ pub struct View<'a> {
     pub restored: bool,
     /// Whether the account is paused, or everything is.
     pub paused: bool,
+    /// Whether less is remembered of the account than was.
+    pub recovering: bool,
     /// What the account wants.
     pub sweep: &'a Sweep,
     /// Whether a person has said that much may be taken back at once.
@@ -200,7 +202,8 @@ fn compare(view: &View<'_>, memory: &mut Memory) -> Swept {
     let many = breaker::too_many_orphans(orphans.len(), claimed.count());
     let (due, held_back) = match due(view, claims, begun, items, &orphans, memory) {
         (_, None) if many && wants(view) && !view.acknowledged => (None, Some(HeldBack::TooMany)),
-        // What was acknowledged is told as long as it lasts: it is that one occurrence.
+        // What was acknowledged is told as long as it lasts, whatever else holds it back: it is that one occurrence.
+        (_, Some(HeldBack::Recovery)) if many => (None, Some(HeldBack::TooMany)),
         (due, None) if many && wants(view) => (due, Some(HeldBack::TooMany)),
         found => found,
     };
@@ -296,6 +299,7 @@ fn due(
     let most = usize::try_from(view.sweep.max_deletions_per_hour).unwrap_or(0);
     let held = [
         (view.paused, HeldBack::Paused),
+        (view.recovering, HeldBack::Recovery),
         (memory.deletions.len() >= most, HeldBack::HourlyLimit),
         (view.restored, HeldBack::Restored),
     ];

@@ -153,6 +153,9 @@ fn act_on(d: &mut Draft, subject: &Subject<'_>, step: Step) -> Phase {
     act(step)
 }
 
+/// Reasons of what is held back, which is no work that is under way.
+const HELD: [&str; 2] = [reason::PAUSED, reason::RECOVERY_MODE];
+
 /// What the tools' state means for the rest of the life.
 fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
     for wake in held.iter().filter_map(|(_, why)| why.wake) {
@@ -170,7 +173,7 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
         let message = format!("{}: {}", subject.slot, why.message);
         if why.person {
             d.stalled(why.reason, message);
-        } else if why.reason != reason::PAUSED && (prepares(w) || !why.complete) {
+        } else if !HELD.contains(&why.reason) && (prepares(w) || !why.complete) {
             // What waits for the agent's turn is no work that is under way.
             d.working(why.reason, message);
         }

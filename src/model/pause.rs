@@ -1,9 +1,12 @@
-//! What is paused, and by whom: an object by its annotation, an account by its spec, everything by the process's own flag.
+//! What is paused, and by whom: an object by its annotation, an account by its spec or by its RecoveryMode, everything by the
+//! process's own flag.
 //!
-//! Holds: a pause is said on purpose; what is left out, or is anything else than `true`, pauses nothing. Deliberately absent:
-//! what a pause holds back (`engine::paused`).
+//! Holds: a pause is said on purpose, RecoveryMode aside; what is left out, or is anything else than `true`, pauses nothing.
+//! Deliberately absent: what a pause holds back (`engine::paused`).
 
 use crate::api::PAUSED_ANNOTATION;
+use crate::api::condition::reason;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -18,9 +21,19 @@ pub enum PausedBy {
     Template(String),
     /// The spec of an account.
     Account(String),
+    /// An account of which less is remembered than was.
+    Recovery(String),
 }
 
 impl PausedBy {
+    /// The reason of conditions that tell it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            PausedBy::Recovery(_) => reason::RECOVERY_MODE,
+            _ => reason::PAUSED,
+        }
+    }
+
     /// What ends it, in a sentence.
     pub fn ends(&self) -> &'static str {
         match self {
@@ -29,6 +42,9 @@ impl PausedBy {
                 "it goes on when the annotation is taken off"
             }
             PausedBy::Account(_) => "it goes on when the account's owner ends that",
+            PausedBy::Recovery(_) => {
+                "it goes on when that is known again, or the account's owner has said so, as the account's condition RecoveryMode tells"
+            }
         }
     }
 }
@@ -45,6 +61,10 @@ impl fmt::Display for PausedBy {
                 )
             }
             PausedBy::Account(name) => write!(f, "spec.paused of ProviderAccount {name}"),
+            PausedBy::Recovery(name) => write!(
+                f,
+                "RecoveryMode of ProviderAccount {name} (this cluster remembers less of what is there than it did)"
+            ),
         }
     }
 }
@@ -63,18 +83,26 @@ pub struct Pauses {
     pub whole: Option<PausedBy>,
     /// The accounts that are paused.
     pub accounts: BTreeSet<String>,
+    /// Those of which less is remembered than was.
+    pub recovering: BTreeSet<String>,
+    /// Those of which this process does not know yet whether it is so, and from when on it may know, where that is known: over in
+    /// a moment, mostly, and told nobody.
+    pub unread: BTreeMap<String, Option<Timestamp>>,
 }
 
 impl Pauses {
-    /// Whether anything is paused.
+    /// Whether anything is paused that people are told of.
     pub fn any(&self) -> bool {
-        self.whole.is_some() || !self.accounts.is_empty()
+        self.whole.is_some() || !self.accounts.is_empty() || !self.recovering.is_empty()
     }
 
     /// What pauses changes in an account; empty for what is made here.
     pub fn of(&self, account: &str) -> Option<PausedBy> {
-        let by = || PausedBy::Account(account.to_owned());
+        let whole = self.whole.clone();
         let paused = self.accounts.contains(account);
-        self.whole.clone().or_else(|| paused.then(by))
+        let recovering = self.recovering.contains(account);
+        whole
+            .or_else(|| paused.then(|| PausedBy::Account(account.to_owned())))
+            .or_else(|| recovering.then(|| PausedBy::Recovery(account.to_owned())))
     }
 }

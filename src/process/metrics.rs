@@ -62,6 +62,7 @@ impl Metrics {
             swept: Family::default(),
             held_back: Family::default(),
             held_back_for: Mutex::default(),
+            recovery: Family::default(),
             unreadable: Family::default(),
             watch_failures: Family::default(),
             leader: Gauge::default(),
@@ -119,6 +120,14 @@ impl Metrics {
             .set(i64::from(healthy));
     }
 
+    /// Whether less is remembered of what is in `account` than was, and nothing is changed there before its owner says so.
+    pub fn account_recovery(&self, account: &str, recovers: bool) {
+        self.inner
+            .recovery
+            .get_or_create(&of(account))
+            .set(i64::from(recovers));
+    }
+
     /// So many instances wait in the line at this gate of `account`.
     pub fn waiting(&self, account: &str, gate: &'static str, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -131,6 +140,7 @@ impl Metrics {
     pub fn forget_account(&self, account: &str) {
         self.inner.budget.remove(&of(account));
         self.inner.healthy.remove(&of(account));
+        self.inner.recovery.remove(&of(account));
         self.inner.orphans_usd.remove(&of(account));
         for gate in Gate::ALL.map(Gate::word) {
             let account = account.to_owned();

@@ -216,6 +216,10 @@ impl Gauge for Instruments {
         self.metrics.sweep_held_back(account, reason);
     }
 
+    fn recovery(&self, account: &str, recovers: bool) {
+        self.metrics.account_recovery(account, recovers);
+    }
+
     fn forget(&self, account: &str) {
         self.metrics.forget_account(account);
     }

@@ -46,6 +46,8 @@ mod readable;
 #[cfg(test)]
 mod readiness;
 #[cfg(test)]
+mod recovery;
+#[cfg(test)]
 mod refused;
 #[cfg(test)]
 mod rest;

@@ -1,6 +1,7 @@
 //! What Railway's accounts and those of tools have in common, for those who read, sweep and tell of any.
 
 use super::credential::Checked;
+use super::recollection::Recollection;
 use crate::api::Part;
 use crate::controllers::around::Around;
 use crate::controllers::stores::Stores;
@@ -22,10 +23,14 @@ pub trait Account: Send + Sync + 'static {
     fn provider(&self) -> &'static str;
     /// What is known of its credential.
     fn credential(&self) -> &Checked;
+    /// Whether what ledgers know of it is what is there.
+    fn recollection(&self) -> &Recollection;
     /// Why the provider counts as unreachable, if it does.
     fn outage(&self) -> Option<Outage>;
     /// Requests left in the provider's present window, where that is known.
-    fn left(&self) -> Option<u64>;
+    fn left(&self) -> Option<u64> {
+        None
+    }
     /// How many resources of this installation the last believed reading showed.
     fn ours(&self, reader: Reader<'_>) -> Option<usize>;
     /// How long until the next reading.

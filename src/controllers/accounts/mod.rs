@@ -1,19 +1,22 @@
 //! The provider accounts in use, of Railway and of tools: for each the way to its provider, and what was last read of it.
 //!
 //! [`account`] is what all of them can do, [`open`] makes the way from an account's spec, [`learn`] keeps it up to the spec and asks whose the credential is,
-//! [`credential`] says whether that may be used, [`observe`] reads each account once an interval; [`railway`] and
+//! [`credential`] says whether that may be used, [`observe`] reads each account once an interval, [`comparison`] whether
+//! ledgers know what that showed, as [`recollection`] keeps it; [`railway`] and
 //! [`tools`] know what a reading of theirs is.
 //!
 //! Holds: a name is one account, of one provider; an account has one observer. Deliberately absent: what is true of the
 //! ProviderAccount object (`controllers::account`), and every decision about a listing (`engine::belief`).
 
 mod account;
+mod comparison;
 pub mod credential;
 mod judge;
 pub mod learn;
 mod observe;
 pub mod open;
 mod railway;
+mod recollection;
 mod tools;
 
 pub use account::{Account, Inventory};
@@ -93,6 +96,11 @@ impl Accounts {
             Way::Railway(_) => None,
             Way::Tools(account) => Some(account),
         }
+    }
+
+    /// The account of that name, whatever its provider is, once it was set up.
+    pub fn account(&self, name: &str) -> Option<Arc<dyn Account>> {
+        self.way(name).map(|way| way.account())
     }
 
     /// Whether an account of that name is set up.

@@ -1,9 +1,11 @@
 //! The task that reads an account once an interval.
 //!
 //! Holds: it reads only while this process may act and the credential is good; the beginning and the end of an outage
-//! are told to the account and to every instance that uses it. Nothing here writes to Kubernetes.
+//! are told to the account and to every instance that uses it; each reading that is believed is held against what is
+//! remembered (`comparison`). Nothing here writes to Kubernetes.
 
 use super::account::Account;
+use super::comparison::compare;
 use crate::controllers::around::Around;
 use crate::controllers::stores::Stores;
 use crate::controllers::turned::Ref;
@@ -34,10 +36,14 @@ pub async fn observe(around: Arc<Around>, stores: Arc<Stores>, account: Arc<dyn 
     loop {
         let outage = account.outage();
         // What a credential shows that is not known to be the account's own says nothing.
-        let read = if account.usable().is_ok() && around.leave.take().is_ok() {
-            account.read(&around, &stores).await
-        } else {
-            Ok(())
+        let may = account.usable().is_ok() && around.leave.take().is_ok();
+        let read = match may {
+            true => account.read(&around, &stores).await,
+            false => Ok(()),
+        };
+        let unclear = match may && read.is_ok() {
+            true => compare(&around, &stores, account.as_ref()).await,
+            false => None,
         };
         if let Err(fault) = &read {
             tracing::debug!(
@@ -70,8 +76,9 @@ pub async fn observe(around: Arc<Around>, stores: Arc<Stores>, account: Arc<dyn 
             // Nobody reads: whoever checks the credential finds out that the provider answers again.
             stores.tell(&Change::Doubt(name.to_owned()));
         }
+        let pause = account.pause(around.settings.observe_interval);
         tokio::select! {
-            () = tokio::time::sleep(account.pause(around.settings.observe_interval)) => {}
+            () = tokio::time::sleep(unclear.map_or(pause, |soon| soon.min(pause))) => {}
             () = account.credential().became_usable() => {}
         }
     }

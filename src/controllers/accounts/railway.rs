@@ -7,6 +7,7 @@
 use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
 use super::observe::{acknowledged, unanswered};
+use super::recollection::Recollection;
 use crate::api::{AgentInstance, NamespacedName, Part, Slot};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
@@ -40,6 +41,7 @@ pub struct Workspace {
     /// The way to its provider.
     pub gateway: Gateway,
     credential: Checked,
+    recollection: Recollection,
     seen: Mutex<ObservedProjects>,
     /// Most projects of ours.
     most: AtomicUsize,
@@ -62,6 +64,7 @@ impl Workspace {
             uid: uid.to_owned(),
             gateway,
             credential: Checked::default(),
+            recollection: Recollection::default(),
             seen: Mutex::default(),
             most: AtomicUsize::new(most),
         }
@@ -227,6 +230,10 @@ impl Account for Workspace {
 
     fn credential(&self) -> &Checked {
         &self.credential
+    }
+
+    fn recollection(&self) -> &Recollection {
+        &self.recollection
     }
 
     fn outage(&self) -> Option<Outage> {

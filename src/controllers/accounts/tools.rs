@@ -9,6 +9,7 @@
 use super::account::{Account, EAGER, Inventory};
 use super::credential::Checked;
 use super::observe::{acknowledged, unanswered};
+use super::recollection::Recollection;
 use crate::controllers::around::Around;
 use crate::controllers::held;
 use crate::controllers::stores::Stores;
@@ -57,6 +58,7 @@ pub struct ToolAccount {
 
 #[derive(Default)]
 struct AccountMemory {
+    recollection: Recollection,
     seen: Mutex<ObservedTools>,
 }
 
@@ -305,15 +307,15 @@ impl Account for ToolAccount {
         &self.credential
     }
 
+    fn recollection(&self) -> &Recollection {
+        &self.memory.recollection
+    }
+
     fn outage(&self) -> Option<Outage> {
         match self.line.standing() {
             Standing::Trouble { since, message } => Some(unanswered(since, &message)),
             Standing::Fine => held(&self.memory.seen).suspect.clone(),
         }
-    }
-
-    fn left(&self) -> Option<u64> {
-        None
     }
 
     /// By their names.

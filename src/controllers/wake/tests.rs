@@ -324,6 +324,7 @@ fn variant(change: &Change) -> &'static str {
         Change::Values(_) => "Values",
         Change::Turn(_) => "Turn",
         Change::Swept(_) => "Swept",
+        Change::Recovery(_) => "Recovery",
         Change::Restored(_) => "Restored",
         Change::Word(_) => "Word",
         Change::Neighbours(_) => "Neighbours",
@@ -340,7 +341,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
     let named = || reference(&of_team("t"));
     let main = || "main".to_owned();
     let one = "News instance team/ada";
-    let rows: [(Change, &[&str]); 19] = [
+    let rows: [(Change, &[&str]); 20] = [
         (Change::Shown(vec![who()]), &[one]),
         (Change::FirstRead(main()), &["Fleet unidentified main"]),
         (
@@ -351,6 +352,10 @@ fn every_other_change_wakes_those_whom_it_concerns() {
         (Change::PlaceFree(main()), &["News placeless main"]),
         (
             Change::Outage(main()),
+            &["News account main", "Fleet users main"],
+        ),
+        (
+            Change::Recovery(main()),
             &["News account main", "Fleet users main"],
         ),
         (Change::Doubt(main()), &["News account main"]),
@@ -381,7 +386,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
         assert_wakes(variant(&change), &change, expected);
         seen.insert(variant(&change));
     }
-    assert_eq!(seen.len(), 20);
+    assert_eq!(seen.len(), 21);
 }
 
 #[test]

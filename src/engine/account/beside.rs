@@ -1,10 +1,11 @@
 //! What is told of an account beside its credential and its provider: who keeps it from going, which of its Secrets cannot
-//! go, which other accounts lead to the same place, and what the sweep has found.
+//! go, which other accounts lead to the same place, what the sweep has found, and whether less is remembered than was.
 //!
 //! What holds: only what is so is said; an event is told when it becomes so, or becomes so for another reason.
 
 use crate::api::condition::{Statement, find, is_true, kind, reason};
 use crate::api::{ProviderAccount, ProviderAccountSpec};
+use crate::engine::recovery;
 use crate::engine::report;
 use crate::engine::sweep::{self, Findings};
 use crate::model::Announcement;
@@ -25,6 +26,8 @@ pub struct Beside {
     pub same_place: Vec<String>,
     /// What the sweep has found.
     pub sweep: Findings,
+    /// Whether what ledgers know is what is there. `None`: nothing was compared yet.
+    pub recovery: Option<recovery::Remembrance>,
 }
 
 impl Beside {
@@ -60,6 +63,7 @@ impl Beside {
                 ),
             ));
         }
+        said.extend(recovery::condition(self.recovery.as_ref(), account, now));
         said.extend(sweep::conditions(&self.sweep, account, now));
         said
     }
@@ -103,6 +107,7 @@ pub fn heard(before: &[Condition], after: &[Condition]) -> Vec<Announcement> {
         (kind::SHARED, "Reconcile"),
         (kind::ORPHANS_FOUND, "Sweep"),
         (kind::SWEEP_HELD_BACK, "Sweep"),
+        (kind::RECOVERY_MODE, "Recover"),
     ] {
         let Some(now) = find(after, kind).filter(|now| now.status == "True") else {
             continue;
@@ -135,6 +140,9 @@ const REASONS: &[&str] = &[
     reason::HOURLY_LIMIT,
     reason::RESTORED,
     reason::TOO_MANY_ORPHANS,
+    reason::RECOVERY_MODE,
+    reason::LEDGERS_LOST,
+    reason::TIME_WENT_BACK,
 ];
 
 #[cfg(test)]
@@ -266,7 +274,7 @@ mod tests {
         for held_back in [None, None]
             .into_iter()
             .chain(HeldBack::ALL.map(Some))
-            .chain([Some(HeldBack::Paused), None])
+            .chain([Some(HeldBack::Recovery), None])
         {
             let after = concluded(&found(held_back));
             let heard = heard(&before, &after);

@@ -115,7 +115,7 @@ impl Item {
 
 impl Item {
     /// How its name begins, where it is a tool's that we gave.
-    fn stem(&self) -> Option<&str> {
+    pub(in crate::engine) fn stem(&self) -> Option<&str> {
         matches!(self.bears, Provenance::Ours(None)).then(|| stem_of(&self.name))?
     }
 }
@@ -130,6 +130,8 @@ pub struct Claims {
     pub waiting: BTreeSet<NamespacedName>,
     /// Living instances that state no identity yet: as what they go on is not known before their passes.
     pub unstated: BTreeSet<NamespacedName>,
+    /// Those that have another identity than their UID, whether they wait or go on.
+    pub reborn: BTreeSet<NamespacedName>,
     /// Ids in ledgers, whatever their state, and those of what is to be adopted.
     pub ids: BTreeSet<String>,
     /// Names in ledgers, whatever their state.
@@ -154,6 +156,10 @@ impl Claims {
             let named = NamespacedName::of(&instance);
             if instance.read().is_some_and(|one| restored::waits(one)) {
                 claims.waiting.insert(named.clone());
+            }
+            let own = instance.read().is_none_or(|one| one.is_its_own());
+            if !own || claims.waiting.contains(&named) {
+                claims.reborn.insert(named.clone());
             }
             let stated = instance.annotations().contains_key(IDENTITY_ANNOTATION);
             if instance.read().is_some() && !stated {
@@ -219,18 +225,20 @@ impl Claims {
         }
     }
 
-    pub(super) fn claim(&self, item: &Item) -> bool {
+    /// Whether a ledger names it, or an instance is to adopt it.
+    pub(in crate::engine) fn recorded(&self, item: &Item) -> bool {
+        self.ids.contains(&item.id) || self.keys.contains(&item.name)
+    }
+
+    pub(in crate::engine) fn claim(&self, item: &Item) -> bool {
         let owned = match &item.bears {
             Provenance::Ours(Some(instance)) => self.owners.contains(instance),
             _ => false,
         };
-        owned
-            || self.ids.contains(&item.id)
-            || self.keys.contains(&item.name)
-            || item.stem().is_some_and(|stem| self.stems.contains(stem))
+        owned || self.recorded(item) || item.stem().is_some_and(|stem| self.stems.contains(stem))
     }
 
-    pub(super) fn left(&self, item: &Item) -> bool {
+    pub(in crate::engine) fn left(&self, item: &Item) -> bool {
         let owner = match &item.bears {
             Provenance::Ours(Some(one)) => {
                 let whose = named(&one.uid, &one.named.namespace, &one.named.name);

@@ -340,6 +340,7 @@ fn walk(account: &Account<'_>) -> Result<Walk, TestCaseError> {
             restored: false,
             acknowledged: true,
             paused: false,
+            recovering: false,
             sweep: &account.sweep,
             settle: SETTLE,
             now: at(now),
@@ -476,6 +477,7 @@ fn decide(items: &[Item], claims: &Claims, now: i64, restored: bool, memory: &mu
         restored,
         acknowledged: true,
         paused: false,
+        recovering: false,
         sweep: &wants,
         settle: SETTLE,
         now: at(now),
@@ -498,6 +500,7 @@ fn where_much_is_nobodys_none_goes_until_a_person_says_so() {
                 restored: false,
                 acknowledged,
                 paused: false,
+                recovering: false,
                 sweep: &wants,
                 settle: SETTLE,
                 now: at(now),
@@ -525,6 +528,7 @@ fn a_paused_account_is_told_of_and_nothing_is_taken_back() {
             restored: false,
             acknowledged: true,
             paused,
+            recovering: false,
             sweep: &wants,
             settle: SETTLE,
             now: at(now),
@@ -537,6 +541,41 @@ fn a_paused_account_is_told_of_and_nothing_is_taken_back() {
     assert_eq!(held.report.unwrap().orphans, 2);
     let after = at_second(61, false);
     assert_eq!((after.due, after.held_back), (Some(1), None));
+}
+
+#[test]
+fn where_less_is_remembered_than_was_nothing_is_taken_back() {
+    let wants = spec(SweepMode::Delete, 60, 9);
+    for (count, acknowledged, held_back) in [
+        (1, false, HeldBack::Recovery),
+        // Which occurrence was acknowledged is not forgotten over it.
+        (6, false, HeldBack::TooMany),
+        (6, true, HeldBack::TooMany),
+    ] {
+        let (items, claims, mut memory) = (orphans(count), Claims::default(), Memory::default());
+        let mut last = Swept::default();
+        for now in [0, 60] {
+            let view = View {
+                account: ACCOUNT,
+                provider: "railway",
+                reading: Some((at(now), &items)),
+                claims: Some(&claims),
+                restored: false,
+                acknowledged,
+                paused: false,
+                recovering: true,
+                sweep: &wants,
+                settle: SETTLE,
+                now: at(now),
+            };
+            last = sweep(&view, &mut memory);
+        }
+        assert_eq!(
+            (last.due, last.held_back),
+            (None, Some(held_back)),
+            "{count}"
+        );
+    }
 }
 
 #[test]
@@ -878,6 +917,7 @@ fn what_an_unreadable_instance_mentions_is_its_own_and_no_tool_goes_meanwhile() 
             restored: false,
             acknowledged: true,
             paused: false,
+            recovering: false,
             sweep: &wants,
             now: at(now),
             settle: SETTLE,

@@ -40,11 +40,13 @@ pub enum HeldBack {
     TooMany,
     /// The account is paused, or everything is.
     Paused,
+    /// Less is remembered of the account than was.
+    Recovery,
 }
 
 impl HeldBack {
     /// Every one.
-    pub const ALL: [HeldBack; 8] = [
+    pub const ALL: [HeldBack; 9] = [
         HeldBack::Unread,
         HeldBack::ListingEmpty,
         HeldBack::ListingShrunk,
@@ -53,6 +55,7 @@ impl HeldBack {
         HeldBack::Restored,
         HeldBack::TooMany,
         HeldBack::Paused,
+        HeldBack::Recovery,
     ];
 
     /// A stable word: the condition's reason, and a metric's label.
@@ -66,6 +69,7 @@ impl HeldBack {
             HeldBack::Restored => reason::RESTORED,
             HeldBack::TooMany => reason::TOO_MANY_ORPHANS,
             HeldBack::Paused => reason::PAUSED,
+            HeldBack::Recovery => reason::RECOVERY_MODE,
         }
     }
 
@@ -78,6 +82,7 @@ impl HeldBack {
                 | HeldBack::Restored
                 | HeldBack::TooMany
                 | HeldBack::Paused
+                | HeldBack::Recovery
         )
     }
 
@@ -100,6 +105,9 @@ impl HeldBack {
             }
             HeldBack::Paused => {
                 "the account is paused, or the operator only observes (condition Paused): nothing is taken back until that ends"
+            }
+            HeldBack::Recovery => {
+                "this cluster remembers less of what is there than it did (condition RecoveryMode): nothing is taken back until that is known again, or acknowledged"
             }
             HeldBack::Restored => {
                 "instances bear the names of others, whose resources they may want back: nothing is taken back here until the owner of the account of their projects says whether they go on with it; that account says how"
@@ -161,7 +169,7 @@ fn held_back(why: HeldBack, account: &ProviderAccount, now: Timestamp) -> Statem
     }
     let (since, command) = breaker::opens_sweep(account, now);
     let message = match breaker::may_take_back(account) {
-        true => "what bears this installation's marker and stands in no ledger is much, and is taken back, as was acknowledged".to_owned(),
+        true => "what bears this installation's marker and stands in no ledger is much, and is taken back, as was acknowledged, where nothing else holds that back".to_owned(),
         false => format!("{}; where all of it may go: {command}", why.message()),
     };
     yes(message).since(since)

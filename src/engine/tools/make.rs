@@ -59,6 +59,7 @@ fn may_begin(w: &World, d: &Draft, subject: &Subject<'_>) -> bool {
         && subject.tool.adopt.is_none()
         && !waits
         && w.paused_in(&subject.tool.account).is_none()
+        && !w.pauses.unread.contains_key(&subject.tool.account)
         && !ordered_out(d, subject)
         && lost_one(w, d, subject).is_none()
         && no_place(w, subject).is_none()

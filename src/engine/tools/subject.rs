@@ -54,7 +54,7 @@ impl Held {
         Held {
             wake: None,
             ..Held::waits(
-                reason::PAUSED,
+                by.reason(),
                 format!("paused by {by}; {}", by.ends()),
                 Timestamp::UNIX_EPOCH,
             )

@@ -18,6 +18,9 @@ fn pause(scene: &mut Scene, by: PausedBy) {
         PausedBy::Account(name) => {
             scene.pauses.accounts.insert(name);
         }
+        PausedBy::Recovery(name) => {
+            scene.pauses.recovering.insert(name);
+        }
         by => scene.pauses.whole = Some(by),
     }
     scene.happened();
@@ -34,6 +37,10 @@ fn by_account(scene: &mut Scene) {
 
 fn by_flag(scene: &mut Scene) {
     pause(scene, PausedBy::Installation);
+}
+
+fn by_recovery(scene: &mut Scene) {
+    pause(scene, PausedBy::Recovery("main".into()));
 }
 
 fn conditions(scene: &Scene) -> Vec<(String, String, String)> {
@@ -113,7 +120,7 @@ fn a_pause_at_any_effect_changes_nothing_in_the_end() {
     for story in story::all() {
         let undisturbed = story.told(&[]);
         for at in 0..undisturbed.scene.log.len() {
-            for by in [by_account as fn(&mut Scene), by_flag] {
+            for by in [by_account as fn(&mut Scene), by_flag, by_recovery] {
                 let Some(scene) = paused(&story, at, by, &[]) else {
                     panic!("{} at {at}: the pause did not come", story.name);
                 };
@@ -178,9 +185,10 @@ fn tooled() -> Vec<Story> {
 }
 
 /// A pause of one account, or of all.
-const PLACES: [fn(&mut Scene); 7] = [
+const PLACES: [fn(&mut Scene); 8] = [
     by_flag,
     by_account,
+    |scene| pause(scene, PausedBy::Recovery("openrouter".into())),
     |scene| pause(scene, PausedBy::Account("openrouter".into())),
     |scene| pause(scene, PausedBy::Account("exa".into())),
     |scene| pause(scene, PausedBy::Account("agentmail".into())),
@@ -384,4 +392,60 @@ fn a_suspension_waits_as_well() {
     scene.settle();
     assert_eq!(scene.effects("Stop"), 1);
     assert!(scene.is(kind::SUSPENDED));
+}
+
+/// Every account of which this process knows nothing yet.
+fn all_unread(scene: &mut Scene) {
+    let accounts = SHOPS.iter().copied().chain(["main"]);
+    scene.pauses.unread = accounts.map(|name| (name.to_owned(), None)).collect();
+    scene.happened();
+}
+
+#[test]
+fn before_it_is_known_whether_an_account_is_remembered_nothing_is_changed_there_and_nothing_told() {
+    let mut points = 0;
+    for story in story::all().into_iter().chain(tooled()) {
+        let undisturbed = story.told(&[]);
+        for at in 0..undisturbed.scene.log.len() {
+            let mut scene = story.scene.clone();
+            scene.events.insert(at, all_unread);
+            (story.act)(&mut scene);
+            scene.run_for(second(600));
+            let told = format!("{} at {at}: {:?}", story.name, scene.log);
+            assert!(!scene.is(kind::PAUSED), "{told}");
+            let wrote = scene.effects("Persist");
+            scene.run_for(second(60));
+            assert_eq!(scene.effects("Persist"), wrote, "{told}");
+            unpause(&mut scene);
+            scene.settle();
+            compare(&story, &undisturbed, at, &[], &scene, 0);
+            points += 1;
+        }
+    }
+    assert!(points > 100, "{points}");
+}
+
+#[test]
+fn a_lost_ledger_stays_lost_until_its_account_is_remembered() {
+    for (by, waits) in [(by_recovery as fn(&mut Scene), true), (all_unread, false)] {
+        let mut scene = Scene::new().with_tools().rested();
+        let (before, made) = (scene.portrait(), counts(&scene));
+        by(&mut scene);
+        scene.lose(|status| *status = None);
+        scene.happened();
+        scene.run_for(second(300));
+        let status = scene.object.as_ref().unwrap().status.clone();
+        let ledger = status.iter().flat_map(|status| &status.external).count();
+        assert_eq!(ledger, 0, "{}", scene.portrait());
+        assert_eq!(scene.is(kind::PAUSED), waits);
+        if waits {
+            assert_eq!(scene.reason(kind::SYNCED), Some(reason::RECOVERY_MODE));
+            assert_eq!(scene.reason(kind::PAUSED), Some(reason::RECOVERY_MODE));
+        }
+        unpause(&mut scene);
+        scene.settle();
+        assert!(scene.is(kind::READY), "{}", scene.portrait());
+        assert_eq!(scene.difference(), Vec::<String>::new(), "{before}");
+        assert_eq!(counts(&scene).contains("project"), made.contains("project"));
+    }
 }

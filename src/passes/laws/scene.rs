@@ -545,7 +545,7 @@ impl Scene {
         match ended {
             Ok(end) => {
                 self.line = end.line;
-                if self.pauses.any() {
+                if self.pauses.any() || !self.pauses.unread.is_empty() {
                     // Given back when the pass ends.
                     self.holds = None;
                 }

@@ -109,6 +109,7 @@ pub(super) struct Inner {
     pub(super) held_back: Family<HeldBackLabels, Gauge>,
     /// Why the sweep of each account is held back: what is over is shown no more.
     pub(super) held_back_for: Mutex<BTreeMap<String, &'static str>>,
+    pub(super) recovery: Family<AccountLabels, Gauge>,
     pub(super) unreadable: Family<ObjectLabels, Gauge>,
     pub(super) watch_failures: Family<ObjectLabels, Counter>,
     pub(super) leader: Gauge,
@@ -177,6 +178,11 @@ impl Inner {
             "sweep_held_back",
             "1 while the sweep of an account does not go on, by the reason of its condition SweepHeldBack",
             self.held_back.clone(),
+        );
+        registry.register(
+            "account_recovery_mode",
+            "1 while nothing is changed through the account because less is remembered of it than was (condition RecoveryMode), else 0",
+            self.recovery.clone(),
         );
         registry.register(
             "unreadable_objects",

@@ -25,6 +25,7 @@ fn used() -> Metrics {
     metrics.swept("main", "done");
     metrics.sweep_held_back("main", Some("HourlyLimit"));
     metrics.sweep_held_back("main", Some("ListingShrunk"));
+    metrics.account_recovery("main", true);
     metrics.unreadable("AgentTemplate", 1);
     metrics.watch_failed("AgentTemplate");
     metrics.leader(true);
@@ -49,6 +50,7 @@ fn everything_recorded_is_shown() {
         "yardmaster_orphans_monthly_usd{account=\"main\"} 12.5",
         "yardmaster_swept_total{account=\"main\",outcome=\"done\"} 1",
         "yardmaster_sweep_held_back{account=\"main\",reason=\"ListingShrunk\"} 1",
+        "yardmaster_account_recovery_mode{account=\"main\"} 1",
         "yardmaster_unreadable_objects{kind=\"AgentTemplate\"} 1",
         "yardmaster_watch_failures_total{kind=\"AgentTemplate\"} 1",
         "yardmaster_leader 1",
@@ -74,7 +76,7 @@ fn every_metric_has_a_help_text() {
             .collect::<Vec<_>>()
     };
     assert_eq!(named("# TYPE "), named("# HELP "));
-    assert_eq!(named("# TYPE ").len(), 16);
+    assert_eq!(named("# TYPE ").len(), 17);
 }
 
 #[test]

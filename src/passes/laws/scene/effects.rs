@@ -407,6 +407,11 @@ impl Scene {
         };
         let by = self.pauses.of(account);
         assert_eq!(by, None, "{step:?} after {:?}", self.log);
+        assert!(
+            !self.pauses.unread.contains_key(account),
+            "{step:?} after {:?}",
+            self.log
+        );
     }
 
     fn lawful(&self, world: &World, step: &Step) {

@@ -6,6 +6,7 @@
 use axum::extract::{Path, State};
 use axum::routing::{post, put};
 use axum::{Json, Router};
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -70,11 +71,14 @@ impl Railway {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Foreign {
     name: String,
     description: Option<String>,
     workspace: String,
+    /// How long ago it was made.
+    #[serde(default)]
+    age_seconds: u32,
 }
 
 async fn create_project(State(desk): State<Desk>, Json(order): Json<Foreign>) -> Outcome {
@@ -84,8 +88,10 @@ async fn create_project(State(desk): State<Desk>, Json(order): Json<Foreign>) ->
         name,
         description,
         workspace,
+        age_seconds,
     } = order;
-    let project = Project::new(seq, &workspace, name, description, "production", now);
+    let made = now - SignedDuration::from_secs(age_seconds.into());
+    let project = Project::new(seq, &workspace, name, description, "production", made);
     let project = estate.insert(project);
     let environment = project
         .environments

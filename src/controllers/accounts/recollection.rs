@@ -1,0 +1,82 @@
+//! What is judged of whether an account's ledgers know what is there, as long as this process lives.
+//!
+//! Holds: a judgement stands until another one is clear; before the first there is none. Deliberately absent: the comparison
+//! (`comparison`) and what follows from it (`engine::recovery`).
+
+use crate::api::AgentInstance;
+use crate::controllers::held;
+use crate::engine::recovery::{Judgement, Recall, RecallMemory, Remembrance};
+use jiff::Timestamp;
+use std::mem;
+use std::sync::Mutex;
+
+/// What was judged of an account.
+#[derive(Default)]
+pub struct Recollection(Mutex<RecollectionState>);
+
+#[derive(Default)]
+struct RecollectionState {
+    memory: RecallMemory,
+    standing: Option<Remembrance>,
+    /// Whether the last reading left it open.
+    doubtful: bool,
+    /// When a reading that makes it clear may begin.
+    clear_at: Option<Timestamp>,
+}
+
+impl Recollection {
+    /// What the account's ledgers know. `None`: that was not judged yet.
+    pub fn standing(&self) -> Option<Remembrance> {
+        held(&self.0).standing.clone()
+    }
+
+    /// Of an account that was not judged yet: when it may be, where that is known.
+    pub fn unread(&self) -> Option<Option<Timestamp>> {
+        let judged = held(&self.0);
+        judged.standing.is_none().then_some(judged.clear_at)
+    }
+
+    /// Whether nothing speaks against taking back what is nobody's.
+    pub fn is_clear(&self) -> bool {
+        let judged = held(&self.0);
+        judged.standing.is_some() && !judged.doubtful
+    }
+
+    /// An instance is gone.
+    pub fn parted(&self, last: &AgentInstance, now: Timestamp) {
+        held(&self.0).memory.parted(last, now);
+    }
+
+    /// Keeps a judgement. Answers whether it is another standing than before.
+    pub(super) fn conclude(&self, judgement: Judgement) -> bool {
+        let mut judged = held(&self.0);
+        judged.clear_at = judgement.clear_at;
+        judged.doubtful = judgement.standing.is_none();
+        let Some(standing) = judgement.standing else {
+            return false;
+        };
+        let kind = |standing: &Remembrance| mem::discriminant(standing);
+        let news = judged.standing.as_ref().map(kind) != Some(kind(&standing));
+        judged.standing = Some(standing);
+        news
+    }
+
+    /// Compares, and takes into the memory what was seen.
+    pub(super) fn judge(&self, recall: &Recall<'_>) -> Judgement {
+        recall.judge(&mut held(&self.0).memory)
+    }
+
+    /// Whether it counts as less remembered than it was.
+    pub(super) fn lapsed(&self) -> bool {
+        matches!(held(&self.0).standing, Some(Remembrance::Lapsed(_)))
+    }
+
+    /// Everything that is ours is on record.
+    pub(super) fn all_recorded(&self, now: Timestamp) -> Judgement {
+        held(&self.0).memory.all_recorded(now);
+        Judgement {
+            standing: Some(Remembrance::Remembers),
+            clear_at: None,
+        }
+    }
+}
