@@ -102,6 +102,8 @@ pub mod reason {
     pub const THROTTLED: &str = "Throttled";
     /// A plan or account limit is used up.
     pub const LIMIT_REACHED: &str = "LimitReached";
+    /// A tool has spent what it may.
+    pub const LIMIT_SPENT: &str = "LimitSpent";
     /// More is asked for than the account's owner allows.
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// The template does not exist.
@@ -257,26 +259,29 @@ impl Statement {
         }
     }
 
-    /// It is so.
-    pub fn yes(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
+    fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: &'static str,
+        message: String,
+    ) -> Self {
         Statement {
             kind,
-            status: "True",
+            status,
             reason,
-            message: message.into(),
+            message,
             since: None,
         }
     }
 
+    /// It is so.
+    pub fn yes(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
+        Statement::new(kind, "True", reason, message.into())
+    }
+
     /// It is not so.
     pub fn no(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
-        Statement {
-            kind,
-            status: "False",
-            reason,
-            message: message.into(),
-            since: None,
-        }
+        Statement::new(kind, "False", reason, message.into())
     }
 
     /// Nobody knows yet.
@@ -285,13 +290,7 @@ impl Statement {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Statement {
-        Statement {
-            kind,
-            status: "Unknown",
-            reason,
-            message: message.into(),
-            since: None,
-        }
+        Statement::new(kind, "Unknown", reason, message.into())
     }
 }
 

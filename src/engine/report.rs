@@ -6,11 +6,12 @@
 
 use super::draft::Draft;
 use super::world::World;
-use super::{ledger, meaning, paused};
+use super::{ledger, meaning, paused, tools};
 use crate::api::condition::{self, Statement, find, kind, reason};
 use crate::api::instance::{OperatingMode, ProjectStatus};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::Announcement;
+use crate::model::monthly;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Completes what was said to the whole list of conditions.
@@ -46,6 +47,7 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     d.said
         .sort_by_key(|said| ORDER.iter().position(|kind| *kind == said.kind));
     d.status.project = meaning::page(&d.status).map(|link| ProjectStatus { link });
+    d.status.monthly_usd = monthly::of(&d.status, |_| true);
     let generation = w.instance.metadata.generation;
     d.status.conditions = condition::conclude(&before, &d.said, generation, w.now);
     d.status.observed_generation = generation;
@@ -146,7 +148,7 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
     };
     vec![
         synced(d),
-        tools(d, before),
+        of_tools(d, before),
         pending(
             kind::PROJECT_READY,
             made,
@@ -178,19 +180,17 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
 }
 
 /// What is so of the tools as a whole, where no phase came as far as to them: one may have been seen to be gone since.
-fn tools(d: &Draft, before: &[Condition]) -> Statement {
+fn of_tools(d: &Draft, before: &[Condition]) -> Statement {
     if let Some(missing) = d.status.tools.iter().find(|tool| !tool.ready) {
         let reason = stable(&missing.reason).unwrap_or(reason::PENDING);
         let message = format!("{}: {}", missing.name, missing.message);
         return Statement::no(kind::TOOLS_READY, reason, message);
     }
     match find(before, kind::TOOLS_READY) {
-        Some(old) if old.status == "True" && old.reason == reason::READY => {
-            Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools")
-        }
-        Some(old) if old.status == "True" => {
+        Some(old) if old.status == "True" && old.reason == reason::NONE => {
             Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
         }
+        Some(old) if old.status == "True" => tools::all_there(&d.status.tools),
         _ => Statement::unknown(kind::TOOLS_READY, reason::PENDING, "not reached yet"),
     }
 }
@@ -231,6 +231,7 @@ fn synced(d: &Draft) -> Statement {
 /// What people should hear of when a status goes from `before` to `after`: once.
 pub fn news(before: &AgentInstanceStatus, after: &AgentInstanceStatus) -> Vec<Announcement> {
     let mut heard = transitions(&before.conditions, &after.conditions);
+    heard.extend(tools::spending(before, after));
     let served = before
         .timings
         .as_ref()

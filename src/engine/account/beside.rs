@@ -142,6 +142,7 @@ mod tests {
     use super::*;
     use crate::api::account::{AccountSweep, SweepMode};
     use crate::api::condition::conclude;
+    use crate::api::money::Money;
     use crate::engine::sweep::HeldBack;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -232,7 +233,7 @@ mod tests {
             sweep: Findings {
                 report: Some(AccountSweep {
                     orphans: 3,
-                    monthly_cost_usd: 12.5,
+                    monthly_cost_usd: Money::cents(1250),
                     ..AccountSweep::default()
                 }),
                 kinds: BTreeMap::from([("project".to_owned(), 2), ("telnyx".to_owned(), 1)]),
