@@ -1,6 +1,7 @@
 //! ProviderAccount: one account at one outside provider, with its credential, limits and budget.
 
-use super::limits::{AccountLimits, MOST_ORDERS};
+use super::limits::{AccountLimits, MOST_ORDERS, MonthlyUsd};
+pub use super::orphans::{AccountOrphan, AccountSweep};
 pub use super::providers::{
     AgentmailAccount, BankrAccount, ExaAccount, OpenrouterAccount, RailwayAccount, TelnyxAccount,
 };
@@ -29,8 +30,10 @@ use serde_json::json;
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "Identity", type_ = "string", json_path = ".status.identity.name", priority = 1),
     printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
+    printcolumn(name = "Committed", type_ = "string", json_path = ".status.monthlyUSD.committed"),
+    printcolumn(name = "Spent", type_ = "string", json_path = ".status.monthlyUSD.spent", priority = 1),
     printcolumn(name = "Orphans", type_ = "integer", json_path = ".status.sweep.orphans"),
-    printcolumn(name = "Deleting", type_ = "string", json_path = ".status.conditions[?(@.type=='Deleting')].reason"),
+    printcolumn(name = "Deleting", type_ = "string", json_path = ".status.conditions[?(@.type=='Deleting')].reason", priority = 1),
     printcolumn(name = "Budget", type_ = "string", json_path = ".status.budget.remaining", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -310,6 +313,14 @@ pub struct ProviderAccountStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub resources: Option<i32>,
+    /// What this installation has in the account costs a month, what was left behind too; by namespace it is a metric. Left out at
+    /// Railway.
+    #[serde(
+        default,
+        rename = "monthlyUSD",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub monthly_usd: Option<MonthlyUsd>,
     /// When phone numbers were ordered, the last 64 times: each is recorded before the order is sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MOST_ORDERS), extend("x-kubernetes-list-type" = "atomic"))]
@@ -317,57 +328,6 @@ pub struct ProviderAccountStatus {
     /// What lives in the account and no ledger claims. Left out until the first comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<AccountSweep>,
-}
-
-/// What lives in an account and no ledger claims.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AccountSweep {
-    /// Resources that bear this installation's full marker and are nobody's.
-    #[schemars(range(min = 0))]
-    pub orphans: i32,
-    /// Resources of others: without our marker, with another installation's, or with one that was edited. They are never
-    /// touched.
-    #[schemars(range(min = 0))]
-    pub foreign: i32,
-    /// Resources of ours that were left there on purpose. They are never taken back.
-    #[schemars(range(min = 0))]
-    pub left_behind: i32,
-    /// What the orphans can cost within a month, as far as the provider tells: a number its price, a key what it may still
-    /// spend.
-    #[serde(rename = "monthlyCostUSD")]
-    pub monthly_cost_usd: f64,
-    /// The orphans that have been there longest.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
-    pub oldest: Vec<AccountOrphan>,
-}
-
-/// A resource of ours that is nobody's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AccountOrphan {
-    /// Who provides it.
-    #[schemars(length(max = 63))]
-    pub provider: String,
-    /// What it is: `project`, `openrouter`, `telnyx/profile`.
-    #[schemars(length(max = 63))]
-    pub kind: String,
-    /// The provider's id.
-    #[schemars(length(max = 256))]
-    pub id: String,
-    /// Its name there.
-    #[schemars(length(max = 256))]
-    pub name: String,
-    /// When it was made; where the provider does not tell, the hour in which it was first seen.
-    pub since: Time,
-    /// What it can cost within a month, where the provider tells: a number its price, a key what it may still spend.
-    #[serde(
-        rename = "monthlyCostUSD",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub monthly_cost_usd: Option<f64>,
 }
 
 // The provider's own texts: the bounds are wide, for a status that does not fit could never be written.

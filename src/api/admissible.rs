@@ -100,7 +100,8 @@ impl Admissible {
         }
         if schema["x-kubernetes-int-or-string"] == true {
             return match self.once_in(2) {
-                true => json!(EDGES[self.below(EDGES.len())]),
+                true if schema["minimum"].is_null() => json!(EDGES[self.below(EDGES.len())]),
+                true => self.integer(schema),
                 false => json!(self.text(schema)),
             };
         }

@@ -5,26 +5,24 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use schemars::{Schema, SchemaGenerator, json_schema};
 
-/// Declares the types, and with them the list of all that are ours.
+mod schema;
+
+pub(super) use schema::list_schema;
+
+/// Declares words, and with them the list of all that are ours.
 macro_rules! ours {
-    ($(#[$about:meta])* pub mod $all:ident { $($(#[$doc:meta])* pub const $name:ident: &str = $word:literal;)* }) => {
-        $(#[$about])*
-        pub mod $all {
-            $($(#[$doc])* pub const $name: &str = $word;)*
-        }
+    ($($(#[$doc:meta])* pub const $name:ident: &str = $word:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $word;)*
 
-        /// Whether a type is one that this version speaks of.
-        fn is_ours(kind: &str) -> bool {
-            [$($word),*].contains(&kind)
-        }
+        /// All of them.
+        pub const ALL: &[&str] = &[$($word),*];
     };
 }
 
-ours! {
 /// Types of conditions.
 pub mod kind {
+    ours! {
     /// The object does what it is for.
     pub const READY: &str = "Ready";
     /// The outside is as the spec wants it.
@@ -65,7 +63,7 @@ pub mod kind {
     pub const SWEEP_HELD_BACK: &str = "SweepHeldBack";
     /// Less is remembered of what is in the account than was, and nothing is changed before its owner says so.
     pub const RECOVERY_MODE: &str = "RecoveryMode";
-}
+    }
 }
 
 pub mod reason;
@@ -95,26 +93,29 @@ impl Statement {
         }
     }
 
-    /// It is so.
-    pub fn yes(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
+    fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: &'static str,
+        message: String,
+    ) -> Self {
         Statement {
             kind,
-            status: "True",
+            status,
             reason,
-            message: message.into(),
+            message,
             since: None,
         }
     }
 
+    /// It is so.
+    pub fn yes(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
+        Statement::new(kind, "True", reason, message.into())
+    }
+
     /// It is not so.
     pub fn no(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Statement {
-        Statement {
-            kind,
-            status: "False",
-            reason,
-            message: message.into(),
-            since: None,
-        }
+        Statement::new(kind, "False", reason, message.into())
     }
 
     /// Nobody knows yet.
@@ -123,13 +124,7 @@ impl Statement {
         reason: &'static str,
         message: impl Into<String>,
     ) -> Statement {
-        Statement {
-            kind,
-            status: "Unknown",
-            reason,
-            message: message.into(),
-            since: None,
-        }
+        Statement::new(kind, "Unknown", reason, message.into())
     }
 }
 
@@ -176,7 +171,7 @@ pub fn conclude(
 ) -> Vec<Condition> {
     let theirs = old
         .iter()
-        .filter(|condition| !is_ours(&condition.type_))
+        .filter(|condition| !kind::ALL.contains(&condition.type_.as_str()))
         .cloned();
     statements
         .iter()
@@ -197,28 +192,6 @@ pub fn conclude(
         })
         .chain(theirs)
         .collect()
-}
-
-/// The schema of a list of conditions, with the bounds that Kubernetes gives its own.
-pub(super) fn list_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "array",
-        "maxItems": 32,
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["type"],
-        "items": {
-            "type": "object",
-            "required": ["type", "status", "reason", "message", "lastTransitionTime"],
-            "properties": {
-                "type": {"type": "string", "minLength": 1, "maxLength": 316, "description": "What is said something about."},
-                "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it is so."},
-                "reason": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "Why, in one stable word."},
-                "message": {"type": "string", "maxLength": 32768, "description": "Why, and what to do, in a sentence."},
-                "lastTransitionTime": {"type": "string", "format": "date-time", "description": "Since when it has been so."},
-                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0, "description": "The generation that was looked at."},
-            },
-        },
-    })
 }
 
 /// Kubernetes keeps condition times in whole seconds; ours must compare equal after the round trip.

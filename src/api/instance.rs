@@ -3,7 +3,8 @@
 use super::IDENTITY_ANNOTATION;
 use super::deployment::DeploymentStatus;
 use super::ledger::{LedgerEntry, Unknown};
-use super::limits::Sizes;
+use super::limits::{MonthlyUsd, Sizes};
+use super::money::Money;
 use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
 use super::text::{OutsideId, Span, ToolName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
@@ -129,10 +130,9 @@ impl AgentInstance {
 pub struct ToolLimit {
     /// The tool's name in the template.
     pub name: ToolName,
-    /// What its key may spend in all, in US dollars.
+    /// What its key may spend, in US dollars (`20`, `"20.50"`), as `limitUSD` of the template says it.
     #[serde(rename = "limitUSD")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub limit_usd: f64,
+    pub limit_usd: Money,
 }
 
 /// What is taken over: a running project, and existing resources of tools.
@@ -264,6 +264,10 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tools: Vec<ToolStatus>,
+    /// What its tools cost a month. Left out where they cost nothing.
+    #[serde(default, rename = "monthlyUSD")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monthly_usd: Option<MonthlyUsd>,
     /// What a restored object was, and whether it goes on as that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,
@@ -346,7 +350,7 @@ pub struct ToolStatus {
     /// The Secret that holds its credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<NameRef>,
-    /// What has been spent, where the provider tells it; brought up to date every few minutes at most.
+    /// What has been spent, where the provider tells it; brought up to date at each tenth of the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ToolUsage>,
     /// What a newer version says of it.
@@ -356,15 +360,21 @@ pub struct ToolStatus {
 }
 
 /// What a tool has spent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolUsage {
-    /// Spent so far.
+    /// Spent when it was read, in US dollars; where the limit comes back, since it last did.
     #[serde(rename = "spentUSD")]
-    pub spent_usd: f64,
-    /// The limit, as the provider has it.
+    #[schemars(schema_with = "super::money::told")]
+    pub spent_usd: Money,
+    /// The limit, as the provider has it, in US dollars.
     #[serde(default, rename = "limitUSD", skip_serializing_if = "Option::is_none")]
-    pub limit_usd: Option<f64>,
+    #[schemars(schema_with = "super::money::told")]
+    pub limit_usd: Option<Money>,
+    /// Spent in this month when it was read, in US dollars.
+    #[serde(default, rename = "monthUSD", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::money::told")]
+    pub month_usd: Option<Money>,
     /// When it was read.
     pub as_of: MicroTime,
 }

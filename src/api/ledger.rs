@@ -1,6 +1,7 @@
 //! The ledger: for each outside resource of an instance what we intend, what we know, and what must be taken back
 //! (design 3.2). It stands in `.status.external` and is all that a teardown needs.
 
+use super::money::Money;
 use super::template::ReclaimPolicy;
 use arrayvec::ArrayString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -223,6 +224,15 @@ pub struct LedgerEntry {
     /// What becomes of something that may hold money. Left out: it is kept, at rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reclaim: Option<ReclaimPolicy>,
+    /// What it may cost a month at most, in US dollars, written before it is ordered or its limit is raised; of a number, once that
+    /// is known, its price.
+    #[serde(
+        default,
+        rename = "monthlyUSD",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(schema_with = "super::money::told")]
+    pub monthly_usd: Option<Money>,
     /// When that attempt began.
     pub started_at: MicroTime,
     /// What a newer version says of it.
@@ -247,6 +257,7 @@ impl LedgerEntry {
             doubtful: false,
             shown: false,
             reclaim: None,
+            monthly_usd: None,
             started_at: at,
             unknown: Unknown::default(),
         }

@@ -3,6 +3,7 @@
 //! Holds: each limit has a default in the schema, so that an account without a word of them has limits. Deliberately absent: what
 //! an agent asks for, and what becomes of one that asks for more (`engine::quota`).
 
+use super::money::Money;
 use super::text::Amount;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -54,12 +55,12 @@ impl Default for RailwayPerAgent {
 }
 
 /// Most that one agent's key at OpenRouter may spend. It holds for what is new or larger than before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenrouterPerAgent {
-    /// In all, in US dollars.
+    /// In all, in US dollars (`50`, `"20.50"`); where its limit comes back (`limitReset`), until it does.
     #[serde(default = "most_to_spend", rename = "limitUSD")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub limit_usd: f64,
+    #[schemars(extend("nullable" = false))]
+    pub limit_usd: Money,
 }
 
 impl Default for OpenrouterPerAgent {
@@ -71,12 +72,12 @@ impl Default for OpenrouterPerAgent {
 
 /// Most that one agent's key at Exa may spend. It holds for what is new or larger than before, and is the budget of a key for
 /// which the template says none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExaPerAgent {
-    /// In all, in US dollars.
+    /// In all, in US dollars (`50`, `"20.50"`).
     #[serde(default = "most_to_spend", rename = "budgetUSD")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub budget_usd: f64,
+    #[schemars(extend("nullable" = false))]
+    pub budget_usd: Money,
 }
 
 impl Default for ExaPerAgent {
@@ -87,12 +88,12 @@ impl Default for ExaPerAgent {
 }
 
 /// Most that what one agent has in the account may cost a month. It holds for what is new.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MonthlyPerAgent {
-    /// In US dollars.
+    /// In US dollars (`5`, `"2.50"`).
     #[serde(default = "most_a_month", rename = "monthlyCostUSD")]
-    #[schemars(range(min = 0, max = 10_000))]
-    pub monthly_cost_usd: f64,
+    #[schemars(extend("nullable" = false))]
+    pub monthly_cost_usd: Money,
 }
 
 impl Default for MonthlyPerAgent {
@@ -102,12 +103,12 @@ impl Default for MonthlyPerAgent {
     }
 }
 
-fn most_to_spend() -> f64 {
-    50.0
+fn most_to_spend() -> Money {
+    Money::dollars(50)
 }
 
-fn most_a_month() -> f64 {
-    5.0
+fn most_a_month() -> Money {
+    Money::dollars(5)
 }
 
 /// How large an agent is, as far as its template says it.
@@ -126,14 +127,26 @@ pub struct Sizes {
 }
 
 /// Most US dollars that one agent's tool may be given in an account, and the field that says so.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MostMoney {
     /// The provider, as ledgers have it.
     pub provider: &'static str,
     /// The field within `spec`.
     pub field: &'static str,
     /// US dollars.
-    pub usd: f64,
+    pub usd: Money,
+}
+
+/// What something costs a month, in US dollars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MonthlyUsd {
+    /// What it can still cost at most: numbers and inboxes their price, keys their limit as often as it comes back within a month,
+    /// or what is left of one that never comes back.
+    #[schemars(schema_with = "super::money::told")]
+    pub committed: Money,
+    /// What it is known to have cost this month, in the steps in which spending is told.
+    #[schemars(schema_with = "super::money::told")]
+    pub spent: Money,
 }
 
 /// So many times of orders are kept.
@@ -152,6 +165,21 @@ pub struct AccountLimits {
     #[serde(default = "AccountLimits::resources_per_namespace")]
     #[schemars(range(min = 0, max = 100_000))]
     pub resources_per_namespace: i32,
+    /// Most US dollars that what is in the account may cost a month: numbers and inboxes their price, keys their limit as often as it
+    /// comes back. Left out, there is no such limit.
+    #[serde(
+        default,
+        rename = "monthlyUSD",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub monthly_usd: Option<Money>,
+    /// Most of it for the instances of one namespace.
+    #[serde(
+        default,
+        rename = "monthlyUSDPerNamespace",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub monthly_usd_per_namespace: Option<Money>,
     /// Most orders within an hour of what costs money by the piece: phone numbers.
     #[serde(default = "AccountLimits::orders_per_hour")]
     #[schemars(range(min = 0, max = 64))]
@@ -175,6 +203,8 @@ impl Default for AccountLimits {
         AccountLimits {
             resources: Self::resources(),
             resources_per_namespace: Self::resources_per_namespace(),
+            monthly_usd: None,
+            monthly_usd_per_namespace: None,
             orders_per_hour: Self::orders_per_hour(),
         }
     }

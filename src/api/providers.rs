@@ -2,6 +2,7 @@
 
 use super::account::{KeyRef, ProviderAccountSpec};
 use super::limits::{ExaPerAgent, MonthlyPerAgent, MostMoney, OpenrouterPerAgent, RailwayPerAgent};
+use super::money::Money;
 use super::text::{DomainName, OutsideId, Span, WorkspaceId};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -62,10 +63,9 @@ pub struct TelnyxAccount {
     /// A messaging profile that all numbers share. Left out, each agent gets one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messaging_profile_id: Option<OutsideId>,
-    /// Most that one number may cost a month, in US dollars. A dearer one is never ordered.
+    /// Most that one number may cost a month, in US dollars (`2`, `"1.50"`). A dearer one is never ordered.
     #[serde(rename = "maxMonthlyCostUSD")]
-    #[schemars(range(min = 0, max = 10_000))]
-    pub max_monthly_cost_usd: f64,
+    pub max_monthly_cost_usd: Money,
     /// Most that one agent may have here; the lower one of this and `maxMonthlyCostUSD` holds.
     #[serde(default)]
     pub per_agent: MonthlyPerAgent,

@@ -87,9 +87,19 @@ const RULES: &[Rule] = &[
         |part| part.has("minimum") && part.has("maximum"),
     ),
     (
-        "a number in a spec has bounds: it is money",
-        |part| part.is("number") && part.of_spec(),
-        |part| part.has("minimum") && part.has("maximum"),
+        "money is a whole number or a text: no number has a fraction",
+        |_| true,
+        |part| !part.is("number"),
+    ),
+    (
+        "money has a form, and no rule looks at it itself: one that was stored as a fraction would fail it for ever",
+        |part| part.has("x-kubernetes-int-or-string") && part.name().ends_with("USD"),
+        |part| part.has("pattern") && part.has("minimum") && !part.has("x-kubernetes-validations"),
+    ),
+    (
+        "money in a spec has a most",
+        |part| part.of_spec() && part.name().ends_with("USD"),
+        |part| part.has("maximum"),
     ),
     (
         "an integer in a status is not negative",

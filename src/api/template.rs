@@ -8,7 +8,7 @@ pub use super::runtime::{
 pub use super::text::NameRef;
 use super::text::{Span, VariableName};
 use super::tool::given;
-pub use super::tool::{ReclaimPolicy, ToolKind, ToolSpec, ToolTime};
+pub use super::tool::{LimitReset, ReclaimPolicy, ToolKind, ToolSpec, ToolTime};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 
 use kube::{CustomResource, KubeSchema};

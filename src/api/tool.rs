@@ -1,5 +1,6 @@
 //! What a template offers its agents by way of tools.
 
+use super::money::Money;
 use super::text::NameRef;
 use super::text::{AreaCode, CountryCode, ToolName};
 use kube::KubeSchema;
@@ -13,9 +14,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("self.type == 'wallet' || has(self.accountRef)").message("tools[].accountRef is required: it names the ProviderAccount that pays for the tool; only type wallet, which is made here, has none"),
     validation = Rule::new("self.type != 'wallet' || !has(self.accountRef)").message("tools[].accountRef is not for type wallet: its key is made here and nobody pays for it; take accountRef away, or use type bankr for a wallet at Bankr"),
-    validation = Rule::new("self.type == 'openrouter' || (!has(self.limitUSD) && !has(self.maxLimitUSD))").message("tools[].limitUSD and maxLimitUSD are for type openrouter; take them away, or use budgetUSD with type exa and maxMonthlyCostUSD with type telnyx"),
+    validation = Rule::new("self.type == 'openrouter' || (!has(self.limitUSD) && !has(self.maxLimitUSD) && !has(self.limitReset))").message("tools[].limitUSD, maxLimitUSD and limitReset are for type openrouter; take them away, or use budgetUSD with type exa and maxMonthlyCostUSD with type telnyx"),
     validation = Rule::new("self.type != 'openrouter' || has(self.limitUSD)").message("tools[].limitUSD is required with type openrouter: a key without a limit can spend everything"),
-    validation = Rule::new("!has(self.limitUSD) || !has(self.maxLimitUSD) || self.limitUSD <= self.maxLimitUSD").message("tools[].limitUSD must not be above maxLimitUSD; raise maxLimitUSD or lower limitUSD"),
+    validation = Rule::new("!has(self.limitUSD) || !has(self.maxLimitUSD) || double(string(self.limitUSD)) <= double(string(self.maxLimitUSD))").message("tools[].limitUSD must not be above maxLimitUSD; raise maxLimitUSD or lower limitUSD"),
     validation = Rule::new("self.type == 'exa' || (!has(self.rateLimit) && !has(self.budgetUSD))").message("tools[].rateLimit and budgetUSD are for type exa; take them away, or use limitUSD with type openrouter"),
     validation = Rule::new("self.type == 'agentmail' || (!has(self.username) && !has(self.inboxKey))").message("tools[].username and inboxKey are for type agentmail; take them away"),
     validation = Rule::new("self.type == 'telnyx' || (!has(self.countryCode) && !has(self.areaCode) && !has(self.maxMonthlyCostUSD))").message("tools[].countryCode, areaCode and maxMonthlyCostUSD are for type telnyx; take them away"),
@@ -39,27 +40,29 @@ pub struct ToolSpec {
     /// Create: with the instance. OnDemand: while the instance names it in `requestedTools`; no longer named, it is taken back.
     #[serde(default)]
     pub when: ToolTime,
-    /// openrouter, required there: what the agent's key may spend in all, in US dollars. An instance may set another limit, up to
-    /// `maxLimitUSD`. Changed in place, without a deployment.
+    /// openrouter, required there: what the agent's key may spend, in US dollars: a whole number, or with cents a text in quotes
+    /// (`20`, `"20.50"`). An instance may set another limit, up to `maxLimitUSD`. Changed in place, without a deployment.
     #[serde(default, rename = "limitUSD", skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub limit_usd: Option<f64>,
+    pub limit_usd: Option<Money>,
+    /// openrouter: when what was spent counts no more, and the limit is there again as a whole: at midnight UTC, weeks on Monday.
+    /// Left out, Never: the limit is for all time. Changed in place, without a deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LimitReset")]
+    pub limit_reset: Option<LimitReset>,
     /// openrouter: most that an instance may set in its `toolLimits`. Left out, `limitUSD`.
     #[serde(
         default,
         rename = "maxLimitUSD",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub max_limit_usd: Option<f64>,
+    pub max_limit_usd: Option<Money>,
     /// exa: requests that the agent's key may make, in the provider's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub rate_limit: Option<i32>,
     /// exa: what the agent's key may spend, in US dollars. Left out, what the account lets one agent have (`exa.perAgent`).
     #[serde(default, rename = "budgetUSD", skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub budget_usd: Option<f64>,
+    pub budget_usd: Option<Money>,
     /// agentmail: beginning of the address: `ada` makes `ada-<name of the instance>-<ten letters that stand for its namespace>@…`, of
     /// which the provider takes at most 64 characters before the @. Left out, the provider chooses. An inbox that exists keeps its
     /// address.
@@ -80,8 +83,7 @@ pub struct ToolSpec {
         rename = "maxMonthlyCostUSD",
         skip_serializing_if = "Option::is_none"
     )]
-    #[schemars(range(min = 0, max = 10_000))]
-    pub max_monthly_cost_usd: Option<f64>,
+    pub max_monthly_cost_usd: Option<Money>,
     /// wallet, bankr: what becomes of it when the instance goes, or the tool is taken away. Retain: what may hold money stays, a
     /// wallet's key in its Secret, a Bankr wallet suspended. Delete: it goes, with all that it holds. Left out, Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +170,20 @@ pub enum ToolTime {
     Create,
     /// While the instance names it in `requestedTools`.
     OnDemand,
+}
+
+/// When a key's limit is there again as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LimitReset {
+    /// Never: it is for all time.
+    #[default]
+    Never,
+    /// Each midnight UTC.
+    Daily,
+    /// Each Monday.
+    Weekly,
+    /// On the first of each month.
+    Monthly,
 }
 
 /// What becomes of something that may hold money.

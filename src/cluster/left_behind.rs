@@ -5,9 +5,11 @@
 //! from there, and because not every provider lets a resource be renamed. Deliberately absent: its use (`engine::sweep`).
 
 use super::call::{ClusterError, Written, call};
+use crate::api::money::Money;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, Seen, Slot};
 use crate::model::left::{LeftThing, counts};
 use crate::model::marker::{named, stem_of};
+use crate::model::monthly;
 use crate::model::values::hex;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
@@ -20,6 +22,9 @@ const LABEL: &str = "yardmaster.dev/left-behind";
 
 /// Of a record, how the names of tools' resources begin.
 const STEMS: &str = "names";
+
+/// Of a record, before a slot: what it may cost a month.
+const USD: &str = "usd.";
 
 /// Objects of one page of a list.
 const PAGE: u32 = 100;
@@ -88,7 +93,16 @@ pub fn record(instance: &AgentInstance, left: &Left<'_>) -> Option<LeftBehindRec
             // Of a ledger that was lost the name may be of another life.
             stem.filter(|_| given_up.is_none()).unwrap_or("-"),
         ];
-        data.insert(slot.replace('/', "."), words.join(" "));
+        let word = slot.replace('/', ".");
+        let usd = instance
+            .status
+            .as_ref()
+            .map(|status| monthly::committed(entry, status));
+        let usd = usd.filter(|_| counts(entry.slot)).unwrap_or_default();
+        if usd > Money::ZERO {
+            data.insert(format!("{USD}{word}"), usd.to_string());
+        }
+        data.insert(word, words.join(" "));
     }
     if data.is_empty() {
         return None;
@@ -164,6 +178,8 @@ fn things(data: &BTreeMap<String, String>) -> impl Iterator<Item = LeftThing> {
     let whose = data.get("instance").map_or("", String::as_str);
     let namespace = whose.split('/').next().unwrap_or_default();
     data.iter().filter_map(move |(slot, words)| {
+        let usd = data.get(&format!("{USD}{slot}"));
+        let usd = usd.and_then(|usd| usd.parse().ok()).unwrap_or_default();
         let slot: Slot = slot.replace('.', "/").try_into().ok()?;
         let mut words = words.split(' ').skip(1).map(str::to_owned);
         let (account, id, key) = (words.next()?, words.next()?, words.next()?);
@@ -172,6 +188,7 @@ fn things(data: &BTreeMap<String, String>) -> impl Iterator<Item = LeftThing> {
             namespace: namespace.to_owned(),
             id: Some(id).filter(|id| id != "-"),
             key,
+            usd,
         })
     })
 }

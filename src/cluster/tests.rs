@@ -118,7 +118,7 @@ fn made() -> Made {
             settings: None,
             usage: None,
             created: None,
-            monthly_usd: 0.0,
+            monthly_usd: crate::api::money::Money::ZERO,
         },
         secret: Some(SecretString::from("sk")),
     }

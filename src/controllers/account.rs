@@ -7,6 +7,7 @@ use super::ended::Ended;
 use super::failures;
 use super::kind::Kind;
 use super::paused::of_account;
+use super::places;
 use super::restored;
 use super::store::Store;
 use super::stores::Stores;
@@ -82,6 +83,8 @@ async fn run(ctx: &Arc<Context>, account: &ProviderAccount) -> Result<Ended, Clu
         account = finalizer::hold(&api, &account, IN_USE_FINALIZER, None).await?;
     }
     let found = credentials::read(client, namespace, account.spec.credentials()).await?;
+    // What was left behind costs something as well.
+    places::recollect(ctx).await?;
     let Some(mut learned) = learn(ctx, &account, &found).await? else {
         return Ok(Ended::at_rest());
     };

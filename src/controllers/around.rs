@@ -4,6 +4,8 @@
 //! permission. Deliberately absent: what is known of objects ([`super::stores`]) and what a process may forget
 //! ([`super::memories`]).
 
+use crate::api::limits::MonthlyUsd;
+use crate::api::money::Money;
 use crate::cluster::installation::Installation;
 use crate::engine::sweep::Reader;
 use crate::engine::world::Limits;
@@ -51,7 +53,9 @@ pub trait Gauge: Send + Sync {
     /// So many ledger entries of a slot are in a state.
     fn slots(&self, _slot: &str, _state: &'static str, _count: usize) {}
     /// An account has so many orphans of each kind, for so much a month.
-    fn orphans(&self, _account: &str, _kinds: &BTreeMap<String, usize>, _monthly_usd: f64) {}
+    fn orphans(&self, _account: &str, _kinds: &BTreeMap<String, usize>, _monthly_usd: Money) {}
+    /// What is in an account costs so much a month, by namespace.
+    fn monthly(&self, _account: &str, _costs: &BTreeMap<String, MonthlyUsd>) {}
     /// An orphan was deleted, or was not: `done` or a fault's class.
     fn swept(&self, _account: &str, _outcome: &'static str) {}
     /// The sweep of an account is held back for this reason, or goes on.

@@ -10,6 +10,7 @@ use super::paused::pauses;
 use super::places::{self, record_order, strike_order};
 use super::records;
 use crate::api::instance::DeletionPolicy;
+use crate::api::money::Money;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, ProviderAccount, Slot};
 use crate::cluster::{ClusterError, RefusalClass, finalizer, secret, status};
 use crate::engine::World;
@@ -66,9 +67,14 @@ impl Hands for Workshop<'_> {
             let said = self.ctx.agents.health(host, readiness, &self.token).await;
             return Ok(Outcome::AgentSaid(said));
         }
-        if let Step::TakePlace { slot, account } = step {
+        if let Step::TakePlace {
+            slot,
+            account,
+            asked,
+        } = step
+        {
             places::recollect(self.ctx).await?;
-            return Ok(self.take_place(world, *slot, account));
+            return Ok(self.take_place(world, *slot, account, *asked));
         }
         if let Step::RecordOrder { account, .. } = step {
             return Ok(Outcome::Ordered(record_order(self.ctx, account).await?));
@@ -232,12 +238,14 @@ fn change<'a>(
     done: Option<&'a Outcome>,
 ) -> AuditEvent<'a> {
     let (entry, instance) = (world.entry(slot), &world.instance);
-    let monthly = |resource: &tool::Resource| format!("{:.2} USD a month", resource.monthly_usd);
+    let monthly = |resource: &tool::Resource| format!("{} USD a month", resource.monthly_usd);
     let seen = match done {
         Some(Outcome::ToolMade(made)) => Some(&made.resource),
         _ => world.resource(slot),
     };
-    let price = seen.filter(|seen| seen.monthly_usd > 0.0).map(monthly);
+    let price = seen
+        .filter(|seen| seen.monthly_usd > Money::ZERO)
+        .map(monthly);
     let limit = match step {
         Step::MakeTool { order, .. } => order.wish.settings(),
         Step::AdjustTool { wish, .. } => wish.settings(),

@@ -235,7 +235,7 @@ fn others(
         let slot = Slot::tool(&tool.name, Part::Main)?;
         let begun = Taker::of(instance, slot).begun(instance);
         let account = ways.get(&tool.account).filter(|_| !begun)?;
-        Some((slot, places::of_tool(ctx, account, instance, slot, false)?))
+        Some((slot, places::of_tool(ctx, account, instance, slot, None)?))
     });
     unbegun.collect()
 }

@@ -7,6 +7,7 @@ use super::enact::Workshop;
 use super::places;
 use crate::api::Slot;
 use crate::engine::World;
+use crate::engine::places::PlaceAsked;
 use crate::engine::step::{Outcome, Step};
 use crate::model::{Done, Fault, Gate, Sight, Turn};
 use crate::railway::{Applicant, Class, Gateway};
@@ -36,10 +37,16 @@ impl Workshop<'_> {
     }
 
     /// A place in a tool's account, held until a ledger says so.
-    pub(super) fn take_place(&self, world: &World, slot: Slot, account: &str) -> Outcome {
+    pub(super) fn take_place(
+        &self,
+        world: &World,
+        slot: Slot,
+        account: &str,
+        asked: PlaceAsked,
+    ) -> Outcome {
         let account = self.tools.get(account);
-        let others =
-            account.and_then(|one| places::of_tool(self.ctx, one, &world.instance, slot, true));
+        let others = account
+            .and_then(|one| places::of_tool(self.ctx, one, &world.instance, slot, Some(asked)));
         Outcome::Placed(others)
     }
 

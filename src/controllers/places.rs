@@ -8,14 +8,18 @@ use super::accounts::{ToolAccount, Workspace};
 use super::context::Context;
 use super::memories::places::KnownPlaces;
 use super::turned::Ref;
-use crate::api::{AgentInstance, ProviderAccount, ProviderAccountStatus, Slot};
+use crate::api::limits::MonthlyUsd;
+use crate::api::{AgentInstance, LedgerEntry, ProviderAccount, ProviderAccountStatus, Slot};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, left_behind, status};
 use crate::engine::orders::{order, strike};
-use crate::engine::places::{Most, TakenPlaces, Taker, Things};
+use crate::engine::places::{Most, PlaceAsked, TakenPlaces, Taker, Things};
+use crate::model::monthly;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 use kube::api::Api;
+use std::collections::BTreeMap;
 
 /// Places that others take in a workspace. With `takes`, the instance takes one where there is room. `None` before the first
 /// reading of it.
@@ -27,9 +31,10 @@ pub fn of_project(
 ) -> Option<TakenPlaces> {
     let (asks, now) = (Taker::of(instance, Slot::Project), ctx.around.now());
     let most = most(ctx, &account.name).filter(|_| takes);
+    let takes = most.map(|most| (most, PlaceAsked::FREE));
     let known = || account.known(&ctx.around, &ctx.stores, &asks);
     let places = &ctx.memories.places;
-    places.count(&account.name, &asks, now, most, known)
+    places.count(&account.name, &asks, now, takes, known)
 }
 
 /// The same of a tool's account. `None` before the records of what was left behind were read.
@@ -38,36 +43,63 @@ pub fn of_tool(
     account: &ToolAccount,
     instance: &AgentInstance,
     slot: Slot,
-    takes: bool,
+    takes: Option<PlaceAsked>,
 ) -> Option<TakenPlaces> {
     let (asks, now) = (Taker::of(instance, slot), ctx.around.now());
-    let most = most(ctx, &account.name).filter(|_| takes);
-    let known = || {
-        let left = ctx.memories.left.of(&account.name)?;
-        let (instances, mut things) = (ctx.stores.recorded_in(&account.name), Things::default());
-        for one in &instances {
-            things.record(&account.name, &asks, one);
-        }
-        let limits = ctx.around.settings.limits;
-        for (one, since) in &left {
-            // A believed listing that could show it shows that it is gone.
-            let (begun, shown) = account.seen(one.id.as_deref().unwrap_or_default(), &one.key);
-            let could = match one.id {
-                Some(_) => *since + limits.settle,
-                None => limits.landed_by(*since),
-            };
-            let gone = begun.is_some_and(|begun| begun > could);
-            if !(gone && shown.is_empty()) {
-                things.left(one);
-            }
-        }
-        Some(KnownPlaces { instances, things })
-    };
+    let known = || known(ctx, account, Some(&asks));
     let places = &ctx.memories.places;
     match takes {
-        true => places.count(&account.name, &asks, now, most, known),
-        false => places.glance(&account.name, &asks, now, known),
+        Some(asked) => {
+            let most = most(ctx, &account.name);
+            let takes = most.map(|most| (most, asked));
+            places.count(&account.name, &asks, now, takes, known)
+        }
+        None => places.glance(&account.name, &asks, now, known),
     }
+}
+
+/// What is known to take a place in an account of tools. `asks`: whose own thing does not count.
+fn known(ctx: &Context, account: &ToolAccount, asks: Option<&Taker>) -> Option<KnownPlaces> {
+    let left = ctx.memories.left.of(&account.name)?;
+    let (instances, mut things) = (ctx.stores.recorded_in(&account.name), Things::default());
+    for one in &instances {
+        things.record(&account.name, asks, one);
+    }
+    let limits = ctx.around.settings.limits;
+    for (one, since) in &left {
+        // A believed listing that could show it shows that it is gone.
+        let (begun, shown) = account.seen(one.id.as_deref().unwrap_or_default(), &one.key);
+        let could = match one.id {
+            Some(_) => *since + limits.settle,
+            None => limits.landed_by(*since),
+        };
+        let gone = begun.is_some_and(|begun| begun > could);
+        if !(gone && shown.is_empty()) {
+            things.left(one);
+        }
+    }
+    Some(KnownPlaces { instances, things })
+}
+
+/// What is in an account of tools costs a month, by namespace. `None` before the records of what was left behind were read.
+pub fn monthly(ctx: &Context, account: &ToolAccount) -> Option<BTreeMap<String, MonthlyUsd>> {
+    let KnownPlaces { instances, things } = known(ctx, account, None)?;
+    let mut all: BTreeMap<String, MonthlyUsd> = BTreeMap::new();
+    for (namespace, committed) in things.committed() {
+        all.entry(namespace).or_default().committed = committed;
+    }
+    for one in instances {
+        let here = |entry: &LedgerEntry| entry.account == account.name;
+        let costs = one
+            .status
+            .as_ref()
+            .and_then(|status| monthly::of(status, here));
+        if let Some(costs) = costs {
+            let sum = all.entry(one.namespace().unwrap_or_default()).or_default();
+            sum.spent = sum.spent + costs.spent;
+        }
+    }
+    Some(all)
 }
 
 /// What an account's owner allows. `None`: it is not there, or cannot be read.

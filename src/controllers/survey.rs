@@ -5,6 +5,7 @@
 
 use super::accounts::open::open;
 use super::around::Around;
+use crate::api::money::Money;
 use crate::api::{ProviderAccount, Seen};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, credentials, left_behind};
@@ -64,7 +65,7 @@ pub struct Unclaimed {
     pub since: Option<Timestamp>,
     /// What it can cost within a month: a number its price, a key what it may still spend.
     #[serde(rename = "monthlyCostUSD", skip_serializing_if = "Option::is_none")]
-    pub monthly_cost_usd: Option<f64>,
+    pub monthly_cost_usd: Option<Money>,
     /// The instance that its marker names, where there is room for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,

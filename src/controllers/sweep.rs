@@ -15,6 +15,7 @@ use super::memories::sweeps::SweptAccount;
 use super::paused::{of_account, recovers};
 use super::wake::{self, template_of};
 use crate::api::condition::reason;
+use crate::api::money::Money;
 use crate::api::{AgentInstance, Part, ProviderAccount, Seen};
 use crate::cluster::{ClusterError, left_behind};
 use crate::engine::breaker;
@@ -210,7 +211,7 @@ async fn take_back(
 }
 
 fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) -> AuditEvent<'a> {
-    let price = item.monthly_usd.filter(|usd| *usd > 0.0);
+    let price = item.monthly_usd.filter(|usd| *usd > Money::ZERO);
     AuditEvent {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
@@ -219,7 +220,7 @@ fn change<'a>(place: &'a dyn Account, object: &ProviderAccount, item: &'a Item) 
         provider: place.provider(),
         account: place.name(),
         id: &item.id,
-        price: price.map_or_else(String::new, |usd| format!("{usd:.2} USD a month")),
+        price: price.map_or_else(String::new, |usd| format!("{usd} USD a month")),
         ..AuditEvent::default()
     }
 }

@@ -5,7 +5,13 @@
 use super::ledger;
 use super::step::{Outcome, Step};
 use super::world::{AccountView, ToolAccountView, World};
-use crate::api::{AgentInstanceStatus, DeploymentState, DeploymentStatus, Slot, SlotState};
+use crate::api::money::Money;
+use crate::api::{
+    AgentInstanceStatus, DeploymentState, DeploymentStatus, LedgerEntry, Slot, SlotState,
+};
+use crate::model::left::counts;
+use crate::model::monthly;
+use crate::model::tool::Resource;
 use crate::model::{Fault, Sight};
 use jiff::Timestamp;
 
@@ -208,6 +214,7 @@ fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
         (Step::MakeTool { order, .. }, Outcome::ToolMade(made)) => {
             if let Some(entry) = ledger::entry_mut(&mut status, slot) {
                 entry.settings = order.wish.settings();
+                priced(entry, &made.resource);
                 let secret = entry.row().gives.secret.is_some();
                 if !secret {
                     tools.regather = true;
@@ -242,6 +249,7 @@ fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
         (Step::AdjustTool { wish, .. }, Outcome::Done) => {
             if let Some(entry) = ledger::entry_mut(&mut status, slot) {
                 entry.settings = wish.settings();
+                entry.monthly_usd = Some(monthly::of_wish(wish, None));
                 entry.started_at = ledger::moment(w.now);
             }
             tools.looked.remove(&slot);
@@ -262,6 +270,14 @@ fn tool(mut w: World, slot: Slot, step: &Step, outcome: Outcome) -> World {
     }
     w.instance.status = Some(status);
     w
+}
+
+/// What was ordered at a price that nobody knew before counts at that price.
+fn priced(entry: &mut LedgerEntry, made: &Resource) {
+    let price = Some(made.monthly_usd).filter(|usd| *usd > Money::ZERO);
+    if entry.provider == "telnyx" && counts(entry.slot) {
+        entry.monthly_usd = price.or(entry.monthly_usd);
+    }
 }
 
 /// What was one too many is gone, whatever a reading that lags still shows.

@@ -10,6 +10,7 @@ use crate::api::account::{
     AccountBudget, AccountIdentity, AllowedNamespaces, ProviderAccountStatus,
 };
 use crate::api::condition::{self, Statement, kind, reason};
+use crate::api::limits::MonthlyUsd;
 use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
 use crate::engine::restored;
 use crate::model::identity::Whose;
@@ -35,6 +36,8 @@ pub struct Learned {
     pub budget: Option<(u32, u32)>,
     /// Outside resources of ours.
     pub resources: Option<usize>,
+    /// What that costs a month, by namespace. `None`: not known yet, or not told here.
+    pub monthly: Option<BTreeMap<String, MonthlyUsd>>,
     /// What is so of it beside its credential and its provider.
     pub beside: Beside,
     /// Whether objects of the account were restored from a backup and wait for a word.
@@ -180,6 +183,7 @@ pub fn status(
         .resources
         .map(|count| i32::try_from(count).unwrap_or(i32::MAX))
         .or(new.resources);
+    new.monthly_usd = learned.monthly.as_ref().map(total).or(new.monthly_usd);
     new.conditions = condition::conclude(
         &old.conditions,
         &statements,
@@ -187,6 +191,13 @@ pub fn status(
         now,
     );
     new
+}
+
+fn total(by_namespace: &BTreeMap<String, MonthlyUsd>) -> MonthlyUsd {
+    MonthlyUsd {
+        committed: by_namespace.values().map(|one| one.committed).sum(),
+        spent: by_namespace.values().map(|one| one.spent).sum(),
+    }
 }
 
 fn pause(by: &PausedBy) -> Statement {

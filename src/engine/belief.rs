@@ -3,7 +3,7 @@
 //!
 //! Holds: when a listing must show what a ledger knows is answered once, for both ([`must_show`]); a listing takes nothing away from a ledger unless it is believable as a whole, or each thing that it lacks
 //! was confirmed gone by itself; a repeated wrong answer is no confirmation. An instance is woken by what changed of its
-//! own, and by what it has spent only every few minutes. Deliberately absent: what becomes of something that is gone
+//! own, and by what it has spent at each step that its status tells. Deliberately absent: what becomes of something that is gone
 //! (that is the plan's), and whose a thing is that stands in no ledger (`model::marker`).
 
 pub mod homes;
@@ -19,11 +19,8 @@ use crate::model::values::Seal;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// So old may be what an instance's status says that a tool has spent.
+/// So long an instance that was woken for a step of spending is not woken for it again.
 pub const USAGE_AGE: SignedDuration = SignedDuration::from_mins(5);
-
-/// Less than half a cent is no news: a status tells cents.
-const CENT_HALF: f64 = 0.005;
 
 /// Whether a listing begun at `begun` must show what this entry records: it exists, and for so long that no read can have
 /// missed it.
@@ -279,35 +276,16 @@ pub fn changed<'a>(
         .collect()
 }
 
-/// Of what ledgers know, that which has spent something that its instance's status does not tell, and has not told for
-/// [`USAGE_AGE`].
-fn spent<'a>(stock: &Stock, recorded: &'a [Recorded], now: Timestamp) -> Vec<&'a Recorded> {
+/// Of what ledgers know, that which has come to a step of spending that its instance's status does not tell.
+fn spent<'a>(stock: &Stock, recorded: &'a [Recorded]) -> Vec<(&'a Recorded, Usage)> {
     let index = Index::new(&stock.resources);
-    recorded
-        .iter()
-        .filter(|one| {
-            let usage = index
-                .by_id
-                .get(one.named.id.as_str())
-                .and_then(|resource| resource.usage);
-            match (usage, &one.told) {
-                (None, _) => false,
-                (Some(_), None) => true,
-                (Some(usage), Some(told)) => {
-                    now.duration_since(told.as_of.0) >= USAGE_AGE && differs(usage, told)
-                }
-            }
-        })
-        .collect()
-}
-
-fn differs(usage: Usage, told: &ToolUsage) -> bool {
-    let far = |a: f64, b: f64| (a - b).abs() >= CENT_HALF;
-    let limit = match (usage.limit_usd, told.limit_usd) {
-        (Some(a), Some(b)) => far(a, b),
-        (a, b) => a.is_some() != b.is_some(),
+    let news = |one: &'a Recorded| {
+        let usage = index.by_id.get(one.named.id.as_str())?.usage?;
+        let told = one.told.as_ref().map(Usage::told);
+        let news = told.is_none_or(|told| usage.is_news(told));
+        news.then_some((one, usage))
     };
-    limit || far(usage.spent_usd, told.spent_usd)
+    recorded.iter().filter_map(news).collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! taken back only while it is empty, and told where something runs or is kept in it.
 
 use super::draft::{Draft, Phase, PhaseEnd, act, wait};
+use super::places::PlaceAsked;
 use super::sight::{Doubt, doubt};
 use super::step::Step;
 use super::world::{AccountView, TemplateReady, TemplateView, World};
@@ -126,7 +127,10 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
     };
     let namespace = w.instance.namespace().unwrap_or_default();
     let account = w.instance.spec.account_ref.name.0.clone();
-    if let Some(message) = room.most.full(projects, &account, &namespace) {
+    if let Some(message) = room
+        .most
+        .full(projects, PlaceAsked::FREE, &account, &namespace)
+    {
         d.stalled_on(kind::PROJECT_READY, reason::QUOTA_EXCEEDED, message);
         return wait(Some(w.now + SignedDuration::from_mins(1)));
     }

@@ -55,7 +55,7 @@ pub(super) fn left_behind(
         .iter()
         .map(|entry| {
             let cost = tools::monthly(w, entry)
-                .map(|usd| format!(", up to {usd:.2} US dollars a month"))
+                .map(|usd| format!(", up to {usd} US dollars a month"))
                 .unwrap_or_default();
             format!(
                 "{} {} ({} in account {}{cost})",

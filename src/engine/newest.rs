@@ -37,7 +37,7 @@ pub(super) fn place(status: &AgentInstanceStatus) -> Option<Place> {
     })
 }
 
-/// Asked for a moment ago and taken away at once: asking again at once would go on for ever.
+/// PlaceAsked for a moment ago and taken away at once: asking again at once would go on for ever.
 pub(super) fn removed_at_once(d: &mut Draft, known: Option<DeploymentStatus>) -> Phase {
     d.say(Statement::no(
         kind::DEPLOYED,
@@ -260,7 +260,7 @@ pub(super) fn suspend(
             d.working(reason::SUSPENDED, "ending the deployment");
             match &w.outside.looked {
                 None => sight::look(&place.project),
-                // Asked for in this pass, and not shown yet.
+                // PlaceAsked for in this pass, and not shown yet.
                 Some(_) if w.pass.stopped => wait(Some(w.now + SignedDuration::from_secs(1))),
                 Some(_) => act(Step::Stop {
                     deployment: newest.id.clone(),

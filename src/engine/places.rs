@@ -1,25 +1,49 @@
 //! How much of an account is taken, and whether there is room for another thing in it.
 //!
 //! Holds: what stands in a ledger counts from its intent on until it is confirmed gone, and what was left behind until no believed
-//! listing shows it; a thing that two records name counts once. Deliberately absent: what one agent may have (`engine::quota`),
+//! listing shows it, each with what it may cost a month; a thing that two records name counts once. Deliberately absent: what one agent may have (`engine::quota`),
 //! and who is about to begin something that no store shows yet (`controllers::accounts::places`).
 
 use crate::api::limits::AccountLimits;
-use crate::api::{AgentInstance, ProviderAccountSpec, Slot, SlotState};
+use crate::api::money::Money;
+use crate::api::{AgentInstance, LedgerEntry, ProviderAccountSpec, Slot, SlotState};
 use crate::model::left::{LeftThing, counts};
+use crate::model::monthly;
 use kube::ResourceExt;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// Places of an account that others take.
+/// Places of an account that others take, and what those cost a month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakenPlaces {
     /// Of all namespaces.
     pub all: usize,
     /// Of the namespace that asks.
     pub namespace: usize,
+    /// US dollars of all namespaces.
+    pub usd: Money,
+    /// US dollars of the namespace that asks.
+    pub namespace_usd: Money,
 }
 
-/// Most places of an account.
+/// What is asked for in an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlaceAsked {
+    /// Whether it is one thing more; otherwise one that has its place is to cost more.
+    pub thing: bool,
+    /// What it may cost a month then.
+    pub usd: Money,
+}
+
+impl PlaceAsked {
+    /// A thing more that costs nothing by itself.
+    pub const FREE: PlaceAsked = PlaceAsked {
+        thing: true,
+        usd: Money::ZERO,
+    };
+}
+
+/// Most places of an account, and most that they may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Most {
     /// Of all namespaces.
@@ -28,6 +52,10 @@ pub struct Most {
     pub field: &'static str,
     /// Of one namespace.
     pub namespace: usize,
+    /// US dollars a month.
+    pub usd: Option<Money>,
+    /// US dollars a month of one namespace.
+    pub namespace_usd: Option<Money>,
 }
 
 impl Most {
@@ -36,6 +64,8 @@ impl Most {
         let AccountLimits {
             resources,
             resources_per_namespace,
+            monthly_usd,
+            monthly_usd_per_namespace,
             ..
         } = spec.limits;
         let own = spec.railway.as_ref().and_then(|own| own.max_projects);
@@ -48,16 +78,59 @@ impl Most {
             all: number(all),
             field,
             namespace: number(resources_per_namespace),
+            usd: monthly_usd,
+            namespace_usd: monthly_usd_per_namespace,
         }
     }
 
-    /// Whether there is room for one more.
-    pub fn room(self, taken: TakenPlaces) -> bool {
-        taken.all < self.all && taken.namespace < self.namespace
+    /// Whether there is room for what is asked for.
+    pub fn room(self, taken: TakenPlaces, asked: PlaceAsked) -> bool {
+        self.full(taken, asked, "", "").is_none()
     }
 
     /// Why there is no room beside what others take: who has how much, and which field says what may be.
-    pub fn full(self, taken: TakenPlaces, account: &str, namespace: &str) -> Option<String> {
+    pub fn full(
+        self,
+        taken: TakenPlaces,
+        asked: PlaceAsked,
+        account: &str,
+        namespace: &str,
+    ) -> Option<String> {
+        let places = asked
+            .thing
+            .then(|| self.no_place(taken, account, namespace));
+        places
+            .flatten()
+            .or_else(|| self.no_money(taken, asked, account, namespace))
+    }
+
+    /// Why nobody may commit so much more there. What costs nothing is always free.
+    fn no_money(
+        self,
+        taken: TakenPlaces,
+        asked: PlaceAsked,
+        account: &str,
+        namespace: &str,
+    ) -> Option<String> {
+        let above = |taken: Money, most: Option<Money>| {
+            most.filter(|most| asked.usd > Money::ZERO && taken + asked.usd > *most)
+        };
+        let mend =
+            "ask for less, delete what is not needed there, or let the account's owner raise it";
+        if let Some(most) = above(taken.namespace_usd, self.namespace_usd) {
+            return Some(format!(
+                "{} US dollars a month are asked for beside {} of namespace {namespace} in ProviderAccount {account}, and spec.limits.monthlyUSDPerNamespace there is {most}: {mend}",
+                asked.usd, taken.namespace_usd
+            ));
+        }
+        let most = above(taken.usd, self.usd)?;
+        Some(format!(
+            "{} US dollars a month are asked for beside {} in ProviderAccount {account}, and its spec.limits.monthlyUSD is {most}: {mend}",
+            asked.usd, taken.usd
+        ))
+    }
+
+    fn no_place(self, taken: TakenPlaces, account: &str, namespace: &str) -> Option<String> {
         let mend = "delete what is not needed there, or let the account's owner raise it";
         if taken.namespace >= self.namespace {
             return Some(format!(
@@ -97,14 +170,31 @@ impl Taker {
 
     /// Whether the instance's ledger says that it has begun it.
     pub fn begun(&self, instance: &AgentInstance) -> bool {
+        self.entry(instance).is_some()
+    }
+
+    /// Whether the instance's ledger says what was asked for.
+    pub fn shows(&self, instance: &AgentInstance, asked: PlaceAsked) -> bool {
+        let entry = self.entry(instance);
+        entry.is_some_and(|entry| asked.thing || monthly::ordered(entry) >= asked.usd)
+    }
+
+    fn entry<'a>(&self, instance: &'a AgentInstance) -> Option<&'a LedgerEntry> {
         let mut entries = instance.status.iter().flat_map(|status| &status.external);
-        entries.any(|entry| entry.slot == self.slot && entry.state != SlotState::Planned)
+        entries.find(|entry| entry.slot == self.slot && entry.state != SlotState::Planned)
     }
 }
 
-/// Everything in an account that is known to take a place, each once, with the namespace whose it is.
+/// Everything in an account that is known to take a place, each once.
 #[derive(Debug, Default)]
-pub struct Things(HashMap<Thing, String>);
+pub struct Things(HashMap<Thing, TakenBy>);
+
+/// The namespace whose a thing is, and what it may cost a month.
+#[derive(Debug)]
+struct TakenBy {
+    namespace: String,
+    usd: Money,
+}
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Thing {
@@ -115,30 +205,43 @@ enum Thing {
 
 impl Things {
     /// What the ledger of an instance says of an account, but for what is asked for.
-    pub fn record(&mut self, account: &str, asks: &Taker, instance: &AgentInstance) {
-        let entries = instance.status.iter().flat_map(|status| &status.external);
-        let here = entries.filter(|entry| {
+    pub fn record(&mut self, account: &str, asks: Option<&Taker>, instance: &AgentInstance) {
+        let Some(status) = &instance.status else {
+            return;
+        };
+        let here = status.external.iter().filter(|entry| {
             entry.account == account && counts(entry.slot) && entry.state != SlotState::Planned
         });
         for entry in here {
             let identity = instance.identity();
-            if identity == asks.identity && entry.slot == asks.slot {
+            if asks.is_some_and(|asks| identity == asks.identity && entry.slot == asks.slot) {
                 continue;
             }
-            let thing = match (&entry.id, entry.key.as_str()) {
-                (Some(id), _) => Thing::Id(id.clone()),
-                (None, "") => Thing::Slot(identity, entry.slot),
-                (None, key) => Thing::Named(key.to_owned()),
+            let whose = TakenBy {
+                namespace: instance.namespace().unwrap_or_default(),
+                usd: monthly::committed(entry, status),
             };
-            let whose = instance.namespace().unwrap_or_default();
-            self.0.entry(thing).or_insert(whose);
+            self.0.entry(thing(identity, entry)).or_insert(whose);
+        }
+    }
+
+    /// What another, who has it already, is about to let cost more.
+    fn raised(&mut self, other: &Taker, instance: &AgentInstance, usd: Money) {
+        let entry = other.entry(instance);
+        let known = entry.and_then(|entry| self.0.get_mut(&thing(instance.identity(), entry)));
+        if let Some(known) = known {
+            known.usd = known.usd.max(usd);
         }
     }
 
     /// A project that the provider shows.
     pub fn listed(&mut self, id: &str, namespace: &str) {
         let thing = Thing::Id(id.to_owned());
-        self.0.insert(thing, namespace.to_owned());
+        let whose = TakenBy {
+            namespace: namespace.to_owned(),
+            usd: Money::ZERO,
+        };
+        self.0.insert(thing, whose);
     }
 
     /// Something that was left behind.
@@ -147,22 +250,60 @@ impl Things {
             Some(id) => Thing::Id(id.clone()),
             None => Thing::Named(one.key.clone()),
         };
-        self.0.insert(thing, one.namespace.clone());
+        let whose = TakenBy {
+            namespace: one.namespace.clone(),
+            usd: one.usd,
+        };
+        self.0.insert(thing, whose);
     }
 
-    /// What another is about to begin.
-    pub fn about_to(&mut self, other: &Taker) {
-        let thing = Thing::Slot(other.identity.clone(), other.slot);
-        self.0.insert(thing, other.namespace.clone());
-    }
-
-    /// How many that is.
-    pub fn taken(&self, namespace: &str) -> TakenPlaces {
-        let own = self.0.values().filter(|whose| *whose == namespace);
-        TakenPlaces {
-            all: self.0.len(),
-            namespace: own.count(),
+    /// What another is about to begin, or to let cost more. `instances`: those that are recorded.
+    pub fn about_to(&mut self, other: &Taker, asked: PlaceAsked, instances: &[Arc<AgentInstance>]) {
+        if !asked.thing {
+            let mut all = instances.iter();
+            if let Some(one) = all.find(|one| one.identity() == other.identity) {
+                self.raised(other, one, asked.usd);
+            }
+            return;
         }
+        let thing = Thing::Slot(other.identity.clone(), other.slot);
+        let whose = TakenBy {
+            namespace: other.namespace.clone(),
+            usd: asked.usd,
+        };
+        self.0.insert(thing, whose);
+    }
+
+    /// How many that is, and what they cost.
+    pub fn taken(&self, namespace: &str) -> TakenPlaces {
+        let mut taken = TakenPlaces::default();
+        for whose in self.0.values() {
+            taken.all += 1;
+            taken.usd = taken.usd + whose.usd;
+            if whose.namespace == namespace {
+                taken.namespace += 1;
+                taken.namespace_usd = taken.namespace_usd + whose.usd;
+            }
+        }
+        taken
+    }
+
+    /// What they cost a month, by namespace.
+    pub fn committed(&self) -> BTreeMap<String, Money> {
+        let mut all = BTreeMap::<String, Money>::new();
+        for whose in self.0.values() {
+            let sum = all.entry(whose.namespace.clone()).or_default();
+            *sum = *sum + whose.usd;
+        }
+        all
+    }
+}
+
+fn thing(identity: String, entry: &LedgerEntry) -> Thing {
+    match (&entry.id, entry.key.as_str()) {
+        (Some(id), _) => Thing::Id(id.clone()),
+        (None, "") => Thing::Slot(identity, entry.slot),
+        (None, key) => Thing::Named(key.to_owned()),
     }
 }
 

@@ -8,8 +8,10 @@ use super::world::{AccountView, TemplateView, Tools, World};
 use crate::api::condition::{kind, reason};
 use crate::api::instance::AgentInstance;
 use crate::api::limits::{MostMoney, Sizes};
+use crate::api::money::Money;
 use crate::api::text::Amount;
 use crate::api::{LedgerEntry, Part, Slot, SlotState};
+use crate::model::monthly;
 use crate::model::tool::{Wanted, Wish};
 use std::ops::ControlFlow;
 
@@ -56,7 +58,7 @@ pub(super) fn record(d: &mut Draft, sizes: &Sizes) {
 pub(super) fn money(w: &World, tool: &Wanted, entry: Option<&LedgerEntry>) -> Option<String> {
     let most = most(&w.tools, tool)?;
     let asked = tool.wish.asks_usd()?;
-    if asked <= most.usd || asked <= has_usd(tool, entry) {
+    if asked <= most.usd || Given::Sum(asked) <= has_usd(tool, entry) {
         return None;
     }
     let own = &w.instance.spec.tool_limits;
@@ -76,23 +78,40 @@ pub(super) fn money(w: &World, tool: &Wanted, entry: Option<&LedgerEntry>) -> Op
     ))
 }
 
+/// What a tool that is wished can cost a month.
+pub(super) fn monthly(w: &World, tool: &Wanted) -> Money {
+    monthly::of_wish(&tool.wish, most(&w.tools, tool).map(|most| most.usd))
+}
+
 fn most<'a>(tools: &'a Tools, tool: &Wanted) -> Option<&'a MostMoney> {
     let most = tools.most.get(&tool.account);
     most.filter(|most| most.provider == tool.kind.provider())
 }
 
 /// What a tool may spend already.
-fn has_usd(tool: &Wanted, entry: Option<&LedgerEntry>) -> f64 {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Given {
+    /// So much.
+    Sum(Money),
+    /// Whatever it likes.
+    Endless,
+}
+
+/// What a tool may spend already, by its ledger.
+fn has_usd(tool: &Wanted, entry: Option<&LedgerEntry>) -> Given {
     let own =
         |one: &&LedgerEntry| one.provider == tool.kind.provider() && one.account == tool.account;
     let Some(entry) = entry.filter(own) else {
-        return 0.0;
+        return Given::Sum(Money::ZERO);
     };
     // A key at Exa of which nothing is said has no budget, and an inbox is there already. What a key at OpenRouter has that
     // was taken over, nobody has said.
     let endless = entry.state == SlotState::Exists && !matches!(tool.wish, Wish::Openrouter { .. });
     let said = Wish::given_usd(&entry.settings);
-    said.unwrap_or(if endless { f64::INFINITY } else { 0.0 })
+    match said {
+        None if endless => Given::Endless,
+        said => Given::Sum(said.unwrap_or_default()),
+    }
 }
 
 impl Tools {
@@ -105,11 +124,12 @@ impl Tools {
             let mut entries = instance.status.iter().flat_map(|status| &status.external);
             let slot = Slot::tool(&tool.name, Part::Main);
             let has = has_usd(tool, entries.find(|one| Some(one.slot) == slot));
-            let usd = most(self, tool).map(|most| most.usd.max(has));
+            let most = most(self, tool).map(|most| Given::Sum(most.usd).max(has));
             if let Wish::Exa { budget_usd, .. } = &mut tool.wish
                 && budget_usd.is_none()
+                && let Some(Given::Sum(usd)) = most
             {
-                *budget_usd = usd.filter(|usd| usd.is_finite());
+                *budget_usd = Some(usd);
             }
         }
         self.wanted = Some(wanted);

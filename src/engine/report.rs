@@ -6,11 +6,12 @@
 
 use super::draft::Draft;
 use super::world::World;
-use super::{ledger, meaning, paused};
+use super::{ledger, meaning, paused, tools};
 use crate::api::condition::{self, Statement, find, kind, reason};
 use crate::api::instance::{OperatingMode, ProjectStatus};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::Announcement;
+use crate::model::monthly;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// Completes what was said to the whole list of conditions.
@@ -46,6 +47,7 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     d.said
         .sort_by_key(|said| ORDER.iter().position(|kind| *kind == said.kind));
     d.status.project = meaning::page(&d.status).map(|link| ProjectStatus { link });
+    d.status.monthly_usd = monthly::of(&d.status, |_| true);
     let generation = w.instance.metadata.generation;
     d.status.conditions = condition::conclude(&before, &d.said, generation, w.now);
     d.status.observed_generation = generation;
@@ -148,7 +150,7 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
     };
     vec![
         synced(d),
-        tools(d, before),
+        of_tools(d, before),
         pending(
             kind::PROJECT_READY,
             made,
@@ -172,27 +174,28 @@ fn defaults(w: &World, d: &Draft, before: &[Condition]) -> Vec<Statement> {
             OperatingMode::Running => {
                 Statement::no(kind::SUSPENDED, reason::RUNNING, "operatingMode is Running")
             }
-            OperatingMode::Suspended => {
-                Statement::unknown(kind::SUSPENDED, reason::PENDING, "not reached yet")
-            }
+            OperatingMode::Suspended => match find(before, kind::SUSPENDED) {
+                Some(old) if old.status == "True" => {
+                    Statement::yes(kind::SUSPENDED, reason::SUSPENDED, old.message.clone())
+                }
+                _ => Statement::unknown(kind::SUSPENDED, reason::PENDING, "not reached yet"),
+            },
         },
     ]
 }
 
 /// What is so of the tools as a whole, where no phase came as far as to them: one may have been seen to be gone since.
-fn tools(d: &Draft, before: &[Condition]) -> Statement {
+fn of_tools(d: &Draft, before: &[Condition]) -> Statement {
     if let Some(missing) = d.status.tools.iter().find(|tool| !tool.ready) {
         let reason = stable(&missing.reason).unwrap_or(reason::PENDING);
         let message = format!("{}: {}", missing.name, missing.message);
         return Statement::no(kind::TOOLS_READY, reason, message);
     }
     match find(before, kind::TOOLS_READY) {
-        Some(old) if old.status == "True" && old.reason == reason::READY => {
-            Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools")
-        }
-        Some(old) if old.status == "True" => {
+        Some(old) if old.status == "True" && old.reason == reason::NONE => {
             Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
         }
+        Some(old) if old.status == "True" => tools::all_there(&d.status.tools),
         _ => Statement::unknown(kind::TOOLS_READY, reason::PENDING, "not reached yet"),
     }
 }
@@ -233,6 +236,7 @@ fn synced(d: &Draft) -> Statement {
 /// What people should hear of when a status goes from `before` to `after`: once.
 pub fn news(before: &AgentInstanceStatus, after: &AgentInstanceStatus) -> Vec<Announcement> {
     let mut heard = transitions(&before.conditions, &after.conditions);
+    heard.extend(tools::spending(before, after));
     let served = before
         .timings
         .as_ref()
@@ -312,39 +316,6 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Announcemen
 }
 
 /// The reason that a text is.
-fn stable(text: &str) -> Option<&'static str> {
-    REASONS.iter().copied().find(|known| *known == text)
+pub(super) fn stable(text: &str) -> Option<&'static str> {
+    reason::ALL.iter().copied().find(|known| *known == text)
 }
-
-/// Reasons that Stalled can have.
-const REASONS: &[&str] = &[
-    reason::DEPLOYMENT_FAILED,
-    reason::CRASHED,
-    reason::STARTUP_DEADLINE_EXCEEDED,
-    reason::ACCOUNT_NOT_AVAILABLE,
-    reason::ACCOUNT_DELETING,
-    reason::LIMIT_REACHED,
-    reason::QUOTA_EXCEEDED,
-    reason::TEMPLATE_NOT_FOUND,
-    reason::TEMPLATE_NOT_READY,
-    reason::REFERENCE_NOT_FOUND,
-    reason::VALUE_NOT_USABLE,
-    reason::REJECTED,
-    reason::CREDENTIALS_DENIED,
-    reason::REFUSED_BY_CLUSTER,
-    reason::DELETED_EXTERNALLY,
-    reason::SECRET_LOST,
-    reason::NOT_ALLOWED,
-    reason::SUSPENDED,
-    reason::PROTECTED,
-    reason::UNEXPECTED,
-    reason::IMAGE_NOT_FOUND,
-    reason::IMAGE_ACCESS_DENIED,
-    reason::ROLLOUT_STOPPED,
-    reason::ADOPTION_FAILED,
-    reason::RESTORED_ELSEWHERE,
-    reason::IDENTITY_UNCLEAR,
-    reason::IDENTITY_TAKEN,
-    reason::NOT_DEPLOYED,
-    reason::PAUSED,
-];

@@ -2,6 +2,7 @@
 
 use super::compose::Composed;
 pub use super::outcome::Outcome;
+use super::places::PlaceAsked;
 use super::world::World;
 use crate::api::{AgentInstanceStatus, Slot};
 use crate::model::tool::{Named, Order, Sought, Wish};
@@ -47,12 +48,14 @@ pub enum Step {
         /// To make what.
         gate: Gate,
     },
-    /// Take a place in a tool's account, if there is one.
+    /// Take a place in a tool's account, or more money for one that has its place, if there is room.
     TakePlace {
         /// For what.
         slot: Slot,
         /// In which account.
         account: String,
+        /// What is asked for.
+        asked: PlaceAsked,
     },
     /// Record an order of what costs money by the piece, before it is sent.
     RecordOrder {
@@ -272,10 +275,12 @@ impl Step {
     }
 
     /// The slot whose entry must be on record before this step is taken: that of its intent; of what is one too many, that
-    /// of the one which stays; of a volume that is mounted again, that of the configuration which is then deployed anew.
+    /// of the one which stays; of a limit that is raised, what it may cost then; of a volume that is mounted again, that of the configuration which is then deployed anew.
     pub fn leans_on(&self) -> Option<Slot> {
         match self {
-            Step::Delete { slot, .. } | Step::DeleteTool { slot, .. } => Some(*slot),
+            Step::Delete { slot, .. }
+            | Step::DeleteTool { slot, .. }
+            | Step::AdjustTool { slot, .. } => Some(*slot),
             Step::Mount { .. } => Some(Slot::Configuration),
             _ => self.intends(),
         }

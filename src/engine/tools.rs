@@ -5,21 +5,25 @@
 //! instance's Secret before the ledger says `Exists`; what holds an address, a number or money is never made a second time
 //! by itself; one tool's trouble holds up the others only where the agent is of no use without it.
 //!
-//! In `wish` what is asked for, in `make` how it comes to be, in `keep` what becomes of what is on record, in `back` the way
-//! back, in `tell` what the status says of it.
+//! In `wish` what is asked for, in `make` how it comes to be, in `keep` what becomes of what is on record, in `adjust` what of that
+//! is changed in place, in `back` the way
+//! back, in `tell` what the status says of it, in `spent` what it has spent.
 
+mod adjust;
 mod back;
 mod found;
 mod keep;
 mod make;
 mod naming;
 mod recover;
+mod spent;
 mod subject;
 mod tell;
 mod wish;
 
 pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back, retire};
-pub(super) use tell::no_longer;
+pub(super) use spent::news as spending;
+pub(super) use tell::{all_there, no_longer};
 pub use wish::wanted;
 
 use self::subject::{

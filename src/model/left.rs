@@ -1,5 +1,6 @@
 //! What takes a place in an account, and what of it was left behind on purpose.
 
+use crate::api::money::Money;
 use crate::api::{Part, Slot};
 
 /// A thing that was left behind, as its record has it.
@@ -13,6 +14,8 @@ pub struct LeftThing {
     pub id: Option<String>,
     /// The name that we gave it.
     pub key: String,
+    /// What it may cost a month, where that was recorded.
+    pub usd: Money,
 }
 
 /// Whether a thing takes a place: the others come and go with it.

@@ -11,6 +11,7 @@ pub mod health;
 pub mod identity;
 pub mod left;
 pub mod marker;
+pub mod monthly;
 pub mod outside;
 pub mod pause;
 pub mod slot;

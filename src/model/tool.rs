@@ -6,6 +6,9 @@
 
 use super::slot::Part;
 use super::values::hex;
+use crate::api::instance::ToolUsage;
+pub use crate::api::money::Money;
+pub use crate::api::template::LimitReset;
 use crate::api::template::{ReclaimPolicy, ToolKind};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -18,14 +21,16 @@ pub enum Wish {
     /// A key that may spend so much.
     Openrouter {
         /// US dollars.
-        limit_usd: f64,
+        limit_usd: Money,
+        /// When it may spend them again.
+        reset: LimitReset,
     },
     /// A key.
     Exa {
         /// In the provider's unit.
         rate_limit: Option<i32>,
         /// US dollars.
-        budget_usd: Option<f64>,
+        budget_usd: Option<Money>,
     },
     /// An inbox.
     Agentmail {
@@ -41,7 +46,7 @@ pub enum Wish {
         /// Area code.
         area: Option<String>,
         /// Most that it may cost a month, in US dollars; the account's own limit holds as well.
-        max_monthly_usd: Option<f64>,
+        max_monthly_usd: Option<Money>,
     },
     /// A key pair made here.
     Wallet,
@@ -53,13 +58,19 @@ impl Wish {
     /// What of it can be changed in place, as the ledger records it. Empty where nothing can.
     pub fn settings(&self) -> String {
         match self {
-            Wish::Openrouter { limit_usd } => format!("limitUSD={limit_usd}"),
+            Wish::Openrouter { limit_usd, reset } => {
+                let limit = format!("limitUSD={}", limit_usd.in_dollars());
+                match again(*reset) {
+                    Some(word) => format!("{limit}/{word}"),
+                    None => limit,
+                }
+            }
             Wish::Exa {
                 rate_limit,
                 budget_usd,
             } => {
                 let rate = rate_limit.map(|rate| format!("rateLimit={rate}"));
-                let budget = budget_usd.map(|budget| format!("budgetUSD={budget}"));
+                let budget = budget_usd.map(|budget| format!("budgetUSD={}", budget.in_dollars()));
                 rate.into_iter().chain(budget).collect::<Vec<_>>().join(" ")
             }
             _ => String::new(),
@@ -67,9 +78,9 @@ impl Wish {
     }
 
     /// What it asks for that is bounded by the account, in US dollars. `None` where it names no sum.
-    pub fn asks_usd(&self) -> Option<f64> {
+    pub fn asks_usd(&self) -> Option<Money> {
         match self {
-            Wish::Openrouter { limit_usd } => Some(*limit_usd),
+            Wish::Openrouter { limit_usd, .. } => Some(*limit_usd),
             Wish::Exa { budget_usd, .. } => *budget_usd,
             Wish::Agentmail { .. } => Some(INBOX_USD),
             // A number that costs more than the account allows is never ordered, whatever the wish.
@@ -78,16 +89,38 @@ impl Wish {
     }
 
     /// What a key was given, by settings as [`Wish::settings`] has them. `None` where they say nothing of money.
-    pub fn given_usd(settings: &str) -> Option<f64> {
+    pub fn given_usd(settings: &str) -> Option<Money> {
         let sums = settings.split(' ').filter_map(|one| one.split_once('='));
         let money = |(name, _): &(&str, &str)| ["limitUSD", "budgetUSD"].contains(name);
         let mut sums = sums.filter(money);
-        sums.next()?.1.parse().ok()
+        let (_, sum) = sums.next()?;
+        let sum = sum.split('/').next().unwrap_or(sum);
+        // Older ledgers have as many digits as were asked for.
+        sum.parse().ok().map(Money::near)
+    }
+
+    /// When a key's limit comes back, by settings as [`Wish::settings`] has them.
+    pub fn given_again(settings: &str) -> LimitReset {
+        let word = settings.split_once('/').map(|(_, word)| word);
+        let known = AGAIN.into_iter().find(|one| again(*one) == word);
+        known.unwrap_or_default()
+    }
+}
+
+const AGAIN: [LimitReset; 3] = [LimitReset::Daily, LimitReset::Weekly, LimitReset::Monthly];
+
+/// The word for when a limit comes back, in settings and at the provider. `None`: never.
+pub fn again(reset: LimitReset) -> Option<&'static str> {
+    match reset {
+        LimitReset::Never => None,
+        LimitReset::Daily => Some("daily"),
+        LimitReset::Weekly => Some("weekly"),
+        LimitReset::Monthly => Some("monthly"),
     }
 }
 
 /// What an inbox costs a month beyond the plan, in US dollars.
-pub const INBOX_USD: f64 = 2.0;
+pub const INBOX_USD: Money = Money::dollars(2);
 
 /// A tool that an instance shall have now.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +224,7 @@ pub struct Resource {
     /// When it was made, where the provider tells.
     pub created: Option<Timestamp>,
     /// What it costs a month as it stands, in US dollars; for a key, what it may still spend.
-    pub monthly_usd: f64,
+    pub monthly_usd: Money,
 }
 
 impl Resource {
@@ -206,7 +239,7 @@ impl Resource {
             settings: None,
             usage: None,
             created: None,
-            monthly_usd: 0.0,
+            monthly_usd: Money::ZERO,
         }
     }
 }
@@ -231,12 +264,50 @@ pub enum Stage {
 }
 
 /// What something has spent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// So far, in US dollars.
-    pub spent_usd: f64,
+    /// So far, in US dollars; where the limit comes back, since it last did.
+    pub spent_usd: Money,
     /// Of so much, in US dollars.
-    pub limit_usd: Option<f64>,
+    pub limit_usd: Option<Money>,
+    /// In this month, in US dollars.
+    pub month_usd: Money,
+}
+
+/// What something without a limit spends before it is news.
+const STEP: Money = Money::dollars(1);
+
+impl Usage {
+    /// What a status tells.
+    pub fn told(told: &ToolUsage) -> Usage {
+        Usage {
+            spent_usd: told.spent_usd,
+            limit_usd: told.limit_usd,
+            month_usd: told.month_usd.unwrap_or_default(),
+        }
+    }
+
+    /// How many tenths of the limit are spent. `None` where there is none.
+    pub fn tenths(self) -> Option<u8> {
+        Some(self.spent_usd.tenths_of(self.limit_usd?))
+    }
+
+    /// Whether it is another step than what was told: another limit, another tenth of it, another month; without a limit, a tenth
+    /// more.
+    pub fn is_news(self, told: Usage) -> bool {
+        if self.month_usd < told.month_usd {
+            return true;
+        }
+        let endless = || {
+            let more = self.spent_usd.without(told.spent_usd);
+            let tenth = Money::cents(told.spent_usd.in_cents() / 10);
+            self.spent_usd < told.spent_usd || more >= tenth.max(STEP)
+        };
+        match (self.tenths(), told.tenths()) {
+            (None, None) => endless(),
+            (now, then) => self.limit_usd != told.limit_usd || now != then,
+        }
+    }
 }
 
 /// The answer to an order.

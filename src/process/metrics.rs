@@ -1,24 +1,28 @@
 //! What the process counts and times.
 //!
 //! What holds: base units, `_total` on counters, a HELP text each; labels take few values: kinds, providers, operations,
-//! outcomes and the names of ProviderAccounts, never of instances, claims or namespaces. A [`Metrics`] is a handle:
+//! outcomes and the names of ProviderAccounts, never of instances or claims, and of namespaces those that have committed most
+//! money ([`MOST_NAMESPACES`] of an account). A [`Metrics`] is a handle:
 //! cheap to clone, and recording never fails. Deliberately absent: what the objects say of themselves (conditions are
 //! for that), and anything a person could be named by.
 
 mod families;
 
+use crate::api::limits::MonthlyUsd;
+use crate::api::money::Money;
 use crate::railway::Gate;
 use crate::wire::held;
 use families::{
-    AccountLabels, BuildLabels, HeldBackLabels, Inner, KindLabels, LineLabels, ObjectLabels,
-    OperationLabels, OrphanLabels, RECONCILE_SECONDS, REQUEST_SECONDS, ReconcileLabels,
-    RequestLabels, SlotLabels, SweptLabels,
+    AccountLabels, BuildLabels, HeldBackLabels, Inner, KindLabels, LineLabels, MoneyLabels,
+    ObjectLabels, OperationLabels, OrphanLabels, RECONCILE_SECONDS, REQUEST_SECONDS,
+    ReconcileLabels, RequestLabels, SlotLabels, SweptLabels,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -27,6 +31,12 @@ use std::time::Duration;
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Content type of [`Metrics::plain_text`].
 pub const PLAIN_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Namespaces of an account whose money is shown by name.
+const MOST_NAMESPACES: usize = 50;
+
+/// All the others: no namespace can be called so.
+const OTHERS: &str = "(others)";
 
 /// A handle to the metrics of this process.
 #[derive(Clone, Debug)]
@@ -59,6 +69,8 @@ impl Metrics {
             orphans: Family::default(),
             orphan_kinds: Mutex::default(),
             orphans_usd: Family::default(),
+            monthly_usd: Family::default(),
+            monthly_shown: Mutex::default(),
             swept: Family::default(),
             held_back: Family::default(),
             held_back_for: Mutex::default(),
@@ -147,6 +159,7 @@ impl Metrics {
             self.inner.waiting.remove(&LineLabels { account, gate });
         }
         self.sweep_held_back(account, None);
+        self.monthly(account, &BTreeMap::new());
         let mut kinds = self.orphan_kinds();
         for labels in kinds.iter().filter(|labels| labels.account == account) {
             self.inner.orphans.remove(labels);
@@ -155,7 +168,7 @@ impl Metrics {
     }
 
     /// `account` has so many orphans of each kind, for so much a month.
-    pub fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: f64) {
+    pub fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: Money) {
         let mut known = self.orphan_kinds();
         known.extend(kinds.keys().map(|kind| OrphanLabels {
             account: account.to_owned(),
@@ -171,7 +184,42 @@ impl Metrics {
         self.inner
             .orphans_usd
             .get_or_create(&of(account))
-            .set(monthly_usd);
+            .set(monthly_usd.in_dollars());
+    }
+
+    /// What is in `account` costs so much a month, by namespace. Of many namespaces the dearest are shown by name.
+    pub fn monthly(&self, account: &str, costs: &BTreeMap<String, MonthlyUsd>) {
+        let mut dearest: Vec<(&String, &MonthlyUsd)> = costs.iter().collect();
+        dearest.sort_by_key(|(namespace, costs)| (Reverse(costs.committed), *namespace));
+        let others = dearest.split_off(dearest.len().min(MOST_NAMESPACES));
+        let rest = MonthlyUsd {
+            committed: others.iter().map(|(_, costs)| costs.committed).sum(),
+            spent: others.iter().map(|(_, costs)| costs.spent).sum(),
+        };
+        let named = dearest
+            .into_iter()
+            .map(|(name, costs)| (name.as_str(), *costs));
+        let rest = (!others.is_empty()).then_some((OTHERS, rest));
+        let mut now = BTreeSet::new();
+        for (namespace, costs) in named.chain(rest) {
+            for (what, usd) in [("committed", costs.committed), ("spent", costs.spent)] {
+                let labels = MoneyLabels {
+                    account: account.to_owned(),
+                    namespace: namespace.to_owned(),
+                    what,
+                };
+                let gauge = self.inner.monthly_usd.get_or_create(&labels);
+                gauge.set(usd.in_dollars());
+                now.insert(labels);
+            }
+        }
+        let mut shown = held(&self.inner.monthly_shown);
+        let own = shown.iter().filter(|labels| labels.account == account);
+        for labels in own.filter(|labels| !now.contains(labels)) {
+            self.inner.monthly_usd.remove(labels);
+        }
+        shown.retain(|labels| labels.account != account);
+        shown.extend(now);
     }
 
     /// The sweep of `account` has tried to take an orphan back, with this outcome.

@@ -12,6 +12,8 @@ use super::metrics::Metrics;
 use super::probes::{Probes, listen};
 use super::shutdown::Shutdown;
 use crate::agent::Agents;
+use crate::api::limits::MonthlyUsd;
+use crate::api::money::Money;
 use crate::cluster::events::Events;
 use crate::cluster::installation::{InstallationError, establish};
 use crate::controllers::accounts::Accounts;
@@ -204,8 +206,12 @@ impl Gauge for Instruments {
         self.metrics.slots(slot, state, count);
     }
 
-    fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: f64) {
+    fn orphans(&self, account: &str, kinds: &BTreeMap<String, usize>, monthly_usd: Money) {
         self.metrics.orphans(account, kinds, monthly_usd);
+    }
+
+    fn monthly(&self, account: &str, costs: &BTreeMap<String, MonthlyUsd>) {
+        self.metrics.monthly(account, costs);
     }
 
     fn swept(&self, account: &str, outcome: &'static str) {

@@ -135,7 +135,7 @@ fn table(found: &[Surveyed]) -> String {
                 one.since
                     .map_or_else(none, |since| since.strftime("%F %R").to_string()),
                 one.monthly_cost_usd
-                    .map_or_else(none, |usd| format!("{usd:.2}")),
+                    .map_or_else(none, |usd| usd.to_string()),
                 one.instance.clone().unwrap_or_else(none),
             ]);
         }

@@ -1,7 +1,7 @@
 //! Keys at OpenRouter, each with a limit of its own (`facts/tool-providers.md` 1).
 //!
 //! What holds: a key's id is its hash; names are not unique, so one name may find several; what has no limit, or one that
-//! comes back each month, is seen as set otherwise than wished. A listing is every key of the workspace, disabled ones
+//! comes back at another time than wished, is seen as set otherwise. A listing is every key of the workspace, disabled ones
 //! included. Deliberately absent: repeating a creation, and a limit on what other keys of the workspace spend.
 
 use super::ask::{Ask, Data, piece};
@@ -10,7 +10,9 @@ use super::line::{Line, Manners};
 use super::provider::{Provider, not_ours, unless_missing, whose};
 use crate::model::identity::Whose;
 use crate::model::slot::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish};
+use crate::model::tool::LimitReset;
+use crate::model::tool::Money;
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish, again};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -73,6 +75,9 @@ struct OpenrouterKey {
     limit_remaining: Option<f64>,
     limit_reset: Option<String>,
     usage: f64,
+    usage_daily: Option<f64>,
+    usage_weekly: Option<f64>,
+    usage_monthly: Option<f64>,
     created_at: Option<String>,
     workspace_id: Option<String>,
 }
@@ -186,15 +191,29 @@ fn key(id: &str) -> String {
 }
 
 fn settings(key: &OpenrouterKey) -> String {
-    let limit = key
-        .limit
-        .map(|limit_usd| Wish::Openrouter { limit_usd }.settings());
+    let limit = key.limit.map(|limit| {
+        let wish = Wish::Openrouter {
+            limit_usd: Money::near(limit),
+            reset: LimitReset::Never,
+        };
+        wish.settings()
+    });
     let limit = limit.unwrap_or_else(|| "limitUSD=none".to_owned());
     match &key.limit_reset {
-        // Spent credit that silently comes back is not what was wished.
         Some(reset) => format!("{limit}/{reset}"),
         None => limit,
     }
+}
+
+/// What counts against the limit: of one that comes back, what was spent since it last did.
+fn spent(key: &OpenrouterKey) -> Money {
+    let since = match key.limit_reset.as_deref() {
+        Some("daily") => key.usage_daily,
+        Some("weekly") => key.usage_weekly,
+        Some("monthly") => key.usage_monthly,
+        _ => None,
+    };
+    Money::near(since.unwrap_or(key.usage))
 }
 
 fn resource(key: OpenrouterKey) -> Resource {
@@ -202,11 +221,12 @@ fn resource(key: OpenrouterKey) -> Resource {
         part: Part::Main,
         settings: Some(settings(&key)),
         usage: Some(Usage {
-            spent_usd: key.usage,
-            limit_usd: key.limit,
+            spent_usd: spent(&key),
+            limit_usd: key.limit.map(Money::near),
+            month_usd: Money::near(key.usage_monthly.unwrap_or(0.0)),
         }),
         created: key.created_at.and_then(|at| at.parse().ok()),
-        monthly_usd: key.limit_remaining.or(key.limit).unwrap_or(0.0),
+        monthly_usd: Money::near(key.limit_remaining.or(key.limit).unwrap_or(0.0)),
         stage: if key.disabled {
             Stage::Resting
         } else {
@@ -218,16 +238,20 @@ fn resource(key: OpenrouterKey) -> Resource {
     }
 }
 
-fn limit(wish: &Wish) -> Done<f64> {
+/// What is sent of a wish. When the limit comes back is said explicitly, also where it never does: each month was once the
+/// default of a client (facts 1, XM #838).
+fn wished(wish: &Wish) -> Done<Value> {
     match wish {
-        Wish::Openrouter { limit_usd } => Ok(*limit_usd),
+        Wish::Openrouter { limit_usd, reset } => {
+            Ok(json!({ "limit": limit_usd.in_dollars(), "limit_reset": again(*reset) }))
+        }
         _ => Err(not_ours("OpenRouter")),
     }
 }
 
 fn body(order: &Order, workspace: Option<&str>) -> Done<Value> {
-    // Said explicitly: a limit that comes back each month was once the default of a client (facts 1, XM #838).
-    let mut body = json!({ "name": order.key, "limit": limit(&order.wish)?, "limit_reset": null });
+    let mut body = wished(&order.wish)?;
+    body["name"] = json!(order.key);
     if let Some(workspace) = workspace {
         body["workspace_id"] = json!(workspace);
     }
@@ -285,8 +309,7 @@ impl Provider for Openrouter {
 
     fn adjust<'a>(&'a self, named: &'a Named, wish: &'a Wish) -> BoxFuture<'a, Done<()>> {
         Box::pin(async move {
-            let body = json!({ "limit": limit(wish)?, "limit_reset": null });
-            let ask = Ask::patch("key.adjust", key(&named.id), body);
+            let ask = Ask::patch("key.adjust", key(&named.id), wished(wish)?);
             self.line.tell(ask).await
         })
     }
@@ -320,12 +343,19 @@ mod tests {
         "created_at":"2026-11-21T10:00:00Z","updated_at":null,"creator_user_id":null,"workspace_id":"w","expires_at":null},
         "key":"sk-or-v1-abc"}"#;
 
+    fn wish(reset: LimitReset) -> Wish {
+        Wish::Openrouter {
+            limit_usd: Money::dollars(20),
+            reset,
+        }
+    }
+
     fn order() -> Order {
         Order {
             part: Part::Main,
             key: "acme-ada-llm-g1".into(),
             note: "acme/ada".into(),
-            wish: Wish::Openrouter { limit_usd: 20.0 },
+            wish: wish(LimitReset::Never),
             parts: BTreeMap::new(),
         }
     }
@@ -337,11 +367,12 @@ mod tests {
         assert!(seen.id.starts_with("f01d") && seen.name == "acme-ada-llm-g1");
         assert_eq!(seen.settings, Some(order().wish.settings()));
         assert_eq!(seen.stage, Stage::Ready);
-        assert_eq!(seen.monthly_usd, 12.5);
+        assert_eq!(seen.monthly_usd, Money::cents(1250));
         assert!(seen.created.is_some());
         let usage = Usage {
-            spent_usd: 7.5,
-            limit_usd: Some(20.0),
+            spent_usd: Money::cents(750),
+            limit_usd: Some(Money::dollars(20)),
+            month_usd: Money::dollars(1),
         };
         assert_eq!(seen.usage, Some(usage));
     }
@@ -351,8 +382,17 @@ mod tests {
         let mut key = serde_json::from_str::<NewOpenrouterKey>(FRESH)
             .unwrap()
             .data;
-        key.limit_reset = Some("monthly".into());
-        assert_eq!(settings(&key), "limitUSD=20/monthly");
+        for (reset, told, since) in [
+            (LimitReset::Daily, "daily", 100),
+            (LimitReset::Weekly, "weekly", 200),
+            (LimitReset::Monthly, "monthly", 300),
+        ] {
+            (key.usage_weekly, key.usage_monthly) = (Some(2.0), Some(3.0));
+            key.limit_reset = Some(told.into());
+            assert_eq!(settings(&key), format!("limitUSD=20/{told}"));
+            assert_eq!(settings(&key), wish(reset).settings());
+            assert_eq!(spent(&key), Money::cents(since));
+        }
         key.limit = None;
         key.limit_reset = None;
         assert_eq!(settings(&key), "limitUSD=none");
@@ -361,7 +401,9 @@ mod tests {
     }
 
     #[test]
-    fn an_order_says_that_the_limit_never_comes_back() {
+    fn an_order_says_when_the_limit_comes_back() {
+        let monthly = wished(&wish(LimitReset::Monthly)).unwrap();
+        assert_eq!(monthly, json!({ "limit": 20.0, "limit_reset": "monthly" }));
         assert_eq!(
             body(&order(), Some("w-1")).unwrap(),
             json!({ "name": "acme-ada-llm-g1", "limit": 20.0, "limit_reset": null, "workspace_id": "w-1" })

@@ -22,6 +22,7 @@ use super::provider::{Provider, not_ours, whose};
 use super::taken_back::TakenBack;
 use crate::model::identity::Whose;
 use crate::model::slot::Part;
+use crate::model::tool::Money;
 use crate::model::tool::{Made, Named, Order, Resource, Sought, Stock, Wish};
 use crate::model::{Done, Fault};
 use answers::{Number, NumberedPage, Owned, Profile};
@@ -42,7 +43,7 @@ pub struct TelnyxSettings {
     /// A profile that all numbers share; `None`: each agent gets its own.
     pub messaging_profile: Option<String>,
     /// Most that one number may cost a month, in US dollars.
-    pub max_monthly_usd: f64,
+    pub max_monthly_usd: Money,
 }
 
 /// One Telnyx account.

@@ -26,7 +26,7 @@ async fn hears(object: &Object<'_>, reason: &str) -> String {
 /// A column of `kubectl get`, by its heading.
 async fn column(world: &World, name: &str, heading: &str) -> String {
     let table = world
-        .kubectl(&["get", "provideraccount", name])
+        .kubectl(&["get", "provideraccount", name, "-o", "wide"])
         .await
         .unwrap()
         .stdout;

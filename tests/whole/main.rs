@@ -38,6 +38,7 @@ mod manifests;
 mod outage;
 #[cfg(test)]
 mod paused;
+#[cfg(test)]
 mod quotas;
 #[cfg(test)]
 mod railway;

@@ -4,6 +4,7 @@ use crate::support::{IMAGE, SOON, Scene, holds, is_ready, lays_down, says};
 use crate::toolset::{counts, equipped};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use world::{Options, World, eventually, test_directory};
 
@@ -189,7 +190,7 @@ async fn numbers_are_ordered_so_often_an_hour() {
 async fn a_number_that_cannot_be_had_uses_up_nobodys_hour() {
     let scene = equipped("unsold", |tools| {
         tools.retain(|one| one["name"] == "phone");
-        tools[0]["maxMonthlyCostUSD"] = json!(0.1);
+        tools[0]["maxMonthlyCostUSD"] = json!("0.10");
     })
     .await;
     let account = at(&scene, "telnyx");
@@ -207,4 +208,98 @@ async fn a_number_that_cannot_be_had_uses_up_nobodys_hour() {
         object.data["status"]["orders"].as_array().map(Vec::len),
         Some(1)
     );
+}
+
+/// The most that keys could ever spend together, as the journal has it from one exchange to the next.
+fn most_committed(scene: &Scene<'_>) -> f64 {
+    let (mut limits, mut most) = (BTreeMap::<String, f64>::new(), 0.0);
+    let all = scene.tenant.exchanges(scene.start().journal()).unwrap();
+    for one in all.iter().filter(|one| one.provider == "openrouter") {
+        let key = &one.response["data"];
+        let id = key["hash"].as_str().unwrap_or_default().to_owned();
+        match one.method.as_str() {
+            "POST" | "PATCH" if !id.is_empty() => {
+                limits.insert(id, key["limit"].as_f64().unwrap());
+            }
+            "DELETE" => limits.retain(|known, _| !one.path.ends_with(known.as_str())),
+            _ => {}
+        }
+        most = limits.values().sum::<f64>().max(most);
+    }
+    most
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_a_month_never_exceeds_the_accounts_limit() {
+    let scene = with_one("committed", "llm").await;
+    let account = at(&scene, "openrouter");
+    let most = |usd: u32| json!({"spec": {"limits": {"monthlyUSD": usd}}});
+    lays_down(&account, most(50)).await;
+    // 20 US dollars each, asked for at once.
+    let mut instances = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        instances.push(scene.instance(name, "t", json!({})).await);
+    }
+    let two_and_two = async || {
+        let (mut ready, mut waiting) = (Vec::new(), Vec::new());
+        for (n, one) in instances.iter().enumerate() {
+            let object = one.get().await?;
+            if holds(&object, "Ready") {
+                ready.push(n);
+            } else if holds(&object, "Stalled") {
+                waiting.push(n);
+            }
+        }
+        let settled = (ready.len(), waiting.len()) == (2, 2);
+        Ok(settled.then_some((ready, waiting)))
+    };
+    let settled = eventually("two are ready and two are told", SOON, two_and_two).await;
+    let (ready, waiting) = settled.unwrap();
+    let message = says(&instances[waiting[0]], "Stalled", "True", "QuotaExceeded").await;
+    for part in [
+        "20 US dollars a month",
+        "beside 40",
+        "spec.limits.monthlyUSD is 50",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(counts(&scene).await["openrouter/key"], 2);
+    // Raised in place as far as there is room.
+    let wish = |usd: u32| json!({"spec": {"toolLimits": [{"name": "llm", "limitUSD": usd}]}});
+    let raised = async |n: usize, usd: u32| {
+        let usd = usd.to_string();
+        let told = move |object: &kube::api::DynamicObject| {
+            object.data["status"]["monthlyUSD"]["committed"] == usd.as_str()
+                && holds(object, "Synced")
+        };
+        let raised = instances[n].wait_until("it is raised", SOON, told);
+        raised.await.unwrap();
+    };
+    instances[ready[0]].patch(wish(30)).await.unwrap();
+    raised(ready[0], 30).await;
+    instances[ready[1]].patch(wish(25)).await.unwrap();
+    let message = says(&instances[ready[1]], "Stalled", "True", "QuotaExceeded").await;
+    assert!(
+        message.contains("25 US dollars a month are asked for beside 30"),
+        "{message}"
+    );
+    assert_eq!(most_committed(&scene), 50.0);
+    lays_down(&account, most(55)).await;
+    raised(ready[1], 25).await;
+    assert_eq!(most_committed(&scene), 55.0);
+    account
+        .wait_until("the account tells it", SOON, |object| {
+            object.data["status"]["monthlyUSD"]["committed"] == "55"
+        })
+        .await
+        .unwrap();
+    let name = account.name().to_owned();
+    let table = scene.world.kubectl(&["get", "pacct", &name]).await.unwrap();
+    assert!(table.stdout.contains("COMMITTED"), "{}", table.stdout);
+    let metrics = scene.world.metrics().await.unwrap();
+    let line = format!(
+        "yardmaster_monthly_usd{{account=\"{name}\",namespace=\"{}\",what=\"committed\"}} 55",
+        scene.tenant.namespace()
+    );
+    assert!(metrics.contains(&line), "{line} in {metrics}");
 }

@@ -341,3 +341,71 @@ async fn a_ledger_of_the_first_version_is_told_and_found_again_when_it_is_emptie
     assert_eq!(scene.projects().await, 1);
     world.stop().await.unwrap();
 }
+
+/// Makes of a field of a kind what 0.1.0 had there for money, a number, and answers how it is now.
+async fn money_as_a_number(world: &World, kind: &str, field: &str) -> Value {
+    let crd = format!("{kind}.yardmaster.dev");
+    let crd = world.object("CustomResourceDefinition", None, &crd);
+    let now = crd.get().await.unwrap().data["spec"]["versions"].clone();
+    let mut then = now.clone();
+    let field = format!("/0/schema/openAPIV3Schema/properties/spec/properties{field}");
+    *then.pointer_mut(&field).unwrap() = json!({"type": "number"});
+    let then = json!({"spec": {"versions": then}});
+    crd.patch(then).await.unwrap();
+    now
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_was_stored_as_a_fraction_stops_nobody() {
+    let world = world("fractions").await;
+    let scene = Scene::within(&world, "fractions", Value::Null).await;
+    scene.tenant.tool_accounts().await.unwrap();
+    let mut tools = list(&scene.tenant.six_tools());
+    tools.retain(|tool| tool["name"] == "llm");
+    let tools = json!({"tools": tools});
+    scene.template("t", json!({}), tools).await;
+    let limits = [
+        ("agentinstances", "/toolLimits/items/properties/limitUSD"),
+        ("provideraccounts", "/telnyx/properties/maxMonthlyCostUSD"),
+    ];
+    let mut now = Vec::new();
+    for (kind, field) in limits {
+        now.push((kind, money_as_a_number(&world, kind, field).await));
+    }
+    let telnyx = format!("{}-telnyx", scene.tenant.account());
+    let telnyx = world.object("ProviderAccount", None, &telnyx);
+    let fraction = json!({"spec": {"telnyx": {"maxMonthlyCostUSD": 1.5}}});
+    world::eventually("the fraction is stored", SOON, async || {
+        Ok(telnyx.patch(fraction.clone()).await.ok().map(drop))
+    })
+    .await
+    .unwrap();
+    let wish = json!({"toolLimits": [{"name": "llm", "limitUSD": 20.5}]});
+    let instance = scene.instance("a", "t", wish).await;
+    for (kind, versions) in now {
+        let crd = format!("{kind}.yardmaster.dev");
+        let crd = world.object("CustomResourceDefinition", None, &crd);
+        let versions = json!({"spec": {"versions": versions}});
+        crd.patch(versions).await.unwrap();
+    }
+    restart(&world).await;
+    let settings = async || {
+        let status = is_ready(&instance).await.data["status"].clone();
+        let ledger = list(&status["external"]);
+        let key = ledger.iter().find(|one| one["slot"] == "tool/llm");
+        key.unwrap()["settings"].clone()
+    };
+    assert_eq!(settings().await, "limitUSD=20.5");
+    // Both are written still, by people and by us.
+    let env = json!({"spec": {"env": [{"name": "MODE", "value": "b"}]}});
+    instance.patch(env).await.unwrap();
+    let limits = json!({"spec": {"limits": {"ordersPerHour": 7}}});
+    telnyx.patch(limits).await.unwrap();
+    scene.listings(1).await;
+    is_ready(&instance).await;
+    instance.delete().await.unwrap();
+    instance.wait_gone(SOON).await.unwrap();
+    telnyx.delete().await.unwrap();
+    telnyx.wait_gone(SOON).await.unwrap();
+    world.stop().await.unwrap();
+}

@@ -11,6 +11,8 @@ use simulator::{Options, Simulator};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use yardmaster::api::money::Money;
+use yardmaster::api::template::LimitReset;
 use yardmaster::model::slot::Part;
 use yardmaster::model::tool::{Made, Named, Order, Resource, Sought, Stage, Wish};
 use yardmaster::model::{Fault, Standing};
@@ -145,8 +147,15 @@ fn class<T: std::fmt::Debug>(result: Result<T, Fault>) -> &'static str {
     result.unwrap_err().class()
 }
 
-fn dollars(limit_usd: f64) -> Wish {
-    Wish::Openrouter { limit_usd }
+fn dollars(limit_usd: u64) -> Wish {
+    coming_back(limit_usd, LimitReset::Never)
+}
+
+fn coming_back(limit_usd: u64, reset: LimitReset) -> Wish {
+    Wish::Openrouter {
+        limit_usd: Money::dollars(limit_usd),
+        reset,
+    }
 }
 
 fn organisation(world: &World) -> Opened {
@@ -162,7 +171,7 @@ async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
     assert_eq!(whose.name, "management key, default workspace");
     let workspace = whose.id.unwrap();
 
-    let order = order(Part::Main, dollars(20.0), &[]);
+    let order = order(Part::Main, dollars(20), &[]);
     let Made { resource, secret } = provider.make(&order).await.unwrap();
     assert!(secret.unwrap().expose_secret().starts_with("sk-or-v1-"));
     assert_eq!(resource.settings, Some(order.wish.settings()));
@@ -189,15 +198,28 @@ async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
         "disabled ones are found as well"
     );
     assert_eq!(found[0].stage, Stage::Resting);
-    assert_eq!(found[0].usage.unwrap().spent_usd, 2.5);
+    assert_eq!(found[0].usage.unwrap().spent_usd, Money::cents(250));
     let stock = provider.list().await.unwrap().unwrap();
     assert_eq!(stock.resources.len(), 5, "all pages");
 
     let named = named(Part::Main, &resource.id, &[]);
-    provider.adjust(&named, &dollars(30.0)).await.unwrap();
+    provider.adjust(&named, &dollars(30)).await.unwrap();
     let seen = provider.look(&named).await.unwrap().unwrap();
     assert_eq!(seen.settings.as_deref(), Some("limitUSD=30"));
-    assert_eq!(seen.monthly_usd, 27.5);
+    assert_eq!(seen.monthly_usd, Money::cents(2750));
+    // When the limit comes back is changed in place as well, to and fro.
+    for (reset, told) in [
+        (LimitReset::Daily, "limitUSD=30/daily"),
+        (LimitReset::Monthly, "limitUSD=30/monthly"),
+        (LimitReset::Never, "limitUSD=30"),
+    ] {
+        provider
+            .adjust(&named, &coming_back(30, reset))
+            .await
+            .unwrap();
+        let seen = provider.look(&named).await.unwrap().unwrap();
+        assert_eq!(seen.settings.as_deref(), Some(told));
+    }
 
     provider.delete(&named, true).await.unwrap();
     assert!(provider.look(&named).await.unwrap().is_none());
@@ -210,7 +232,7 @@ async fn keys_that_go_while_they_are_listed_hide_no_other() {
     let world = World::new(&[("openrouter.pageSize", "3")]).await;
     let provider = organisation(&world).provider;
     // The oldest key is on the last page.
-    let order = order(Part::Main, dollars(20.0), &[]);
+    let order = order(Part::Main, dollars(20), &[]);
     let made = provider.make(&order).await.unwrap().resource;
     let mut others = Vec::new();
     for name in ["b", "c", "d"] {
@@ -269,7 +291,7 @@ async fn keys_are_listed_in_as_many_requests_as_they_have_pages() {
     world
         .put("/settings", json!({ "openrouter.pageSize": "2" }))
         .await;
-    let order = order(Part::Main, dollars(1.0), &[]);
+    let order = order(Part::Main, dollars(1), &[]);
     provider.find(&sought(&order)).await.unwrap();
     let stock = provider.list().await.unwrap().unwrap();
     assert_eq!(stock.resources.len(), 3);
@@ -284,7 +306,7 @@ async fn keys_of_a_workspace_live_there_alone() {
         workspace: workspace["id"].as_str().map(str::to_owned),
     };
     let inside = world.open(ProviderSettings::Openrouter(settings), "sk-or-mgmt-acme_1");
-    let order = order(Part::Main, dollars(20.0), &[]);
+    let order = order(Part::Main, dollars(20), &[]);
     inside.provider.make(&order).await.unwrap();
     assert_eq!(
         inside.provider.find(&sought(&order)).await.unwrap().len(),
@@ -298,7 +320,7 @@ async fn keys_of_a_workspace_live_there_alone() {
 async fn what_happens_on_the_way_has_its_class() {
     let world = World::new(&[]).await;
     let Opened { provider, line } = organisation(&world);
-    let order = order(Part::Main, dollars(20.0), &[]);
+    let order = order(Part::Main, dollars(20), &[]);
     for (effect, wanted, made) in [
         (json!("reset_before"), "Uncertain", 0),
         (json!("reset_after"), "Uncertain", 1),
@@ -384,9 +406,9 @@ async fn an_exa_key_is_known_by_what_is_no_secret() {
         assert_eq!(empty.id, None, "only a key says whose it is");
         let wish = |budget| Wish::Exa {
             rate_limit: Some(5),
-            budget_usd: Some(budget),
+            budget_usd: Some(Money::dollars(budget)),
         };
-        let order = order(Part::Main, wish(29.0), &[]);
+        let order = order(Part::Main, wish(29), &[]);
         let Made { resource, secret } = provider.make(&order).await.unwrap();
         let secret = secret.unwrap();
         assert!(!resource.id.contains(secret.expose_secret()), "{api}");
@@ -398,20 +420,16 @@ async fn an_exa_key_is_known_by_what_is_no_secret() {
             [resource.id.as_str()]
         );
         let named = named(Part::Main, &resource.id, &[]);
-        provider.adjust(&named, &wish(30.0)).await.unwrap();
+        provider.adjust(&named, &wish(30)).await.unwrap();
         let seen = provider.look(&named).await.unwrap().unwrap();
         assert_eq!(seen.settings.as_deref(), Some("rateLimit=5 budgetUSD=30"));
         let odd = Wish::Exa {
             rate_limit: None,
-            budget_usd: Some(0.125),
+            budget_usd: Some(Money::cents(29)),
         };
         provider.adjust(&named, &odd).await.unwrap();
         let seen = provider.look(&named).await.unwrap().unwrap();
-        assert_eq!(
-            seen.settings,
-            Some(odd.settings()),
-            "no fractions of a cent"
-        );
+        assert_eq!(seen.settings, Some(odd.settings()), "to the cent");
         assert_eq!(provider.list().await.unwrap().unwrap().resources.len(), 1);
 
         // What people take for an id may be the key itself, which answers to itself.
@@ -561,12 +579,12 @@ async fn an_inbox_of_a_pod_lives_there() {
 fn numbers(world: &World, profile: Option<&str>) -> Opened {
     let settings = TelnyxSettings {
         messaging_profile: profile.map(str::to_owned),
-        max_monthly_usd: 2.0,
+        max_monthly_usd: Money::dollars(2),
     };
     world.open(ProviderSettings::Telnyx(settings), "KEYacme_1")
 }
 
-fn number(max_monthly_usd: Option<f64>) -> Wish {
+fn number(max_monthly_usd: Option<Money>) -> Wish {
     Wish::Telnyx {
         country: "US".into(),
         area: Some("415".into()),
@@ -607,7 +625,7 @@ async fn a_number_is_ordered_once_set_up_and_released() {
         );
         let parts = [(Part::Profile, profile.id.as_str())];
 
-        let dear = order(Part::Main, number(Some(0.5)), &parts);
+        let dear = order(Part::Main, number(Some(Money::cents(50))), &parts);
         let fault = provider.make(&dear).await.unwrap_err();
         assert_eq!(fault.class(), "Rejected");
         assert!(
@@ -670,7 +688,7 @@ async fn a_pending_order_is_cancelled_and_a_failed_one_said_so() {
     let main = order(Part::Main, number(None), &parts);
     let made = provider.make(&main).await.unwrap().resource;
     assert!(matches!(made.stage, Stage::Pending { .. }));
-    assert_eq!(made.monthly_usd, 1.0);
+    assert_eq!(made.monthly_usd, Money::dollars(1));
     let named = named(Part::Main, &made.id, &parts);
     provider.delete(&named, true).await.unwrap();
     assert_eq!(world.count("telnyx/order").await, 0);

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use world::{Object, eventually};
 
@@ -258,6 +259,73 @@ async fn a_limit_is_raised_and_lowered_in_place_up_to_the_templates() {
     let why = says(&instance, "Stalled", "True", "NotAllowed").await;
     assert!(why.contains("maxLimitUSD"), "{why}");
     assert!(limit().await <= 100.0);
+    assert_eq!(scene.deployments(&instance).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_comes_back_as_the_template_says_and_what_is_spent_is_told() {
+    let scene = equipped("spending", |tools| {
+        tools.retain(|tool| tool["name"] == "llm")
+    })
+    .await;
+    let instance = scene.instance("a", "t", json!({})).await;
+    let hash = id(&is_ready(&instance).await, "tool/llm");
+    let path = format!("/openrouter/keys/{hash}");
+    let key = async || scene.by_hand(Method::GET, &path, Value::Null).await;
+    assert_eq!(key().await["limit_reset"], Value::Null);
+    let mut tools = list(&scene.tenant.six_tools());
+    tools.retain(|tool| tool["name"] == "llm");
+    tools[0]["limitReset"] = json!("Monthly");
+    let daily = json!({"spec": {"tools": tools}});
+    scene.tenant.template("t").patch(daily).await.unwrap();
+    eventually("it comes back each month", SOON, async || {
+        Ok((key().await["limit_reset"] == "monthly").then_some(()))
+    })
+    .await
+    .unwrap();
+
+    let spends = async |usd: f64| {
+        scene
+            .by_hand(Method::PUT, &path, json!({"usage": usd}))
+            .await;
+    };
+    let tells = async |spent: &'static str| {
+        let told = instance.wait_until("its spending is told", SOON, move |object| {
+            let tools = list(&object.data["status"]["tools"]);
+            tools[0]["usage"]["spentUSD"] == spent
+        });
+        told.await.unwrap()
+    };
+    spends(16.5).await;
+    tells("16.50").await;
+    spends(20.25).await;
+    let told = tells("20.25").await;
+    let llm = tool(&told, "llm");
+    assert_eq!(
+        (&llm["ready"], &llm["reason"]),
+        (&json!(true), &json!("LimitSpent"))
+    );
+    assert_eq!(
+        told.data["status"]["monthlyUSD"],
+        json!({"committed": "20", "spent": "20.25"})
+    );
+    let message = says(&instance, "ToolsReady", "True", "LimitSpent").await;
+    assert!(message.contains("on the first of the month"), "{message}");
+    is_ready(&instance).await;
+    let heard = async || {
+        let events = instance.events().await?;
+        let spent = events.iter().filter(|event| event.contains("LimitSpent"));
+        Ok((spent.count() == 2).then_some(()))
+    };
+    eventually("both steps are heard of", SOON, heard)
+        .await
+        .unwrap();
+    // No more is told before the next step.
+    let mark = scene.mark();
+    spends(20.75).await;
+    scene.listings(2).await;
+    let wrote = scene.writes(mark);
+    assert!(!wrote.iter().any(|write| write.name == "a"), "{wrote:?}");
     assert_eq!(scene.deployments(&instance).await, 1);
 }
 

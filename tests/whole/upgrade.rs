@@ -1,8 +1,10 @@
-//! Manifests that 0.1.0 admits are admitted still, and reach the state that they reached then.
+//! Manifests that 0.1.0 admits are admitted still, and reach the state that they reached then. Money with cents is written in
+//! quotes since (CHANGELOG, *Upgrading*): that alone is done to them here.
 
 use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use world::{
     Options, SYSTEM_NAMESPACE, World, condition, eventually, railway_token, test_directory,
@@ -44,6 +46,21 @@ async fn credentials(world: &World) {
     }
 }
 
+/// A manifest with its fractions in quotes; a whole number is sent as one, as kubectl does.
+#[allow(clippy::cast_possible_truncation)]
+fn quoted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.into_iter().map(|(k, v)| (k, quoted(v))).collect(),
+        Value::Array(items) => items.into_iter().map(quoted).collect(),
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(whole) if whole.fract() == 0.0 => json!(whole as i64),
+            Some(fraction) => json!(fraction.to_string()),
+            None => Value::Number(number),
+        },
+        other => other,
+    }
+}
+
 /// `AgentInstance ada: Ready=True Ready`
 fn line(kind: &str, object: &DynamicObject) -> String {
     let said = ["Ready", "Stalled"].into_iter().filter_map(|kind| {
@@ -80,7 +97,10 @@ async fn manifests_of_0_1_0_reach_the_state_that_they_reached_then() {
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "agents"}});
     world.cluster().apply_one(agents, None).await.unwrap();
     for manifests in MANIFESTS {
-        world.apply(manifests).await.unwrap();
+        for document in serde_yaml_ng::Deserializer::from_str(manifests) {
+            let object = quoted(Value::deserialize(document).unwrap());
+            world.apply(&object.to_string()).await.unwrap();
+        }
     }
     // The pause that Railway wants between projects is not waited for.
     let quick = json!({"spec": {"railway": {"projectInterval": "10ms"}}});

@@ -1,5 +1,6 @@
 //! Reasons of conditions and events: stable words, so that alerts can rely on them.
 
+ours! {
 /// All is well.
 pub const READY: &str = "Ready";
 /// Not reached yet.
@@ -42,6 +43,8 @@ pub const RECOVERY_MODE: &str = "RecoveryMode";
 pub const THROTTLED: &str = "Throttled";
 /// A plan or account limit is used up.
 pub const LIMIT_REACHED: &str = "LimitReached";
+/// A tool has spent what it may.
+pub const LIMIT_SPENT: &str = "LimitSpent";
 /// More is asked for than the account's owner allows.
 pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
 /// The template does not exist.
@@ -170,3 +173,4 @@ pub const LEDGER_UNKNOWN: &str = "LedgerUnknown";
 pub const EXPIRED: &str = "Expired";
 /// `status.expiresAt` is another.
 pub const EXPIRY_CHANGED: &str = "ExpiryChanged";
+}

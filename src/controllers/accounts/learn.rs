@@ -10,9 +10,11 @@ use super::tools::proof;
 use super::{Account, ToolAccount, Workspace};
 use crate::api::ProviderAccount;
 use crate::api::account::{KeyRef, RailwayAccount};
+use crate::api::limits::MonthlyUsd;
 use crate::cluster::call::Written;
 use crate::cluster::credentials::Credentials;
 use crate::controllers::context::Context;
+use crate::controllers::places;
 use crate::controllers::uid::Uid;
 use crate::controllers::wake::Change;
 use crate::engine::account::{Beside, Credential, Learned};
@@ -21,6 +23,7 @@ use crate::model::identity::known_again;
 use crate::tools::ProviderSettings;
 use kube::ResourceExt;
 use secrecy::SecretString;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is known of an account by now. `None`: its spec names no provider.
@@ -189,10 +192,19 @@ fn learned(
         outage: account.outage(),
         budget: None,
         resources: account.ours(ctx.around.reader()),
+        monthly: monthly(ctx, &object.name_any()),
         beside: Beside::default(),
         restored: false,
         paused: None,
     }
+}
+
+/// What is in an account of tools costs a month, told as a metric as well.
+fn monthly(ctx: &Context, name: &str) -> Option<BTreeMap<String, MonthlyUsd>> {
+    let account = ctx.accounts.tool_account(name)?;
+    let costs = places::monthly(ctx, &account)?;
+    ctx.around.gauge.monthly(name, &costs);
+    Some(costs)
 }
 
 /// The account of tools as its spec is now, and whether it was set up just now.

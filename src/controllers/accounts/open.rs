@@ -154,7 +154,7 @@ mod tests {
                 json!({"messagingProfileId": "m", "maxMonthlyCostUSD": 2.5}),
                 Some(ProviderSettings::Telnyx(TelnyxSettings {
                     messaging_profile: Some("m".into()),
-                    max_monthly_usd: 2.5,
+                    max_monthly_usd: crate::api::money::Money::cents(250),
                 })),
             ),
             ("bankr", json!({}), Some(ProviderSettings::Bankr)),

@@ -152,7 +152,7 @@ impl Workspace {
                 .filter(|entry| entry.slot == Slot::Project && entry.account == self.name)
                 .any(|entry| limits.landed_by(entry.started_at.0) > begun);
             if late && !listed.contains(one.identity().as_str()) {
-                things.record(&self.name, asks, one);
+                things.record(&self.name, Some(asks), one);
             }
         }
         Some(KnownPlaces { instances, things })

@@ -6,7 +6,7 @@
 
 use crate::api::AgentInstance;
 use crate::controllers::held;
-use crate::engine::places::{Most, TakenPlaces, Taker, Things};
+use crate::engine::places::{Most, PlaceAsked, TakenPlaces, Taker, Things};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,8 +19,15 @@ const LAG: SignedDuration = SignedDuration::from_secs(30);
 /// pass until it has its tools, and counting looks at every instance.
 pub const GLANCE: Duration = Duration::from_secs(1);
 
-/// Who is about to take a place, and until when it is held. `None`: its pass runs.
-type AboutTo = HashMap<Taker, Option<Timestamp>>;
+/// Who is about to take a place, and what for.
+type AboutTo = HashMap<Taker, Reserved>;
+
+/// What is reserved, and until when. `None`: its pass runs.
+#[derive(Debug)]
+struct Reserved {
+    asked: PlaceAsked,
+    until: Option<Timestamp>,
+}
 
 /// Places about to be taken, by account, and what was counted last, by account and namespace.
 #[derive(Debug, Default)]
@@ -38,14 +45,14 @@ pub struct KnownPlaces {
 }
 
 impl Places {
-    /// What others take of an account. With `most`, the place is taken where there is room. `known` is looked at while nobody else
+    /// What others take of an account. With `takes`, what is asked for is taken where there is room for it. `known` is looked at while nobody else
     /// takes a place; `None`: it cannot be said yet.
     pub fn count(
         &self,
         account: &str,
         asks: &Taker,
         now: Timestamp,
-        most: Option<Most>,
+        takes: Option<(Most, PlaceAsked)>,
         known: impl FnOnce() -> Option<KnownPlaces>,
     ) -> Option<TakenPlaces> {
         let mut all = held(&self.about_to);
@@ -54,19 +61,22 @@ impl Places {
             mut things,
         } = known()?;
         let about_to = all.entry(account.to_owned()).or_default();
-        about_to.retain(|_, until| until.is_none_or(|until| until > now));
+        about_to.retain(|_, held| held.until.is_none_or(|until| until > now));
         if !about_to.is_empty() {
             for one in &instances {
                 let identity = one.identity();
-                about_to.retain(|place, _| place.identity != identity || !place.begun(one));
+                about_to.retain(|place, held| {
+                    place.identity != identity || !place.shows(one, held.asked)
+                });
             }
         }
-        for other in about_to.keys().filter(|other| *other != asks) {
-            things.about_to(other);
+        for (other, held) in about_to.iter().filter(|(other, _)| *other != asks) {
+            things.about_to(other, held.asked, &instances);
         }
         let taken = things.taken(&asks.namespace);
-        if most.is_some_and(|most| most.room(taken)) {
-            about_to.insert(asks.clone(), None);
+        if let Some((_, asked)) = takes.filter(|(most, asked)| most.room(taken, *asked)) {
+            let until = None;
+            about_to.insert(asks.clone(), Reserved { asked, until });
         }
         if about_to.is_empty() {
             all.remove(account);
@@ -103,9 +113,9 @@ impl Places {
         for about_to in held(&self.about_to).values_mut() {
             let own = about_to
                 .iter_mut()
-                .filter(|(place, until)| place.identity == identity && until.is_none());
+                .filter(|(place, held)| place.identity == identity && held.until.is_none());
             for (_, held) in own {
-                *held = Some(until);
+                held.until = Some(until);
             }
         }
     }
@@ -122,6 +132,7 @@ impl Places {
 mod tests {
     use super::*;
     use crate::api::Slot;
+    use crate::api::money::Money;
     use serde_json::json;
 
     fn instance(name: &str, state: Option<&str>) -> Arc<AgentInstance> {
@@ -142,6 +153,8 @@ mod tests {
             all,
             field: "limits.resources",
             namespace: all,
+            usd: None,
+            namespace_usd: None,
         }
     }
 
@@ -156,14 +169,16 @@ mod tests {
             let known = || {
                 let mut things = Things::default();
                 for one in &self.instances {
-                    things.record("main", &asks, one);
+                    things.record("main", Some(&asks), one);
                 }
                 let instances = self.instances.clone();
                 Some(KnownPlaces { instances, things })
             };
             let now = Timestamp::from_second(at).unwrap();
-            let taken = self.places.count("main", &asks, now, Some(most(2)), known);
-            most(2).room(taken.unwrap())
+            let taken =
+                self.places
+                    .count("main", &asks, now, Some((most(2), PlaceAsked::FREE)), known);
+            most(2).room(taken.unwrap(), PlaceAsked::FREE)
         }
     }
 
@@ -176,7 +191,7 @@ mod tests {
         };
         let nothing_shown = at(vec![]);
         assert!(nothing_shown.take("a", 0) && nothing_shown.take("b", 0));
-        // Asked again it is the same place.
+        // PlaceAsked again it is the same place.
         assert!(nothing_shown.take("a", 0));
         assert!(!nothing_shown.take("c", 0));
         // The pass of a has ended with an intent; the store shows it later.
@@ -220,11 +235,64 @@ mod tests {
         };
         glance(&neighbour, 0);
         assert_eq!(counts.get(), 2);
-        places.count("main", &asks, at(0), Some(most(1)), known);
+        places.count(
+            "main",
+            &asks,
+            at(0),
+            Some((most(1), PlaceAsked::FREE)),
+            known,
+        );
         assert_eq!(counts.get(), 3);
         glance(&asks, 1);
         assert_eq!(counts.get(), 4);
         assert_eq!(held(&places.glances).len(), 1);
+    }
+
+    #[test]
+    fn of_two_who_ask_for_the_last_money_one_gets_it_until_its_ledger_says_so() {
+        let key = |name: &str, usd: u64| {
+            let entry = json!({"origin": "Made", "slot": "tool/llm", "provider": "openrouter", "account": "main", "state": "Exists",
+                "key": name, "monthlyUSD": Money::dollars(usd), "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z"});
+            let object = json!({
+                "metadata": {"namespace": "n", "name": name, "uid": name},
+                "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "main"}},
+                "status": {"external": [entry]},
+            });
+            Arc::new(serde_json::from_value::<AgentInstance>(object).unwrap())
+        };
+        let most = Most {
+            usd: Some(Money::dollars(50)),
+            ..most(1)
+        };
+        let (places, slot) = (Places::default(), Slot::named("tool/llm").unwrap());
+        let raise = |name: &str, usd: u64, shown: [u64; 2], at: i64| {
+            let instances = vec![key("a", shown[0]), key("b", shown[1])];
+            let asks = Taker::of(&key(name, 0), slot);
+            let asked = PlaceAsked {
+                thing: false,
+                usd: Money::dollars(usd),
+            };
+            let known = || {
+                let mut things = Things::default();
+                for one in &instances {
+                    things.record("main", Some(&asks), one);
+                }
+                Some(KnownPlaces { instances, things })
+            };
+            let now = Timestamp::from_second(at).unwrap();
+            let takes = Some((most, asked));
+            let taken = places.count("main", &asks, now, takes, known);
+            most.room(taken.unwrap(), asked)
+        };
+        // Two keys are there, where one has a place: what they have already is no question.
+        assert!(raise("a", 30, [20, 20], 0));
+        assert!(!raise("b", 21, [20, 20], 0));
+        // The store shows it; what a has counts once.
+        assert!(!raise("b", 21, [30, 20], 1));
+        assert!(raise("b", 20, [30, 20], 1));
+        // Its pass ended without a word: what it took is free again.
+        places.ended("a", Timestamp::from_second(2).unwrap());
+        assert!(raise("b", 30, [20, 20], 40));
     }
 
     #[test]
@@ -235,7 +303,13 @@ mod tests {
         );
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(
-            places.count("main", &asks, now, Some(most(1)), || None),
+            places.count(
+                "main",
+                &asks,
+                now,
+                Some((most(1), PlaceAsked::FREE)),
+                || None
+            ),
             None
         );
         assert!(held(&places.about_to).is_empty());

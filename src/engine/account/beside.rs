@@ -114,7 +114,7 @@ pub fn heard(before: &[Condition], after: &[Condition]) -> Vec<Announcement> {
         };
         let told = is_true(before, kind)
             && find(before, kind).is_some_and(|before| before.reason == now.reason);
-        let stable = REASONS.iter().copied().find(|known| *known == now.reason);
+        let stable = report::stable(&now.reason);
         if let (false, Some(reason)) = (told, stable) {
             heard.push(Announcement {
                 warning: true,
@@ -127,29 +127,12 @@ pub fn heard(before: &[Condition], after: &[Condition]) -> Vec<Announcement> {
     heard
 }
 
-/// Reasons of the conditions that are told here.
-const REASONS: &[&str] = &[
-    reason::NOT_READABLE,
-    reason::PAUSED,
-    reason::IN_USE,
-    reason::SAME_PLACE,
-    reason::ORPHANS_FOUND,
-    reason::NOT_EVERYTHING_READ,
-    reason::LISTING_EMPTY,
-    reason::LISTING_SHRUNK,
-    reason::HOURLY_LIMIT,
-    reason::RESTORED,
-    reason::TOO_MANY_ORPHANS,
-    reason::RECOVERY_MODE,
-    reason::LEDGERS_LOST,
-    reason::TIME_WENT_BACK,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::api::account::{AccountSweep, SweepMode};
     use crate::api::condition::conclude;
+    use crate::api::money::Money;
     use crate::engine::sweep::HeldBack;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -240,7 +223,7 @@ mod tests {
             sweep: Findings {
                 report: Some(AccountSweep {
                     orphans: 3,
-                    monthly_cost_usd: 12.5,
+                    monthly_cost_usd: Money::cents(1250),
                     ..AccountSweep::default()
                 }),
                 kinds: BTreeMap::from([("project".to_owned(), 2), ("telnyx".to_owned(), 1)]),

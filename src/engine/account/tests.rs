@@ -117,6 +117,7 @@ fn an_account_is_told_of_in_the_words_of_its_provider() {
                 outage: None,
                 budget: None,
                 resources: None,
+                monthly: None,
                 beside: Beside::default(),
                 restored: false,
                 paused: None,
@@ -155,6 +156,7 @@ fn what_an_account_lacks_is_told_on_it_while_it_can_be_used() {
         outage: None,
         budget: None,
         resources: None,
+        monthly: None,
         restored: false,
         paused: None,
     };
@@ -233,6 +235,10 @@ fn an_outage_leaves_a_good_credential_good() {
         outage: None,
         budget: None,
         resources: Some(3),
+        monthly: Some(BTreeMap::from([
+            ("a".to_owned(), costs(5, 1)),
+            ("b".to_owned(), costs(7, 2)),
+        ])),
         beside: Beside::default(),
         restored: false,
         paused: None,
@@ -245,6 +251,7 @@ fn an_outage_leaves_a_good_credential_good() {
         outage: Some(Outage::Unanswered("it does not answer".into())),
         budget: None,
         resources: None,
+        monthly: None,
         beside: Beside::default(),
         restored: false,
         paused: None,
@@ -253,4 +260,12 @@ fn an_outage_leaves_a_good_credential_good() {
     assert!(condition::is_true(&after.conditions, kind::READY));
     assert!(!condition::is_true(&after.conditions, kind::HEALTHY));
     assert_eq!(after.resources, Some(3));
+    assert_eq!(after.monthly_usd, Some(costs(12, 3)));
+}
+
+fn costs(committed: u64, spent: u64) -> MonthlyUsd {
+    MonthlyUsd {
+        committed: crate::api::money::Money::dollars(committed),
+        spent: crate::api::money::Money::dollars(spent),
+    }
 }

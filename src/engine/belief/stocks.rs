@@ -1,13 +1,13 @@
 //! What the last believed listing of an account of tools showed, and whom the next one concerns.
 //!
-//! Holds: an instance is woken by what changed of its own, once by each absence, and by what it has spent at most once in
-//! [`USAGE_AGE`], also where its pass does not come so far as to tell it. Deliberately absent: whether a listing is
+//! Holds: an instance is woken by what changed of its own, once by each absence, and by a step of what it has spent at most once
+//! in [`USAGE_AGE`], also where its pass does not come so far as to tell it. Deliberately absent: whether a listing is
 //! believed (`super::ListingTrial`).
 
 use super::{Newly, Recorded, USAGE_AGE, changed, missing, spent};
 use crate::api::NamespacedName;
 use crate::engine::breaker::Vanished;
-use crate::model::tool::{Resource, Stock};
+use crate::model::tool::{Resource, Stock, Usage};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub struct BelievedStock {
     stock: Option<Arc<Stock>>,
     /// Recorded ids that must be listed, and are not.
     missed: Newly,
-    /// When instances were last woken for what they have spent.
-    told: HashMap<NamespacedName, Timestamp>,
+    /// For which step of its spending, by its id, somebody was last woken, and when.
+    told: HashMap<String, (Usage, Timestamp)>,
 }
 
 /// Whom a listing concerns.
@@ -85,11 +85,14 @@ impl BelievedStock {
                 .map(owner),
         );
         let told = &mut self.told;
-        told.retain(|_, at| now.duration_since(*at) < USAGE_AGE);
-        let due = spent(&stock, recorded, now).into_iter().map(owner);
-        let due: BTreeSet<NamespacedName> = due.filter(|one| !told.contains_key(one)).collect();
-        told.extend(due.iter().map(|one| (one.clone(), now)));
-        wake.extend(due);
+        told.retain(|_, (_, at)| now.duration_since(*at) < USAGE_AGE);
+        for (one, usage) in spent(&stock, recorded) {
+            let known = told.get(&one.named.id);
+            if known.is_none_or(|(before, _)| usage.is_news(*before)) {
+                told.insert(one.named.id.clone(), (usage, now));
+                wake.insert(one.instance.clone());
+            }
+        }
         StockNews {
             wake,
             count: before.map(|before| ours(&before)) != Some(ours(&stock)),
@@ -101,7 +104,8 @@ impl BelievedStock {
 mod tests {
     use super::*;
     use crate::api::Part;
-    use crate::model::tool::{Named, Stage, Usage};
+    use crate::api::money::Money;
+    use crate::model::tool::{Named, Stage};
 
     const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -119,7 +123,7 @@ mod tests {
             settings: None,
             usage: None,
             created: None,
-            monthly_usd: 0.0,
+            monthly_usd: Money::ZERO,
         };
         Stock {
             begun: START,
@@ -166,11 +170,13 @@ mod tests {
     #[test]
     fn an_instance_is_woken_by_changes_and_by_spending_at_a_bounded_rate() {
         let (mut shown, known) = (BelievedStock::default(), recorded(&ids(2)));
-        let spending = |spent_usd| {
+        let spending = |dollars| {
+            let spent_usd = Money::dollars(dollars);
             let mut stock = stock(&ids(2));
             stock.resources[1].usage = Some(Usage {
                 spent_usd,
-                limit_usd: None,
+                limit_usd: Some(Money::dollars(20)),
+                month_usd: Money::ZERO,
             });
             stock
         };
@@ -185,11 +191,14 @@ mod tests {
         assert_eq!(woken(stock(&ids(2))), told("", false));
         assert_eq!(woken(stock(&ids(1))), told("agent-k-1", true));
         assert_eq!(woken(stock(&ids(2))), told("agent-k-1", true));
-        assert_eq!(woken(spending(1.0)), told("agent-k-1", false));
+        assert_eq!(woken(spending(1)), told("agent-k-1", false));
         // Nobody has told it: not for each reading is somebody woken.
-        assert_eq!(woken(spending(2.0)), told("", false));
+        assert_eq!(woken(spending(1)), told("", false));
+        assert_eq!(woken(spending(2)), told("agent-k-1", false));
+        assert_eq!(woken(spending(3)), told("", false));
+        assert_eq!(woken(spending(20)), told("agent-k-1", false));
         assert_eq!(
-            woken_at(spending(2.0), START + USAGE_AGE),
+            woken_at(spending(20), START + USAGE_AGE),
             told("agent-k-1", false)
         );
     }

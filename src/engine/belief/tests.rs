@@ -1,6 +1,7 @@
 //! What a listing of an account of tools is worth.
 
 use super::*;
+use crate::api::money::Money;
 
 fn resource(id: &str, name: &str) -> Resource {
     Resource {
@@ -12,7 +13,7 @@ fn resource(id: &str, name: &str) -> Resource {
         settings: None,
         usage: None,
         created: None,
-        monthly_usd: 0.0,
+        monthly_usd: Money::ZERO,
     }
 }
 
@@ -153,8 +154,9 @@ fn an_instance_is_concerned_by_presence_stage_and_settings_of_its_own() {
     let before = stock(vec![plain(), resource("x", "other")]);
     let spends = Resource {
         usage: Some(Usage {
-            spent_usd: 3.0,
+            spent_usd: Money::dollars(3),
             limit_usd: None,
+            month_usd: Money::ZERO,
         }),
         ..plain()
     };
@@ -186,24 +188,30 @@ fn an_instance_is_concerned_by_presence_stage_and_settings_of_its_own() {
 }
 
 #[test]
-fn spending_is_told_every_few_minutes_and_only_where_it_differs() {
+fn spending_is_told_in_steps() {
     let all = &one_key()[..1];
-    let spent_so = |spent_usd, limit_usd, now: &str| {
+    let spent_so = |cents, limit: Option<u64>| {
         let one = Resource {
             usage: Some(Usage {
-                spent_usd,
-                limit_usd,
+                spent_usd: Money::cents(cents),
+                limit_usd: limit.map(Money::dollars),
+                month_usd: Money::ZERO,
             }),
             ..resource("k-1", "ym-1")
         };
-        !spent(&stock(vec![one]), all, at(now)).is_empty()
+        !spent(&stock(vec![one]), all).is_empty()
     };
-    let limit = Some(20.0);
-    assert!(spent_so(1.5, limit, "2026-01-01T00:05:00Z"));
-    assert!(!spent_so(1.5, limit, "2026-01-01T00:04:59Z"));
-    assert!(!spent_so(1.004, limit, "2026-01-01T01:00:00Z"));
-    assert!(spent_so(1.0, Some(30.0), "2026-01-01T01:00:00Z"));
-    assert!(spent_so(1.0, None, "2026-01-01T01:00:00Z"));
+    // It says 1 of 20.
+    for (cents, limit, news) in [
+        (100, Some(20), false),
+        (0, Some(20), false),
+        (199, Some(20), false),
+        (200, Some(20), true),
+        (100, Some(30), true),
+        (100, None, true),
+    ] {
+        assert_eq!(spent_so(cents, limit), news, "{cents} of {limit:?}");
+    }
     let untold = [Recorded {
         told: None,
         told_gone: false,
@@ -211,13 +219,31 @@ fn spending_is_told_every_few_minutes_and_only_where_it_differs() {
     }];
     let one = Resource {
         usage: Some(Usage {
-            spent_usd: 0.0,
+            spent_usd: Money::ZERO,
             limit_usd: None,
+            month_usd: Money::ZERO,
         }),
         ..resource("k-1", "")
     };
-    assert_eq!(
-        spent(&stock(vec![one]), &untold, Timestamp::UNIX_EPOCH).len(),
-        1
-    );
+    assert_eq!(spent(&stock(vec![one]), &untold).len(), 1);
+}
+
+#[test]
+fn without_a_limit_a_tenth_more_is_news_and_a_dollar_at_least() {
+    for (told, now, news) in [
+        (0, 99, false),
+        (0, 100, true),
+        (1_000, 1_099, false),
+        (1_000, 1_100, true),
+        (10_000, 10_999, false),
+        (10_000, 11_000, true),
+        (500, 400, true),
+    ] {
+        let usage = |cents| Usage {
+            spent_usd: Money::cents(cents),
+            limit_usd: None,
+            month_usd: Money::ZERO,
+        };
+        assert_eq!(usage(now).is_news(usage(told)), news, "{told} {now}");
+    }
 }

@@ -68,6 +68,7 @@ fn told(account: &ProviderAccount, verdict: &CredentialVerdict, second: i64) -> 
         outage: None,
         budget: None,
         resources: None,
+        monthly: None,
         restored: false,
         paused: None,
     };

@@ -26,10 +26,12 @@ fn taken(
 ) -> TakenPlaces {
     let mut things = Things::default();
     for one in instances {
-        things.record("exa", asks, one);
+        things.record("exa", Some(asks), one);
     }
     left.iter().for_each(|one| things.left(one));
-    others.iter().for_each(|one| things.about_to(one));
+    others
+        .iter()
+        .for_each(|one| things.about_to(one, PlaceAsked::FREE, &[]));
     things.taken(&asks.namespace)
 }
 
@@ -41,7 +43,11 @@ fn each_thing_counts_once_from_its_intent_on() {
         &json!([entry("tool/search", "exa", "Exists", Some("k1"))]),
     );
     let asks = Taker::of(&instance("a-2", &json!([])), slot);
-    let of = |all, namespace| TakenPlaces { all, namespace };
+    let of = |all, namespace| TakenPlaces {
+        all,
+        namespace,
+        ..TakenPlaces::default()
+    };
     for (state, id, counted) in [
         ("Planned", None, 0),
         ("Creating", None, 1),
@@ -79,6 +85,7 @@ fn each_thing_counts_once_from_its_intent_on() {
         namespace: namespace.into(),
         id: id.map(str::to_owned),
         key: "left".into(),
+        usd: Money::ZERO,
     };
     let all = [
         left(Some("k1"), "a"),
@@ -114,9 +121,13 @@ fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
         (2, 2, Some("spec.limits.resourcesPerNamespace there is 2")),
         (9, 9, Some("spec.limits.resourcesPerNamespace there is 2")),
     ] {
-        let taken = TakenPlaces { all, namespace };
-        let told = most.full(taken, "main", "team-a");
-        assert_eq!(told.is_none(), most.room(taken));
+        let taken = TakenPlaces {
+            all,
+            namespace,
+            ..TakenPlaces::default()
+        };
+        let told = most.full(taken, PlaceAsked::FREE, "main", "team-a");
+        assert_eq!(told.is_none(), most.room(taken, PlaceAsked::FREE));
         assert_eq!(told.is_some(), field.is_some(), "{taken:?}");
         let told = told.unwrap_or_default();
         assert!(told.contains(field.unwrap_or_default()), "{told}");
@@ -126,8 +137,9 @@ fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
     let taken = TakenPlaces {
         all: 2,
         namespace: 0,
+        ..TakenPlaces::default()
     };
-    let told = old.full(taken, "main", "team-a").unwrap();
+    let told = old.full(taken, PlaceAsked::FREE, "main", "team-a").unwrap();
     assert!(
         told.contains("has 2 resources") && told.contains("spec.railway.maxProjects is 2"),
         "{told}"
@@ -135,4 +147,111 @@ fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
     // Left out, nothing is unlimited.
     let left_out = account(json!({"exa": {"credentialSecretRef": {"name": "s", "key": "k"}}}));
     assert_eq!((left_out.all, left_out.namespace), (500, 100));
+}
+
+#[test]
+fn money_is_told_with_all_numbers_and_what_costs_nothing_is_always_free() {
+    let spec = json!({"openrouter": {"credentialSecretRef": {"name": "s", "key": "k"}},
+        "limits": {"monthlyUSD": "100.50", "monthlyUSDPerNamespace": 50}});
+    let most = Most::of(&serde_json::from_value(spec).unwrap());
+    let asked = |thing, usd| PlaceAsked {
+        thing,
+        usd: Money::cents(usd),
+    };
+    let dollars = Money::cents;
+    for (all, namespace, usd, field) in [
+        (8050, 1000, 2000, None),
+        (
+            8051,
+            1000,
+            2000,
+            Some("beside 80.51 in ProviderAccount main, and its spec.limits.monthlyUSD is 100.50"),
+        ),
+        (3000, 3000, 2000, None),
+        (
+            3000,
+            3001,
+            2000,
+            Some(
+                "beside 30.01 of namespace team-a in ProviderAccount main, and spec.limits.monthlyUSDPerNamespace there is 50",
+            ),
+        ),
+        // More than there may be, by a limit that was lowered.
+        (90_000, 90_000, 0, None),
+        (
+            90_000,
+            90_000,
+            1,
+            Some("0.01 US dollars a month are asked for"),
+        ),
+    ] {
+        let taken = TakenPlaces {
+            usd: dollars(all),
+            namespace_usd: dollars(namespace),
+            ..TakenPlaces::default()
+        };
+        for thing in [true, false] {
+            let told = most.full(taken, asked(thing, usd), "main", "team-a");
+            assert_eq!(told.is_some(), field.is_some(), "{taken:?} {usd}");
+            let told = told.unwrap_or_default();
+            assert!(told.contains(field.unwrap_or_default()), "{told}");
+        }
+    }
+    // What has its place needs none, however many there are.
+    let taken = TakenPlaces {
+        all: 900,
+        namespace: 900,
+        ..TakenPlaces::default()
+    };
+    assert!(most.room(taken, asked(false, 100)));
+    assert!(!most.room(taken, asked(true, 100)));
+}
+
+#[test]
+fn what_costs_something_counts_with_its_namespace_from_its_intent_on() {
+    let slot = Slot::tool("search", Part::Main).unwrap();
+    let asks = Taker::of(&instance("a-9", &json!([])), slot);
+    let costs = |name: &str, id: Option<&str>, usd: &str| {
+        let mut entry = entry("tool/search", "exa", "Creating", id);
+        entry["monthlyUSD"] = json!(usd);
+        entry["key"] = json!(name);
+        instance(name, &json!([entry]))
+    };
+    let a = costs("a-1", Some("k1"), "20");
+    let b = costs("b-1", None, "30.50");
+    let left = LeftThing {
+        account: "exa".into(),
+        namespace: "a".into(),
+        id: Some("k9".into()),
+        key: "left".into(),
+        usd: Money::dollars(5),
+    };
+    let found = taken(&asks, &[a.clone(), b.clone()], &[left], &[]);
+    assert_eq!(
+        (found.usd, found.namespace_usd),
+        (Money::cents(5550), Money::dollars(25))
+    );
+    // Others who are about to have more, one of them of what it has already.
+    let all: Vec<Arc<AgentInstance>> = vec![Arc::new(a.clone()), Arc::new(b)];
+    let mut things = Things::default();
+    for one in &all {
+        things.record("exa", Some(&asks), one);
+    }
+    let asked = |thing, usd| PlaceAsked {
+        thing,
+        usd: Money::dollars(usd),
+    };
+    things.about_to(&Taker::of(&a, slot), asked(false, 40), &all);
+    let new = Taker::of(&instance("b-7", &json!([])), slot);
+    things.about_to(&new, asked(true, 7), &all);
+    let found = things.taken("a");
+    assert_eq!((found.all, found.usd), (3, Money::cents(7750)));
+    assert_eq!(found.namespace_usd, Money::dollars(40));
+    // What is asked for is on record once the ledger says so much.
+    let taker = Taker::of(&a, slot);
+    assert!(taker.shows(&a, asked(false, 20)) && !taker.shows(&a, asked(false, 21)));
+    assert!(
+        taker.shows(&a, asked(true, 20))
+            && !new.shows(&instance("b-7", &json!([])), asked(true, 7))
+    );
 }

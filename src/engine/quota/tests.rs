@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::api::limits::RailwayPerAgent;
-use crate::api::template::{ReclaimPolicy, ToolKind};
+use crate::api::template::{LimitReset, ReclaimPolicy, ToolKind};
 use crate::engine::ledger::moment;
 use jiff::Timestamp;
 
@@ -32,7 +32,13 @@ fn entry(kind: ToolKind, state: SlotState, settings: &str) -> LedgerEntry {
 #[test]
 fn a_key_has_what_its_ledger_says_and_nothing_where_it_is_not_made() {
     use SlotState::{Creating, Exists, Planned};
-    let llm = tool(ToolKind::Openrouter, Wish::Openrouter { limit_usd: 1.0 });
+    let llm = tool(
+        ToolKind::Openrouter,
+        Wish::Openrouter {
+            limit_usd: Money::dollars(1),
+            reset: LimitReset::Never,
+        },
+    );
     let search = tool(
         ToolKind::Exa,
         Wish::Exa {
@@ -40,19 +46,20 @@ fn a_key_has_what_its_ledger_says_and_nothing_where_it_is_not_made() {
             budget_usd: None,
         },
     );
-    let endless = f64::INFINITY;
+    let endless = Given::Endless;
+    let sum = |dollars| Given::Sum(Money::dollars(dollars));
     for (tool, state, settings, has) in [
-        (&llm, Exists, "limitUSD=200", 200.0),
+        (&llm, Exists, "limitUSD=200", sum(200)),
         // Its credential was lost and another is made in its place.
-        (&llm, Creating, "limitUSD=200", 200.0),
-        (&llm, Creating, "", 0.0),
-        (&llm, Planned, "limitUSD=200", 200.0),
-        (&llm, Planned, "", 0.0),
+        (&llm, Creating, "limitUSD=200", sum(200)),
+        (&llm, Creating, "", sum(0)),
+        (&llm, Planned, "limitUSD=200", sum(200)),
+        (&llm, Planned, "", sum(0)),
         // It was taken over, and nobody has said what it has.
-        (&llm, Exists, "", 0.0),
-        (&search, Exists, "rateLimit=5 budgetUSD=30", 30.0),
+        (&llm, Exists, "", sum(0)),
+        (&search, Exists, "rateLimit=5 budgetUSD=30", sum(30)),
         (&search, Exists, "rateLimit=5", endless),
-        (&search, Creating, "", 0.0),
+        (&search, Creating, "", sum(0)),
     ] {
         let known = entry(tool.kind, state, settings);
         let told = format!("{:?} {state:?} {settings}", tool.kind);
@@ -62,17 +69,17 @@ fn a_key_has_what_its_ledger_says_and_nothing_where_it_is_not_made() {
             account: "other".into(),
             ..known
         };
-        assert_eq!(has_usd(tool, Some(&elsewhere)), 0.0, "{told}");
+        assert_eq!(has_usd(tool, Some(&elsewhere)), sum(0), "{told}");
     }
-    assert_eq!(has_usd(&llm, None), 0.0);
+    assert_eq!(has_usd(&llm, None), sum(0));
 }
 
 #[test]
 fn the_lower_limit_of_a_number_holds_and_is_the_one_that_is_told() {
     for (agent, number, field, usd) in [
-        (5.0, 2.0, "telnyx.maxMonthlyCostUSD", 2.0),
-        (5.0, 5.0, "telnyx.perAgent.monthlyCostUSD", 5.0),
-        (5.0, 10.0, "telnyx.perAgent.monthlyCostUSD", 5.0),
+        (5, 2, "telnyx.maxMonthlyCostUSD", 2),
+        (5, 5, "telnyx.perAgent.monthlyCostUSD", 5),
+        (5, 10, "telnyx.perAgent.monthlyCostUSD", 5),
     ] {
         let spec: crate::api::ProviderAccountSpec = serde_json::from_value(serde_json::json!({
             "telnyx": {
@@ -83,7 +90,7 @@ fn the_lower_limit_of_a_number_holds_and_is_the_one_that_is_told() {
         }))
         .unwrap();
         let most = spec.most_money().unwrap();
-        assert_eq!((most.field, most.usd), (field, usd));
+        assert_eq!((most.field, most.usd), (field, Money::dollars(usd)));
     }
 }
 
@@ -91,14 +98,18 @@ fn the_lower_limit_of_a_number_holds_and_is_the_one_that_is_told() {
 fn an_account_that_says_nothing_has_limits() {
     let credential = serde_json::json!({"name": "s", "key": "k"});
     for (provider, usd) in [
-        ("openrouter", Some(50.0)),
-        ("exa", Some(50.0)),
-        ("agentmail", Some(5.0)),
+        ("openrouter", Some(50)),
+        ("exa", Some(50)),
+        ("agentmail", Some(5)),
         ("bankr", None),
     ] {
         let spec = serde_json::json!({provider: {"credentialSecretRef": credential}});
         let spec: crate::api::ProviderAccountSpec = serde_json::from_value(spec).unwrap();
-        assert_eq!(spec.most_money().map(|most| most.usd), usd, "{provider}");
+        assert_eq!(
+            spec.most_money().map(|most| most.usd),
+            usd.map(Money::dollars),
+            "{provider}"
+        );
     }
     let most = RailwayPerAgent::default();
     assert_eq!(most.cpu.units(), Some(4.0));

@@ -76,7 +76,7 @@ fn resource(provider: &str, uid: &str, made: i64, stage: Stage) -> Item {
         settings: None,
         usage: None,
         created: Some(at(made)),
-        monthly_usd: 0.0,
+        monthly_usd: crate::api::money::Money::ZERO,
     };
     read(|reader| Item::of_resource(provider, &resource, reader))
 }

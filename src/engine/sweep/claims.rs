@@ -1,5 +1,6 @@
 //! What lives in an account as a sweep sees it, and what ledgers, instances and records claim of it.
 
+use crate::api::money::Money;
 use crate::api::{
     AgentInstance, IDENTITY_ANNOTATION, NamespacedName, Seen, Slot, SlotState, Unreadable,
 };
@@ -37,7 +38,7 @@ pub struct Item {
     /// When it was made, where the provider tells.
     pub created: Option<Timestamp>,
     /// What it can cost within a month, where the provider tells.
-    pub monthly_usd: Option<f64>,
+    pub monthly_usd: Option<Money>,
     /// Whether it may hold money: then it is told, and only a person takes it back.
     pub may_hold_money: bool,
     /// Whether it was put to rest, as such things are when their instance goes.

@@ -65,7 +65,7 @@ fn resource(id: &str, provider: &str, name: String, created: Option<Timestamp>) 
         settings: None,
         usage: None,
         created,
-        monthly_usd: 2.5,
+        monthly_usd: crate::api::money::Money::cents(250),
     };
     read(|reader| Item::of_resource(provider, &resource, reader))
 }

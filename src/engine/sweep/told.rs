@@ -5,6 +5,7 @@ use super::verdict::Verdict;
 use crate::api::ProviderAccount;
 use crate::api::account::{AccountOrphan, AccountSweep, SweepMode};
 use crate::api::condition::{Statement, kind, reason};
+use crate::api::money::Money;
 use crate::engine::breaker;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -133,9 +134,9 @@ pub fn conditions(
             .iter()
             .map(|(kind, count)| format!("{count} {kind}"))
             .collect();
-        let cost = if report.monthly_cost_usd > 0.0 {
+        let cost = if report.monthly_cost_usd > Money::ZERO {
             format!(
-                ", and can cost {:.2} USD a month as far as is known",
+                ", and can cost {} USD a month as far as is known",
                 report.monthly_cost_usd
             )
         } else {
@@ -194,7 +195,7 @@ pub(super) fn report(
         orphans: number(orphans.len()),
         foreign: count(Verdict::Foreign),
         left_behind: count(Verdict::LeftBehind),
-        monthly_cost_usd: cents(costs.flatten().fold(0.0, |total, cost| total + cost)),
+        monthly_cost_usd: costs.flatten().sum(),
         oldest: orphans
             .iter()
             .take(TOLD)
@@ -211,15 +212,10 @@ fn orphan(provider: &str, item: &Item, since: Timestamp) -> AccountOrphan {
         id: cut(&item.id),
         name: cut(&item.name),
         since: Time(Timestamp::from_second(since.as_second()).unwrap_or(since)),
-        monthly_cost_usd: item.monthly_usd.map(cents),
+        monthly_cost_usd: item.monthly_usd,
     }
 }
 
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// What is told changes by a cent at least, not with every request that a key serves.
-fn cents(usd: f64) -> f64 {
-    (usd * 100.0).round() / 100.0
 }

@@ -6,6 +6,7 @@
 use super::naming::{find, named, siblings};
 use super::subject::{Held, closed, fault_of, kept, subjects};
 use crate::api::condition::reason;
+use crate::api::money::Money;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{AgentInstanceStatus, LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot};
 use crate::engine::draft::{Draft, Phase, act};
@@ -121,9 +122,9 @@ fn goes_for_good(entry: &LedgerEntry) -> bool {
 }
 
 /// What a resource costs a month, where that is known.
-pub(in crate::engine) fn monthly(w: &World, entry: &LedgerEntry) -> Option<f64> {
+pub(in crate::engine) fn monthly(w: &World, entry: &LedgerEntry) -> Option<Money> {
     let usd = w.resource(entry.slot)?.monthly_usd;
-    (usd > 0.0).then_some(usd)
+    (usd > Money::ZERO).then_some(usd)
 }
 
 /// A wallet made here is its Secret, and that outlives the instance: told once, and then nobody's any more.

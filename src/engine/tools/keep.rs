@@ -3,6 +3,7 @@
 //! What holds: absence is believed from the provider's own late enough word; what cannot be had again is told and not made
 //! again by itself; a lost credential is revoked before another is made, and a wallet's never made again.
 
+use super::adjust::adjust;
 use super::back::{Back, one_back};
 use super::make::{MOST_ORDERS, begin, make};
 use super::naming::named;
@@ -13,14 +14,13 @@ use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{LedgerEntry, Origin, Part, Slot, SlotState};
 use crate::engine::draft::Draft;
-use crate::engine::following::follows;
 use crate::engine::ledger;
 use crate::engine::retry;
 use crate::engine::step::Step;
 use crate::engine::world::World;
 use crate::model::Announcement;
 use crate::model::slot::{self, FoundBy, Undo};
-use crate::model::tool::{Resource, Stage};
+use crate::model::tool::Stage;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -205,47 +205,6 @@ fn look_if_open(w: &World, d: &Draft, subject: &Subject<'_>, entry: &LedgerEntry
 /// Whether a resource may come to be later than its order: then its word is needed that it is there.
 fn waits_for_provider(subject: &Subject<'_>) -> bool {
     subject.row.found_by == FoundBy::Name && subject.row.precious
-}
-
-/// Brings what can be changed in place to what the spec says.
-fn adjust(
-    w: &World,
-    subject: &Subject<'_>,
-    entry: &LedgerEntry,
-    resource: Option<&Resource>,
-    d: &mut Draft,
-) -> Next {
-    let wish = subject.tool.wish.settings();
-    // What was taken over stays as it was found until a revision is taken.
-    let as_found = entry.origin == Origin::Adopted && !follows(w);
-    if wish.is_empty() || subject.part != Part::Main || as_found {
-        return Next::Fine;
-    }
-    // What was seen may be older than what was set.
-    let since = w.limits.landed_by(entry.started_at.0);
-    let begun = w
-        .tools
-        .looked
-        .get(&subject.slot)
-        .map(|(begun, _)| *begun)
-        .or_else(|| Some(w.tools.seen.get(&subject.slot)?.begun));
-    let edited = begun.is_some_and(|begun| begun >= since)
-        && resource
-            .and_then(|resource| resource.settings.as_ref())
-            .is_some_and(|now| *now != wish);
-    if entry.settings == wish && !edited {
-        return Next::Fine;
-    }
-    let held = above(w, subject, Some(entry)).or_else(|| obstacle(w, subject));
-    if let Some(held) = held {
-        return Next::Held(held.but_complete());
-    }
-    Next::Step(Step::AdjustTool {
-        slot: subject.slot,
-        account: entry.account.clone(),
-        named: named(&d.status, entry, entry.id.as_deref().unwrap_or_default()),
-        wish: subject.tool.wish.clone(),
-    })
 }
 
 /// Teardown knows nothing but the ledger: what shall become of something that may hold money stands in it.

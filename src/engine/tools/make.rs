@@ -7,12 +7,14 @@ use super::found::{Lost, lost_one, on_record, on_record_again};
 use super::naming::siblings;
 use super::subject::{Held, Next, Subject, no_place, place};
 use crate::api::condition::reason;
+use crate::api::money::Money;
 use crate::api::{LedgerEntry, Origin, Slot, SlotState};
 use crate::engine::draft::Draft;
 use crate::engine::ledger::made_once;
 use crate::engine::step::Step;
 use crate::engine::world::World;
-use crate::engine::{adopt, ledger};
+use crate::engine::{adopt, ledger, quota};
+use crate::model::left::counts;
 use crate::model::marker;
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Named, Order, Stage};
@@ -80,6 +82,12 @@ pub(super) fn begin(w: &World, d: &mut Draft, subject: &Subject<'_>) {
         key,
         w.now,
     );
+    if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot)
+        && counts(subject.slot)
+    {
+        let usd = quota::monthly(w, subject.tool);
+        entry.monthly_usd = Some(usd).filter(|usd| *usd > Money::ZERO);
+    }
     d.untried.insert(subject.slot);
 }
 

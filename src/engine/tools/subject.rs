@@ -4,9 +4,11 @@
 
 use crate::api::condition::reason;
 use crate::api::instance::MOST_SLOTS;
+use crate::api::money::Money;
 use crate::api::{LedgerEntry, Part, Slot};
 use crate::engine::ledger;
 use crate::engine::meaning;
+use crate::engine::places::PlaceAsked;
 use crate::engine::quota;
 use crate::engine::rights;
 use crate::engine::step::Step;
@@ -176,11 +178,23 @@ pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
 
 /// That there is no room for it in its account.
 pub(super) fn crowded(w: &World, subject: &Subject<'_>) -> Option<Held> {
+    no_room(w, subject, asks(w, subject))
+}
+
+/// What a resource that is not there yet asks for in its account.
+fn asks(w: &World, subject: &Subject<'_>) -> PlaceAsked {
+    PlaceAsked {
+        thing: true,
+        usd: quota::monthly(w, subject.tool),
+    }
+}
+
+fn no_room(w: &World, subject: &Subject<'_>, asked: PlaceAsked) -> Option<Held> {
     let Some(others) = w.tools.others.get(&subject.slot).copied() else {
-        let asked = w.tools.asked.contains(&subject.slot);
+        let said = w.tools.asked.contains(&subject.slot);
         let until = w.now + SignedDuration::from_secs(1);
         let message = "looking at what is in the account already";
-        return asked.then(|| Held::waits(reason::PENDING, message, until));
+        return said.then(|| Held::waits(reason::PENDING, message, until));
     };
     let namespace = w.instance.namespace().unwrap_or_default();
     let account = &subject.tool.account;
@@ -188,7 +202,7 @@ pub(super) fn crowded(w: &World, subject: &Subject<'_>) -> Option<Held> {
         .tools
         .rooms
         .get(account)?
-        .full(others, account, &namespace)?;
+        .full(others, asked, account, &namespace)?;
     let until = w.now + SignedDuration::from_mins(1);
     Some(Held {
         wake: Some(until),
@@ -201,10 +215,28 @@ pub(super) fn place(w: &World, subject: &Subject<'_>) -> Option<Step> {
     let asks = counts(subject.slot)
         && !subject.tool.account.is_empty()
         && !w.tools.asked.contains(&subject.slot);
-    asks.then(|| Step::TakePlace {
+    asks.then(|| taking(subject, self::asks(w, subject)))
+}
+
+fn taking(subject: &Subject<'_>, asked: PlaceAsked) -> Step {
+    Step::TakePlace {
         slot: subject.slot,
         account: subject.tool.account.clone(),
-    })
+        asked,
+    }
+}
+
+/// What comes before something that is there is let cost more a month: the account's room for it.
+pub(super) fn costs_more(
+    w: &World,
+    subject: &Subject<'_>,
+    usd: Money,
+) -> Option<Result<Step, Held>> {
+    let asked = PlaceAsked { thing: false, usd };
+    match w.tools.asked.contains(&subject.slot) {
+        false => Some(Ok(taking(subject, asked))),
+        true => no_room(w, subject, asked).map(Err),
+    }
 }
 
 /// That the account's owner does not let it be had as it is asked for.

@@ -1,11 +1,12 @@
 //! What the status says of each tool, and of all of them together.
 //!
 //! What holds: of several troubles the one that a person must end, or that holds up the agent, is the one that is told; what
-//! has been spent is written no more often than it helps anybody.
+//! has been spent is written in steps (`spent`).
 
+use super::spent;
 use super::subject::{Held, Subject, kept};
 use crate::api::condition::{Statement, kind, reason};
-use crate::api::instance::{ToolStatus, ToolUsage};
+use crate::api::instance::ToolStatus;
 use crate::api::template::NameRef;
 use crate::api::text::ObjectName;
 use crate::api::{AgentInstanceStatus, Part, Slot, SlotState};
@@ -13,10 +14,6 @@ use crate::engine::draft::Draft;
 use crate::engine::ledger;
 use crate::engine::world::World;
 use crate::model::tool::Wanted;
-use jiff::SignedDuration;
-
-/// What has been spent is brought up to date this often at most.
-const USAGE_EVERY: SignedDuration = SignedDuration::from_mins(5);
 
 /// Says how each tool is.
 pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subject<'_>, Held)]) {
@@ -35,6 +32,9 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
             .iter()
             .find(|refusal| refusal.tool == tool.name);
         let there = mains.is_some_and(|entry| entry.state == SlotState::Exists);
+        let old = before.iter().find(|old| old.name == tool.name);
+        let seen = Slot::tool(&tool.name, Part::Main).and_then(|slot| w.resource(slot));
+        let usage = spent::usage(w, seen, old.and_then(|old| old.usage.as_ref()));
         let (ready, reason, message) = match (why, refusal) {
             (Some((_, why)), _) => (false, why.reason, why.message.clone()),
             (None, _) if !there => (
@@ -43,7 +43,10 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
                 "comes with the template's next revision".to_owned(),
             ),
             (None, Some(refusal)) => (true, reason::NOT_ALLOWED, refusal.message.clone()),
-            (None, None) => (true, reason::READY, String::new()),
+            (None, None) => match spent::limit_spent(tool, usage.as_ref()) {
+                Some(spent) => (true, reason::LIMIT_SPENT, spent),
+                None => (true, reason::READY, String::new()),
+            },
         };
         if !ready
             && trouble
@@ -52,7 +55,6 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
         {
             trouble = Some((tool.required, reason, format!("{}: {message}", tool.name)));
         }
-        let old = before.iter().find(|old| old.name == tool.name);
         let address = address(w, &d.status, tool).filter(|_| there);
         told.push(ToolStatus {
             name: tool.name.clone(),
@@ -62,7 +64,7 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
             message: message.chars().take(1024).collect(),
             address,
             secret_ref: secret_ref(w, &d.status, tool),
-            usage: usage(w, tool, old.and_then(|old| old.usage.as_ref())),
+            usage,
             unknown: old.map(|old| old.unknown.clone()).unwrap_or_default(),
         });
     }
@@ -77,8 +79,20 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
         None if wanted.is_empty() => {
             Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
         }
-        None => Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools"),
+        None => all_there(&d.status.tools),
     });
+}
+
+/// The agent has its tools; one that has spent what it may is told.
+pub(in crate::engine) fn all_there(tools: &[ToolStatus]) -> Statement {
+    let spent = tools.iter().find(|tool| tool.reason == reason::LIMIT_SPENT);
+    match spent {
+        Some(tool) => {
+            let message = format!("{} {}", tool.name, tool.message);
+            Statement::yes(kind::TOOLS_READY, reason::LIMIT_SPENT, message)
+        }
+        None => Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools"),
+    }
 }
 
 /// Says of every tool that it is on its way back, whichever goes first: nothing gives the agent one any more.
@@ -114,24 +128,4 @@ fn secret_ref(w: &World, status: &AgentInstanceStatus, tool: &Wanted) -> Option<
     Some(NameRef {
         name: ObjectName(name),
     })
-}
-
-fn usage(w: &World, tool: &Wanted, old: Option<&ToolUsage>) -> Option<ToolUsage> {
-    let slot = Slot::tool(&tool.name, Part::Main)?;
-    let now = w.resource(slot).and_then(|resource| resource.usage);
-    match (now, old) {
-        (None, old) => old.cloned(),
-        (Some(now), Some(old))
-            if (old.limit_usd == now.limit_usd
-                && w.now.duration_since(old.as_of.0) < USAGE_EVERY)
-                || (old.spent_usd, old.limit_usd) == (now.spent_usd, now.limit_usd) =>
-        {
-            Some(old.clone())
-        }
-        (Some(now), _) => Some(ToolUsage {
-            spent_usd: now.spent_usd,
-            limit_usd: now.limit_usd,
-            as_of: ledger::moment(w.now),
-        }),
-    }
 }

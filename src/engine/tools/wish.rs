@@ -2,6 +2,7 @@
 //!
 //! What holds: the spec alone decides; what cannot be had as asked is said, and never silently left out.
 
+use crate::api::money::Money;
 use crate::api::template::{ToolKind, ToolSpec, ToolTime};
 use crate::api::{AgentInstance, AgentInstanceSpec, Part};
 use crate::model::tool::{RefusedTool, Wanted, Wish};
@@ -50,7 +51,7 @@ pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec
                     tool: tool.name.0.clone(),
                     message,
                 });
-                tool.max_limit_usd.or(tool.limit_usd).unwrap_or(0.0)
+                tool.max_limit_usd.or(tool.limit_usd).unwrap_or_default()
             }
         };
         let adopt = spec
@@ -77,8 +78,8 @@ pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec
     (wanted, refused)
 }
 
-fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<f64, String> {
-    let usual = tool.limit_usd.unwrap_or(0.0);
+fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<Money, String> {
+    let usual = tool.limit_usd.unwrap_or_default();
     let Some(own) = spec.tool_limits.iter().find(|own| own.name == tool.name) else {
         return Ok(usual);
     };
@@ -92,9 +93,12 @@ fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<f64, String> {
     Ok(own.limit_usd)
 }
 
-fn wish(tool: &ToolSpec, limit_usd: f64, instance: &AgentInstance) -> Wish {
+fn wish(tool: &ToolSpec, limit_usd: Money, instance: &AgentInstance) -> Wish {
     match tool.kind {
-        ToolKind::Openrouter => Wish::Openrouter { limit_usd },
+        ToolKind::Openrouter => Wish::Openrouter {
+            limit_usd,
+            reset: tool.limit_reset.unwrap_or_default(),
+        },
         ToolKind::Exa => Wish::Exa {
             rate_limit: tool.rate_limit,
             budget_usd: tool.budget_usd,

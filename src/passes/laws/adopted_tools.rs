@@ -40,6 +40,7 @@ fn found(ownership: &str, policy: UpdatePolicy) -> Scene {
             fails: false,
             resting: false,
             deleted: false,
+            usage: None,
         }));
     });
     let tools = FOUND.map(|(name, _, id)| json!({"name": name, "id": id}));
@@ -95,7 +96,7 @@ fn tools_are_taken_over_as_they_are() {
 #[test]
 fn with_a_revision_comes_its_limit_and_the_agent_learns_its_addresses() {
     let mut scene = found("Dedicated", UpdatePolicy::Manual).rested();
-    limit(&mut scene, 9.0);
+    limit(&mut scene, 9);
     scene.settle();
     assert!(scene.shops.counts.is_empty(), "{}", told(&scene));
     scene.edit(|object| object.spec.update_policy = UpdatePolicy::Automatic);

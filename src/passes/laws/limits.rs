@@ -4,10 +4,13 @@ use super::scene::{Scene, room, second};
 use super::tooled::limit;
 use crate::api::condition::{find, kind, reason};
 use crate::api::limits::{MostMoney, RailwayPerAgent, Sizes};
+use crate::api::money::Money;
+use crate::api::template::LimitReset;
 use crate::api::text::Amount;
 use crate::api::{Part, Slot};
 use crate::engine::places::TakenPlaces;
 use crate::engine::world::{AccountRoom, AccountView};
+use crate::model::tool::Usage;
 
 /// Reason and message of Stalled; nothing where it is not so.
 fn stalled(scene: &Scene) -> (String, String) {
@@ -39,24 +42,24 @@ fn lets(scene: &mut Scene, memory: &str) {
 }
 
 /// The account lets the key of one agent spend so much.
-fn lets_spend(scene: &mut Scene, usd: f64) {
+fn lets_spend(scene: &mut Scene, usd: u64) {
     let field = "openrouter.perAgent.limitUSD";
     let most = MostMoney {
         provider: "openrouter",
         field,
-        usd,
+        usd: Money::dollars(usd),
     };
     scene.most.insert("openrouter".into(), most);
     scene.happened();
 }
 
 /// The account lets the key of one agent have such a budget.
-fn lets_search(scene: &mut Scene, usd: f64) {
+fn lets_search(scene: &mut Scene, usd: u64) {
     let field = "exa.perAgent.budgetUSD";
     let most = MostMoney {
         provider: "exa",
         field,
-        usd,
+        usd: Money::dollars(usd),
     };
     scene.most.insert("exa".into(), most);
     scene.happened();
@@ -162,7 +165,7 @@ fn one_of_a_version_that_recorded_no_sizes_keeps_what_it_runs_with() {
 #[test]
 fn a_key_above_the_limit_is_not_made_and_nothing_else_is() {
     // The scene's key asks for 20 US dollars.
-    for (most, allowed) in [(20.0, true), (19.0, false)] {
+    for (most, allowed) in [(20, true), (19, false)] {
         let mut scene = Scene::new().with_tools();
         lets_spend(&mut scene, most);
         scene.settle();
@@ -182,7 +185,7 @@ fn a_key_above_the_limit_is_not_made_and_nothing_else_is() {
         );
         assert_eq!((scene.count("project"), scene.shops.counts.len()), (0, 0));
         // Less by the instance's own word is enough.
-        limit(&mut scene, 19.0);
+        limit(&mut scene, 19);
         scene.settle();
         assert_eq!(
             (stalled(&scene).0.as_str(), settings(&scene, "llm").as_str()),
@@ -194,14 +197,14 @@ fn a_key_above_the_limit_is_not_made_and_nothing_else_is() {
 #[test]
 fn a_key_that_has_more_keeps_it_and_is_given_no_more() {
     let mut scene = Scene::new().with_tools().rested();
-    lets_spend(&mut scene, 10.0);
+    lets_spend(&mut scene, 10);
     scene.settle();
     assert_eq!(settings(&scene, "llm"), "limitUSD=20");
     assert_eq!(
         (stalled(&scene).0.as_str(), scene.effects("AdjustTool")),
         ("", 0)
     );
-    limit(&mut scene, 21.0);
+    limit(&mut scene, 21);
     scene.settle();
     let (why, message) = stalled(&scene);
     assert_eq!(why, reason::QUOTA_EXCEEDED);
@@ -211,14 +214,14 @@ fn a_key_that_has_more_keeps_it_and_is_given_no_more() {
     scene.set_env("b");
     scene.settle();
     assert_eq!(scene.effects("Configure"), 1);
-    limit(&mut scene, 15.0);
+    limit(&mut scene, 15);
     scene.settle();
     assert_eq!(
         (stalled(&scene).0.as_str(), settings(&scene, "llm").as_str()),
         ("", "limitUSD=15")
     );
-    limit(&mut scene, 21.0);
-    lets_spend(&mut scene, 21.0);
+    limit(&mut scene, 21);
+    lets_spend(&mut scene, 21);
     scene.settle();
     assert_eq!(
         (stalled(&scene).0.as_str(), settings(&scene, "llm").as_str()),
@@ -229,7 +232,7 @@ fn a_key_that_has_more_keeps_it_and_is_given_no_more() {
 #[test]
 fn a_key_that_has_more_and_lost_its_secret_is_made_as_it_was() {
     let mut scene = Scene::new().with_tools().rested();
-    lets_spend(&mut scene, 10.0);
+    lets_spend(&mut scene, 10);
     scene.drop_own_secret();
     scene.settle();
     assert_eq!(
@@ -241,15 +244,15 @@ fn a_key_that_has_more_and_lost_its_secret_is_made_as_it_was() {
 #[test]
 fn a_budget_that_is_left_out_is_the_accounts_limit_and_one_made_without_keeps_none() {
     let mut scene = Scene::new().with_tools();
-    lets_search(&mut scene, 30.0);
+    lets_search(&mut scene, 30);
     let mut scene = scene.rested();
     assert_eq!(settings(&scene, "search"), "budgetUSD=30");
-    lets_search(&mut scene, 10.0);
+    lets_search(&mut scene, 10);
     scene.settle();
     assert_eq!(settings(&scene, "search"), "budgetUSD=30");
     // Made before there were limits.
     let mut scene = Scene::new().with_tools().rested();
-    lets_search(&mut scene, 30.0);
+    lets_search(&mut scene, 30);
     scene.settle();
     assert_eq!(
         (
@@ -268,7 +271,11 @@ fn nothing_is_made_in_a_full_account_and_all_of_it_when_there_is_room() {
     ] {
         let mut scene = Scene::new().with_tools();
         let (all, namespace) = others;
-        scene.others = TakenPlaces { all, namespace };
+        scene.others = TakenPlaces {
+            all,
+            namespace,
+            ..TakenPlaces::default()
+        };
         scene.settle();
         let (reason, message) = stalled(&scene);
         assert_eq!(reason, "QuotaExceeded", "{}", scene.portrait());
@@ -286,6 +293,7 @@ fn nothing_is_made_in_a_full_account_and_all_of_it_when_there_is_room() {
         scene.others = TakenPlaces {
             all: all - 1,
             namespace: namespace.saturating_sub(1),
+            ..TakenPlaces::default()
         };
         scene.happened();
         scene.settle();
@@ -294,6 +302,7 @@ fn nothing_is_made_in_a_full_account_and_all_of_it_when_there_is_room() {
         scene.others = TakenPlaces {
             all: 900,
             namespace: 900,
+            ..TakenPlaces::default()
         };
         scene.happened();
         scene.settle();
@@ -323,4 +332,200 @@ fn a_number_waits_for_its_hour_and_is_ordered_once() {
     scene.settle();
     assert!(scene.is(kind::READY), "{}", scene.portrait());
     assert!(scene.now > until);
+}
+
+/// Others have committed so much in each account, which lets so much be committed.
+fn committed(scene: &mut Scene, others: u64, most: u64) {
+    scene.others = TakenPlaces {
+        usd: Money::dollars(others),
+        ..TakenPlaces::default()
+    };
+    scene.committable = Some(Money::dollars(most));
+    scene.happened();
+}
+
+fn monthly(scene: &Scene) -> String {
+    let status = scene.object.as_ref().and_then(|one| one.status.clone());
+    let costs = status.unwrap_or_default().monthly_usd.unwrap_or_default();
+    costs.committed.to_string()
+}
+
+#[test]
+fn what_would_be_committed_beyond_the_accounts_limit_is_told_before_anything_is_made() {
+    // The scene's key asks for 20 US dollars, its inbox costs 2.
+    for (others, allowed) in [(80, true), (81, false)] {
+        let mut scene = Scene::new().with_tools();
+        committed(&mut scene, others, 100);
+        scene.settle();
+        if allowed {
+            assert!(scene.is(kind::READY), "{}", scene.portrait());
+            assert_eq!(monthly(&scene), "22");
+            continue;
+        }
+        let (why, message) = stalled(&scene);
+        assert_eq!(why, reason::QUOTA_EXCEEDED);
+        for part in [
+            "tool/llm",
+            "20 US dollars",
+            "beside 81",
+            "limits.monthlyUSD is 100",
+        ] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        let made = scene.shops.counts.keys();
+        assert_eq!(made.filter(|what| what.starts_with("make")).count(), 0);
+        committed(&mut scene, 81, 101);
+        scene.settle();
+        assert!(scene.is(kind::READY), "{}", scene.portrait());
+    }
+}
+
+#[test]
+fn a_key_is_raised_as_far_as_the_account_has_room_and_lowered_whatever_it_has() {
+    let mut scene = Scene::new().with_tools().rested();
+    committed(&mut scene, 80, 100);
+    scene.settle();
+    assert_eq!(stalled(&scene).0, "", "what runs stays");
+    limit(&mut scene, 21);
+    scene.settle();
+    let (why, message) = stalled(&scene);
+    assert_eq!(why, reason::QUOTA_EXCEEDED);
+    assert!(
+        message.contains("21 US dollars a month are asked for beside 80"),
+        "{message}"
+    );
+    assert_eq!(settings(&scene, "llm"), "limitUSD=20");
+    // Everything else of it goes on.
+    scene.set_env("b");
+    scene.settle();
+    assert_eq!(scene.effects("Configure"), 1);
+    committed(&mut scene, 79, 100);
+    scene.settle();
+    assert_eq!(
+        (settings(&scene, "llm").as_str(), monthly(&scene).as_str()),
+        ("limitUSD=21", "23")
+    );
+    // Less is less, also where others have more than there may be.
+    committed(&mut scene, 500, 100);
+    limit(&mut scene, 5);
+    scene.settle();
+    assert_eq!(
+        (settings(&scene, "llm").as_str(), monthly(&scene).as_str()),
+        ("limitUSD=5", "7")
+    );
+    assert_eq!(stalled(&scene).0, "");
+}
+
+#[test]
+fn a_raise_that_came_to_nothing_counts_no_more_once_it_is_taken_back() {
+    let mut scene = Scene::new().with_tools().rested();
+    committed(&mut scene, 70, 100);
+    // On record, and then the process is gone.
+    limit(&mut scene, 30);
+    scene.lose(|status| {
+        let entries = &mut status.as_mut().unwrap().external;
+        let key = entries.iter_mut().find(|one| one.provider == "openrouter");
+        key.unwrap().monthly_usd = Some(Money::dollars(30));
+    });
+    limit(&mut scene, 20);
+    scene.run_for(second(120));
+    scene.happened();
+    scene.settle();
+    assert_eq!(
+        (settings(&scene, "llm").as_str(), monthly(&scene).as_str()),
+        ("limitUSD=20", "22")
+    );
+    assert_eq!(scene.effects("AdjustTool"), 0, "{:?}", scene.log);
+}
+
+#[test]
+fn a_limit_that_comes_back_is_changed_in_place_and_counts_as_often_as_it_does() {
+    let mut scene = Scene::new().with_tools().rested();
+    for (reset, told, costs) in [
+        (LimitReset::Daily, "limitUSD=20/daily", "622"),
+        (LimitReset::Weekly, "limitUSD=20/weekly", "102"),
+        (LimitReset::Monthly, "limitUSD=20/monthly", "22"),
+        (LimitReset::Never, "limitUSD=20", "22"),
+    ] {
+        scene.tools[0].limit_reset = Some(reset);
+        scene.happened();
+        scene.settle();
+        assert_eq!(
+            (settings(&scene, "llm").as_str(), monthly(&scene).as_str()),
+            (told, costs)
+        );
+    }
+    assert_eq!(scene.count("deployment"), 0);
+    assert_eq!(scene.shops.counts.get("adjust openrouter Main"), Some(&4));
+    // What somebody sets to come back at OpenRouter is set back.
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        for one in things.iter_mut().filter(|one| one.shop == "openrouter") {
+            one.settings = Some("limitUSD=20/monthly".into());
+        }
+    });
+    scene.settle();
+    assert_eq!(scene.shops.counts.get("adjust openrouter Main"), Some(&5));
+}
+
+/// The key has spent so much of so much.
+fn spends(scene: &mut Scene, cents: u64, limit: u64) {
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        for one in things.iter_mut().filter(|one| one.shop == "openrouter") {
+            one.usage = Some(Usage {
+                spent_usd: Money::cents(cents),
+                limit_usd: Some(Money::dollars(limit)),
+                month_usd: Money::cents(cents),
+            });
+        }
+    });
+    scene.run_for(second(120));
+    scene.happened();
+    scene.settle();
+}
+
+#[test]
+fn spending_is_told_in_steps_and_an_event_says_when_it_is_eight_tenths_and_when_all() {
+    let mut scene = Scene::new().with_tools().rested();
+    let heard = |scene: &mut Scene| {
+        let told = std::mem::take(&mut scene.told).into_iter();
+        let spent = told.filter(|one| one.reason == reason::LIMIT_SPENT);
+        spent.map(|one| one.note).collect::<Vec<_>>()
+    };
+    // What was spent first is told, and from then on each tenth.
+    spends(&mut scene, 100, 20);
+    for (cents, writes, said) in [
+        (150, 0, None),
+        (199, 0, None),
+        (200, 1, None),
+        (1599, 1, None),
+        (1600, 1, Some("llm has spent 16 of 20")),
+        (1799, 0, None),
+        (1900, 1, None),
+        (2000, 1, Some("llm has spent 20 of 20")),
+        (2050, 0, None),
+    ] {
+        let before = scene.effects("Persist");
+        spends(&mut scene, cents, 20);
+        assert_eq!(scene.effects("Persist") - before, writes, "{cents}");
+        let notes = heard(&mut scene);
+        assert_eq!(
+            notes.len(),
+            usize::from(said.is_some()),
+            "{cents}: {notes:?}"
+        );
+        for (note, said) in notes.iter().zip(said) {
+            assert!(note.contains(said), "{note}");
+        }
+    }
+    // The agent has its key still, and runs.
+    assert!(scene.is(kind::READY) && scene.is(kind::TOOLS_READY) && scene.is(kind::SYNCED));
+    assert_eq!(scene.reason(kind::TOOLS_READY), Some(reason::LIMIT_SPENT));
+    scene.restart();
+    scene.settle();
+    assert_eq!(heard(&mut scene), [""; 0]);
+    // A new month, a higher limit: it is over.
+    spends(&mut scene, 2050, 40);
+    assert_eq!(scene.reason(kind::TOOLS_READY), Some(reason::READY));
 }

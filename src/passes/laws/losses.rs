@@ -395,6 +395,7 @@ fn a_new_agent_asks_for_nothing_but_what_it_makes() {
         projects: Some(crate::engine::places::TakenPlaces {
             all: 500,
             namespace: 0,
+            ..Default::default()
         }),
         ..super::scene::room()
     });

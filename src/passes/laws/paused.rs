@@ -175,7 +175,7 @@ fn tooled() -> Vec<Story> {
         story(
             "another limit",
             Scene::new().with_tools().rested(),
-            |scene| super::tooled::limit(scene, 35.0),
+            |scene| super::tooled::limit(scene, 35),
         ),
         story("a tool less", Scene::new().with_tools().rested(), |scene| {
             super::tooled::without(scene, "mail");
@@ -353,7 +353,7 @@ fn an_account_of_a_tool_holds_what_concerns_it_alone() {
 
     // A change of the agent's own goes on while another limit waits.
     pause(&mut scene, PausedBy::Account("openrouter".into()));
-    super::tooled::limit(&mut scene, 35.0);
+    super::tooled::limit(&mut scene, 35);
     scene.set_env("b");
     scene.settle();
     assert_eq!(scene.effects("AdjustTool"), 0);

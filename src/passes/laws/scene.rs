@@ -11,6 +11,7 @@ use super::provider::Provider;
 use super::shops::Shops;
 use crate::api::account::{Adoption, AdoptionPolicy, Retention};
 use crate::api::limits::{MostMoney, RailwayPerAgent, Sizes};
+use crate::api::money::Money;
 use crate::api::template::{ResolvedImage, ToolSpec};
 use crate::api::{
     ABANDON_ANNOTATION, AgentInstance, AgentInstanceStatus, ProviderAccount, Slot, SlotState,
@@ -128,6 +129,8 @@ pub struct Scene {
     pub asked: usize,
     /// The places that others take in the accounts of tools.
     pub others: TakenPlaces,
+    /// Most US dollars a month that those accounts let be committed.
+    pub committable: Option<Money>,
     /// Until when the hour's orders are sent.
     pub ordered: Option<Timestamp>,
     /// The turn that it holds.
@@ -237,6 +240,7 @@ impl Scene {
             turns: BTreeMap::new(),
             asked: 0,
             others: TakenPlaces::default(),
+            committable: None,
             ordered: None,
             holds: None,
             line: None,
@@ -717,7 +721,12 @@ impl Scene {
                 })
                 .collect(),
             most: self.most.clone(),
-            rooms: SHOPS.map(|shop| (shop.to_owned(), most())).into(),
+            rooms: SHOPS
+                .map(|shop| {
+                    let usd = self.committable;
+                    (shop.to_owned(), Most { usd, ..most() })
+                })
+                .into(),
             kept: kept
                 .map(|(slot, (kept, _))| (*slot, kept.clone()))
                 .collect(),
@@ -810,6 +819,8 @@ fn most() -> Most {
         all: 500,
         field: "limits.resources",
         namespace: 100,
+        usd: None,
+        namespace_usd: None,
     }
 }
 

@@ -13,6 +13,8 @@ mod internet;
 mod stage;
 
 use crate::api::limits::Sizes;
+use crate::api::money::Money;
+use crate::api::template::LimitReset;
 use crate::api::{Part, Slot};
 use crate::engine::compose::Composed;
 use crate::engine::step::{Outcome, Step};
@@ -165,9 +167,13 @@ fn tool_name(shop: &str, part: Part, name: &str) -> String {
     marker(slot(shop, part)).tool_name(&seal, born)
 }
 
-fn wish(shop: &str, usd: f64) -> Wish {
+fn wish(shop: &str, usd: u64) -> Wish {
+    let usd = Money::dollars(usd);
     match shop {
-        "openrouter" => Wish::Openrouter { limit_usd: usd },
+        "openrouter" => Wish::Openrouter {
+            limit_usd: usd,
+            reset: LimitReset::Never,
+        },
         "exa" => Wish::Exa {
             rate_limit: None,
             budget_usd: Some(usd),
@@ -321,7 +327,7 @@ impl Cast {
                     part,
                     key,
                     note: "team-a/ada".into(),
-                    wish: wish(shop, 20.0),
+                    wish: wish(shop, 20),
                     parts,
                 }),
             },

@@ -6,7 +6,7 @@
 //! one, so that none gets into a status unnoticed.
 
 use crate::api::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Wish};
+use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish};
 use crate::model::{Done, Fault};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -42,6 +42,7 @@ pub struct Thing {
     pub fails: bool,
     pub resting: bool,
     pub deleted: bool,
+    pub usage: Option<Usage>,
 }
 
 impl Thing {
@@ -78,9 +79,9 @@ impl Thing {
             address: addressed.then(|| self.id.clone()),
             stage: self.stage(at),
             settings: self.settings.clone(),
-            usage: None,
+            usage: self.usage,
             created: None,
-            monthly_usd: 0.0,
+            monthly_usd: crate::api::money::Money::ZERO,
         }
     }
 }
@@ -314,6 +315,7 @@ impl Shops {
             fails,
             resting: false,
             deleted: false,
+            usage: None,
         };
         let mut resource = thing.resource(at);
         let secret = thing.secret.clone().map(SecretString::from);

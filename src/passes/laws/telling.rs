@@ -92,6 +92,7 @@ fn each_situation_is_told_with_its_reason() {
         projects: Some(crate::engine::places::TakenPlaces {
             all: 500,
             namespace: 0,
+            ..Default::default()
         }),
         ..room()
     };

@@ -309,7 +309,7 @@ fn a_limit_is_changed_in_place() {
     for slow in [false, true] {
         let scene = tooled();
         let mut scene = if slow { scene.slow() } else { scene }.rested();
-        for usd in [35.0, 5.0] {
+        for usd in [35, 5] {
             limit(&mut scene, usd);
             scene.settle();
             in_order(&scene);
@@ -333,7 +333,7 @@ fn a_limit_is_changed_in_place() {
         });
         scene.settle();
         assert_eq!(scene.done("adjust openrouter Main"), 3, "{}", told(&scene));
-        limit(&mut scene, 51.0);
+        limit(&mut scene, 51);
         scene.settle();
         assert_eq!(
             scene.reason(kind::STALLED),

@@ -88,7 +88,7 @@ fn happen(scene: &mut Scene, incident: &Incident) {
             scene.happened();
         }
         Incident::OrdersFail(orders) => scene.shops.failing = *orders,
-        Incident::Limit(usd) => limit(scene, f64::from(*usd)),
+        Incident::Limit(usd) => limit(scene, u32::from(*usd)),
         Incident::Restart => scene.restart(),
         Incident::Asks(asks) => asks_for(scene, if *asks { &["search"] } else { &[] }),
         Incident::Variable(value) => scene.set_env(&value.to_string()),

@@ -51,7 +51,7 @@ fn changes() -> Vec<Story> {
             });
         }),
         story("another limit", tooled().slow().rested(), |scene| {
-            limit(scene, 35.0);
+            limit(scene, 35);
         }),
         story("a tool less", tooled().rested(), |scene| {
             without(scene, "mail");
@@ -60,7 +60,7 @@ fn changes() -> Vec<Story> {
     ]
 }
 
-pub fn limit(scene: &mut Scene, usd: f64) {
+pub fn limit(scene: &mut Scene, usd: u32) {
     scene.edit(|object| {
         object.spec.tool_limits =
             serde_json::from_value(serde_json::json!([{"name": "llm", "limitUSD": usd}])).unwrap();

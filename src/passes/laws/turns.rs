@@ -14,6 +14,7 @@ fn full() -> AccountView {
         projects: Some(crate::engine::places::TakenPlaces {
             all: 500,
             namespace: 0,
+            ..Default::default()
         }),
         ..room()
     })

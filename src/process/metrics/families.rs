@@ -57,6 +57,13 @@ pub(super) struct OrphanLabels {
     pub(super) kind: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct MoneyLabels {
+    pub(super) account: String,
+    pub(super) namespace: String,
+    pub(super) what: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct SweptLabels {
     pub(super) account: String,
@@ -105,6 +112,9 @@ pub(super) struct Inner {
     /// Kinds of orphans that an account was ever shown to have: what is gone is shown as 0.
     pub(super) orphan_kinds: Mutex<BTreeSet<OrphanLabels>>,
     pub(super) orphans_usd: Family<AccountLabels, Gauge<f64, AtomicU64>>,
+    pub(super) monthly_usd: Family<MoneyLabels, Gauge<f64, AtomicU64>>,
+    /// What is shown of each account: a namespace that has nothing there any more is shown no more.
+    pub(super) monthly_shown: Mutex<BTreeSet<MoneyLabels>>,
     pub(super) swept: Family<SweptLabels, Counter>,
     pub(super) held_back: Family<HeldBackLabels, Gauge>,
     /// Why the sweep of each account is held back: what is over is shown no more.
@@ -168,6 +178,11 @@ impl Inner {
             "orphans_monthly_usd",
             "What an account's orphans can cost within a month in US dollars, as far as the provider tells: numbers their price, keys what they may still spend",
             self.orphans_usd.clone(),
+        );
+        registry.register(
+            "monthly_usd",
+            "What an account's things cost a month in US dollars, by namespace: committed (what they can cost at most) and spent (what is known of this month); the namespaces that have committed most by name, the others together",
+            self.monthly_usd.clone(),
         );
         registry.register(
             "swept",

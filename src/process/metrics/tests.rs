@@ -16,11 +16,15 @@ fn used() -> Metrics {
     metrics.account_healthy("main", true);
     metrics.waiting("main", "projects", 7);
     metrics.slots("project", "Exists", 3);
-    metrics.orphans("main", &BTreeMap::from([("project".to_owned(), 2)]), 0.0);
+    metrics.orphans(
+        "main",
+        &BTreeMap::from([("project".to_owned(), 2)]),
+        Money::ZERO,
+    );
     metrics.orphans(
         "main",
         &BTreeMap::from([("openrouter".to_owned(), 1)]),
-        12.5,
+        Money::cents(1250),
     );
     metrics.swept("main", "done");
     metrics.sweep_held_back("main", Some("HourlyLimit"));
@@ -104,4 +108,39 @@ fn an_account_that_is_gone_is_shown_no_more() {
         .filter(|line| line.contains("account=\"main\""));
     // What was done stays counted.
     assert_eq!(told.filter(|line| !line.contains("swept")).count(), 0);
+}
+
+#[test]
+fn of_many_namespaces_the_dearest_are_named_and_what_is_gone_is_shown_no_more() {
+    let metrics = Metrics::new();
+    let costs = |namespaces: u64| -> BTreeMap<String, MonthlyUsd> {
+        let one = |n: u64| {
+            let costs = MonthlyUsd {
+                committed: Money::dollars(n),
+                spent: Money::cents(n),
+            };
+            (format!("team-{n:03}"), costs)
+        };
+        (1..=namespaces).map(one).collect()
+    };
+    let shown = |part: &str| {
+        let text = metrics.plain_text();
+        text.lines().filter(|line| line.contains(part)).count()
+    };
+    metrics.monthly("main", &costs(60));
+    assert_eq!(shown("yardmaster_monthly_usd{"), 2 * 51);
+    let text = metrics.plain_text();
+    for line in [
+        r#"yardmaster_monthly_usd{account="main",namespace="team-060",what="committed"} 60"#,
+        // 1 to 10 together.
+        r#"yardmaster_monthly_usd{account="main",namespace="(others)",what="committed"} 55"#,
+        r#"yardmaster_monthly_usd{account="main",namespace="(others)",what="spent"} 0.55"#,
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    metrics.monthly("main", &costs(2));
+    metrics.monthly("other", &costs(1));
+    assert_eq!(shown("yardmaster_monthly_usd{"), 6);
+    metrics.forget_account("main");
+    assert_eq!(shown("yardmaster_monthly_usd{"), 2);
 }

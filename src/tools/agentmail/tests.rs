@@ -79,7 +79,7 @@ fn pages_of_both_kinds_are_read() {
     let seen = page.items.remove(0).resource();
     assert_eq!(seen.id, "ada@agentmail.to");
     assert_eq!(seen.name, "acme-ada-mail-g1");
-    assert!(seen.created.is_some() && seen.monthly_usd == 2.0);
+    assert!(seen.created.is_some() && seen.monthly_usd == crate::model::tool::Money::dollars(2));
 
     let keys = r#"{"count":1,"api_keys":[{"api_key_id":"k1","prefix":"am_12","name":"acme-ada-mail-g1",
         "inbox_id":"ada@agentmail.to","created_at":"2026-11-21T10:00:00Z"}]}"#;

@@ -5,6 +5,7 @@
 use super::super::ask::piece;
 use super::super::provider::not_ours;
 use crate::model::slot::Part;
+use crate::model::tool::Money;
 use crate::model::tool::{FINGERPRINT, Resource, Stage, Wish, fingerprint};
 use crate::model::{Done, Fault};
 use secrecy::{ExposeSecret, SecretString};
@@ -76,7 +77,7 @@ impl ExaKey {
             rate_limit: self
                 .rate_limit
                 .map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)),
-            budget_usd: self.budget_cents.map(dollars),
+            budget_usd: self.budget_cents.map(budget),
         };
         wish.settings()
     }
@@ -84,7 +85,7 @@ impl ExaKey {
     pub(super) fn resource(self) -> Done<Resource> {
         Ok(Resource {
             settings: Some(self.settings()),
-            monthly_usd: self.budget_cents.map_or(0.0, dollars),
+            monthly_usd: self.budget_cents.map(budget).unwrap_or_default(),
             created: self.created_at.as_deref().and_then(|at| at.parse().ok()),
             ..Resource::bare(
                 Part::Main,
@@ -101,17 +102,8 @@ pub(super) fn is_fingerprint(id: &str) -> bool {
     id.starts_with(FINGERPRINT)
 }
 
-/// Exact for every budget that exists: cents below 2^53.
-#[allow(clippy::cast_precision_loss)]
-fn dollars(cents: i64) -> f64 {
-    cents as f64 / 100.0
-}
-
-/// Rounded down: a budget is never more than was wished.
-#[allow(clippy::cast_possible_truncation)]
-pub(super) fn cents(dollars: f64) -> i64 {
-    // 0.29 dollars are 28.999… in binary.
-    (dollars * 100.0 + 1e-6).floor() as i64
+fn budget(cents: i64) -> Money {
+    Money::cents(u64::try_from(cents).unwrap_or(0))
 }
 
 /// What a wish sends. Unknown fields are refused with 400; a rate cannot be null, a budget can.
@@ -123,7 +115,7 @@ pub(super) fn wished(wish: &Wish) -> Done<Value> {
     else {
         return Err(not_ours("Exa"));
     };
-    let mut body = json!({ "budgetCents": budget_usd.map(cents) });
+    let mut body = json!({ "budgetCents": budget_usd.map(Money::in_cents) });
     if let Some(rate) = rate_limit {
         body["rateLimit"] = json!(rate);
     }

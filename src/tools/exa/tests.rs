@@ -1,7 +1,7 @@
 //! What Exa shows and what is made of it, without a network.
 
-use super::key::cents;
 use super::*;
+use crate::model::tool::Money;
 use crate::model::tool::fingerprint;
 use secrecy::ExposeSecret;
 
@@ -46,7 +46,7 @@ fn what_a_wish_became_is_told_as_the_wish_until_somebody_edits_it() {
     let memory = KeyMemory::default();
     let wish = Wish::Exa {
         rate_limit: None,
-        budget_usd: Some(29.001),
+        budget_usd: Some(Money::dollars(29)),
     };
     let settings = |text: &str| memory.told(key(text).resource().unwrap()).settings;
     assert_eq!(
@@ -73,10 +73,9 @@ fn a_wish_is_sent_in_cents_and_without_what_it_does_not_say() {
         .unwrap()
     };
     assert_eq!(
-        wish(Some(5), Some(0.29)),
+        wish(Some(5), Some(Money::cents(29))),
         json!({ "rateLimit": 5, "budgetCents": 29 })
     );
     assert_eq!(wish(None, None), json!({ "budgetCents": null }));
-    assert_eq!(cents(10.999), 1099);
     assert_eq!(wished(&Wish::Bankr).unwrap_err().class(), "Bug");
 }

@@ -6,6 +6,7 @@ use super::super::ask::piece;
 use super::super::provider::not_ours;
 use super::TelnyxSettings;
 use super::answers::Available;
+use crate::model::tool::Money;
 use crate::model::tool::Wish;
 use crate::model::{Done, Fault};
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ const OFFERS: usize = 100;
 pub(super) struct Search<'a> {
     pub(super) country: &'a str,
     area: Option<&'a str>,
-    pub(super) cap: f64,
+    pub(super) cap: Money,
 }
 
 impl Search<'_> {
@@ -59,7 +60,7 @@ impl Search<'_> {
 
     /// The cheapest, and what it costs. Of several equally cheap ones each name prefers another, so that a fleet that is
     /// made at once does not order one number many times.
-    pub(super) fn choose(&self, offers: &[Available], key: &str) -> Done<(String, f64)> {
+    pub(super) fn choose(&self, offers: &[Available], key: &str) -> Done<(String, Money)> {
         let preference = |number: &str| Sha256::digest(format!("{key} {number}").as_bytes());
         let elsewhere = |offer: &Available| self.area.is_some() && offer.best_effort;
         let cheapest = offers
@@ -67,7 +68,7 @@ impl Search<'_> {
             .filter(|offer| !elsewhere(offer))
             .filter_map(|offer| {
                 let (monthly, once) = offer.usd()?;
-                (once <= self.cap).then_some((monthly, offer.phone_number.as_str()))
+                (once <= self.cap.in_dollars()).then_some((monthly, offer.phone_number.as_str()))
             })
             .min_by(|one, other| {
                 let by_price = one.0.total_cmp(&other.0);
@@ -75,20 +76,20 @@ impl Search<'_> {
             });
         let (price, number) = cheapest.ok_or_else(|| Fault::Rejected {
             message: format!(
-                "Telnyx has no number to offer in {} whose prices are told, with one of at most {:.2} USD for its setup: another countryCode or areaCode may have some",
+                "Telnyx has no number to offer in {} whose prices are told, with one of at most {} USD for its setup: another countryCode or areaCode may have some",
                 self.place(),
                 self.cap
             ),
         })?;
-        if price > self.cap {
+        if price > self.cap.in_dollars() {
             return Err(Fault::Rejected {
                 message: format!(
-                    "Telnyx: the cheapest number in {} costs {price:.2} USD a month, and maxMonthlyCostUSD of the tool or of its account allows {:.2}",
+                    "Telnyx: the cheapest number in {} costs {price:.2} USD a month, and maxMonthlyCostUSD of the tool or of its account allows {}",
                     self.place(),
                     self.cap
                 ),
             });
         }
-        Ok((number.to_owned(), price))
+        Ok((number.to_owned(), Money::near(price)))
     }
 }

@@ -3,6 +3,7 @@
 use super::answers::{Available, NumberOrder, OrderState};
 use super::search::Search;
 use super::*;
+use crate::model::tool::Money;
 use crate::model::tool::Stage;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -16,14 +17,14 @@ fn offers(prices: &[(&str, &str)]) -> Vec<Available> {
     serde_json::from_value(Value::Array(all)).unwrap()
 }
 
-fn settings(max_monthly_usd: f64) -> TelnyxSettings {
+fn settings(max_monthly_usd: u64) -> TelnyxSettings {
     TelnyxSettings {
         messaging_profile: None,
-        max_monthly_usd,
+        max_monthly_usd: Money::dollars(max_monthly_usd),
     }
 }
 
-fn wish(max_monthly_usd: Option<f64>) -> Wish {
+fn wish(max_monthly_usd: Option<Money>) -> Wish {
     Wish::Telnyx {
         country: "US".into(),
         area: Some("415".into()),
@@ -39,7 +40,7 @@ fn what_is_dear_to_set_up_is_not_ordered() {
         serde_json::from_value::<Vec<Available>>(all).unwrap()
     };
     let wish = wish(None);
-    let search = Search::of(&wish, &settings(2.0)).unwrap();
+    let search = Search::of(&wish, &settings(2)).unwrap();
     assert!(search.choose(&offer(json!("2.00")), "a").is_ok());
     for once in [json!("2.01"), json!(null), json!("much")] {
         assert_eq!(
@@ -56,15 +57,15 @@ fn the_cheapest_within_both_limits_is_ordered() {
         ("+14155550002", "1.00"),
         ("+14155550003", "9"),
     ]);
-    let both = wish(Some(5.0));
-    let search = Search::of(&both, &settings(2.0)).unwrap();
-    assert_eq!(search.cap, 2.0);
+    let both = wish(Some(Money::dollars(5)));
+    let search = Search::of(&both, &settings(2)).unwrap();
+    assert_eq!(search.cap, Money::dollars(2));
     assert_eq!(
         search.choose(&offers, "a").unwrap(),
-        ("+14155550002".to_owned(), 1.0)
+        ("+14155550002".to_owned(), Money::dollars(1))
     );
-    let low = wish(Some(0.5));
-    let fault = Search::of(&low, &settings(2.0))
+    let low = wish(Some(Money::cents(50)));
+    let fault = Search::of(&low, &settings(2))
         .unwrap()
         .choose(&offers, "a")
         .unwrap_err();
@@ -83,7 +84,7 @@ fn the_cheapest_within_both_limits_is_ordered() {
 #[test]
 fn what_has_no_price_in_dollars_or_lies_elsewhere_is_not_ordered() {
     let wish = wish(None);
-    let search = Search::of(&wish, &settings(100.0)).unwrap();
+    let search = Search::of(&wish, &settings(100)).unwrap();
     for cost in [
         json!(null),
         json!({ "upfront_cost": "0.00", "monthly_cost": null, "currency": "USD" }),
@@ -108,7 +109,7 @@ fn a_fleet_made_at_once_does_not_want_one_number() {
     let prices: Vec<(&str, &str)> = numbers.iter().map(|n| (n.as_str(), "1.00")).collect();
     let offers = offers(&prices);
     let wish = wish(None);
-    let search = Search::of(&wish, &settings(2.0)).unwrap();
+    let search = Search::of(&wish, &settings(2)).unwrap();
     let chosen: BTreeSet<String> = (0..10)
         .map(|n| search.choose(&offers, &format!("agent-{n}")).unwrap().0)
         .collect();

@@ -105,7 +105,7 @@ fn resource(id: &str) -> Resource {
         settings: None,
         usage: None,
         created: None,
-        monthly_usd: 0.0,
+        monthly_usd: crate::api::money::Money::ZERO,
     }
 }
 

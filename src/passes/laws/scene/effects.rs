@@ -6,13 +6,16 @@ use super::{Interrupt, Scene, Trouble, second};
 use crate::api::instance::AdoptTool;
 use crate::api::template::ToolTime;
 use crate::api::{
-    AgentInstance, AgentInstanceStatus, FINALIZER, IDENTITY_ANNOTATION, Part, Slot, SlotState,
+    AgentInstance, AgentInstanceStatus, FINALIZER, IDENTITY_ANNOTATION, LedgerEntry, Part, Slot,
+    SlotState,
 };
 use crate::cluster::status::difference;
 use crate::engine::compose::Composed;
 use crate::engine::ledger::entry;
 use crate::engine::step::{Outcome, Step};
 use crate::engine::world::{AccountRoom, AccountView, ToolAccountView, World};
+use crate::model::left::counts;
+use crate::model::monthly;
 use crate::model::slot::{FoundBy, parts};
 use crate::model::tool::{Kept, Order, Wish};
 use crate::model::{
@@ -395,7 +398,7 @@ impl Scene {
     }
 
     /// What must hold at every change outside.
-    /// Nothing is changed that is paused. Asked before anything comes at this very step: a pause that does comes too late for it.
+    /// Nothing is changed that is paused. PlaceAsked before anything comes at this very step: a pause that does comes too late for it.
     fn unpaused(&self, step: &Step) {
         let account = match step {
             Step::MakeTool { account, .. }
@@ -530,6 +533,7 @@ impl Scene {
                     &order.key,
                 );
                 assert!(own, "a name that is not ours: {}", said());
+                Self::counted(intent, &order.wish, said);
             }
             Step::DeleteTool { slot, named, .. } | Step::AdjustTool { slot, named, .. } => {
                 let recorded = entry(status, *slot).unwrap_or_else(|| panic!("{}", said()));
@@ -537,6 +541,9 @@ impl Scene {
                 let ours = recorded.id.as_ref() == Some(&named.id)
                     || thing.is_some_and(|one| one.name == recorded.key);
                 assert!(ours, "somebody else's {slot}: {}", said());
+                if let Step::AdjustTool { wish, .. } = step {
+                    Self::counted(recorded, wish, said);
+                }
                 if deleting && matches!(step, Step::DeleteTool { surplus: false, .. }) {
                     let before = still_there(recorded.row().rank);
                     assert!(before.is_empty(), "{before:?} goes first: {}", said());
@@ -555,6 +562,16 @@ impl Scene {
             }
             _ => {}
         }
+    }
+
+    /// What costs something counts before it does.
+    fn counted(entry: &LedgerEntry, wish: &Wish, said: &impl Fn() -> String) {
+        let costs = monthly::of_wish(wish, None);
+        assert!(
+            !counts(entry.slot) || monthly::ordered(entry) >= costs,
+            "{costs} a month is not on record: {}",
+            said()
+        );
     }
 
     /// No agent is deployed before the tools that it needs are there.

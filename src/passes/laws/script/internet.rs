@@ -3,6 +3,7 @@
 
 use super::{Stage, Way};
 use crate::api::Part;
+use crate::api::money::Money;
 use crate::controllers::outside::{at_provider, at_railway};
 use crate::engine::step::{Outcome, Step};
 use crate::model::Done;
@@ -85,7 +86,7 @@ impl Internet {
         };
         let telnyx = TelnyxSettings {
             messaging_profile: None,
-            max_monthly_usd: 2.0,
+            max_monthly_usd: Money::dollars(2),
         };
         let openrouter = OpenrouterSettings::default();
         let agentmail = AgentmailSettings::default();

@@ -2,6 +2,7 @@
 
 use super::super::scene::{Scene, Trouble, second};
 use super::{Stage, Way};
+use crate::api::money::Money;
 use crate::api::{FINALIZER, LedgerEntry, Slot, SlotState};
 use crate::engine::ledger::{moment, put};
 use crate::engine::step::{Outcome, Step};
@@ -29,6 +30,8 @@ fn lean(scene: &mut Scene, step: &Step) {
     let at = moment(scene.now);
     let blank = |slot, provider: &str| LedgerEntry {
         state: SlotState::Creating,
+        // More than any of them costs.
+        monthly_usd: Some(Money::dollars(1_000)),
         ..LedgerEntry::new(slot, provider, provider.to_owned(), at.clone())
     };
     record(

@@ -19,6 +19,15 @@ pub(super) enum Period {
 }
 
 impl Period {
+    /// How often within a month, at most.
+    pub(super) fn times_a_month(self) -> f64 {
+        match self {
+            Self::Daily => 31.0,
+            Self::Weekly => 5.0,
+            Self::Monthly => 1.0,
+        }
+    }
+
     fn begun(self, now: Timestamp) -> Timestamp {
         let today = now.to_zoned(TimeZone::UTC).date();
         let first: Date = match self {

@@ -356,7 +356,8 @@ impl Provider for OpenRouter {
             parent: Some(key.workspace_id.clone()),
             created_at: text(key.created_at),
             // The most it can cost, as with everything here; one without a limit says nothing.
-            monthly_usd: key.limit.unwrap_or(0.0),
+            monthly_usd: key.limit.unwrap_or(0.0)
+                * key.limit_reset.map_or(1.0, Period::times_a_month),
         };
         keys.map(resource).collect()
     }

@@ -249,6 +249,10 @@ async fn others_spend_and_make_and_delete() {
     let inventory = world.control("GET", "/inventory", Value::Null).await;
     assert_eq!(inventory["counts"], json!({ "openrouter/key": 2 }));
     assert_eq!(inventory["monthlyUSD"], 5.0);
+    let daily = json!({ "limit_reset": "daily" });
+    manage(&world, "PATCH", &format!("/keys/{hash}"), daily).await;
+    let each_day = world.control("GET", "/inventory", Value::Null).await;
+    assert_eq!(each_day["monthlyUSD"], 155.0);
     let row = &inventory["resources"][0];
     assert_eq!(
         (&row["id"], &row["workspace"]),
