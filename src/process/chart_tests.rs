@@ -13,7 +13,8 @@ const RBAC: &str = include_str!("../../charts/yardmaster/templates/rbac.yaml");
 const SECRETS_POLICY: &str = include_str!("../../charts/yardmaster/templates/secrets-policy.yaml");
 const DELETION_POLICY: &str =
     include_str!("../../charts/yardmaster/templates/deletion-protection.yaml");
-const ABANDON_POLICY: &str = include_str!("../../charts/yardmaster/templates/abandon-policy.yaml");
+const ANNOTATIONS_POLICY: &str =
+    include_str!("../../charts/yardmaster/templates/annotations-policy.yaml");
 const DEPLOYMENT: &str = include_str!("../../charts/yardmaster/templates/deployment.yaml");
 
 fn yaml(text: &str) -> Value {
@@ -198,7 +199,7 @@ fn the_operator_may_do_little() {
 /// What the API server fills in is written out: else it is nobody's field, and the next apply by another hand a conflict.
 #[test]
 fn policies_leave_nothing_to_be_filled_in() {
-    for policy in [SECRETS_POLICY, DELETION_POLICY, ABANDON_POLICY] {
+    for policy in [SECRETS_POLICY, DELETION_POLICY, ANNOTATIONS_POLICY] {
         for default in [
             "    matchPolicy: Equivalent\n",
             "    namespaceSelector: {}\n",
@@ -235,11 +236,14 @@ fn giving_up_is_for_those_who_may_change_accounts() {
         "operations: [CREATE, UPDATE]",
         "failurePolicy: Fail",
         "validationActions: [Deny]",
-        "resources: [agentinstances]",
+        "resources: [agentinstances, agenttemplates]",
         "authorizer.group('yardmaster.dev').resource('provideraccounts').check('update').allowed()",
         crate::api::ABANDON_ANNOTATION,
     ] {
-        assert!(ABANDON_POLICY.contains(said), "{said}");
+        assert!(ANNOTATIONS_POLICY.contains(said), "{said}");
     }
-    assert!(!ABANDON_POLICY.contains(".Values"), "nothing turns it off");
+    assert!(
+        !ANNOTATIONS_POLICY.contains(".Values"),
+        "nothing turns it off"
+    );
 }

@@ -127,8 +127,12 @@ async fn a_paused_instance_waits_alone() {
     is_deployed(&agents[1]).await;
     says(&agents[0], "Synced", "False", "Paused").await;
     assert_eq!(scene.deployments(&agents[0]).await, 1);
-    // It is said with the word that pauses, and with no other.
-    annotate(&agents[0], Some("no")).await;
+    // Whoever writes another word would believe in a pause that there is not.
+    let other = json!({"metadata": {"annotations": {"yardmaster.dev/paused": "yes"}}});
+    let refused = agents[0].patch(other).await.unwrap_err();
+    let refused = format!("{refused:#}");
+    assert!(refused.contains("\"true\" or \"false\""), "{refused}");
+    annotate(&agents[0], Some("false")).await;
     is_deployed(&agents[0]).await;
     assert_eq!(scene.deployments(&agents[0]).await, 2);
 
