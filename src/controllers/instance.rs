@@ -13,7 +13,6 @@ use super::unreadable;
 use super::wake::Change;
 use crate::api::{AgentInstance, AgentInstanceStatus, Seen};
 use crate::cluster::ClusterError;
-use crate::engine::account::uses;
 use crate::engine::view;
 use crate::passes::end::finished;
 use crate::passes::pass::pass;
@@ -84,10 +83,9 @@ impl Kind for AgentInstance {
 
     fn gone(last: &Seen<AgentInstance>, ctx: &Context) {
         if let Some(last) = last.read() {
-            for name in uses(last, None) {
-                if let Some(account) = ctx.accounts.account(&name) {
-                    account.recollection().parted(last, ctx.around.now());
-                }
+            // Several accounts may lead to the place in which it had something.
+            for account in ctx.accounts.all() {
+                account.recollection().parted(last, ctx.around.now());
             }
             ctx.memories.places.gone(&last.identity());
         }

@@ -83,11 +83,11 @@ pub fn recovers(ctx: &Context, name: &str) -> bool {
     recovery::holds(standing.as_ref(), told)
 }
 
-/// Of an account that could be used and of which this process does not know yet whether it is remembered: when it may know.
+/// Of an account that could be used and of which this process does not know yet whether it is remembered: when to ask again.
 fn unread(ctx: &Context, name: &str) -> Option<Option<Timestamp>> {
     let account = ctx.accounts.account(name)?;
-    let unread = account.recollection().unread()?;
-    (account.usable().is_ok() && account.outage().is_none()).then_some(unread)
+    let again = account.recollection().unread(ctx.around.now())?;
+    (account.usable().is_ok() && account.outage().is_none()).then_some(Some(again))
 }
 
 /// Whether an account's spec pauses it. What cannot be read is changed by nobody anyway.

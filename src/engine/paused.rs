@@ -136,11 +136,18 @@ fn looking_changes(w: &World, status: &AgentInstanceStatus, slot: Slot) -> bool 
 const SOON: SignedDuration = SignedDuration::from_millis(500);
 
 /// Holds back a step through an account of which this process does not know yet whether it is remembered, and all that was
-/// begun for it.
+/// begun for it. What is on record is changed as its object says, whatever else was forgotten: whoever takes over begins
+/// with what somebody changed, and reads the account meanwhile.
 pub(super) fn unread(w: &World, d: &mut Draft, end: PhaseEnd) -> PhaseEnd {
     let PhaseEnd::Do(step) = &end else {
         return end;
     };
+    if matches!(
+        **step,
+        Step::Configure { .. } | Step::Deploy { .. } | Step::Stop { .. } | Step::AdjustTool { .. }
+    ) {
+        return end;
+    }
     let account = step.changes_in(w, &d.status).map(str::to_owned);
     let read = account.and_then(|account| being_read(w, d, &account));
     read.unwrap_or(end)

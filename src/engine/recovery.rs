@@ -15,7 +15,7 @@ pub use told::{RecoveryAnswer, condition, holds, told};
 use super::sweep::{Claims, Item, Provenance};
 use super::world::{Limits, marker};
 use crate::api::condition::{reason, whole_seconds};
-use crate::api::{AgentInstance, FINALIZER, Slot};
+use crate::api::{AgentInstance, FINALIZER, LedgerEntry, Slot, SlotState};
 use crate::model::InstallationId;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -127,15 +127,23 @@ impl Bearers {
     }
 }
 
-/// The newest record that ledgers have in an account.
+/// The newest record that ledgers have in an account. What is only planned is none, and while the account tells that it
+/// remembers less, none from then on is: neither says that the others are as new.
 pub fn newest<'a>(
     instances: impl IntoIterator<Item = &'a AgentInstance>,
     account: &str,
+    told: RecoveryAnswer,
 ) -> Option<Timestamp> {
+    let counts = |entry: &&LedgerEntry| {
+        let before = match told {
+            RecoveryAnswer::Open { since } => entry.started_at.0 < since,
+            _ => true,
+        };
+        entry.account == account && entry.state != SlotState::Planned && before
+    };
     let status = instances.into_iter().filter_map(|one| one.status.as_ref());
     let entries = status.flat_map(|status| &status.external);
-    let here = entries.filter(|entry| entry.account == account);
-    here.map(|entry| entry.started_at.0).max()
+    entries.filter(counts).map(|entry| entry.started_at.0).max()
 }
 
 /// Whether all that is ours stands in the ledgers of these: mostly there is nothing more to ask.

@@ -92,7 +92,7 @@ async fn judged(
             items: &inventory.items,
             claims: &claims,
             bearers: &bearers,
-            newest: recovery::newest(read.iter().map(AsRef::as_ref), account.name()),
+            newest: recovery::newest(read.iter().map(AsRef::as_ref), account.name(), told),
             limits: around.settings.limits,
             told,
             now: around.now(),

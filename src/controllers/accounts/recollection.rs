@@ -6,9 +6,15 @@
 use crate::api::AgentInstance;
 use crate::controllers::held;
 use crate::engine::recovery::{Judgement, Recall, RecallMemory, Remembrance};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::mem;
 use std::sync::Mutex;
+
+/// The first judgement is asked about again this soon, …
+const SOON: SignedDuration = SignedDuration::from_millis(500);
+
+/// … and when it takes long, this often.
+const SELDOM: SignedDuration = SignedDuration::from_secs(30);
 
 /// What was judged of an account.
 #[derive(Default)]
@@ -22,6 +28,8 @@ struct RecollectionState {
     doubtful: bool,
     /// When a reading that makes it clear may begin.
     clear_at: Option<Timestamp>,
+    /// Since when somebody waits for the first judgement.
+    asked: Option<Timestamp>,
 }
 
 impl Recollection {
@@ -30,10 +38,24 @@ impl Recollection {
         held(&self.0).standing.clone()
     }
 
-    /// Of an account that was not judged yet: when it may be, where that is known.
-    pub fn unread(&self) -> Option<Option<Timestamp>> {
-        let judged = held(&self.0);
-        judged.standing.is_none().then_some(judged.clear_at)
+    /// Of an account that was not judged yet: when to ask again. The longer it takes, the more seldom: its provider may list
+    /// nothing for a long time.
+    pub fn unread(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut judged = held(&self.0);
+        if judged.standing.is_some() {
+            return None;
+        }
+        let asked = *judged.asked.get_or_insert(now);
+        let waited = now.duration_since(asked).as_millis().max(SOON.as_millis());
+        let next = match waited < SELDOM.as_millis() {
+            true => u64::try_from(waited)
+                .unwrap_or_default()
+                .next_power_of_two(),
+            false => u64::try_from(waited + SELDOM.as_millis() - waited % SELDOM.as_millis())
+                .unwrap_or_default(),
+        };
+        let again = asked + SignedDuration::from_millis(i64::try_from(next).unwrap_or(i64::MAX));
+        Some(judged.clear_at.map_or(again, |clear| clear.max(again)))
     }
 
     /// Whether nothing speaks against taking back what is nobody's.

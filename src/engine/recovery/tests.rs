@@ -153,7 +153,11 @@ impl Account {
             items: &self.items,
             claims: &claims,
             bearers: &bearers,
-            newest: newest(&self.agents, "main"),
+            newest: newest(
+                &self.agents,
+                "main",
+                self.told.unwrap_or(RecoveryAnswer::Nothing),
+            ),
             limits: LIMITS,
             told: self.told.unwrap_or(RecoveryAnswer::Nothing),
             now: at(second + 1),
@@ -434,8 +438,18 @@ fn where_all_that_is_ours_stands_in_ledgers_nothing_more_is_asked() {
     assert!(all_recorded(&items, [&a, &b]));
     assert!(all_recorded(&[items[0].clone(), strange], [&a]));
     assert!(!all_recorded(&items, [&a]));
-    assert_eq!(newest([&a, &knowing("b", 7)], "main"), Some(at(7)));
-    assert_eq!(newest([&a], "other"), None);
+    let nothing = RecoveryAnswer::Nothing;
+    assert_eq!(newest([&a, &knowing("b", 7)], "main", nothing), Some(at(7)));
+    // What is begun while it is told, or only planned, does not end it.
+    let open = RecoveryAnswer::Open { since: at(6) };
+    assert_eq!(
+        newest([&knowing("a", 5), &knowing("b", 7)], "main", open),
+        Some(at(5))
+    );
+    let mut planned = knowing("b", 7);
+    planned.status.as_mut().unwrap().external[0].state = SlotState::Planned;
+    assert_eq!(newest([&planned], "main", nothing), None);
+    assert_eq!(newest([&a], "other", nothing), None);
 }
 
 fn telling(conditions: &[Condition], word: &str) -> ProviderAccount {

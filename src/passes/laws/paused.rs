@@ -402,7 +402,8 @@ fn all_unread(scene: &mut Scene) {
 }
 
 #[test]
-fn before_it_is_known_whether_an_account_is_remembered_nothing_is_changed_there_and_nothing_told() {
+fn before_it_is_known_whether_an_account_is_remembered_nothing_is_made_or_deleted_there_and_nothing_told()
+ {
     let mut points = 0;
     for story in story::all().into_iter().chain(tooled()) {
         let undisturbed = story.told(&[]);
