@@ -7,7 +7,7 @@ use super::hearing::quietly;
 use super::sight::{self};
 use super::step::Step;
 use super::world::World;
-use super::{ledger, meaning, retry, rollout};
+use super::{ledger, meaning, retry, rollout, tools};
 use crate::api::condition::{Statement, is_true, kind, reason};
 use crate::api::{AgentInstanceStatus, DeploymentStatus, Slot, SlotState};
 use crate::model::{Announcement, Deployment, DeploymentState, Home};
@@ -244,12 +244,16 @@ pub(super) fn suspend(
     d.stands(w);
     match running {
         None => {
-            d.say(Statement::yes(
-                kind::SUSPENDED,
-                reason::SUSPENDED,
-                "nothing runs; project, volume and address are kept",
-            ));
-            wait(None)
+            let message = match tools::billed_at_rest(&d.status) {
+                None => "nothing runs; project, volume and address are kept".to_owned(),
+                Some(billed) => format!(
+                    "nothing runs; project, volume and address are kept, and so is what costs on: {billed}"
+                ),
+            };
+            d.say(Statement::yes(kind::SUSPENDED, reason::SUSPENDED, message));
+            // What nobody needs then is put out of use after that was said (`tools::adjust`).
+            let said = is_true(&w.status().conditions, kind::SUSPENDED);
+            wait((!said).then_some(w.now))
         }
         Some(newest) => {
             d.say(Statement::no(

@@ -252,7 +252,7 @@ fn rolled_out(standing: &RolloutProgress, paused: Option<&PausedBy>) -> Statemen
     let counts = [
         (standing.under_way, "are being updated"),
         (standing.waiting, "wait for their turn"),
-        (standing.coming, "are coming up"),
+        (standing.coming, "are not ready yet"),
     ];
     for (count, what) in counts.iter().filter(|(count, _)| *count > 0) {
         add(format!("{count} {what}"));

@@ -23,7 +23,7 @@ mod wish;
 
 pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back, retire};
 pub(super) use spent::news as spending;
-pub(super) use tell::{all_there, no_longer};
+pub(super) use tell::{all_there, billed_at_rest, no_longer};
 pub use wish::wanted;
 
 use self::subject::{
@@ -40,6 +40,7 @@ use crate::api::instance::OperatingMode;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{Slot, SlotState};
 use crate::model::PausedBy;
+use crate::model::tool::Wish;
 use jiff::SignedDuration;
 use std::ops::ControlFlow;
 use std::ops::ControlFlow::{Break, Continue};
@@ -257,8 +258,12 @@ fn one(w: &World, d: &mut Draft, subject: &Subject<'_>) -> ControlFlow<Step, Res
 
 /// What would be done for a resource is held back. What the agent has of it stays.
 fn paused(d: &Draft, subject: &Subject<'_>, by: &PausedBy) -> Held {
-    let has = ledger::entry(&d.status, subject.slot)
-        .is_some_and(|entry| entry.state == SlotState::Exists && subject.made(entry));
+    // With what is out of use the agent can do nothing.
+    let has = ledger::entry(&d.status, subject.slot).is_some_and(|entry| {
+        entry.state == SlotState::Exists
+            && subject.made(entry)
+            && !Wish::is_out_of_use(&entry.settings)
+    });
     match has {
         true => Held::paused(by).but_complete(),
         false => Held::paused(by),

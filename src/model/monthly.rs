@@ -23,7 +23,9 @@ fn times_a_month(reset: LimitReset) -> u64 {
 /// What something that is wished can cost a month. `most`: what its account lets it cost, where the wish names no sum.
 pub fn of_wish(wish: &Wish, most: Option<Money>) -> Money {
     match wish {
-        Wish::Openrouter { limit_usd, reset } => limit_usd.times(times_a_month(*reset)),
+        Wish::Openrouter {
+            limit_usd, reset, ..
+        } => limit_usd.times(times_a_month(*reset)),
         Wish::Exa { budget_usd, .. } => budget_usd.unwrap_or_default(),
         Wish::Agentmail { .. } => INBOX_USD,
         Wish::Telnyx {
@@ -126,6 +128,7 @@ mod tests {
             let wish = Wish::Openrouter {
                 limit_usd: Money::dollars(20),
                 reset,
+                disabled: None,
             };
             assert_eq!(of_wish(&wish, None), Money::dollars(usd));
             // As an older version has it.

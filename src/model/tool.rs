@@ -24,6 +24,8 @@ pub enum Wish {
         limit_usd: Money,
         /// When it may spend them again.
         reset: LimitReset,
+        /// Whether it may be used by nobody. `None`: as it is.
+        disabled: Option<bool>,
     },
     /// A key.
     Exa {
@@ -58,12 +60,15 @@ impl Wish {
     /// What of it can be changed in place, as the ledger records it. Empty where nothing can.
     pub fn settings(&self) -> String {
         match self {
-            Wish::Openrouter { limit_usd, reset } => {
+            Wish::Openrouter {
+                limit_usd,
+                reset,
+                disabled,
+            } => {
                 let limit = format!("limitUSD={}", limit_usd.in_dollars());
-                match again(*reset) {
-                    Some(word) => format!("{limit}/{word}"),
-                    None => limit,
-                }
+                let again = again(*reset).map(|word| format!("/{word}"));
+                let mark = disabled.map(|disabled| if disabled { DISABLED } else { ENABLED });
+                limit + &again.unwrap_or_default() + mark.unwrap_or_default()
             }
             Wish::Exa {
                 rate_limit,
@@ -99,13 +104,51 @@ impl Wish {
         sum.parse().ok().map(Money::near)
     }
 
+    /// What has these settings, put into use or out of it. `None` where the provider cannot do that.
+    pub fn in_use(&self, settings: &str, used: bool) -> Option<Wish> {
+        match self {
+            Wish::Openrouter { .. } => Some(Wish::Openrouter {
+                limit_usd: Wish::given_usd(settings)?,
+                reset: Wish::given_again(settings),
+                disabled: Some(!used),
+            }),
+            _ => None,
+        }
+    }
+
+    /// Whether nobody may use it, by settings as [`Wish::settings`] has them.
+    pub fn is_out_of_use(settings: &str) -> bool {
+        settings.ends_with(DISABLED)
+    }
+
+    /// Whether it was put into use again, and what was asked before that may come later.
+    pub fn comes_into_use(settings: &str) -> bool {
+        settings.ends_with(ENABLED)
+    }
+
+    /// The settings without what they say of its use.
+    pub fn unmarked(settings: &str) -> &str {
+        let marks = [DISABLED, ENABLED];
+        let bare = marks
+            .into_iter()
+            .find_map(|mark| settings.strip_suffix(mark));
+        bare.unwrap_or(settings)
+    }
+
     /// When a key's limit comes back, by settings as [`Wish::settings`] has them.
     pub fn given_again(settings: &str) -> LimitReset {
-        let word = settings.split_once('/').map(|(_, word)| word);
+        let word = Wish::unmarked(settings).split_once('/');
+        let word = word.map(|(_, word)| word);
         let known = AGAIN.into_iter().find(|one| again(*one) == word);
         known.unwrap_or_default()
     }
 }
+
+/// At the end of the settings of what nobody may use for now.
+pub const DISABLED: &str = " disabled";
+
+/// The same, of what was put into use again and not seen so yet.
+const ENABLED: &str = " enabled";
 
 const AGAIN: [LimitReset; 3] = [LimitReset::Daily, LimitReset::Weekly, LimitReset::Monthly];
 

@@ -12,7 +12,9 @@ use crate::model::identity::Whose;
 use crate::model::slot::Part;
 use crate::model::tool::LimitReset;
 use crate::model::tool::Money;
-use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish, again};
+use crate::model::tool::{
+    DISABLED, Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish, again,
+};
 use crate::model::{Done, Fault};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -195,14 +197,14 @@ fn settings(key: &OpenrouterKey) -> String {
         let wish = Wish::Openrouter {
             limit_usd: Money::near(limit),
             reset: LimitReset::Never,
+            disabled: None,
         };
         wish.settings()
     });
     let limit = limit.unwrap_or_else(|| "limitUSD=none".to_owned());
-    match &key.limit_reset {
-        Some(reset) => format!("{limit}/{reset}"),
-        None => limit,
-    }
+    let again = key.limit_reset.as_ref().map(|reset| format!("/{reset}"));
+    let disabled = if key.disabled { DISABLED } else { "" };
+    limit + &again.unwrap_or_default() + disabled
 }
 
 /// What counts against the limit: of one that comes back, what was spent since it last did.
@@ -227,11 +229,7 @@ fn resource(key: OpenrouterKey) -> Resource {
         }),
         created: key.created_at.and_then(|at| at.parse().ok()),
         monthly_usd: Money::near(key.limit_remaining.or(key.limit).unwrap_or(0.0)),
-        stage: if key.disabled {
-            Stage::Resting
-        } else {
-            Stage::Ready
-        },
+        stage: Stage::Ready,
         id: key.hash,
         name: key.name,
         address: None,
@@ -242,8 +240,16 @@ fn resource(key: OpenrouterKey) -> Resource {
 /// default of a client (facts 1, XM #838).
 fn wished(wish: &Wish) -> Done<Value> {
     match wish {
-        Wish::Openrouter { limit_usd, reset } => {
-            Ok(json!({ "limit": limit_usd.in_dollars(), "limit_reset": again(*reset) }))
+        Wish::Openrouter {
+            limit_usd,
+            reset,
+            disabled,
+        } => {
+            let mut sum = json!({ "limit": limit_usd.in_dollars(), "limit_reset": again(*reset) });
+            if let Some(disabled) = disabled {
+                sum["disabled"] = json!(disabled);
+            }
+            Ok(sum)
         }
         _ => Err(not_ours("OpenRouter")),
     }
@@ -347,6 +353,7 @@ mod tests {
         Wish::Openrouter {
             limit_usd: Money::dollars(20),
             reset,
+            disabled: None,
         }
     }
 
@@ -397,7 +404,8 @@ mod tests {
         key.limit_reset = None;
         assert_eq!(settings(&key), "limitUSD=none");
         key.disabled = true;
-        assert_eq!(resource(key).stage, Stage::Resting);
+        assert_eq!(settings(&key), "limitUSD=none disabled");
+        assert_eq!(resource(key).stage, Stage::Ready);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use world::{Object, eventually};
 
 use crate::support::{SOON, Scene, holds, id, is_ready, says};
+use crate::toolset::equipped;
 
 async fn set_mode(instance: &Object<'_>, mode: &str) {
     let change = json!({"spec": {"operatingMode": mode}});
@@ -89,4 +90,43 @@ async fn suspended_from_birth_nothing_is_made() {
         .by_hand(reqwest::Method::GET, "/refused", Value::Null)
         .await;
     assert!(!none.to_string().contains("railway"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_disabled_while_its_agent_is_suspended() {
+    let scene = equipped("suspendkey", |tools| {
+        tools.retain(|tool| tool["name"] == "llm" || tool["name"] == "phone");
+    })
+    .await;
+    let instance = scene.instance("a", "t", json!({})).await;
+    let before = is_ready(&instance).await;
+    let disabled = async || {
+        let path = format!("/openrouter/keys/{}", id(&before, "tool/llm"));
+        scene
+            .by_hand(reqwest::Method::GET, &path, Value::Null)
+            .await["disabled"]
+            == true
+    };
+    assert!(!disabled().await);
+    for suspended in [true, false, true] {
+        set_mode(&instance, if suspended { "Suspended" } else { "Running" }).await;
+        if suspended {
+            let told = says(&instance, "Suspended", "True", "Suspended").await;
+            assert!(
+                told.contains("tool/phone (") && !told.contains("tool/llm"),
+                "{told}"
+            );
+        } else {
+            is_ready(&instance).await;
+        }
+        eventually("the key is as its agent", SOON, async || {
+            Ok((disabled().await == suspended).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+    let now = instance.get().await.unwrap();
+    for slot in ["project", "tool/llm", "tool/phone"] {
+        assert_eq!(id(&now, slot), id(&before, slot), "{slot}");
+    }
 }

@@ -155,6 +155,7 @@ fn coming_back(limit_usd: u64, reset: LimitReset) -> Wish {
     Wish::Openrouter {
         limit_usd: Money::dollars(limit_usd),
         reset,
+        disabled: None,
     }
 }
 
@@ -197,15 +198,27 @@ async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
         [resource.id.as_str()],
         "disabled ones are found as well"
     );
-    assert_eq!(found[0].stage, Stage::Resting);
+    let settings = found[0].settings.as_deref();
+    assert!(settings.is_some_and(Wish::is_out_of_use), "{settings:?}");
     assert_eq!(found[0].usage.unwrap().spent_usd, Money::cents(250));
     let stock = provider.list().await.unwrap().unwrap();
     assert_eq!(stock.resources.len(), 5, "all pages");
 
     let named = named(Part::Main, &resource.id, &[]);
-    provider.adjust(&named, &dollars(30)).await.unwrap();
+    // A limit is changed without a word of whether the key may be used; that is changed by itself, to and fro.
+    let wish = dollars(30);
+    let disabled = "limitUSD=30 disabled";
+    for (wish, told) in [
+        (wish.clone(), disabled),
+        (wish.in_use(disabled, true).unwrap(), "limitUSD=30"),
+        (wish.in_use("limitUSD=30", false).unwrap(), disabled),
+        (wish.in_use(disabled, true).unwrap(), "limitUSD=30"),
+    ] {
+        provider.adjust(&named, &wish).await.unwrap();
+        let seen = provider.look(&named).await.unwrap().unwrap();
+        assert_eq!(seen.settings.as_deref(), Some(told));
+    }
     let seen = provider.look(&named).await.unwrap().unwrap();
-    assert_eq!(seen.settings.as_deref(), Some("limitUSD=30"));
     assert_eq!(seen.monthly_usd, Money::cents(2750));
     // When the limit comes back is changed in place as well, to and fro.
     for (reset, told) in [

@@ -37,6 +37,7 @@ fn a_key_has_what_its_ledger_says_and_nothing_where_it_is_not_made() {
         Wish::Openrouter {
             limit_usd: Money::dollars(1),
             reset: LimitReset::Never,
+            disabled: None,
         },
     );
     let search = tool(

@@ -5,6 +5,7 @@
 
 use super::subject::Subject;
 use crate::api::condition::reason;
+use crate::api::instance::OperatingMode;
 use crate::api::{LedgerEntry, Part, Slot, SlotState};
 use crate::engine::draft::Draft;
 use crate::engine::ledger;
@@ -12,7 +13,7 @@ use crate::engine::ledger::made_once;
 use crate::engine::world::World;
 use crate::model::Announcement;
 use crate::model::slot::FoundBy;
-use crate::model::tool::Resource;
+use crate::model::tool::{Resource, Wish};
 
 /// What became of a slot that is not on record, before anything is made for it: `None` where it never had anything.
 pub(super) enum Lost<'a> {
@@ -47,10 +48,17 @@ pub(super) fn best(w: &World, slot: Slot) -> Option<&Resource> {
 
 /// What a resource that is there is on record as.
 pub(super) fn on_record(w: &World, subject: &Subject<'_>, resource: &Resource) -> LedgerEntry {
+    let settings = resource.settings.as_deref().unwrap_or_default();
+    // Of one that is suspended it was put out of use by us; else by somebody whose it is to put it back.
+    let suspended = w.instance.spec.operating_mode == OperatingMode::Suspended;
+    let settings = match suspended && subject.tool.adopt.is_none() {
+        true => settings,
+        false => Wish::unmarked(settings),
+    };
     LedgerEntry {
         state: SlotState::Exists,
         id: Some(resource.id.clone()),
-        settings: resource.settings.clone().unwrap_or_default(),
+        settings: settings.to_owned(),
         ..subject.blank(w)
     }
 }

@@ -3,22 +3,23 @@
 //! What holds: absence is believed from the provider's own late enough word; what cannot be had again is told and not made
 //! again by itself; a lost credential is revoked before another is made, and a wallet's never made again.
 
-use super::adjust::adjust;
+use super::adjust::{adjust, stopped_by_somebody};
 use super::back::{Back, one_back};
 use super::make::{MOST_ORDERS, begin, make};
 use super::naming::named;
-use super::subject::{Held, Next, Subject, above, kept, not_left_to_rest, obstacle};
+use super::subject::{Held, Next, Subject, above, costs_more, kept, not_left_to_rest, obstacle};
 use super::tell::address;
 use crate::api::condition::reason;
 use crate::api::instance::OnExternalDeletion;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{LedgerEntry, Origin, Part, Slot, SlotState};
 use crate::engine::draft::Draft;
-use crate::engine::ledger;
 use crate::engine::retry;
 use crate::engine::step::Step;
 use crate::engine::world::World;
+use crate::engine::{ledger, quota};
 use crate::model::Announcement;
+use crate::model::monthly;
 use crate::model::slot::{self, FoundBy, Undo};
 use crate::model::tool::Stage;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -29,7 +30,11 @@ pub(super) fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &Ledg
     let slot = subject.slot;
     let adopted = entry.origin == Origin::Adopted;
     if subject.row.gives.secret.is_some() && !adopted && kept(w, entry).is_none() {
-        return secret_lost(w, d, subject, entry);
+        // Another in its place would be in use.
+        return match stopped_by_somebody(w, subject, entry) {
+            Some(held) => Next::Held(held),
+            None => secret_lost(w, d, subject, entry),
+        };
     }
     if subject.row.undo == Undo::Rest {
         remember_reclaim(w, d, subject);
@@ -267,6 +272,14 @@ fn gone(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) ->
     }
     if let Some(held) = above(w, subject, Some(entry)) {
         return Next::Held(held);
+    }
+    let usd = quota::monthly(w, subject.tool);
+    if usd > monthly::ordered(entry) {
+        match costs_more(w, subject, usd) {
+            Some(Ok(step)) => return Next::Step(step),
+            Some(Err(held)) => return Next::Held(held),
+            None => {}
+        }
     }
     d.announcements.push(Announcement {
         warning: true,

@@ -7,12 +7,14 @@ use super::spent;
 use super::subject::{Held, Subject, kept};
 use crate::api::condition::{Statement, kind, reason};
 use crate::api::instance::ToolStatus;
+use crate::api::money::Money;
 use crate::api::template::NameRef;
 use crate::api::text::ObjectName;
-use crate::api::{AgentInstanceStatus, Part, Slot, SlotState};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot, SlotState};
 use crate::engine::draft::Draft;
 use crate::engine::ledger;
 use crate::engine::world::World;
+use crate::model::monthly;
 use crate::model::tool::Wanted;
 
 /// Says how each tool is.
@@ -93,6 +95,18 @@ pub(in crate::engine) fn all_there(tools: &[ToolStatus]) -> Statement {
         }
         None => Statement::yes(kind::TOOLS_READY, reason::READY, "the agent has its tools"),
     }
+}
+
+/// The tools that cost as much while nothing of the agent runs, in words. What keys may spend is not among them: nobody spends it.
+pub(in crate::engine) fn billed_at_rest(status: &AgentInstanceStatus) -> Option<String> {
+    let billed =
+        |entry: &&LedgerEntry| entry.state == SlotState::Exists && entry.settings.is_empty();
+    let billed = status.external.iter().filter(billed).filter_map(|entry| {
+        let usd = Some(monthly::ordered(entry)).filter(|usd| *usd > Money::ZERO)?;
+        Some(format!("{} ({usd} US dollars a month)", entry.slot))
+    });
+    let billed: Vec<String> = billed.collect();
+    (!billed.is_empty()).then(|| billed.join(", "))
 }
 
 /// Says of every tool that it is on its way back, whichever goes first: nothing gives the agent one any more.

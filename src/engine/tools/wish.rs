@@ -98,6 +98,7 @@ fn wish(tool: &ToolSpec, limit_usd: Money, instance: &AgentInstance) -> Wish {
         ToolKind::Openrouter => Wish::Openrouter {
             limit_usd,
             reset: tool.limit_reset.unwrap_or_default(),
+            disabled: None,
         },
         ToolKind::Exa => Wish::Exa {
             rate_limit: tool.rate_limit,

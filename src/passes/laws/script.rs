@@ -173,6 +173,7 @@ fn wish(shop: &str, usd: u64) -> Wish {
         "openrouter" => Wish::Openrouter {
             limit_usd: usd,
             reset: LimitReset::Never,
+            disabled: None,
         },
         "exa" => Wish::Exa {
             rate_limit: None,

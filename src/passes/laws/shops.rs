@@ -6,7 +6,9 @@
 //! one, so that none gets into a status unnoticed.
 
 use crate::api::Part;
-use crate::model::tool::{Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish};
+use crate::model::tool::{
+    DISABLED, Made, Named, Order, Resource, Sought, Stage, Stock, Usage, Wish,
+};
 use crate::model::{Done, Fault};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -215,7 +217,13 @@ impl Shops {
             Ask::Make(order) => self.make(at, shop, order).map(Some),
             Ask::Adjust(named, wish) => {
                 let thing = self.living(&named.id).ok_or_else(missing)?;
-                thing.settings = Some(wish.settings());
+                let asked = wish.settings();
+                let was = thing.settings.as_deref().unwrap_or_default();
+                // What an adjustment says nothing of stays as it is.
+                let silent = Wish::unmarked(&asked) == asked;
+                let out = Wish::is_out_of_use(if silent { was } else { &asked });
+                let bare = Wish::unmarked(&asked).to_owned();
+                thing.settings = Some(if out { bare + DISABLED } else { bare });
                 self.count("adjust", shop, named.part);
                 Ok(None)
             }

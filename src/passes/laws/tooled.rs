@@ -6,8 +6,10 @@
 
 use super::scene::{Scene, Trouble, second};
 use super::story::{Run, Story};
-use crate::api::condition::kind;
+use crate::api::condition::{self, kind};
+use crate::api::instance::OperatingMode;
 use crate::model::Fault;
+use std::collections::BTreeMap;
 use world::cases::Draw;
 
 fn story(name: &'static str, scene: Scene, act: fn(&mut Scene)) -> Story {
@@ -57,7 +59,148 @@ fn changes() -> Vec<Story> {
             without(scene, "mail");
             scene.revise("2");
         }),
+        story("suspend with tools", tooled().rested(), suspended),
+        story("resume with tools", tooled().long_suspended(), resumed),
     ]
+}
+
+fn suspended(scene: &mut Scene) {
+    scene.edit(|object| object.spec.operating_mode = OperatingMode::Suspended);
+}
+
+fn resumed(scene: &mut Scene) {
+    scene.edit(|object| object.spec.operating_mode = OperatingMode::Running);
+}
+
+impl Scene {
+    /// Suspended, with nothing more to do.
+    fn long_suspended(mut self) -> Scene {
+        self = self.rested();
+        suspended(&mut self);
+        self.rested()
+    }
+}
+
+/// What the key may spend, as its provider has it.
+fn key(scene: &Scene) -> &str {
+    let key = scene
+        .shops
+        .things
+        .iter()
+        .find(|one| one.shop == "openrouter");
+    key.and_then(|key| key.settings.as_deref()).unwrap()
+}
+
+#[test]
+fn a_key_is_out_of_use_while_nothing_runs_and_in_use_before_anything_does() {
+    let mut scene = tooled().rested();
+    let made = scene.shops.counts.clone();
+    let limit = key(&scene).to_owned();
+    suspended(&mut scene);
+    scene.log.clear();
+    scene.settle();
+    let at = |scene: &Scene, what: &str| scene.log.iter().position(|one| *one == what);
+    assert_eq!(key(&scene), format!("{limit} disabled"), "{:?}", scene.log);
+    assert!(
+        at(&scene, "Stop") < at(&scene, "AdjustTool"),
+        "{:?}",
+        scene.log
+    );
+    assert!(scene.is(kind::SUSPENDED));
+    let status = scene.object.as_ref().unwrap().status.clone().unwrap();
+    let told = &condition::find(&status.conditions, kind::SUSPENDED)
+        .unwrap()
+        .message;
+    assert!(
+        told.contains("US dollars a month") && told.contains("tool/mail"),
+        "{told}"
+    );
+    // By hand it is enabled meanwhile: an agent that is suspended spends nothing.
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        let key = things.iter_mut().find(|one| one.shop == "openrouter");
+        key.unwrap().settings = Some(limit.clone());
+    });
+    scene.happened();
+    scene.run_for(second(600));
+    assert_eq!(key(&scene), format!("{limit} disabled"), "{:?}", scene.log);
+
+    resumed(&mut scene);
+    scene.log.clear();
+    scene.settle();
+    assert_eq!(key(&scene), limit);
+    assert!(
+        at(&scene, "AdjustTool") < at(&scene, "Deploy"),
+        "{:?}",
+        scene.log
+    );
+    assert!(at(&scene, "AdjustTool").is_some() && scene.is(kind::READY));
+    let makes = |counts: &BTreeMap<String, u32>| -> Vec<(String, u32)> {
+        let made = counts.iter().filter(|(what, _)| what.starts_with("make"));
+        made.map(|(what, count)| (what.clone(), *count)).collect()
+    };
+    assert_eq!(makes(&scene.shops.counts), makes(&made));
+}
+
+#[test]
+fn a_request_to_disable_a_key_that_comes_late_is_undone() {
+    let mut scene = tooled().long_suspended();
+    resumed(&mut scene);
+    scene.log.clear();
+    while !scene.log.contains(&"AdjustTool") {
+        assert!(
+            scene.visit().is_some() || scene.log.len() < 50,
+            "{:?}",
+            scene.log
+        );
+    }
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        let key = things.iter_mut().find(|one| one.shop == "openrouter");
+        key.unwrap()
+            .settings
+            .as_mut()
+            .unwrap()
+            .push_str(" disabled");
+    });
+    scene.happened();
+    scene.run_for(second(900));
+    assert!(
+        !key(&scene).contains("abled"),
+        "{}: {:?}",
+        key(&scene),
+        scene.log
+    );
+    let status = scene.object.as_ref().unwrap().status.clone().unwrap();
+    let llm = status
+        .external
+        .iter()
+        .find(|one| one.slot.to_string() == "tool/llm");
+    assert!(!llm.unwrap().settings.contains("abled"), "{llm:?}");
+}
+
+#[test]
+fn a_key_that_somebody_else_disabled_stays_so() {
+    let mut scene = tooled().rested();
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        let key = things.iter_mut().find(|one| one.shop == "openrouter");
+        key.unwrap()
+            .settings
+            .as_mut()
+            .unwrap()
+            .push_str(" disabled");
+    });
+    scene.happened();
+    scene.run_for(second(600));
+    let told = |scene: &Scene| scene.reason(kind::TOOLS_READY).map(str::to_owned);
+    assert_eq!(told(&scene).as_deref(), Some("Suspended"));
+    for act in [suspended, resumed] {
+        act(&mut scene);
+        scene.run_for(second(600));
+        assert!(key(&scene).ends_with(" disabled"), "{:?}", scene.log);
+    }
+    assert_eq!(told(&scene).as_deref(), Some("Suspended"));
 }
 
 pub fn limit(scene: &mut Scene, usd: u32) {
@@ -112,7 +255,8 @@ fn same(story: &Story, undisturbed: &Run, run: &Run, troubles: &[(usize, Trouble
     }
     for what in ["project", "service", "volume", "domain", "deployment"] {
         // `Deploy` has no intent on record, so a crash may repeat it.
-        let most = undisturbed.scene.count(what);
+        let again = story.name == "resume with tools" && what == "deployment";
+        let most = undisturbed.scene.count(what) + if again { lost } else { 0 };
         assert!(run.scene.count(what) <= most, "{what}\n{}", told());
     }
 }
