@@ -73,6 +73,8 @@ mod sweep;
 #[cfg(test)]
 mod telling;
 #[cfg(test)]
+mod tenants;
+#[cfg(test)]
 mod tools;
 #[cfg(test)]
 mod toolset;

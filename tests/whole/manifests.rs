@@ -83,7 +83,7 @@ fn lay(change: &Value, over: &mut Value) {
 
 /// Rows may write `{repeat: x, times: 9}` where a text is too long to be read, and `{count: 9, of: {…#…}}` where a list
 /// is: `#` becomes the number.
-fn grown(value: Value) -> Value {
+pub fn grown(value: Value) -> Value {
     match value {
         Value::Object(fields) if fields.contains_key("repeat") => {
             let times = usize::try_from(fields["times"].as_u64().unwrap()).unwrap();
