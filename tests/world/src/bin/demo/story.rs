@@ -51,6 +51,11 @@ impl<'w> Story<'w> {
             self.held("an agent is suspended and resumed", slept);
             let mended = self.drift().await;
             self.held("a change made by hand at Railway is mended", mended);
+            let met = self.meet_a_limit().await;
+            self.held(
+                "an agent meets its account's limit, and comes up when that is raised",
+                met,
+            );
             let gone = self.delete_one().await;
             self.held("an agent's deletion takes back what it had", gone);
         }
@@ -240,6 +245,61 @@ impl<'w> Story<'w> {
         self.narrator
             .say(&format!("{variable} has its value again"));
         instance.wait_condition("Ready", "True", PATIENCE).await?;
+        self.show_inventory().await?;
+        Ok(())
+    }
+
+    /// The account's owner allows no project more than there are; one agent more is told so, until the owner allows it.
+    async fn meet_a_limit(&mut self) -> Result<()> {
+        let first = self.instances.first().context("there is no agent")?;
+        let like = first.get().await?;
+        let namespace = like.metadata.namespace.clone().unwrap_or_default();
+        let (template, account) = (
+            &like.data["spec"]["templateRef"],
+            &like.data["spec"]["accountRef"],
+        );
+        let owners = account["name"].as_str().unwrap_or_default();
+        let owners = self.world.object("ProviderAccount", None, owners);
+        let there = self.world.inventory().await?.kind("project").count();
+        let allow = |resources: usize| json!({"spec": {"limits": {"resources": resources}}});
+        self.narrator.chapter(&format!(
+            "the owner of account {} allows {} and no more; an agent more is applied",
+            owners.name(),
+            plural(there, "resource")
+        ));
+        owners.patch(allow(there)).await?;
+        let observed = |object: &DynamicObject| {
+            object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation
+        };
+        owners
+            .wait_until("its limit is observed", PATIENCE, observed)
+            .await?;
+        let more = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentInstance", "metadata": {"name": "one-more"},
+            "spec": {"templateRef": template, "accountRef": account},
+        });
+        let cluster = self.world.cluster();
+        cluster.apply_one(more, Some(&namespace)).await?;
+        let instance = self
+            .world
+            .object("AgentInstance", Some(&namespace), "one-more");
+        self.instances.push(instance.clone());
+        let stalled = instance
+            .wait_until("it meets the limit", PATIENCE, |object| {
+                condition(object, "Stalled").is_some_and(|found| found["reason"] == "QuotaExceeded")
+            })
+            .await?;
+        let told = condition(&stalled, "Stalled").map(|found| found["message"].clone());
+        let told = told.unwrap_or_default();
+        self.narrator
+            .say(&format!("one-more: {}", told.as_str().unwrap_or_default()));
+        if self.show_inventory().await?.kind("project").count() != there {
+            bail!("a project was made above the limit");
+        }
+        self.narrator.say("the owner allows one more");
+        owners.patch(allow(there + 1)).await?;
+        instance.wait_condition("Ready", "True", PATIENCE).await?;
+        self.narrator.say("one-more is ready");
         self.show_inventory().await?;
         Ok(())
     }
