@@ -65,7 +65,8 @@ anonymous:
 // Left out is what this program itself causes all the time: the API server's
 // own leases, the reads of the two controllers, health checks. What the
 // controllers write stays in: it tells who deleted an object. With their
-// bodies are writes that a test may want to search; never those of Secrets.
+// bodies are writes that a test may want to search; never those of Secrets, nor
+// what the test itself writes as the administrator: it may be very much.
 // A status is written as a patch of what changed, so the answer is with it:
 // only there is the whole object.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
@@ -83,6 +84,8 @@ rules:
   nonResourceURLs: ["/healthz*", "/livez*", "/readyz*"]
 - level: Metadata
   resources: [{group: "", resources: [secrets, serviceaccounts/token]}]
+- level: Metadata
+  users: ["` + adminUser + `"]
 - level: RequestResponse
   verbs: [update, patch]
   resources: [{group: yardmaster.dev, resources: ["*/status"]}]
