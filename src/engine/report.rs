@@ -7,7 +7,7 @@
 use super::draft::Draft;
 use super::world::World;
 use super::{ledger, meaning, paused, tools};
-use crate::api::condition::{self, Statement, find, kind, reason};
+use crate::api::condition::{self, Statement, find, is_true, kind, reason};
 use crate::api::instance::{OperatingMode, ProjectStatus};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::Announcement;
@@ -57,7 +57,10 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
 fn unlooked(w: &World, d: &mut Draft, before: Vec<Condition>, pause: Option<Statement>) {
     let said = find(&before, kind::PAUSED).map(|said| said.message.as_str());
     let paused = pause.as_ref().map(|pause| pause.message.as_str());
-    if said == paused {
+    // A tool may have been told to be in trouble in this pass, before it was known that nothing is to be looked at.
+    let trouble = d.status.tools.iter().any(|tool| !tool.ready);
+    let trouble = (trouble && is_true(&before, kind::TOOLS_READY)).then(|| of_tools(d, &before));
+    if said == paused && trouble.is_none() {
         return;
     }
     // What was held back may be done by now.
@@ -68,7 +71,15 @@ fn unlooked(w: &World, d: &mut Draft, before: Vec<Condition>, pause: Option<Stat
         let message = "not looked at since it was paused";
         Statement::unknown(kind::SYNCED, reason::PENDING, message)
     });
-    let changed: Vec<Statement> = synced.into_iter().chain(pause).collect();
+    let synced = match &trouble {
+        Some(cause) => Some(Statement::no(
+            kind::SYNCED,
+            cause.reason,
+            cause.message.clone(),
+        )),
+        None => synced,
+    };
+    let changed: Vec<Statement> = synced.into_iter().chain(trouble).chain(pause).collect();
     let generation = w.status().observed_generation;
     let changed = condition::conclude(&before, &changed, generation, w.now);
     let mut conditions = before;
