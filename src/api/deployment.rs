@@ -1,8 +1,9 @@
-//! A deployment as the status tells it: how far it is, and what the agent in it answered.
+//! A deployment as the status tells it: how far it is, and what the agent in it answered; and the project that it is in.
 //!
 //! Holds: a word that only a provider or a newer version knows is kept as it is. Deliberately absent: what follows from a state
 //! (`engine::deployment`).
 
+use super::money::Money;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -147,4 +148,16 @@ mod tests {
         let other = DeploymentState::from("NeedsApproval".to_owned());
         assert_eq!(other, DeploymentState::Other("NeedsApproval".into()));
     }
+}
+
+/// Where people see the agent's project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectStatus {
+    /// Its page at the provider: deployments, logs, costs.
+    #[schemars(length(max = 300))]
+    pub link: String,
+    /// What it has cost since the first of the month (UTC), in US dollars at the provider's published prices. Told by the dollar.
+    #[serde(default, rename = "monthUSD", skip_serializing_if = "Option::is_none")]
+    pub month_usd: Option<Money>,
 }

@@ -1,7 +1,7 @@
 //! AgentInstance: one agent, its project and everything in it.
 
 use super::IDENTITY_ANNOTATION;
-use super::deployment::DeploymentStatus;
+use super::deployment::{DeploymentStatus, ProjectStatus};
 use super::ledger::{LedgerEntry, Unknown};
 use super::limits::{MonthlyUsd, Sizes};
 use super::money::Money;
@@ -313,15 +313,6 @@ pub struct Restored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub taken_over_by: Option<String>,
-}
-
-/// Where people see the agent's project.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ProjectStatus {
-    /// Its page at the provider: deployments, logs, costs.
-    #[schemars(length(max = 300))]
-    pub link: String,
 }
 
 /// What is known of one tool.

@@ -31,7 +31,7 @@ pub fn of_project(
 ) -> Option<TakenPlaces> {
     let (asks, now) = (Taker::of(instance, Slot::Project), ctx.around.now());
     let most = most(ctx, &account.name).filter(|_| takes);
-    let takes = most.map(|most| (most, PlaceAsked::FREE));
+    let takes = most.map(|most| (most, PlaceAsked::PROJECT));
     let known = || account.known(&ctx.around, &ctx.stores, &asks);
     let places = &ctx.memories.places;
     places.count(&account.name, &asks, now, takes, known)

@@ -129,7 +129,7 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
     let account = w.instance.spec.account_ref.name.0.clone();
     if let Some(message) = room
         .most
-        .full(projects, PlaceAsked::FREE, &account, &namespace)
+        .full(projects, PlaceAsked::PROJECT, &account, &namespace)
     {
         d.stalled_on(kind::PROJECT_READY, reason::QUOTA_EXCEEDED, message);
         return wait(Some(w.now + SignedDuration::from_mins(1)));

@@ -126,6 +126,11 @@ pub(super) fn logs(status: &AgentInstanceStatus) -> String {
     )
 }
 
+/// What is said of an instance while it is being deleted.
+pub(super) fn being_taken_back() -> Statement {
+    Statement::no(kind::READY, reason::DELETING, "being taken back")
+}
+
 /// The page on which people see the agent's project, and in it what no status can say.
 pub(super) fn page(status: &AgentInstanceStatus) -> Option<String> {
     let project = ledger::entry(status, Slot::Project)?;

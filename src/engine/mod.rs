@@ -3,7 +3,7 @@
 //! The order of a reading: [`world`] (what a decision is taken from), [`plan`] (the phases of an instance's life, in
 //! the order in which they are gone through), [`tools`] (what the agent is given at other providers), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`retry`] (when to come again), [`compose`] (what a
-//! deployment is made from), [`belief`] (what a listing of tools is worth), [`account`] and [`template`] (the other two
+//! deployment is made from), [`belief`] (what a listing of tools is worth), [`costs`] (what Railway itself costs), [`account`] and [`template`] (the other two
 //! kinds), [`identity`] (whose account a credential opens), [`rights`] (what an account's owner leaves to its users), [`sweep`] (what nobody claims),
 //! [`recovery`] (whether what is remembered of an account is what is there).
 //!
@@ -18,6 +18,7 @@ pub mod belief;
 pub mod breaker;
 pub mod compose;
 mod configuration;
+pub mod costs;
 pub mod deployment;
 mod disk;
 mod draft;

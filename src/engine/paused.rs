@@ -9,9 +9,10 @@ use super::access::ARRIVAL;
 use super::deployment::deployment;
 use super::draft::{Draft, Phase, PhaseEnd, wait};
 use super::ledger;
+use super::meaning;
 use super::step::Step;
 use super::world::{AccountView, TemplateView, ToolAccountView, World};
-use crate::api::condition::{Statement, kind, reason};
+use crate::api::condition::{Statement, find, kind, reason};
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::PausedBy;
 use crate::model::slot::{FoundBy, RAILWAY, row};
@@ -158,12 +159,18 @@ fn being_read(w: &World, d: &mut Draft, account: &str) -> Option<PhaseEnd> {
     *d = Draft::new(w);
     never_tried(d);
     let created = w.instance.metadata.creation_timestamp.as_ref();
+    let before = w.status().conditions;
+    let told = find(&before, kind::READY).map(|said| said.reason.as_str());
     // Over in a moment, mostly: that is no news.
     let recent = created.is_some_and(|created| created.0 + ARRIVAL > w.now);
-    if recent || w.at_rest() || w.deleting() {
+    let message = "its account is being read for the first time";
+    if w.deleting() && told != Some(reason::DELETING) {
+        // What was said before is the contrary of a deletion.
+        d.say(meaning::being_taken_back());
+        d.working_on(kind::SYNCED, reason::DELETING, message);
+    } else if recent || w.at_rest() || w.deleting() {
         d.unchanged = true;
     } else {
-        let message = "its account is being read for the first time";
         d.working(reason::PENDING, message);
     }
     let soon = w.now + SOON;

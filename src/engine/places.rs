@@ -33,13 +33,16 @@ pub struct PlaceAsked {
     pub thing: bool,
     /// What it may cost a month then.
     pub usd: Money,
+    /// Whether only its use will tell what it costs.
+    pub metered: bool,
 }
 
 impl PlaceAsked {
-    /// A thing more that costs nothing by itself.
-    pub const FREE: PlaceAsked = PlaceAsked {
+    /// A project more.
+    pub const PROJECT: PlaceAsked = PlaceAsked {
         thing: true,
         usd: Money::ZERO,
+        metered: true,
     };
 }
 
@@ -104,7 +107,8 @@ impl Most {
             .or_else(|| self.no_money(taken, asked, account, namespace))
     }
 
-    /// Why nobody may commit so much more there. What costs nothing is always free.
+    /// Why nobody may commit so much more there. What costs nothing is always free; of what only its use tells, nothing more is
+    /// made where the month has cost what it may.
     fn no_money(
         self,
         taken: TakenPlaces,
@@ -113,20 +117,31 @@ impl Most {
         namespace: &str,
     ) -> Option<String> {
         let above = |taken: Money, most: Option<Money>| {
-            most.filter(|most| asked.usd > Money::ZERO && taken + asked.usd > *most)
+            most.filter(|most| match asked.metered {
+                true => taken >= *most,
+                false => asked.usd > Money::ZERO && taken + asked.usd > *most,
+            })
         };
-        let mend =
-            "ask for less, delete what is not needed there, or let the account's owner raise it";
+        let (asks, mend) = match asked.metered {
+            true => (
+                "another project is asked for beside what has cost".to_owned(),
+                "delete what is not needed there, let the account's owner raise it, or wait for the next month",
+            ),
+            false => (
+                format!("{} US dollars a month are asked for beside", asked.usd),
+                "ask for less, delete what is not needed there, or let the account's owner raise it",
+            ),
+        };
         if let Some(most) = above(taken.namespace_usd, self.namespace_usd) {
             return Some(format!(
-                "{} US dollars a month are asked for beside {} of namespace {namespace} in ProviderAccount {account}, and spec.limits.monthlyUSDPerNamespace there is {most}: {mend}",
-                asked.usd, taken.namespace_usd
+                "{asks} {} of namespace {namespace} in ProviderAccount {account}, and spec.limits.monthlyUSDPerNamespace there is {most}: {mend}",
+                taken.namespace_usd
             ));
         }
         let most = above(taken.usd, self.usd)?;
         Some(format!(
-            "{} US dollars a month are asked for beside {} in ProviderAccount {account}, and its spec.limits.monthlyUSD is {most}: {mend}",
-            asked.usd, taken.usd
+            "{asks} {} in ProviderAccount {account}, and its spec.limits.monthlyUSD is {most}: {mend}",
+            taken.usd
         ))
     }
 
@@ -234,12 +249,12 @@ impl Things {
         }
     }
 
-    /// A project that the provider shows.
-    pub fn listed(&mut self, id: &str, namespace: &str) {
+    /// A project that the provider shows, and what it has cost this month.
+    pub fn listed(&mut self, id: &str, namespace: &str, usd: Money) {
         let thing = Thing::Id(id.to_owned());
         let whose = TakenBy {
             namespace: namespace.to_owned(),
-            usd: Money::ZERO,
+            usd,
         };
         self.0.insert(thing, whose);
     }

@@ -154,7 +154,7 @@ fn patience(w: &World, end: PhaseEnd, d: &mut Draft) -> PhaseEnd {
             // when the fault came.
             *d = Draft::new(w);
             if w.deleting() {
-                d.say(teardown::being_taken_back());
+                d.say(meaning::being_taken_back());
             }
             let _ = meaning::faulted(d, &patience.fault, ControlFlow::Continue(()));
             PhaseEnd::Wait(Some(patience.until))

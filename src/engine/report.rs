@@ -5,10 +5,12 @@
 //! says nothing that changes from pass to pass, so that nothing is written at rest.
 
 use super::draft::Draft;
-use super::world::World;
-use super::{ledger, meaning, paused, tools};
+use super::world::{AccountView, World};
+use super::{costs, ledger, meaning, paused, tools};
 use crate::api::condition::{self, Statement, find, is_true, kind, reason};
-use crate::api::instance::{OperatingMode, ProjectStatus};
+use crate::api::deployment::ProjectStatus;
+use crate::api::instance::OperatingMode;
+use crate::api::money::Money;
 use crate::api::{AgentInstanceStatus, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::monthly;
@@ -46,11 +48,24 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     ];
     d.said
         .sort_by_key(|said| ORDER.iter().position(|kind| *kind == said.kind));
-    d.status.project = meaning::page(&d.status).map(|link| ProjectStatus { link });
+    d.status.project = meaning::page(&d.status).map(|link| ProjectStatus {
+        link,
+        month_usd: month_usd(w),
+    });
     d.status.monthly_usd = monthly::of(&d.status, |_| true);
     let generation = w.instance.metadata.generation;
     d.status.conditions = condition::conclude(&before, &d.said, generation, w.now);
     d.status.observed_generation = generation;
+}
+
+/// What the agent's project has cost this month, as it is to be told.
+fn month_usd(w: &World) -> Option<Money> {
+    let told = w.status().project.and_then(|project| project.month_usd);
+    let known = match &w.account {
+        AccountView::Ready(room) => room.cost,
+        _ => None,
+    };
+    costs::told(told, known)
 }
 
 /// What was said before stands, but for whether it is paused: that needs no look.

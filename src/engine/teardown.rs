@@ -10,7 +10,7 @@ use super::step::Step;
 use super::tools::Back;
 use super::world::{AccountView, World};
 use super::{adopt, home, leave, ledger, meaning, restored, retry, rights, tools};
-use crate::api::condition::{Statement, kind, reason};
+use crate::api::condition::{kind, reason};
 use crate::api::instance::DeletionPolicy;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
@@ -30,7 +30,7 @@ pub(super) fn teardown(w: &World, d: &mut Draft) -> Phase {
         d.stalled_on(kind::SYNCED, reason::PROTECTED, message);
         return wait(None);
     }
-    d.say(being_taken_back());
+    d.say(meaning::being_taken_back());
     d.stands(w);
     if let Some(fault) = &w.pass.fault {
         return meaning::faulted(d, fault, wait(None));
@@ -164,10 +164,6 @@ fn asked_for(w: &World) -> String {
         .as_ref()
         .map(|time| time.0.to_string())
         .unwrap_or_default()
-}
-
-pub(super) fn being_taken_back() -> Statement {
-    Statement::no(kind::READY, reason::DELETING, "being taken back")
 }
 
 fn take_back(w: &World, d: &mut Draft, entry: LedgerEntry) -> Phase {

@@ -1,8 +1,9 @@
-//! What is committed a month: what an agent's tools can cost within one, by its ledger.
+//! What is committed a month: what an agent's tools can cost within one, by its ledger, and what its project has cost.
 //!
 //! What holds: an inbox and a number count at their price, a key at its limit as often as that comes back within a month, and one
 //! whose limit never comes back at what is left of it. An entry of an older version does not say it, and is worked out from
-//! what it does say. Deliberately absent: whether an account has room for it (`engine::places`), and what Railway costs.
+//! what it does say. What Railway costs only its use tells: that is
+//! committed as it is spent. Deliberately absent: whether an account has room for it (`engine::places`).
 
 use super::left::counts;
 use super::tool::{INBOX_USD, Usage, Wish};
@@ -91,9 +92,18 @@ pub fn of(status: &AgentInstanceStatus, here: impl Fn(&LedgerEntry) -> bool) -> 
         let all = status.external.iter();
         all.filter(|entry| entry.slot != Slot::Project && here(entry))
     };
+    let mut all = status.external.iter();
+    let lives = all.any(|entry| entry.slot == Slot::Project && here(entry));
+    let project = status.project.as_ref().filter(|_| lives);
+    let home = project
+        .and_then(|project| project.month_usd)
+        .unwrap_or_default();
     let sum = MonthlyUsd {
-        committed: entries().map(|entry| committed(entry, status)).sum(),
-        spent: entries().map(|entry| spent(entry, status)).sum(),
+        committed: entries()
+            .map(|entry| committed(entry, status))
+            .sum::<Money>()
+            + home,
+        spent: entries().map(|entry| spent(entry, status)).sum::<Money>() + home,
     };
     (sum != MonthlyUsd::default()).then_some(sum)
 }

@@ -81,6 +81,7 @@ operations! {
     Workspace "src/railway/documents/workspace.graphql" "workspace" Read workspace::ResponseData;
     Projects "src/railway/documents/projects.graphql" "projects" Read projects::ResponseData;
     Project "src/railway/documents/project.graphql" "project" Read OneProject;
+    Usage "src/railway/documents/usage.graphql" "projectServiceUsage" Read usage::ResponseData;
     Configuration "src/railway/documents/configuration.graphql" "environment" Read configuration::ResponseData;
     ProjectCreate "src/railway/documents/project_create.graphql" "projectCreate" Create project_create::ResponseData;
     ServiceCreate "src/railway/documents/service_create.graphql" "serviceCreate" Create service_create::ResponseData;

@@ -8,6 +8,7 @@
 
 mod account;
 mod allowance;
+mod costs;
 mod documents;
 mod drift;
 mod faults;

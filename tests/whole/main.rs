@@ -11,8 +11,9 @@ mod breakers;
 #[cfg(test)]
 mod change;
 #[cfg(test)]
-mod crash;
+mod costs;
 #[cfg(test)]
+mod crash;
 mod creation;
 #[cfg(test)]
 mod deletion;

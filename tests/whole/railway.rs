@@ -731,6 +731,45 @@ async fn a_listing_is_all_or_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_projects_have_cost_is_all_or_nothing_and_to_the_cent() {
+    let world = World::new(&[("railway.projectInterval", "0"), ("railway.maxPage", "2")]).await;
+    let gateway = world.usual();
+    let mut projects = Vec::new();
+    for number in 0..5 {
+        let marker = marker(&format!("u{number}"));
+        let name = marker.outside_name();
+        let made = gateway.create_project(&name, &marker).await.unwrap();
+        let environment = made.environment.unwrap();
+        let service = gateway.create_service(&made.project, &environment, &name);
+        service.await.unwrap();
+        let path = format!("/railway/projects/{}/usage", made.project);
+        // 1.389 and 0.01 US dollars of each, and in one of them what we do not ask for.
+        let used = json!([
+            ["CPU_USAGE", 3000],
+            ["MEMORY_USAGE_GB", 43.3],
+            ["BACKUP_USAGE_GB", 1000]
+        ]);
+        world.put(&path, used).await;
+        projects.push(made.project);
+    }
+    let month = Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    let before = world.requests();
+    let costs = gateway.costs(month).await.unwrap();
+    assert_eq!(world.requests() - before, 3);
+    assert_eq!(costs.len(), 5);
+    for project in &projects {
+        assert_eq!(costs[project].in_cents(), 140);
+    }
+    for effect in [json!("truncated"), json!("reset_after")] {
+        world.fault("projectServiceUsage", effect.clone()).await;
+        assert_eq!(class(gateway.costs(month).await), "Transient", "{effect}");
+    }
+    world.all_faults_fired().await;
+    gateway.delete_project(&projects[0]).await.unwrap();
+    assert_eq!(gateway.costs(month).await.unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_just_made_is_not_missing() {
     for absent in ["not-authorized", "not-found"] {
         let world = World::new(&[

@@ -82,8 +82,13 @@ async fn learn_home(
         format!("the provider refuses the token in {place}: put another one there")
     });
     let lacking = found.missing.iter().cloned().chain(refused).collect();
+    let monthly = account.monthly(&ctx.around.installation.id);
+    if let Some(costs) = &monthly {
+        ctx.around.gauge.monthly(name, costs);
+    }
     Ok(Learned {
         lacking,
+        monthly,
         budget: Some((budget.remaining, budget.limit)),
         ..learned(ctx, object, account.as_ref(), (credential, found))
     })

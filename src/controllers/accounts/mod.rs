@@ -10,6 +10,7 @@
 
 mod account;
 mod comparison;
+mod costs;
 pub mod credential;
 mod judge;
 pub mod learn;

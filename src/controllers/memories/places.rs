@@ -175,10 +175,14 @@ mod tests {
                 Some(KnownPlaces { instances, things })
             };
             let now = Timestamp::from_second(at).unwrap();
-            let taken =
-                self.places
-                    .count("main", &asks, now, Some((most(2), PlaceAsked::FREE)), known);
-            most(2).room(taken.unwrap(), PlaceAsked::FREE)
+            let taken = self.places.count(
+                "main",
+                &asks,
+                now,
+                Some((most(2), PlaceAsked::PROJECT)),
+                known,
+            );
+            most(2).room(taken.unwrap(), PlaceAsked::PROJECT)
         }
     }
 
@@ -239,7 +243,7 @@ mod tests {
             "main",
             &asks,
             at(0),
-            Some((most(1), PlaceAsked::FREE)),
+            Some((most(1), PlaceAsked::PROJECT)),
             known,
         );
         assert_eq!(counts.get(), 3);
@@ -271,6 +275,7 @@ mod tests {
             let asked = PlaceAsked {
                 thing: false,
                 usd: Money::dollars(usd),
+                metered: false,
             };
             let known = || {
                 let mut things = Things::default();
@@ -307,7 +312,7 @@ mod tests {
                 "main",
                 &asks,
                 now,
-                Some((most(1), PlaceAsked::FREE)),
+                Some((most(1), PlaceAsked::PROJECT)),
                 || None
             ),
             None

@@ -31,7 +31,7 @@ fn taken(
     left.iter().for_each(|one| things.left(one));
     others
         .iter()
-        .for_each(|one| things.about_to(one, PlaceAsked::FREE, &[]));
+        .for_each(|one| things.about_to(one, PlaceAsked::PROJECT, &[]));
     things.taken(&asks.namespace)
 }
 
@@ -126,8 +126,8 @@ fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
             namespace,
             ..TakenPlaces::default()
         };
-        let told = most.full(taken, PlaceAsked::FREE, "main", "team-a");
-        assert_eq!(told.is_none(), most.room(taken, PlaceAsked::FREE));
+        let told = most.full(taken, PlaceAsked::PROJECT, "main", "team-a");
+        assert_eq!(told.is_none(), most.room(taken, PlaceAsked::PROJECT));
         assert_eq!(told.is_some(), field.is_some(), "{taken:?}");
         let told = told.unwrap_or_default();
         assert!(told.contains(field.unwrap_or_default()), "{told}");
@@ -139,7 +139,9 @@ fn a_limit_is_told_with_both_numbers_and_the_field_that_says_it() {
         namespace: 0,
         ..TakenPlaces::default()
     };
-    let told = old.full(taken, PlaceAsked::FREE, "main", "team-a").unwrap();
+    let told = old
+        .full(taken, PlaceAsked::PROJECT, "main", "team-a")
+        .unwrap();
     assert!(
         told.contains("has 2 resources") && told.contains("spec.railway.maxProjects is 2"),
         "{told}"
@@ -157,6 +159,7 @@ fn money_is_told_with_all_numbers_and_what_costs_nothing_is_always_free() {
     let asked = |thing, usd| PlaceAsked {
         thing,
         usd: Money::cents(usd),
+        metered: false,
     };
     let dollars = Money::cents;
     for (all, namespace, usd, field) in [
@@ -208,6 +211,44 @@ fn money_is_told_with_all_numbers_and_what_costs_nothing_is_always_free() {
 }
 
 #[test]
+fn no_project_is_added_where_the_month_has_cost_what_it_may() {
+    let spec = json!({"railway": {"workspaceId": "w", "tokenSecretRefs": [{"name": "s", "key": "k"}]},
+        "limits": {"monthlyUSD": 100, "monthlyUSDPerNamespace": "50.50"}});
+    let most = Most::of(&serde_json::from_value(spec).unwrap());
+    let asks = Taker::of(&instance("a-9", &json!([])), Slot::Project);
+    for (own, others, told) in [
+        (5049, 4950, None),
+        (
+            5050,
+            0,
+            Some(
+                "beside what has cost 50.50 of namespace a in ProviderAccount main, and spec.limits.monthlyUSDPerNamespace there is 50.50",
+            ),
+        ),
+        (
+            5049,
+            4951,
+            Some(
+                "beside what has cost 100 in ProviderAccount main, and its spec.limits.monthlyUSD is 100",
+            ),
+        ),
+    ] {
+        let mut things = Things::default();
+        things.listed("p1", "a", Money::cents(own));
+        things.listed("p2", "b", Money::cents(others));
+        let why = most.full(
+            things.taken(&asks.namespace),
+            PlaceAsked::PROJECT,
+            "main",
+            "a",
+        );
+        assert_eq!(why.is_some(), told.is_some(), "{why:?}");
+        let why = why.unwrap_or_default();
+        assert!(why.contains(told.unwrap_or_default()), "{why}");
+    }
+}
+
+#[test]
 fn what_costs_something_counts_with_its_namespace_from_its_intent_on() {
     let slot = Slot::tool("search", Part::Main).unwrap();
     let asks = Taker::of(&instance("a-9", &json!([])), slot);
@@ -240,6 +281,7 @@ fn what_costs_something_counts_with_its_namespace_from_its_intent_on() {
     let asked = |thing, usd| PlaceAsked {
         thing,
         usd: Money::dollars(usd),
+        metered: false,
     };
     things.about_to(&Taker::of(&a, slot), asked(false, 40), &all);
     let new = Taker::of(&instance("b-7", &json!([])), slot);

@@ -186,6 +186,7 @@ fn asks(w: &World, subject: &Subject<'_>) -> PlaceAsked {
     PlaceAsked {
         thing: true,
         usd: quota::monthly(w, subject.tool),
+        metered: false,
     }
 }
 
@@ -232,7 +233,11 @@ pub(super) fn costs_more(
     subject: &Subject<'_>,
     usd: Money,
 ) -> Option<Result<Step, Held>> {
-    let asked = PlaceAsked { thing: false, usd };
+    let asked = PlaceAsked {
+        thing: false,
+        usd,
+        metered: false,
+    };
     match w.tools.asked.contains(&subject.slot) {
         false => Some(Ok(taking(subject, asked))),
         true => no_room(w, subject, asked).map(Err),

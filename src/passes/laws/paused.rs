@@ -426,6 +426,32 @@ fn before_it_is_known_whether_an_account_is_remembered_nothing_is_made_or_delete
     assert!(points > 100, "{points}");
 }
 
+/// Who takes over and only observes tells that it is paused before any account is read, beside what was told before.
+#[test]
+fn a_deletion_is_told_before_its_account_is_read() {
+    for suspended in [false, true] {
+        let mut scene = Scene::new().rested();
+        if suspended {
+            scene.edit(|o| o.spec.operating_mode = OperatingMode::Suspended);
+            scene.settle();
+        }
+        all_unread(&mut scene);
+        scene.pauses.whole = Some(PausedBy::Installation);
+        scene.delete();
+        scene.visit();
+        assert!(scene.is(kind::PAUSED), "{}", scene.portrait());
+        for kind in [kind::READY, kind::SYNCED] {
+            assert_eq!(
+                scene.reason(kind),
+                Some(reason::DELETING),
+                "{}",
+                scene.portrait()
+            );
+            assert!(!scene.is(kind));
+        }
+    }
+}
+
 #[test]
 fn a_lost_ledger_stays_lost_until_its_account_is_remembered() {
     for (by, waits) in [(by_recovery as fn(&mut Scene), true), (all_unread, false)] {

@@ -827,6 +827,7 @@ fn most() -> Most {
 pub fn room() -> AccountRoom {
     AccountRoom {
         projects: Some(TakenPlaces::default()),
+        cost: None,
         most: most(),
         per_agent: RailwayPerAgent::default(),
         interval: second(30),

@@ -16,6 +16,7 @@ use super::copying::{Difference, copied};
 use super::deploying::{Moment, Source, deploy};
 use super::deployment::Status;
 use super::rows::Project;
+use super::usage::Measurement;
 use super::{Railway, change};
 use crate::clock;
 use crate::control::{Desk, Outcome, Sorry};
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Router<Desk> {
     Router::new()
         .route("/railway/projects", post(create_project))
         .route("/railway/projects/{id}", put(edit_project))
+        .route("/railway/projects/{id}/usage", put(use_project))
         .route("/railway/projects/{id}/copies", post(copy_project))
         .route("/railway/projects/{id}/delete", post(delete_project))
         .route("/railway/services/{id}/delete", post(delete_service))
@@ -142,6 +144,21 @@ async fn edit_project(
     Ok(Json(
         json!({ "id": id, "name": project.name, "description": project.description }),
     ))
+}
+
+/// What a project's first service has used: `[["CPU_USAGE", 100]]`.
+async fn use_project(
+    State(desk): State<Desk>,
+    Path(id): Path<String>,
+    Json(used): Json<Vec<(Measurement, f64)>>,
+) -> Outcome {
+    desk.railway.by_hand(&id, |project, _| {
+        let service = project.services.first();
+        let service = service.ok_or_else(|| Refusal::not_found("Service"))?;
+        project.used.insert(service.id.clone(), used);
+        Ok(())
+    })?;
+    Ok(Json(json!({ "id": id })))
 }
 
 async fn delete_project(State(desk): State<Desk>, Path(id): Path<String>) -> Outcome {

@@ -86,6 +86,7 @@ pub(crate) fn copied(
         seq,
         name: names.call(&original.name, difference.name),
         description: difference.description,
+        used: BTreeMap::new(),
         ..original.clone()
     };
     // The estate knows a project by itself.

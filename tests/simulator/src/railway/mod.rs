@@ -20,6 +20,7 @@ mod naming;
 pub(crate) mod rows;
 pub(crate) mod schema;
 mod token;
+mod usage;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -3,12 +3,14 @@
 //! A project is one value, replaced as a whole when something in it changes, so that whoever reads it holds a snapshot
 //! and no lock. What a service is configured to be stands in its environment's `config` alone; nothing repeats it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::deployment::{Deployment, State};
+use super::usage::Measurement;
 use crate::identity::uuid;
 use crate::nature::Nature;
 
@@ -25,6 +27,8 @@ pub(crate) struct Project {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub deleted_at: Option<Timestamp>,
+    /// What each service has used, by measurement, since ever: only said by hand.
+    pub used: BTreeMap<String, Vec<(Measurement, f64)>>,
     /// When a scheduled deletion takes effect.
     pub scheduled_at: Option<Timestamp>,
     pub environments: Vec<Environment>,
@@ -199,6 +203,7 @@ impl Project {
             created_at: now,
             updated_at: now,
             deleted_at: None,
+            used: BTreeMap::new(),
             scheduled_at: None,
             environments: vec![Environment::new(environment, now)],
             services: Vec::new(),

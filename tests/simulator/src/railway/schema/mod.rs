@@ -18,6 +18,7 @@ mod scalars;
 mod service;
 mod service_mutations;
 mod service_query;
+mod usage;
 mod volume;
 mod volume_mutations;
 
@@ -35,7 +36,11 @@ pub(crate) struct Mutation(
 );
 
 #[derive(MergedObject, Default)]
-pub(crate) struct Query(query::ProjectQueries, service_query::ServiceQueries);
+pub(crate) struct Query(
+    query::ProjectQueries,
+    service_query::ServiceQueries,
+    usage::UsageQueries,
+);
 
 pub(crate) type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
