@@ -48,7 +48,7 @@ impl Recollection {
         let asked = *judged.asked.get_or_insert(now);
         let waited = now.duration_since(asked).as_millis().max(SOON.as_millis());
         let next = match waited < SELDOM.as_millis() {
-            true => u64::try_from(waited)
+            true => u64::try_from(waited + 1)
                 .unwrap_or_default()
                 .next_power_of_two(),
             false => u64::try_from(waited + SELDOM.as_millis() - waited % SELDOM.as_millis())
@@ -100,5 +100,38 @@ impl Recollection {
             standing: Some(Remembrance::Remembers),
             clear_at: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_the_first_judgement_asks_more_and_more_seldom() {
+        let (account, begun) = (Recollection::default(), Timestamp::UNIX_EPOCH);
+        let mut asked = vec![begun];
+        while asked.len() < 12 {
+            let now = asked[asked.len() - 1];
+            let next = account.unread(now).unwrap();
+            assert!(next > now, "{next} at {now}");
+            asked.push(next);
+        }
+        let pauses = asked.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+        let pauses: Vec<SignedDuration> = pauses.collect();
+        assert!(pauses[0] >= SOON && pauses[0] <= SOON * 2, "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= SELDOM), "{pauses:?}");
+        assert!(pauses[11 - 1] == SELDOM, "{pauses:?}");
+        // A dozen passes in the first minutes, where each half second would be hundreds.
+        assert!(asked[11].duration_since(begun) > SignedDuration::from_secs(120));
+    }
+
+    #[test]
+    fn nobody_waits_once_it_is_judged() {
+        let account = Recollection::default();
+        assert!(account.unread(Timestamp::UNIX_EPOCH).is_some());
+        let judged = account.all_recorded(Timestamp::UNIX_EPOCH);
+        assert!(account.conclude(judged));
+        assert_eq!(account.unread(Timestamp::UNIX_EPOCH), None);
     }
 }

@@ -19,6 +19,7 @@ use crate::engine::step::Step;
 use crate::engine::world::World;
 use crate::engine::{ledger, quota};
 use crate::model::Announcement;
+use crate::model::left::counts;
 use crate::model::monthly;
 use crate::model::slot::{self, FoundBy, Undo};
 use crate::model::tool::Stage;
@@ -29,6 +30,7 @@ use std::ops::ControlFlow::{Break, Continue};
 pub(super) fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) -> Next {
     let slot = subject.slot;
     let adopted = entry.origin == Origin::Adopted;
+    unpriced(w, d, subject, entry);
     if subject.row.gives.secret.is_some() && !adopted && kept(w, entry).is_none() {
         // Another in its place would be in use.
         return match stopped_by_somebody(w, subject, entry) {
@@ -129,6 +131,18 @@ pub(super) fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &Ledg
         }
     }
     adjust(w, subject, entry, resource, d)
+}
+
+/// A number whose price stands on no record, because the ledger was lost, or it was adopted, or ordered before prices were
+/// recorded: no listing of its provider has one, so it counts at the most that it may cost.
+fn unpriced(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) {
+    let ordered = subject.row.provider == "telnyx" && counts(subject.slot);
+    if !ordered || entry.monthly_usd.is_some() {
+        return;
+    }
+    if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot) {
+        entry.monthly_usd = Some(quota::monthly(w, subject.tool));
+    }
 }
 
 /// A request that landed after it had been given up: the listing shows another one under the name. What nobody was ever

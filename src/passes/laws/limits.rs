@@ -416,6 +416,65 @@ fn a_key_is_raised_as_far_as_the_account_has_room_and_lowered_whatever_it_has() 
     assert_eq!(stalled(&scene).0, "");
 }
 
+/// The key at its provider, where it is.
+fn key(scene: &Scene) -> Option<&str> {
+    let mut things = scene.shops.things.iter();
+    let lives = things.find(|one| one.shop == "openrouter" && !one.deleted);
+    lives.and_then(|key| key.settings.as_deref())
+}
+
+#[test]
+fn a_raise_that_was_refused_is_not_had_by_deleting_the_key() {
+    let mut scene = Scene::new().with_tools().rested();
+    committed(&mut scene, 80, 100);
+    limit(&mut scene, 21);
+    scene.settle();
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        for one in things.iter_mut().filter(|one| one.shop == "openrouter") {
+            one.deleted = true;
+        }
+    });
+    scene.happened();
+    scene.run_for(second(900));
+    assert_eq!(key(&scene), None, "{:?}", scene.log);
+    assert_eq!(stalled(&scene).0, reason::QUOTA_EXCEEDED);
+    committed(&mut scene, 79, 100);
+    scene.run_for(second(900));
+    assert_eq!(key(&scene), Some("limitUSD=21"), "{:?}", scene.log);
+    assert_eq!(monthly(&scene), "23");
+}
+
+#[test]
+fn a_raise_that_is_taken_back_while_its_request_is_under_way_counts_until_it_is_lowered() {
+    // A request that lands after it was given up: at the provider the limit is the raised one.
+    let mut scene = Scene::new().with_tools().rested();
+    committed(&mut scene, 70, 100);
+    limit(&mut scene, 30);
+    while !scene.log.contains(&"AdjustTool") {
+        assert!(scene.visit().is_some(), "{:?}", scene.log);
+    }
+    limit(&mut scene, 20);
+    let mut seen = 0;
+    for _ in 0..40 {
+        let raised = key(&scene) == Some("limitUSD=30");
+        let told = monthly(&scene) == "32";
+        assert!(
+            !raised || told,
+            "{} beside {:?}",
+            monthly(&scene),
+            key(&scene)
+        );
+        seen += usize::from(raised);
+        if scene.visit().is_none() {
+            scene.run_for(second(20));
+        }
+    }
+    assert!(seen > 0, "it was never raised");
+    assert_eq!(key(&scene), Some("limitUSD=20"), "{:?}", scene.log);
+    assert_eq!(monthly(&scene), "22");
+}
+
 #[test]
 fn a_raise_that_came_to_nothing_counts_no_more_once_it_is_taken_back() {
     let mut scene = Scene::new().with_tools().rested();

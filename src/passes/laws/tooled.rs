@@ -154,16 +154,7 @@ fn a_request_to_disable_a_key_that_comes_late_is_undone() {
             scene.log
         );
     }
-    let now = scene.now;
-    scene.shops.meddle(now, |things| {
-        let key = things.iter_mut().find(|one| one.shop == "openrouter");
-        key.unwrap()
-            .settings
-            .as_mut()
-            .unwrap()
-            .push_str(" disabled");
-    });
-    scene.happened();
+    disable(&mut scene);
     scene.run_for(second(900));
     assert!(
         !key(&scene).contains("abled"),
@@ -182,16 +173,7 @@ fn a_request_to_disable_a_key_that_comes_late_is_undone() {
 #[test]
 fn a_key_that_somebody_else_disabled_stays_so() {
     let mut scene = tooled().rested();
-    let now = scene.now;
-    scene.shops.meddle(now, |things| {
-        let key = things.iter_mut().find(|one| one.shop == "openrouter");
-        key.unwrap()
-            .settings
-            .as_mut()
-            .unwrap()
-            .push_str(" disabled");
-    });
-    scene.happened();
+    disable(&mut scene);
     scene.run_for(second(600));
     let told = |scene: &Scene| scene.reason(kind::TOOLS_READY).map(str::to_owned);
     assert_eq!(told(&scene).as_deref(), Some("Suspended"));
@@ -201,6 +183,48 @@ fn a_key_that_somebody_else_disabled_stays_so() {
         assert!(key(&scene).ends_with(" disabled"), "{:?}", scene.log);
     }
     assert_eq!(told(&scene).as_deref(), Some("Suspended"));
+}
+
+/// Disables the key at its provider.
+fn disable(scene: &mut Scene) {
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        let key = things.iter_mut().find(|one| one.shop == "openrouter");
+        let settings = key.and_then(|key| key.settings.as_mut());
+        settings.unwrap().push_str(" disabled");
+    });
+    scene.happened();
+}
+
+#[test]
+fn a_key_that_somebody_disabled_is_not_enabled_by_losing_its_secret() {
+    let mut scene = tooled().rested();
+    disable(&mut scene);
+    scene.run_for(second(600));
+    scene.drop_own_secret();
+    scene.run_for(second(1200));
+    let keys = scene.shops.things.iter();
+    let usable = keys.filter(|one| {
+        let settings = one.settings.as_deref().unwrap_or_default();
+        one.shop == "openrouter" && !one.deleted && !settings.ends_with(" disabled")
+    });
+    assert_eq!(usable.count(), 0, "{:?}", scene.log);
+    assert!(!scene.is(kind::TOOLS_READY));
+}
+
+#[test]
+fn an_agent_is_not_resumed_with_a_key_out_of_use_while_its_account_is_paused() {
+    let mut scene = tooled().long_suspended();
+    scene.pauses.accounts.insert("openrouter".into());
+    resumed(&mut scene);
+    scene.log.clear();
+    scene.run_for(second(1200));
+    assert!(key(&scene).ends_with(" disabled"), "{:?}", scene.log);
+    assert_eq!(scene.effects("Deploy"), 0, "{:?}", scene.log);
+    scene.pauses.accounts.clear();
+    scene.happened();
+    scene.settle();
+    assert!(scene.is(kind::READY) && !key(&scene).contains("abled"));
 }
 
 pub fn limit(scene: &mut Scene, usd: u32) {

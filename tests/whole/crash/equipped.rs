@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use kube::api::DynamicObject;
 use reqwest::Method;
 use serde_json::{Value, json};
-use world::{Exchange, Mark, Tenant, World, condition};
+use world::{Exchange, Mark, Tenant, World, condition, eventually};
 use yardmaster::model::slot::Part;
 use yardmaster::model::tool::{Order, Wish};
 use yardmaster::tools::Provider as _;
@@ -23,6 +23,20 @@ use crate::support::{hash, is_mutation, list};
 
 /// The phases of such a life: what an update does to an agent is the same with tools and without.
 pub const PHASES: [Phase; 2] = [Phase::Create, Phase::Delete];
+
+/// The same, and the key's limit is raised meanwhile to all that its account has left.
+pub const WITH_A_RAISE: [Phase; 3] = [Phase::Create, Phase::Update, Phase::Delete];
+
+/// What each account lets its one agent cost a month, at most: no cent more than it costs.
+const MONTHLY_USD: [(&str, u32); 4] = [
+    ("openrouter", RAISED),
+    ("exa", 5),
+    ("agentmail", 2),
+    ("telnyx", 2),
+];
+
+/// The limit of a key that was raised.
+const RAISED: u32 = 30;
 
 /// A refusal is tried again after half a minute.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -42,8 +56,9 @@ const MAKES: [(&str, &str); 11] = [
     ("railway", "serviceDomainCreate"),
 ];
 
-/// What an account is asked about itself, whoever uses it.
-const ABOUT_ACCOUNTS: [&str; 6] = [
+/// What an account is asked about itself, whoever uses it; and by these tests, a key.
+const ABOUT_ACCOUNTS: [&str; 7] = [
+    "GET /api/v1/key",
     "apiToken",
     "workspace",
     "GET /api/v1/credits",
@@ -127,6 +142,12 @@ pub async fn equip<'w>(world: &'w World, name: &str) -> Result<Tenant<'w>> {
     cluster
         .apply_one(template, Some(tenant.namespace()))
         .await?;
+    for (provider, most) in MONTHLY_USD {
+        let name = format!("{}-{provider}", tenant.name());
+        let account = world.object("ProviderAccount", None, &name);
+        let most = json!({"spec": {"limits": {"monthlyUSD": most}}});
+        account.patch(most).await?;
+    }
     let providers = ["openrouter", "exa", "agentmail", "telnyx", "bankr"];
     let names = providers.map(|provider| format!("{}-{provider}", tenant.name()));
     for name in names.iter().map(String::as_str).chain([tenant.name()]) {
@@ -207,8 +228,14 @@ impl<'a, 'w> Equipped<'a, 'w> {
     }
 
     pub async fn begin(&self, phase: Phase) -> Result<()> {
-        if phase == Phase::Delete {
-            return self.instance().delete().await;
+        match phase {
+            Phase::Create => {}
+            Phase::Update => {
+                let raised = json!({"spec": {"toolLimits": [{"name": "llm", "limitUSD": RAISED}]}});
+                self.instance().patch(raised).await?;
+                return Ok(());
+            }
+            Phase::Delete => return self.instance().delete().await,
         }
         let instance = json!({
             "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentInstance", "metadata": {"name": self.name},
@@ -225,21 +252,36 @@ impl<'a, 'w> Equipped<'a, 'w> {
         let object = self.instance().find().await?;
         Ok(match phase {
             Phase::Delete => object.is_none(),
-            _ => object.is_some_and(|object| is_equipped(&object)),
+            _ => object.is_some_and(|object| is_equipped(&object, phase)),
         })
     }
 
     /// Waits until the phase has left what it should, and compares; how much was compared.
     pub async fn ended(&mut self, phase: Phase) -> Result<usize> {
         if phase == Phase::Delete {
-            return self.is_taken_back().await;
+            let compared = self.is_taken_back().await?;
+            self.books_agree(&[]).await?;
+            return Ok(compared);
         }
         let instance = self.instance();
         let what = "it is at rest with all of its tools";
-        let object = instance.wait_until(what, DEADLINE, is_equipped).await?;
+        let is_over = |object: &DynamicObject| is_equipped(object, phase);
+        let object = instance.wait_until(what, DEADLINE, is_over).await?;
         let compared = self.is_as_the_ledger_says(&object).await?;
         self.opens(&object).await?;
+        self.books_agree(&[object]).await?;
         Ok(compared)
+    }
+
+    /// What accounts and agents tell of their money is what the providers' books say. An account tells it a moment later.
+    async fn books_agree(&self, agents: &[DynamicObject]) -> Result<()> {
+        let agree = async || {
+            let living = self.tenant.inventory().await?.resources;
+            let different = world::books::differences(self.tenant, agents, &living).await?;
+            ensure!(different.is_empty(), "{different:#?}");
+            Ok(Some(()))
+        };
+        eventually("the books agree", DEADLINE, agree).await
     }
 
     async fn is_taken_back(&self) -> Result<usize> {
@@ -529,10 +571,14 @@ impl<'a, 'w> Equipped<'a, 'w> {
     }
 }
 
-/// At rest, with every tool.
-fn is_equipped(object: &DynamicObject) -> bool {
+/// At rest, with every tool, as it should be after a phase.
+fn is_equipped(object: &DynamicObject, phase: Phase) -> bool {
     let tools = condition(object, "ToolsReady");
+    let mut all = list(&object.data["status"]["tools"]).into_iter();
+    let limit = all.find_map(|tool| tool["usage"]["limitUSD"].as_str().map(str::to_owned));
+    let raised = limit == Some(RAISED.to_string());
     at_rest(object)
+        && raised == (phase == Phase::Update)
         && tools.is_some_and(|tools| tools["status"] == "True" && tools["reason"] == "Ready")
         && object.data["status"]["deployment"]["ready"] == true
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use world::cases::Draw;
 use world::{Options, World, eventually, test_directory};
 
-use super::equipped::{DEADLINE, Equipped, PHASES, equip, places};
+use super::equipped::{DEADLINE, Equipped, WITH_A_RAISE, equip, places};
 use super::life::{Fault, Phase, Point};
 
 /// Each with a control plane and a controller of its own.
@@ -111,7 +111,7 @@ async fn learn(world: &World, score: &Mutex<Score>) -> Result<VecDeque<Bundle>> 
     let mut life = Equipped::new(&tenant, "reference").await?;
     let mut bundles: Vec<Bundle> = Vec::new();
     let mut draw = Draw::one_in(5);
-    for phase in PHASES {
+    for phase in WITH_A_RAISE {
         let told = life.play(phase, &[]).await?;
         let places = places(&told.exchanges);
         println!("{phase:?}, undisturbed: {:.2} s", told.took.as_secs_f64());
@@ -167,7 +167,7 @@ async fn work(world: &World, plan: &Mutex<VecDeque<Bundle>>, score: &Mutex<Score
         };
         let told = async {
             let mut life = Equipped::new(&tenant, &format!("life-{number}")).await?;
-            for phase in PHASES {
+            for phase in WITH_A_RAISE {
                 let of_phase = bundle.iter().filter(|(of, _)| *of == phase);
                 let kills: Vec<Kill> = of_phase.flat_map(|(_, kills)| kills.clone()).collect();
                 let missed = kill(world, &mut life, phase, &kills, score).await?;

@@ -10,6 +10,8 @@
 
 mod arguments;
 mod binaries;
+pub mod books;
+mod breakers;
 pub mod canary;
 pub mod cases;
 mod checkout;
@@ -38,6 +40,7 @@ pub use binaries::{
     cluster as build_cluster, controller as build_controller,
     optimised_controller as build_optimised_controller,
 };
+pub use breakers::{Breakers, Withstood};
 pub use checkout::root as checkout_root;
 pub use commands::Output;
 pub use control::{Control, Fault};

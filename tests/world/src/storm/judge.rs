@@ -14,6 +14,7 @@ use tokio::time;
 
 use super::fleet::Fleet;
 use super::script::{Agent, TENANTS};
+use crate::books;
 use crate::object::{condition, condition_line, conditions};
 use crate::outside::Resource;
 use crate::tenant::Tenant;
@@ -63,6 +64,7 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
     let mut implied: BTreeMap<Thing, (String, bool)> = BTreeMap::new();
     // Of each template: its instances, and those that are ready.
     let mut followers: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut objects = Vec::new();
     for agent in fleet.agents.iter().filter(|agent| agent.tenant == number) {
         let title = format!("{}/{}", tenant.namespace(), agent.name());
         let Some(object) = fleet.instance(*agent).find().await? else {
@@ -82,6 +84,7 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
                 wrong.push(format!("{title} and {other} both have {thing:?}"));
             }
         }
+        objects.push(object);
     }
     for (name, counts) in followers {
         let template = tenant.template(name).get().await?;
@@ -108,6 +111,7 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
         }
     }
     wrong.extend(doubled_keys(&living));
+    wrong.extend(books::differences(tenant, &objects, &living).await?);
     Ok((wrong, there.len()))
 }
 

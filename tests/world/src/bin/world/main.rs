@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Options, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth};
+use world::{Breakers, Options, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth};
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
 #[derive(Parser)]
@@ -21,6 +21,8 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Let a fleet lose what it stands on, and see that it changes nothing until it is told to.
+    Breakers(BreakersOf),
     /// Search what the worlds of tests left behind for every credential that took part in them.
     Canary {
         /// The folder of the worlds.
@@ -40,6 +42,19 @@ enum Command {
     Storm(StormOf),
     /// Start a world, print `ready`, and keep it until Ctrl-C or SIGTERM.
     Up(Up),
+}
+
+#[derive(Args)]
+struct BreakersOf {
+    /// Where the world's files go.
+    #[arg(long, value_name = "DIR", default_value = "target/breakers")]
+    dir: PathBuf,
+    /// Agents of the fleet.
+    #[arg(long, default_value_t = 1000)]
+    agents: usize,
+    /// The controller's binary; without it, it is built.
+    #[arg(long, value_name = "FILE")]
+    controller: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -96,6 +111,7 @@ async fn main() -> ExitCode {
         }
         Command::Measure(measure) => measure.run().await,
         Command::Truth { worlds } => truth::look(&worlds).map(|looked| println!("{looked}")),
+        Command::Breakers(breakers) => breakers.run().await,
         Command::Storm(storm) => storm.run().await,
         Command::Up(up) => up.run().await,
     };
@@ -108,17 +124,33 @@ async fn main() -> ExitCode {
     }
 }
 
+/// The binary that was named, or one that is built.
+async fn built(controller: Option<PathBuf>) -> Result<PathBuf> {
+    match controller {
+        Some(built) => Ok(std::path::absolute(built)?),
+        None => tokio::task::spawn_blocking(world::build_controller)
+            .await
+            .context("building the controller")?,
+    }
+}
+
+impl BreakersOf {
+    async fn run(self) -> Result<()> {
+        let breakers = Breakers {
+            dir: self.dir,
+            controller: built(self.controller).await?,
+            agents: self.agents,
+        };
+        println!("{}", breakers.run().await?);
+        Ok(())
+    }
+}
+
 impl StormOf {
     async fn run(self) -> Result<()> {
-        let controller = match self.controller {
-            Some(built) => std::path::absolute(built)?,
-            None => tokio::task::spawn_blocking(world::build_controller)
-                .await
-                .context("building the controller")??,
-        };
         let storm = Storm {
             dir: self.dir,
-            controller,
+            controller: built(self.controller).await?,
             length: Duration::try_from_secs_f64(self.minutes * 60.0)?,
             source: self.replay.map_or(Source::Seed(self.seed), Source::Replay),
             agents: self.agents,
