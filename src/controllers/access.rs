@@ -68,7 +68,6 @@ pub(super) async fn account(
             true => None,
             false => places::of_project(ctx, &account, instance, false),
         },
-        cost: project.and_then(|id| account.costs.of(id)),
         most: Most::of(&object.spec),
         per_agent: own.per_agent.clone(),
         interval: SignedDuration::try_from(account.gateway.project_interval())

@@ -113,6 +113,9 @@ pub async fn gather<'a>(
         template_view(ctx, template.as_ref(), &own).await?
     };
     let adopted_by = adopted_by(ctx, &instance);
+    let cost = account
+        .as_ref()
+        .and_then(|account| account.costs.of(view::project(&instance)?));
     let world = World {
         standing,
         account: account_view,
@@ -124,6 +127,7 @@ pub async fn gather<'a>(
         outside: Outside {
             listing,
             homes,
+            cost,
             ..Outside::default()
         },
         tools,

@@ -5,7 +5,7 @@
 //! says nothing that changes from pass to pass, so that nothing is written at rest.
 
 use super::draft::Draft;
-use super::world::{AccountView, World};
+use super::world::World;
 use super::{costs, ledger, meaning, paused, tools};
 use crate::api::condition::{self, Statement, find, is_true, kind, reason};
 use crate::api::deployment::ProjectStatus;
@@ -61,11 +61,7 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
 /// What the agent's project has cost this month, as it is to be told.
 fn month_usd(w: &World) -> Option<Money> {
     let told = w.status().project.and_then(|project| project.month_usd);
-    let known = match &w.account {
-        AccountView::Ready(room) => room.cost,
-        _ => None,
-    };
-    costs::told(told, known)
+    costs::told(told, w.outside.cost)
 }
 
 /// What was said before stands, but for whether it is paused: that needs no look.

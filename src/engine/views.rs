@@ -3,7 +3,6 @@
 use super::compose::Composed;
 use super::places::{Most, TakenPlaces};
 use crate::api::limits::RailwayPerAgent;
-use crate::api::money::Money;
 use crate::api::template::ResolvedImage;
 use crate::model::{Gate, ReadinessProbe, Turn};
 use jiff::SignedDuration;
@@ -36,8 +35,6 @@ pub struct AccountRoom {
     /// Places that others of this installation take there; `None` before the account was read, and where it shows the
     /// instance's own.
     pub projects: Option<TakenPlaces>,
-    /// What the instance's project has cost this month. `None`: not known, or it has none.
-    pub cost: Option<Money>,
     /// Most that there may be.
     pub most: Most,
     /// Most that one agent may have.

@@ -11,6 +11,7 @@ pub use super::views::{
 use super::{ledger, retry};
 use crate::api::condition::{is_true, kind};
 use crate::api::limits::MostMoney;
+use crate::api::money::Money;
 use crate::api::{AgentInstance, AgentInstanceStatus, FINALIZER, LedgerEntry, Slot};
 use crate::model::slot::RAILWAY;
 use crate::model::tool::{Kept, Made, RefusedTool, Resource, Wanted};
@@ -99,6 +100,8 @@ pub struct Outside {
     pub listing: Option<Timestamp>,
     /// Projects that bear this instance's identity or its name, or that its ledger names or it is to adopt, in that reading.
     pub homes: Vec<Home>,
+    /// What the recorded project has cost this month. `None`: not known, or there is none.
+    pub cost: Option<Money>,
     /// The recorded project, read by itself in this pass.
     pub looked: Option<Sight<Home>>,
     /// Other projects that say that they are this instance's, each read by itself in this pass.

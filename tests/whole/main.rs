@@ -14,6 +14,7 @@ mod change;
 mod costs;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod creation;
 #[cfg(test)]
 mod deletion;

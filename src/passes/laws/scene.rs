@@ -827,7 +827,6 @@ fn most() -> Most {
 pub fn room() -> AccountRoom {
     AccountRoom {
         projects: Some(TakenPlaces::default()),
-        cost: None,
         most: most(),
         per_agent: RailwayPerAgent::default(),
         interval: second(30),
