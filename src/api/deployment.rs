@@ -159,5 +159,6 @@ pub struct ProjectStatus {
     pub link: String,
     /// What it has cost since the first of the month (UTC), in US dollars at the provider's published prices. Told by the dollar.
     #[serde(default, rename = "monthUSD", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::money::told")]
     pub month_usd: Option<Money>,
 }

@@ -264,7 +264,7 @@ pub struct AgentInstanceStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tools: Vec<ToolStatus>,
-    /// What its tools cost a month. Left out where they cost nothing.
+    /// What its tools cost a month, and its project has cost this month. Left out where that is nothing.
     #[serde(default, rename = "monthlyUSD")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monthly_usd: Option<MonthlyUsd>,

@@ -141,7 +141,7 @@ pub struct MostMoney {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MonthlyUsd {
     /// What it can still cost at most: numbers and inboxes their price, keys their limit as often as it comes back within a month,
-    /// or what is left of one that never comes back.
+    /// or what is left of one that never comes back; a project what it has cost this month.
     #[schemars(schema_with = "super::money::told")]
     pub committed: Money,
     /// What it is known to have cost this month, in the steps in which spending is told.
@@ -166,7 +166,7 @@ pub struct AccountLimits {
     #[schemars(range(min = 0, max = 100_000))]
     pub resources_per_namespace: i32,
     /// Most US dollars that what is in the account may cost a month: numbers and inboxes their price, keys their limit as often as it
-    /// comes back. Left out, there is no such limit.
+    /// comes back. Projects count what they have cost this month: above it none is added. Left out, there is no such limit.
     #[serde(
         default,
         rename = "monthlyUSD",

@@ -42,6 +42,11 @@ impl Money {
         Money((dollars * 100.0).round() as u64)
     }
 
+    /// Without its cents.
+    pub const fn whole(self) -> Money {
+        Money(self.0 - self.0 % DOLLAR)
+    }
+
     /// In cents.
     pub const fn in_cents(self) -> u64 {
         self.0

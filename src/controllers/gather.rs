@@ -4,7 +4,7 @@
 //! Holds: nothing is decided and nothing is changed; what was read is turned into a view by `engine::view`.
 
 use super::access::{account, tool_account};
-use super::accounts::ToolAccount;
+use super::accounts::{ToolAccount, spending};
 use super::context::Context;
 use super::enact::Workshop;
 use super::places;
@@ -115,7 +115,7 @@ pub async fn gather<'a>(
     let adopted_by = adopted_by(ctx, &instance);
     let cost = account
         .as_ref()
-        .and_then(|account| account.costs.of(view::project(&instance)?));
+        .and_then(|account| spending::cost(account, &instance, ctx.around.now()));
     let world = World {
         standing,
         account: account_view,

@@ -30,7 +30,12 @@ pub fn of_project(
     takes: bool,
 ) -> Option<TakenPlaces> {
     let (asks, now) = (Taker::of(instance, Slot::Project), ctx.around.now());
-    let most = most(ctx, &account.name).filter(|_| takes);
+    let most = most(ctx, &account.name);
+    // What nobody knows the cost of may be above every limit.
+    if most.is_some_and(Most::has_price) && !account.costs.known(now) {
+        return None;
+    }
+    let most = most.filter(|_| takes);
     let takes = most.map(|most| (most, PlaceAsked::PROJECT));
     let known = || account.known(&ctx.around, &ctx.stores, &asks);
     let places = &ctx.memories.places;

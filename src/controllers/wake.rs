@@ -31,6 +31,8 @@ pub enum Change {
     Account(Turned<ProviderAccount>),
     /// A reading of an account shows something else of these instances than the one before.
     Shown(Vec<NamespacedName>),
+    /// The projects of these instances cost otherwise than they tell.
+    Costs(Vec<NamespacedName>),
     /// An account was read for the first time.
     FirstRead(String),
     /// An account has more or fewer resources of ours.
@@ -120,15 +122,19 @@ pub fn news(change: &Change) -> Vec<Wake> {
     let one = |whom| vec![now(whom, Rank::News)];
     let fleet = |whom| vec![now(whom, Rank::Fleet)];
     let account = |name: &String| one(Whom::Account(name.clone()));
-    let instances = |whose: &[NamespacedName]| -> Vec<Wake> {
+    let instances = |whose: &[NamespacedName], rank: Rank| -> Vec<Wake> {
         let whom = whose.iter().map(|who| Whom::Instance(reference(who)));
-        whom.map(|whom| now(whom, Rank::News)).collect()
+        whom.map(|whom| now(whom, rank)).collect()
     };
     match change {
         Change::Instance(turned) => of_instance(turned),
         Change::Template(turned) => of_template(turned),
         Change::Account(turned) => of_account(turned),
-        Change::Shown(whose) | Change::Turn(whose) | Change::Word(whose) => instances(whose),
+        Change::Shown(whose) | Change::Turn(whose) | Change::Word(whose) => {
+            instances(whose, Rank::News)
+        }
+        // With a month they are all of them.
+        Change::Costs(whose) => instances(whose, Rank::Fleet),
         Change::FirstRead(name) => fleet(Whom::Unidentified(name.clone())),
         // There may be a place where something is gone that was left behind.
         Change::Counted(name) => {

@@ -7,10 +7,10 @@ use crate::api::money::Money;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 /// How long what was read serves. Ten thousand projects take two hundred requests.
-pub const EVERY: SignedDuration = SignedDuration::from_hours(1);
+const EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// After so long one is asked again who did not answer.
-pub const AGAIN: SignedDuration = SignedDuration::from_mins(10);
+/// After so long one is asked again who did not answer once; twice as long each further time, up to [`EVERY`].
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// An agent's status tells each such step.
 const STEP: Money = Money::dollars(1);
@@ -20,6 +20,21 @@ pub fn month(now: Timestamp) -> Timestamp {
     let today = now.to_zoned(TimeZone::UTC);
     let first = today.first_of_month().and_then(|day| day.start_of_day());
     first.map_or(now, |day| day.timestamp())
+}
+
+/// When to ask again what was told at a moment: after a while, and when another month begins.
+pub fn next(asked: Timestamp) -> Timestamp {
+    let today = asked.to_zoned(TimeZone::UTC);
+    let first = today.last_of_month().and_then(|day| day.tomorrow());
+    let first = first.and_then(|day| day.start_of_day());
+    let later = asked + EVERY;
+    first.map_or(later, |day| later.min(day.timestamp()))
+}
+
+/// When to ask again who did not tell, `failed` times in a row before.
+pub fn again(asked: Timestamp, failed: u32) -> Timestamp {
+    let times = 1_i32 << failed.min(6);
+    asked + (AGAIN * times).min(EVERY)
 }
 
 /// What is to be told, where so much was told and so much is known.

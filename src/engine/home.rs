@@ -122,7 +122,11 @@ fn make_project(w: &World, d: &mut Draft) -> Phase {
     };
     access::account_goes(w, d)?;
     let Some(projects) = room.projects else {
-        creating(d, "looking at what is in the account already");
+        let what = match room.most.has_price() {
+            true => "looking at what is in the account already, and at what it costs",
+            false => "looking at what is in the account already",
+        };
+        creating(d, what);
         return wait(Some(w.now + SignedDuration::from_secs(1)));
     };
     let namespace = w.instance.namespace().unwrap_or_default();

@@ -86,6 +86,11 @@ impl Most {
         }
     }
 
+    /// Whether it matters what things cost.
+    pub fn has_price(self) -> bool {
+        self.usd.is_some() || self.namespace_usd.is_some()
+    }
+
     /// Whether there is room for what is asked for.
     pub fn room(self, taken: TakenPlaces, asked: PlaceAsked) -> bool {
         self.full(taken, asked, "", "").is_none()
@@ -122,26 +127,35 @@ impl Most {
                 false => asked.usd > Money::ZERO && taken + asked.usd > *most,
             })
         };
-        let (asks, mend) = match asked.metered {
-            true => (
-                "another project is asked for beside what has cost".to_owned(),
-                "delete what is not needed there, let the account's owner raise it, or wait for the next month",
-            ),
-            false => (
-                format!("{} US dollars a month are asked for beside", asked.usd),
-                "ask for less, delete what is not needed there, or let the account's owner raise it",
-            ),
-        };
-        if let Some(most) = above(taken.namespace_usd, self.namespace_usd) {
+        let of_namespace = above(taken.namespace_usd, self.namespace_usd);
+        if asked.metered {
+            // What all have cost together is nobody's business but the owner's.
+            let what = match (of_namespace, above(taken.usd, self.usd)) {
+                (Some(most), _) => format!(
+                    "the projects of namespace {namespace} in ProviderAccount {account} have cost {} US dollars this month, and spec.limits.monthlyUSDPerNamespace there is {most}",
+                    taken.namespace_usd.whole()
+                ),
+                (None, Some(most)) => format!(
+                    "the projects in ProviderAccount {account} have cost this month what its spec.limits.monthlyUSD lets them, {most} US dollars"
+                ),
+                (None, None) => return None,
+            };
             return Some(format!(
-                "{asks} {} of namespace {namespace} in ProviderAccount {account}, and spec.limits.monthlyUSDPerNamespace there is {most}: {mend}",
-                taken.namespace_usd
+                "{what}: no project is added; delete what is not needed there, let the account's owner raise it, or wait for the next month"
+            ));
+        }
+        let mend =
+            "ask for less, delete what is not needed there, or let the account's owner raise it";
+        if let Some(most) = of_namespace {
+            return Some(format!(
+                "{} US dollars a month are asked for beside {} of namespace {namespace} in ProviderAccount {account}, and spec.limits.monthlyUSDPerNamespace there is {most}: {mend}",
+                asked.usd, taken.namespace_usd
             ));
         }
         let most = above(taken.usd, self.usd)?;
         Some(format!(
-            "{asks} {} in ProviderAccount {account}, and its spec.limits.monthlyUSD is {most}: {mend}",
-            taken.usd
+            "{} US dollars a month are asked for beside {} in ProviderAccount {account}, and its spec.limits.monthlyUSD is {most}: {mend}",
+            asked.usd, taken.usd
         ))
     }
 

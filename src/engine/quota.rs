@@ -78,9 +78,27 @@ pub(super) fn money(w: &World, tool: &Wanted, entry: Option<&LedgerEntry>) -> Op
     ))
 }
 
+/// Why a tool is not given a limit of nothing: no provider says what it makes of 0, and to one it may mean none. `entry`: as for
+/// [`money`]; what has it already keeps it.
+pub(super) fn nothing(tool: &Wanted, entry: Option<&LedgerEntry>) -> Option<String> {
+    let asks = tool.wish.asks_usd() == Some(Money::ZERO);
+    let has = entry.and_then(|entry| Wish::given_usd(&entry.settings));
+    (asks && has != Some(Money::ZERO)).then(|| {
+        format!(
+            "tool {} may spend 0 US dollars, and what its provider makes of that is not known: write 0.01 or more, or take the tool out",
+            tool.name
+        )
+    })
+}
+
 /// What a tool that is wished can cost a month.
 pub(super) fn monthly(w: &World, tool: &Wanted) -> Money {
     monthly::of_wish(&tool.wish, most(&w.tools, tool).map(|most| most.usd))
+}
+
+/// The most that its account lets such a tool cost.
+pub(super) fn most_of_account(w: &World, tool: &Wanted) -> Option<Money> {
+    most(&w.tools, tool).map(|most| most.usd)
 }
 
 fn most<'a>(tools: &'a Tools, tool: &Wanted) -> Option<&'a MostMoney> {

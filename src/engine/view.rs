@@ -9,6 +9,7 @@ use super::world::{
     Desired, Glance, RolloutTurn, TemplateReady, TemplateView, ToolAccountView, Tools, World,
 };
 use crate::api::condition::{find, is_true, kind};
+use crate::api::instance::Ownership;
 use crate::api::template::ResolvedImage;
 use crate::api::text::Span;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentTemplate, Part, Seen, Slot, SlotState};
@@ -68,6 +69,13 @@ pub fn project(instance: &AgentInstance) -> Option<&str> {
     let entries = instance.status.iter().flat_map(|status| &status.external);
     let mut projects = entries.filter(|entry| entry.slot == Slot::Project);
     projects.next()?.id.as_deref()
+}
+
+/// The id of the project that is an instance's alone.
+pub fn own_project(instance: &AgentInstance) -> Option<&str> {
+    let adopted = instance.spec.adopt.as_ref();
+    let shared = adopted.is_some_and(|adopt| adopt.ownership == Ownership::Shared);
+    project(instance).filter(|_| !shared)
 }
 
 /// The id of the project that an instance has on record or, before it has one, is to adopt.

@@ -17,6 +17,9 @@ use usage::MetricMeasurement;
 /// Fifty projects each: more than any workspace has.
 const MOST_PAGES: usize = 2000;
 
+/// US dollars: more than any project costs a month. Whoever tells more measures something else.
+const MOST: f64 = 1_000_000.0;
+
 /// Minutes of a month, as prices by the month are meant.
 const MONTH: f64 = 30.0 * 24.0 * 60.0;
 
@@ -44,7 +47,11 @@ impl Gateway {
             match (page.page_info.has_next_page, page.page_info.end_cursor) {
                 (false, _) => {
                     let sums = dollars.into_iter();
-                    return Ok(sums.map(|(id, sum)| (id, Money::near(sum))).collect());
+                    let sums = sums.map(|(id, dollars)| Some((id, sum(dollars)?)));
+                    return sums.collect::<Option<_>>().ok_or_else(|| Fault::Bug {
+                        message: "Railway's measurements add up to what no project costs"
+                            .to_owned(),
+                    });
                 }
                 (true, Some(next)) if Some(&next) != after.as_ref() => after = Some(next),
                 (true, _) => break,
@@ -56,6 +63,13 @@ impl Gateway {
     }
 }
 
+/// A project's sum, to the cent. `None`: no project costs that.
+fn sum(dollars: f64) -> Option<Money> {
+    (0.0..=MOST)
+        .contains(&dollars)
+        .then(|| Money::near(dollars))
+}
+
 /// US dollars for one of what is measured: a vCPU or GB for a minute, or a GB that was sent.
 fn price(measurement: &MetricMeasurement) -> f64 {
     match measurement {
@@ -64,5 +78,25 @@ fn price(measurement: &MetricMeasurement) -> f64 {
         MetricMeasurement::DISK_USAGE_GB => 0.15 / MONTH,
         MetricMeasurement::NETWORK_TX_GB => 0.05,
         MetricMeasurement::Other(_) => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_project_costs_is_no_sum() {
+        for (dollars, cents) in [
+            (0.0, Some(0)),
+            (0.004, Some(0)),
+            (20.625, Some(2063)),
+            (1e6, Some(100_000_000)),
+        ] {
+            assert_eq!(sum(dollars), cents.map(Money::cents), "{dollars}");
+        }
+        for wrong in [-0.01, 1e6 + 1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(sum(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! What a workspace's projects have cost this month, as Railway last told.
 //!
-//! Holds: it is asked for once in an hour, and what was told stands until it tells again, so that no status goes back and forth;
-//! that it does not answer is no outage. Nothing here writes to Kubernetes.
+//! Holds: it is asked for once in an hour, and anew when a month begins; what was told stands until it tells again, but for the
+//! month; who does not answer is asked more and more seldom, and that is no outage. Deliberately absent: who asks and who is told
+//! (`spending`).
 
 use crate::api::money::Money;
 use crate::controllers::held;
-use crate::engine::costs::{AGAIN, EVERY, month};
-use crate::railway::Gateway;
+use crate::engine::costs::{again, month, next};
+use crate::model::Done;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -18,35 +19,102 @@ pub struct Costs(Mutex<ToldCosts>);
 #[derive(Default)]
 struct ToldCosts {
     next: Option<Timestamp>,
-    by_project: Option<HashMap<String, Money>>,
+    /// How often in a row it was not told.
+    failed: u32,
+    /// When its month began, and what each project has cost since.
+    told: Option<(Timestamp, HashMap<String, Money>)>,
+}
+
+impl ToldCosts {
+    fn of(&self, now: Timestamp) -> Option<&HashMap<String, Money>> {
+        let told = self.told.as_ref();
+        told.filter(|(since, _)| *since == month(now))
+            .map(|(_, costs)| costs)
+    }
 }
 
 impl Costs {
-    /// Asks again where it is time. Answers whether Railway told.
-    pub async fn renew(&self, account: &str, gateway: &Gateway, now: Timestamp) -> bool {
-        if held(&self.0).next.is_some_and(|next| now < next) {
-            return false;
-        }
-        let read = gateway.costs(month(now)).await;
+    /// Whether it is time to ask.
+    pub fn due(&self, now: Timestamp) -> bool {
+        held(&self.0).next.is_none_or(|next| next <= now)
+    }
+
+    /// Takes in what was asked for at a moment.
+    pub fn take(&self, asked: Timestamp, told: Done<HashMap<String, Money>>) {
         let mut known = held(&self.0);
-        match read {
+        match told {
             Ok(costs) => {
-                known.by_project = Some(costs);
-                known.next = Some(now + EVERY);
-                true
+                known.told = Some((month(asked), costs));
+                known.failed = 0;
+                known.next = Some(next(asked));
             }
-            Err(fault) => {
-                known.next = Some(now + AGAIN);
-                tracing::warn!(account, "what projects cost is not told anew: {fault}");
-                false
+            Err(_) => {
+                known.next = Some(again(asked, known.failed));
+                known.failed += 1;
             }
         }
     }
 
-    /// What a project has cost. `None`: not known yet.
-    pub fn of(&self, project: &str) -> Option<Money> {
+    /// Whether this month's costs are known.
+    pub fn known(&self, now: Timestamp) -> bool {
+        held(&self.0).of(now).is_some()
+    }
+
+    /// Whether they were asked for in vain.
+    pub fn untold(&self, now: Timestamp) -> bool {
         let known = held(&self.0);
-        let costs = known.by_project.as_ref()?;
+        known.failed > 0 && known.of(now).is_none()
+    }
+
+    /// What a project has cost this month. `None`: not known yet.
+    pub fn of(&self, project: &str, now: Timestamp) -> Option<Money> {
+        let known = held(&self.0);
+        let costs = known.of(now)?;
         Some(costs.get(project).copied().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Fault;
+    use jiff::SignedDuration;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_was_told_stands_for_its_month_whoever_fails_to_tell_it_again() {
+        let costs = Costs::default();
+        let first = at("2026-11-30T23:20:00Z");
+        assert!(costs.due(first) && !costs.known(first) && !costs.untold(first));
+        costs.take(
+            first,
+            Ok(HashMap::from([("a".to_owned(), Money::cents(150))])),
+        );
+        assert_eq!(costs.of("a", first), Some(Money::cents(150)));
+        assert_eq!(costs.of("b", first), Some(Money::ZERO));
+        // With the month, not an hour later.
+        let last = at("2026-11-30T23:59:59Z");
+        assert!(!costs.due(last) && costs.known(last));
+        let mut now = at("2026-12-01T00:00:00Z");
+        assert!(costs.due(now) && costs.of("a", now).is_none());
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let fault = Fault::Denied {
+                message: "no".into(),
+            };
+            costs.take(now, Err(fault));
+            assert!(costs.untold(now) && !costs.due(now));
+            let asked = now;
+            while !costs.due(now) {
+                now += SignedDuration::from_secs(30);
+            }
+            pauses.push(now.duration_since(asked).as_mins());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        costs.take(now, Ok(HashMap::new()));
+        assert!(!costs.untold(now) && costs.of("a", now) == Some(Money::ZERO));
     }
 }

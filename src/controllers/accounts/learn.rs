@@ -7,7 +7,7 @@
 use super::judge::judge;
 use super::open::{open_railway, open_tool, railway_settings, tool_settings};
 use super::tools::proof;
-use super::{Account, ToolAccount, Workspace};
+use super::{Account, ToolAccount, Workspace, spending};
 use crate::api::ProviderAccount;
 use crate::api::account::{KeyRef, RailwayAccount};
 use crate::api::limits::MonthlyUsd;
@@ -25,6 +25,9 @@ use kube::ResourceExt;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// What people are told where measurements are not.
+const UNTOLD: &str = "what its projects cost is not known, because the provider does not tell it: where the account has a monthly limit no project is added until it does (may the token read usage?)";
 
 /// What is known of an account by now. `None`: its spec names no provider.
 pub async fn learn(
@@ -81,8 +84,11 @@ async fn learn_home(
         let place = place.told(&ctx.around.settings.namespace);
         format!("the provider refuses the token in {place}: put another one there")
     });
-    let lacking = found.missing.iter().cloned().chain(refused).collect();
-    let monthly = account.monthly(&ctx.around.installation.id);
+    let untold = account.costs.untold(now);
+    let untold = untold.then(|| UNTOLD.to_owned());
+    let lacking = found.missing.iter().cloned().chain(refused);
+    let lacking = lacking.chain(untold).collect();
+    let monthly = spending::monthly(&ctx.around, &ctx.stores, &account);
     if let Some(costs) = &monthly {
         ctx.around.gauge.monthly(name, costs);
     }

@@ -2,7 +2,7 @@
 //!
 //! [`account`] is what all of them can do, [`open`] makes the way from an account's spec, [`learn`] keeps it up to the spec and asks whose the credential is,
 //! [`credential`] says whether that may be used, [`observe`] reads each account once an interval, [`comparison`] whether
-//! ledgers know what that showed, as [`recollection`] keeps it; [`railway`] and
+//! ledgers know what that showed, as [`recollection`] keeps it; [`spending`] asks what projects cost, as [`costs`] keeps it; [`railway`] and
 //! [`tools`] know what a reading of theirs is.
 //!
 //! Holds: a name is one account, of one provider; an account has one observer. Deliberately absent: what is true of the
@@ -18,6 +18,7 @@ mod observe;
 pub mod open;
 mod railway;
 mod recollection;
+pub mod spending;
 mod tools;
 
 pub use account::{Account, Inventory};
@@ -133,7 +134,7 @@ impl Accounts {
         let account = Arc::new(account);
         let way = Way::from(Arc::clone(&account));
         let (around, stores) = (Arc::clone(&self.around), Arc::clone(&self.stores));
-        let observer = tokio::spawn(observe::observe(around, stores, way.account()));
+        let observer = tokio::spawn(attend(around, stores, way.clone()));
         let name = account.name().to_owned();
         if let Some((_, old)) = held(&self.known).insert(name, (way, observer)) {
             old.abort();
@@ -146,5 +147,16 @@ impl Accounts {
         if let Some((_, observer)) = held(&self.known).remove(name) {
             observer.abort();
         }
+    }
+}
+
+/// Does for an account what is done while it is there.
+async fn attend(around: Arc<Around>, stores: Arc<Stores>, way: Way) {
+    let read = observe::observe(Arc::clone(&around), Arc::clone(&stores), way.account());
+    match way {
+        Way::Railway(workspace) => {
+            tokio::join!(read, spending::follow(around, stores, workspace));
+        }
+        Way::Tools(_) => read.await,
     }
 }

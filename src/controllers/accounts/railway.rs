@@ -9,7 +9,6 @@ use super::costs::Costs;
 use super::credential::Checked;
 use super::observe::{acknowledged, unanswered};
 use super::recollection::Recollection;
-use crate::api::limits::MonthlyUsd;
 use crate::api::{AgentInstance, NamespacedName, Part, Slot};
 use crate::controllers::around::{Around, Gauge};
 use crate::controllers::held;
@@ -18,12 +17,10 @@ use crate::controllers::stores::Stores;
 use crate::controllers::wake::Change;
 use crate::engine::account::Outage;
 use crate::engine::belief::homes::{self, BelievedHomes};
-use crate::engine::costs;
 use crate::engine::identity::Evidence;
 use crate::engine::places::{Taker, Things};
 use crate::engine::restored;
 use crate::engine::sweep::{Item, Reader};
-use crate::engine::view;
 use crate::model::identity::Whose;
 use crate::model::slot::RAILWAY;
 use crate::model::{Done, Fault, Gate, Home, InstallationId, Sight, Standing};
@@ -31,7 +28,7 @@ use crate::railway::{Class, Gateway};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -148,7 +145,7 @@ impl Workspace {
             let marker = home.marker.as_ref();
             let ours = marker.filter(|marker| marker.installation == around.installation.id);
             if let Some(marker) = ours.filter(|marker| marker.uid != asks.identity) {
-                let cost = self.costs.of(&home.id).unwrap_or_default();
+                let cost = self.costs.of(&home.id, around.now()).unwrap_or_default();
                 things.listed(&home.id, &marker.namespace, cost);
                 listed.insert(&marker.uid);
             }
@@ -175,39 +172,20 @@ impl Workspace {
         }
     }
 
-    /// Tells the account what it costs now, and each instance whose own cost is worth telling.
-    fn tell_costs(&self, stores: &Stores) {
-        let worth = |one: &AgentInstance| {
-            let told = one
-                .status
-                .as_ref()
-                .and_then(|status| status.project.as_ref());
-            let told = told.and_then(|project| project.month_usd);
-            let known = view::project(one).and_then(|id| self.costs.of(id));
-            costs::told(told, known) != told
-        };
-        let all = stores.recorded_in(&self.name).into_iter();
-        let concerned = all.filter(|one| worth(one));
-        let concerned = concerned.map(|one| NamespacedName::of(one.as_ref()));
-        stores.tell(&Change::Shown(concerned.collect()));
-        stores.tell(&Change::Counted(self.name.clone()));
-    }
-
-    /// What its projects of ours have cost this month, by namespace. `None`: not known yet.
-    pub fn monthly(&self, installation: &InstallationId) -> Option<BTreeMap<String, MonthlyUsd>> {
+    /// The projects that bear an installation's marker in the last believed reading, each with its namespace. `None`: there was
+    /// none yet.
+    pub fn ours_by_namespace(
+        &self,
+        installation: &InstallationId,
+    ) -> Option<Vec<(String, String)>> {
         let seen = held(&self.seen);
         seen.shown.begun()?;
-        let mut all: BTreeMap<String, MonthlyUsd> = BTreeMap::new();
-        for home in seen.shown.homes() {
+        let ours = seen.shown.homes().filter_map(|home| {
             let marker = home.marker.as_ref();
-            if let Some(marker) = marker.filter(|marker| &marker.installation == installation) {
-                let cost = self.costs.of(&home.id)?;
-                let sum = all.entry(marker.namespace.clone()).or_default();
-                sum.spent = sum.spent + cost;
-                sum.committed = sum.spent;
-            }
-        }
-        Some(all)
+            let own = marker.filter(|marker| &marker.installation == installation)?;
+            Some((home.id.clone(), own.namespace.clone()))
+        });
+        Some(ours.collect())
     }
 
     /// Counts a line for the metrics.
@@ -308,14 +286,6 @@ impl Account for Workspace {
         async move {
             let read = self.read_once(around, stores).await;
             held(&self.seen).failed = read.is_err();
-            if read.is_ok()
-                && self
-                    .costs
-                    .renew(&self.name, &self.gateway, around.now())
-                    .await
-            {
-                self.tell_costs(stores);
-            }
             // Who did not come back has left the line without a word.
             for gate in Gate::ALL {
                 self.tell_line(around.gauge.as_ref(), gate);

@@ -311,6 +311,7 @@ fn variant(change: &Change) -> &'static str {
         Change::Template(_) => "Template",
         Change::Account(_) => "Account",
         Change::Shown(_) => "Shown",
+        Change::Costs(_) => "Costs",
         Change::FirstRead(_) => "FirstRead",
         Change::Counted(_) => "Counted",
         Change::Room(_) => "Room",
@@ -341,8 +342,9 @@ fn every_other_change_wakes_those_whom_it_concerns() {
     let named = || reference(&of_team("t"));
     let main = || "main".to_owned();
     let one = "News instance team/ada";
-    let rows: [(Change, &[&str]); 20] = [
+    let rows: [(Change, &[&str]); 21] = [
         (Change::Shown(vec![who()]), &[one]),
+        (Change::Costs(vec![who()]), &["Fleet instance team/ada"]),
         (Change::FirstRead(main()), &["Fleet unidentified main"]),
         (
             Change::Counted(main()),

@@ -11,6 +11,7 @@ use super::subject::{Held, Next, Subject, above, costs_more, kept, not_left_to_r
 use super::tell::address;
 use crate::api::condition::reason;
 use crate::api::instance::OnExternalDeletion;
+use crate::api::money::Money;
 use crate::api::template::ReclaimPolicy;
 use crate::api::{LedgerEntry, Origin, Part, Slot, SlotState};
 use crate::engine::draft::Draft;
@@ -134,14 +135,16 @@ pub(super) fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &Ledg
 }
 
 /// A number whose price stands on no record, because the ledger was lost, or it was adopted, or ordered before prices were
-/// recorded: no listing of its provider has one, so it counts at the most that it may cost.
+/// recorded: no listing of its provider has one, so it counts at the most that its account lets a number cost.
 fn unpriced(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &LedgerEntry) {
     let ordered = subject.row.provider == "telnyx" && counts(subject.slot);
     if !ordered || entry.monthly_usd.is_some() {
         return;
     }
+    // What its template says now need not be what it was ordered by.
+    let most = quota::most_of_account(w, subject.tool).filter(|usd| *usd > Money::ZERO);
     if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot) {
-        entry.monthly_usd = Some(quota::monthly(w, subject.tool));
+        entry.monthly_usd = most;
     }
 }
 

@@ -258,14 +258,17 @@ pub(super) fn not_left_to_rest(w: &World, subject: &Subject<'_>) -> Option<Held>
     Some(Held::person(reason::RETENTION_NOT_ALLOWED, why))
 }
 
-/// That more money is asked for than its account lets one agent have. `entry`: what is on record of it.
+/// That more money is asked for than its account lets one agent have, or none at all. `entry`: what is on record of it.
 pub(super) fn above(w: &World, subject: &Subject<'_>, entry: Option<&LedgerEntry>) -> Option<Held> {
     // What is taken over is taken as it is.
     let new = subject.part == Part::Main && (entry.is_some() || subject.tool.adopt.is_none());
-    let why = new
-        .then(|| quota::money(w, subject.tool, entry))
-        .flatten()?;
-    Some(Held::person(reason::QUOTA_EXCEEDED, why))
+    if !new {
+        return None;
+    }
+    let nothing = quota::nothing(subject.tool, entry);
+    let nothing = nothing.map(|why| Held::person(reason::VALUE_NOT_USABLE, why));
+    let more = || quota::money(w, subject.tool, entry);
+    nothing.or_else(|| more().map(|why| Held::person(reason::QUOTA_EXCEEDED, why)))
 }
 
 /// That a resource's account is being deleted.

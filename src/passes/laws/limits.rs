@@ -195,6 +195,25 @@ fn a_key_above_the_limit_is_not_made_and_nothing_else_is() {
 }
 
 #[test]
+fn a_limit_of_nothing_is_asked_of_nobody() {
+    let mut scene = Scene::new().with_tools();
+    limit(&mut scene, 0);
+    scene.settle();
+    let (why, message) = stalled(&scene);
+    assert_eq!(why, reason::VALUE_NOT_USABLE);
+    assert!(message.contains("may spend 0 US dollars"), "{message}");
+    assert!(scene.shops.counts.is_empty(), "{:?}", scene.shops.counts);
+    // Nor of a key that is there.
+    limit(&mut scene, 20);
+    scene.settle();
+    limit(&mut scene, 0);
+    scene.settle();
+    assert_eq!(stalled(&scene).0, reason::VALUE_NOT_USABLE);
+    assert_eq!(settings(&scene, "llm"), "limitUSD=20");
+    assert_eq!(scene.effects("AdjustTool"), 0);
+}
+
+#[test]
 fn a_key_that_has_more_keeps_it_and_is_given_no_more() {
     let mut scene = Scene::new().with_tools().rested();
     lets_spend(&mut scene, 10);
