@@ -388,7 +388,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
         assert_wakes(variant(&change), &change, expected);
         seen.insert(variant(&change));
     }
-    assert_eq!(seen.len(), 21);
+    assert_eq!(seen.len(), 22);
 }
 
 #[test]

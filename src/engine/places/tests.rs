@@ -222,15 +222,13 @@ fn no_project_is_added_where_the_month_has_cost_what_it_may() {
             5050,
             0,
             Some(
-                "beside what has cost 50.50 of namespace a in ProviderAccount main, and spec.limits.monthlyUSDPerNamespace there is 50.50",
+                "the projects of namespace a in ProviderAccount main have cost 50 US dollars this month, and spec.limits.monthlyUSDPerNamespace there is 50.50",
             ),
         ),
         (
             5049,
             4951,
-            Some(
-                "beside what has cost 100 in ProviderAccount main, and its spec.limits.monthlyUSD is 100",
-            ),
+            Some("what its spec.limits.monthlyUSD lets them, 100 US dollars"),
         ),
     ] {
         let mut things = Things::default();
