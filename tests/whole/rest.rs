@@ -77,12 +77,19 @@ async fn two_hundred_agents_cost_a_listing_an_interval() {
     let (exchanges, written) = since(&world, journal, audit);
     assert_eq!(written, [""; 0], "written to Kubernetes after a restart");
     let operations: BTreeSet<&str> = exchanges.iter().map(|one| one.operation.as_str()).collect();
-    // Who the credential says we are is asked once, and the count once where a listing is the first.
-    let known = BTreeSet::from(["apiToken", "projects", "workspace"]);
+    // Who the credential says we are is asked once, the count once where a listing is the first, and what projects cost once.
+    let known = BTreeSet::from(["apiToken", "projects", "projectServiceUsage", "workspace"]);
     assert!(operations.is_subset(&known), "{operations:?}");
     assert!(!exchanges.iter().any(is_mutation));
-    let unlisted = exchanges.iter().filter(|one| one.operation != "projects");
-    assert!(unlisted.count() <= 2 * scenes.len());
+    let of = |operation: &str| {
+        exchanges
+            .iter()
+            .filter(|one| one.operation == operation)
+            .count()
+    };
+    let pages: usize = scenes.iter().map(|(_, agents)| agents.div_ceil(50)).sum();
+    assert_eq!(of("projectServiceUsage"), pages);
+    assert!(of("apiToken") + of("workspace") <= 2 * scenes.len());
     world.stop().await.unwrap();
 }
 

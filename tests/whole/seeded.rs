@@ -52,7 +52,7 @@ async fn a_seeded_fleet_is_at_rest_and_lives() {
     let exchanges = scene.exchanges(start);
     assert!(!exchanges.iter().any(is_mutation));
     let asked: BTreeSet<&str> = exchanges.iter().map(|one| one.operation.as_str()).collect();
-    let known = BTreeSet::from(["apiToken", "projects", "workspace"]);
+    let known = BTreeSet::from(["apiToken", "projects", "projectServiceUsage", "workspace"]);
     assert!(asked.is_subset(&known), "{asked:?}");
     let instances = scene.tenant.instance("any").api().await.unwrap();
     let all = instances.list(&ListParams::default()).await.unwrap().items;
