@@ -622,7 +622,7 @@ impl Model for Protocol {
                         let idle = object
                             .as_ref()
                             .is_some_and(|one| one.member.hold.is_none() && !one.member.deleting);
-                        world.set_back || !(idle && !agent.heard.is_empty())
+                        world.set_back || !idle || agent.heard.is_empty()
                     })
             }),
             Property::always("no agent is two claims'", |_, world: &Explored| {
