@@ -1,6 +1,6 @@
 //! How a claim comes by its agent: take, bind, hand over, tell. What is next, whoever died at whatever point before it.
 //!
-//! What holds (`model`): a claim's data reaches one agent at a time, and an agent hears of one claim for ever; an instance that
+//! What holds (`model_tests`): a claim's data reaches one agent at a time, and an agent hears of one claim for ever; an instance that
 //! was handed over is never idle again; what was only taken comes back to its pool. For that each write bears the
 //! resourceVersion of the object from which it was decided, and the memory of telling is on the object whose agent is told.
 //! Deliberately absent: which free member serves best, deadlines, requests.
@@ -183,4 +183,4 @@ pub fn is_free_again<I: PartialEq>(member: &PoolMember<I>, claim: Option<&ClaimV
 }
 
 #[cfg(test)]
-mod model;
+mod model_tests;
