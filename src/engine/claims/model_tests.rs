@@ -664,10 +664,11 @@ const SERVED: &str = "every claim is served";
 fn in_no_reachable_state_is_an_agent_two_claims_or_a_claim_two_agents() {
     let none = Budget::default();
     let all = [
+        ("nothing but two of each", 2, 3, none, 1),
         (
             "a crash and a lost answer",
-            2,
-            3,
+            1,
+            4,
             Budget {
                 crashes: 1,
                 lost_answers: 1,
@@ -689,7 +690,7 @@ fn in_no_reachable_state_is_an_agent_two_claims_or_a_claim_two_agents() {
         (
             "a late request, and an agent that is given up",
             1,
-            5,
+            4,
             Budget {
                 late: 1,
                 given_up: 1,
@@ -730,7 +731,7 @@ fn in_no_reachable_state_is_an_agent_two_claims_or_a_claim_two_agents() {
             1,
         ),
         (
-            "a crash and a lost answer, longer",
+            "two of each, a crash and a lost answer",
             2,
             4,
             Budget {
@@ -741,25 +742,25 @@ fn in_no_reachable_state_is_an_agent_two_claims_or_a_claim_two_agents() {
             100,
         ),
         (
-            "all of it",
-            1,
-            6,
+            "two of each, one made anew",
+            2,
+            4,
             Budget {
-                crashes: 1,
+                remade: 1,
                 lost_answers: 1,
-                lost_statuses: 1,
-                late: 1,
                 ..none
             },
             100,
         ),
         (
-            "two claims, one made anew",
-            2,
+            "all of it",
+            1,
             5,
             Budget {
-                remade: 1,
+                crashes: 1,
                 lost_answers: 1,
+                lost_statuses: 1,
+                late: 1,
                 ..none
             },
             100,
