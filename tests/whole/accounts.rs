@@ -449,7 +449,7 @@ async fn what_another_tenant_has_is_refused_like_what_nobody_has() {
     assert_eq!(bob.mutations(mark), [""; 0]);
     assert_eq!(bob.projects().await, 0);
     let seen = alice.exchanges(mark);
-    let own = ["projects", "apiToken", "workspace"];
+    let own = ["projects", "apiToken", "workspace", "projectServiceUsage"];
     let strange = seen
         .iter()
         .find(|one| !own.contains(&one.operation.as_str()));

@@ -57,7 +57,8 @@ const MAKES: [(&str, &str); 11] = [
 ];
 
 /// What an account is asked about itself, whoever uses it; and by these tests, a key.
-const ABOUT_ACCOUNTS: [&str; 7] = [
+const ABOUT_ACCOUNTS: [&str; 8] = [
+    "projectServiceUsage",
     "GET /api/v1/key",
     "apiToken",
     "workspace",
