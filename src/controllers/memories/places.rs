@@ -77,6 +77,8 @@ impl Places {
         if let Some((_, asked)) = takes.filter(|(most, asked)| most.room(taken, *asked)) {
             let until = None;
             about_to.insert(asks.clone(), Reserved { asked, until });
+            // Whoever glances next is told of it before anything is made.
+            held(&self.glances).retain(|(glanced, _), _| glanced != account);
         }
         if about_to.is_empty() {
             all.remove(account);
