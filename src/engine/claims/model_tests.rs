@@ -741,30 +741,6 @@ fn in_no_reachable_state_is_an_agent_two_claims_or_a_claim_two_agents() {
             },
             100,
         ),
-        (
-            "two of each, one made anew",
-            2,
-            4,
-            Budget {
-                remade: 1,
-                lost_answers: 1,
-                ..none
-            },
-            100,
-        ),
-        (
-            "all of it",
-            1,
-            5,
-            Budget {
-                crashes: 1,
-                lost_answers: 1,
-                lost_statuses: 1,
-                late: 1,
-                ..none
-            },
-            100,
-        ),
     ];
     for (what, claims, versions, budget, times) in all {
         if world::cases::times() < times {
