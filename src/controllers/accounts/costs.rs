@@ -55,6 +55,12 @@ impl Costs {
         }
     }
 
+    /// Asks at once, and as if for the first time: the credential is another.
+    pub fn ask_anew(&self) {
+        let mut known = held(&self.0);
+        (known.next, known.failed) = (None, 0);
+    }
+
     /// Whether this month's costs are known.
     pub fn known(&self, now: Timestamp) -> bool {
         held(&self.0).of(now).is_some()
@@ -114,6 +120,13 @@ mod tests {
             pauses.push(now.duration_since(asked).as_mins());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        let fault = Fault::Denied {
+            message: "no".into(),
+        };
+        costs.take(now, Err(fault));
+        assert!(!costs.due(now));
+        costs.ask_anew();
+        assert!(costs.due(now) && !costs.untold(now));
         costs.take(now, Ok(HashMap::new()));
         assert!(!costs.untold(now) && costs.of("a", now) == Some(Money::ZERO));
     }

@@ -125,6 +125,7 @@ fn workspace(
     }
     if !found.tokens.is_empty() && account.gateway.replace_tokens(found.tokens.clone()) {
         account.credential().check_again();
+        account.costs.ask_anew();
         // Whatever the old token was refused is tried anew.
         forgive(ctx, &name);
     }
