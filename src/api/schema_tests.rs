@@ -171,6 +171,13 @@ const RULES: &[Rule] = &[
         },
     ),
     (
+        // Only the controller writes it. Who owns which of its fields would be half of what the API server stores and
+        // reads at each write.
+        "a status has one owner as a whole",
+        |part| part.path.ends_with(".status") && part.path.matches('.').count() == 1,
+        |part| part.schema["x-kubernetes-map-type"] == "atomic",
+    ),
+    (
         "conditions are a map by type",
         |part| part.name() == "conditions",
         |part| part.schema["x-kubernetes-list-map-keys"] == serde_json::json!(["type"]),

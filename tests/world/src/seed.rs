@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use kube::api::{Api, DynamicObject, ListParams, PostParams};
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::{Client, ResourceExt as _};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -53,9 +53,9 @@ impl World {
         let seed = Seed::read(self, tenant, template, &first).await?;
         let others: Vec<String> = (1..agents).map(name).collect();
         let groups = stream::iter(others.chunks(GROUP).map(|names| seed.group(names)));
-        let written: Vec<()> = groups.buffer_unordered(GROUPS).try_collect().await?;
-        drop(written);
-        seed.count(tenant.account()).await
+        let written: Vec<Vec<AgentInstance>> =
+            groups.buffer_unordered(GROUPS).try_collect().await?;
+        seed.count(tenant.account(), &written.concat()).await
     }
 
     /// Has the controller make an agent, and waits until it has nothing more to do for it.
@@ -176,7 +176,7 @@ impl<'w> Seed<'w> {
     }
 
     /// Writes some agents: objects, what they have outside, and then what their objects say of that.
-    async fn group(&self, names: &[String]) -> Result<()> {
+    async fn group(&self, names: &[String]) -> Result<Vec<AgentInstance>> {
         let made = names.iter().map(|name| Seedling::plant(self, name));
         let made = try_join_all(made).await?;
         let differences = made.iter().map(|one| one.outside.clone()).collect();
@@ -186,14 +186,13 @@ impl<'w> Seed<'w> {
         let copies: Vec<BTreeMap<String, String>> = serde_json::from_value(copies)?;
         ensure!(copies.len() == made.len(), "not every project was copied");
         let written = made.into_iter().zip(copies);
-        try_join_all(written.map(|(one, called)| one.write(self, called))).await?;
-        Ok(())
+        try_join_all(written.map(|(one, called)| one.write(self, called))).await
     }
 
     /// Brings up to date what template and account say of all agents together.
-    async fn count(&self, account: &str) -> Result<()> {
-        let all = self.instances().list(&ListParams::default()).await?.items;
-        let members = rollout::members(&self.template, all.iter());
+    async fn count(&self, account: &str, others: &[AgentInstance]) -> Result<()> {
+        let all = others.iter().chain([&self.first]);
+        let members = rollout::members(&self.template, all);
         let old = self.template.status.clone().unwrap_or_default();
         let (Some(image), Some(revision)) = (old.image, old.revision) else {
             bail!("the template is not ready");
@@ -208,7 +207,7 @@ impl<'w> Seed<'w> {
         let accounts: Api<ProviderAccount> = Api::all(self.client.clone());
         let account = accounts.get(account).await?;
         let mut told = account.status.clone().unwrap_or_default();
-        let seeded = i32::try_from(members.len())?.saturating_sub(1);
+        let seeded = i32::try_from(others.len())?;
         told.resources = told.resources.map(|before| before.saturating_add(seeded));
         status::write(&self.client, &account, &told).await?;
         Ok(())
@@ -268,15 +267,18 @@ impl Seedling {
     }
 
     /// `outside`: what the first agent's project calls things, and what this one's does.
-    async fn write(mut self, seed: &Seed<'_>, outside: BTreeMap<String, String>) -> Result<()> {
+    async fn write(
+        mut self,
+        seed: &Seed<'_>,
+        outside: BTreeMap<String, String>,
+    ) -> Result<AgentInstance> {
         self.called.extend(outside);
         let told: AgentInstanceStatus = serde_json::from_str(&renamed(&seed.status, &self.called))?;
         let (client, api) = (&seed.client, seed.instances());
         let identity = self.instance.uid();
         let held = finalizer::hold(&api, &self.instance, FINALIZER, identity.as_deref()).await?;
         secret::mint(client, &held, &self.token).await?;
-        status::write(client, &held, &told).await?;
-        Ok(())
+        Ok(status::write(client, &held, &told).await?)
     }
 }
 
