@@ -22,6 +22,9 @@ pub(crate) struct Resource {
     pub created_at: String,
     #[serde(rename = "monthlyUSD")]
     pub monthly_usd: f64,
+    /// What its use has cost since the month began, where use costs; what is paid for as a whole says 0.
+    #[serde(rename = "spentUSD")]
+    pub spent_usd: f64,
 }
 
 #[derive(Debug, Serialize)]

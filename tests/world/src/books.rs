@@ -1,6 +1,6 @@
 //! Money: what accounts and agents tell, held against the providers' own books, to the cent.
 //!
-//! Holds where nobody uses a key, so that only what is paid for as a whole is spent: numbers and inboxes.
+//! Holds where keys are used by whole tenths of their limits: what lies between two of them is not told.
 
 use anyhow::Result;
 use kube::api::DynamicObject;
@@ -35,21 +35,29 @@ pub async fn differences(
     let (mut wrong, mut least, mut most) = (Vec::new(), (0, 0), (0, 0));
     for (provider, as_a_whole) in PROVIDERS {
         let own = living.iter().filter(|one| one.provider == provider);
-        let kept: u64 = agents.iter().map(|one| kept(one, provider)).sum();
-        let sum = |committed: u64| (committed, if as_a_whole { committed } else { 0 });
-        let books = sum(kept + own.clone().map(|one| cents(one.monthly_usd)).sum::<u64>());
-        let numbers = own.filter(|one| one.kind == "number").count();
-        let bound = match provider {
-            "telnyx" => sum(kept + NUMBER * u64::try_from(numbers)?),
-            _ => books,
+        let costs = |committed: f64, spent: f64| {
+            let (committed, spent) = (cents(committed), cents(spent));
+            (committed, if as_a_whole { committed } else { spent })
         };
-        (least, most) = (plus(least, books), plus(most, bound));
+        let kept = agents.iter().map(|one| kept(one, provider, as_a_whole));
+        let kept = kept.fold((0, 0), plus);
+        let in_books = own
+            .clone()
+            .map(|one| costs(one.monthly_usd, one.spent_usd))
+            .fold(kept, plus);
+        let numbers = own.filter(|one| one.kind == "number").count();
+        let most_of_numbers = NUMBER * u64::try_from(numbers)?;
+        let bound = match provider {
+            "telnyx" => plus(kept, (most_of_numbers, most_of_numbers)),
+            _ => in_books,
+        };
+        (least, most) = (plus(least, in_books), plus(most, bound));
         let name = format!("{}-{provider}", tenant.account());
         let account = tenant.world().object("ProviderAccount", None, &name);
         let told = told(&account.get().await?);
-        if !within(told, books, bound) {
+        if !within(told, in_books, bound) {
             wrong.push(format!(
-                "account {name} tells {told:?} cents, and not {books:?} to {bound:?}"
+                "account {name} tells {told:?} cents, and not {in_books:?} to {bound:?}"
             ));
         }
     }
@@ -71,25 +79,35 @@ fn within(told: Sums, least: Sums, most: Sums) -> bool {
     (least.0..=most.0).contains(&told.0) && (least.1..=most.1).contains(&told.1)
 }
 
-/// What of an agent's at a provider is told as deleted by somebody.
-fn kept(agent: &DynamicObject, provider: &str) -> u64 {
+/// What of an agent's at a provider is told as deleted by somebody. No book has that any more, and what was told of its use stays.
+fn kept(agent: &DynamicObject, provider: &str, as_a_whole: bool) -> Sums {
     let list = |field: &str| {
         agent.data["status"][field]
             .as_array()
             .cloned()
             .unwrap_or_default()
     };
+    let entries = list("external");
     let lost = list("tools")
         .into_iter()
         .filter(|tool| tool["reason"] == "DeletedExternally");
-    let slots: Vec<String> = lost
-        .map(|tool| format!("tool/{}", tool["name"].as_str().unwrap_or_default()))
-        .collect();
-    let here = list("external")
-        .into_iter()
-        .filter(|entry| entry["provider"] == provider);
-    let own = here.filter(|entry| slots.iter().any(|slot| entry["slot"] == slot.as_str()));
-    own.map(|entry| sum(&entry["monthlyUSD"])).sum()
+    lost.filter_map(|tool| {
+        let slot = format!("tool/{}", tool["name"].as_str().unwrap_or_default());
+        let entry = entries
+            .iter()
+            .find(|entry| entry["slot"] == slot.as_str())?;
+        let (ordered, usage) = (sum(&entry["monthlyUSD"]), &tool["usage"]);
+        let here = entry["provider"] == provider;
+        here.then(|| match as_a_whole {
+            true => (ordered, ordered),
+            // Limits that come back are in no storm.
+            false => (
+                ordered.saturating_sub(sum(&usage["spentUSD"])),
+                sum(&usage["monthUSD"]),
+            ),
+        })
+    })
+    .fold((0, 0), plus)
 }
 
 /// What an object tells of its money.

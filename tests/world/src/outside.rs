@@ -29,6 +29,9 @@ pub struct Resource {
     pub parent: Option<String>,
     #[serde(rename = "monthlyUSD", default)]
     pub monthly_usd: f64,
+    /// What its use has cost since the month began.
+    #[serde(rename = "spentUSD", default)]
+    pub spent_usd: f64,
 }
 
 /// Everything that lives outside.

@@ -84,6 +84,7 @@ impl AgentMail {
                 parent: None,
                 created_at: text(created_at),
                 monthly_usd: 0.0,
+                spent_usd: 0.0,
             };
             rows.extend(account.inboxes.iter().map(|inbox| {
                 let called = inbox.display_name.as_ref().unwrap_or(&inbox.address);
@@ -91,6 +92,7 @@ impl AgentMail {
                     description: inbox.client_id.clone(),
                     parent: Some(inbox.pod.clone()),
                     monthly_usd: USD_PER_INBOX,
+                    spent_usd: 0.0,
                     ..resource("inbox", &inbox.address, called, inbox.created_at)
                 }
             }));

@@ -146,6 +146,7 @@ impl Wallet {
             parent: None,
             created_at: clock::text(created_at),
             monthly_usd: 0.0,
+            spent_usd: 0.0,
         };
         let wallet = Resource {
             description: Some(self.state.name().to_owned()),

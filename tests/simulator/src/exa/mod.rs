@@ -229,6 +229,7 @@ impl Provider for Exa {
                 created_at: text(key.created_at),
                 // The most it can cost, as with everything here; one without a budget says nothing.
                 monthly_usd: key.budget_cents.map_or(0.0, |cents| cents as f64 / 100.0),
+                spent_usd: 0.0,
             }));
         }
         rows

@@ -20,7 +20,7 @@ pub(super) enum Period {
 
 impl Period {
     /// How often within a month, at most.
-    pub(super) fn times_a_month(self) -> f64 {
+    fn times_a_month(self) -> f64 {
         match self {
             Self::Daily => 31.0,
             Self::Weekly => 5.0,
@@ -101,6 +101,21 @@ impl Key {
         let begun = period.begun(now);
         let own = self.spent.iter().filter(|(at, _)| *at >= begun);
         own.map(|(_, usd)| usd).sum()
+    }
+
+    /// What it can cost within a month at most: its limit as often as that comes back, and what is left of one that never does.
+    /// One without a limit says nothing.
+    pub(super) fn can_cost_a_month(&self) -> f64 {
+        let limit = self.limit.unwrap_or(0.0);
+        match self.limit_reset {
+            Some(period) => limit * period.times_a_month(),
+            None => (limit - self.usage()).max(0.0),
+        }
+    }
+
+    /// What was spent with it since the month began.
+    pub(super) fn spent_in_month(&self, now: Timestamp) -> f64 {
+        self.usage_of(Period::Monthly, now)
     }
 
     /// What `GET /key` and the key object have in common.

@@ -355,9 +355,8 @@ impl Provider for OpenRouter {
             description: None,
             parent: Some(key.workspace_id.clone()),
             created_at: text(key.created_at),
-            // The most it can cost, as with everything here; one without a limit says nothing.
-            monthly_usd: key.limit.unwrap_or(0.0)
-                * key.limit_reset.map_or(1.0, Period::times_a_month),
+            monthly_usd: key.can_cost_a_month(),
+            spent_usd: key.spent_in_month(clock::now()),
         };
         keys.map(resource).collect()
     }

@@ -52,6 +52,7 @@ fn of_project(project: &Project, now: Timestamp) -> Vec<Resource> {
         parent: Some(project.id.clone()),
         created_at: text(created_at),
         monthly_usd,
+        spent_usd: 0.0,
     };
     let mut rows = vec![Resource {
         description: project.description.clone(),

@@ -78,12 +78,14 @@ impl Telnyx {
                 parent: None,
                 created_at: text(created_at),
                 monthly_usd: 0.0,
+                spent_usd: 0.0,
             };
             let numbers = account.numbers.iter().filter(|number| number.is_owned(now));
             rows.extend(numbers.map(|number| Resource {
                 description: number.reference.clone(),
                 parent: number.profile.clone(),
                 monthly_usd: number.usd,
+                spent_usd: 0.0,
                 ..resource("number", &number.id, &number.phone, number.since)
             }));
             let profiles = account.profiles.iter();

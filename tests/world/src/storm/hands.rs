@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use kube::api::DynamicObject;
 use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -63,6 +64,7 @@ impl<'a, 'w> Hands<'a, 'w> {
                 };
                 self.spec(*agent, json!({"toolLimits": limits})).await
             }
+            Disturbance::Spend { agent, tenths } => self.spend(*agent, *tenths).await,
             Disturbance::Request { agent, phone } => {
                 if agent.kind() != Kind::Demand {
                     bail!("nothing of its template comes on demand");
@@ -286,19 +288,27 @@ impl<'a, 'w> Hands<'a, 'w> {
         }
     }
 
+    /// To a whole tenth of the limit that the key has now: `tenths` more than are spent, and not above all of it.
+    async fn spend(&self, agent: Agent, tenths: u32) -> Result<()> {
+        let object = self.fleet.instance(agent).get().await?;
+        let path = format!("/openrouter/keys/{}", on_record(&object, "tool/llm")?);
+        let outside = self.fleet.world.outside();
+        let key = outside.call(Method::GET, &path, None).await?;
+        let (limit, used) = (key["limit"].as_f64(), key["usage"].as_f64());
+        let (limit, used) = (limit.context("no limit")?, used.context("no usage")?);
+        let tenth = limit / 10.0;
+        if tenth <= 0.0 || used >= limit {
+            bail!("it may spend nothing more");
+        }
+        let spent = ((used / tenth).floor() + f64::from(tenths)).min(10.0) * tenth;
+        let body = json!({"usage": (spent * 100.0).round() / 100.0});
+        outside.call(Method::PUT, &path, Some(body)).await?;
+        Ok(())
+    }
+
     async fn by_hand(&self, agent: Agent, what: Hand) -> Result<()> {
         let object = self.fleet.instance(agent).get().await?;
-        let id = |slot: &str| {
-            let entries = object.data["status"]["external"].as_array();
-            let entry = entries
-                .into_iter()
-                .flatten()
-                .find(|entry| entry["slot"] == slot);
-            entry
-                .and_then(|entry| entry["id"].as_str())
-                .map(str::to_owned)
-                .with_context(|| format!("its ledger has no id for {slot}"))
-        };
+        let id = |slot: &str| on_record(&object, slot);
         let outside = self.fleet.world.outside();
         let delete = async |path: String| {
             outside.call(Method::POST, &path, None).await?;
@@ -346,6 +356,19 @@ impl<'a, 'w> Hands<'a, 'w> {
             }
         }
     }
+}
+
+/// The id that an agent's ledger has for a slot.
+fn on_record(agent: &DynamicObject, slot: &str) -> Result<String> {
+    let entries = agent.data["status"]["external"].as_array();
+    let entry = entries
+        .into_iter()
+        .flatten()
+        .find(|entry| entry["slot"] == slot);
+    entry
+        .and_then(|entry| entry["id"].as_str())
+        .map(str::to_owned)
+        .with_context(|| format!("its ledger has no id for {slot}"))
 }
 
 /// The name of an account's Secret.

@@ -126,6 +126,11 @@ pub(super) enum Disturbance {
         agent: Agent,
         usd: u32,
     },
+    /// The agent spends what its model's key lets it, by tenths of the limit.
+    Spend {
+        agent: Agent,
+        tenths: u32,
+    },
     Request {
         agent: Agent,
         phone: bool,
@@ -345,6 +350,13 @@ fn one(random: &mut StdRng, agents: &[Agent]) -> (Disturbance, Option<Disturbanc
             },
             None,
         ),
+        70..74 => (
+            Disturbance::Spend {
+                agent,
+                tenths: 1 + number % 5,
+            },
+            None,
+        ),
         _ => (
             Disturbance::OutsideFault {
                 fault: outside_fault(random),
@@ -460,7 +472,7 @@ mod tests {
             .collect();
         words.sort();
         words.dedup();
-        // 20 plain ones, 9 by hand, 2 killed, 3 asleep.
-        assert_eq!(words.len(), 34, "{words:#?}");
+        // 21 plain ones, 9 by hand, 2 killed, 3 asleep.
+        assert_eq!(words.len(), 35, "{words:#?}");
     }
 }
