@@ -30,7 +30,7 @@ use self::subject::{
     Held, Next, Subject, above, closed, crowded, goes, kept, not_allowed, not_left_to_rest,
     obstacle, subjects,
 };
-use super::draft::{Draft, Phase, act, wait};
+use super::draft::{Draft, Phase, PhaseEnd, act, wait};
 use super::following::{follows, prepares};
 use super::ledger;
 use super::step::Step;
@@ -38,10 +38,10 @@ use super::world::{Desired, World};
 use crate::api::condition::{kind, reason};
 use crate::api::instance::OperatingMode;
 use crate::api::template::ReclaimPolicy;
-use crate::api::{Slot, SlotState};
+use crate::api::{LedgerEntry, Slot, SlotState};
 use crate::model::PausedBy;
 use crate::model::tool::Wish;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::ops::ControlFlow;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -105,6 +105,7 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
             Continue(Err(why)) => held.push((subject, why)),
         }
     }
+    let dropped = dropped(w, d, &subjects)?;
     not_tried(w, d);
     if !w.tools.kept.is_empty() {
         // Nobody tells that a Secret was deleted: to be told, one would have to be allowed to read every Secret.
@@ -116,7 +117,47 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
         d.working(reason::CREATING, "giving the agent what was made for it");
         return wait(Some(w.now));
     }
-    conclude(w, d, &held)
+    conclude(w, d, &held)?;
+    dropped.map_or(Continue(()), |until| wait(until))
+}
+
+/// What the agent has until its turn although its template no longer names it, is in use only while the agent may run. Where the
+/// agent must wait for that: until when.
+fn dropped(
+    w: &World,
+    d: &mut Draft,
+    subjects: &[Subject<'_>],
+) -> ControlFlow<PhaseEnd, Option<Option<Timestamp>>> {
+    let named = |entry: &LedgerEntry| {
+        let mut subjects = subjects.iter();
+        subjects.any(|subject| subject.slot == entry.slot && subject.made(entry))
+    };
+    let has = |entry: &&LedgerEntry| entry.state == SlotState::Exists && !named(entry);
+    let dropped: Vec<LedgerEntry> = d.status.external.iter().filter(has).cloned().collect();
+    let mut until = None;
+    for entry in dropped.iter().filter(|_| !follows(w)) {
+        d.stands(w);
+        match adjust::no_longer_named(w, d, entry) {
+            Next::Step(step) => match step.paused(w, &d.status) {
+                Some(by) => d.hold(by),
+                None => {
+                    let message = format!("making sure of {}", entry.slot);
+                    d.working_on(kind::TOOLS_READY, reason::CREATING, message);
+                    act(step)?;
+                }
+            },
+            Next::Held(held) if !held.complete && runs(w) => {
+                d.working(held.reason, format!("{}: {}", entry.slot, held.message));
+                until = Some(held.wake);
+            }
+            Next::Held(_) | Next::Again | Next::Fine => {}
+        }
+    }
+    Continue(until)
+}
+
+fn runs(w: &World) -> bool {
+    w.instance.spec.operating_mode == OperatingMode::Running
 }
 
 /// Whether what exists by now gives the agent something that was not there yet when its values were gathered: what an
@@ -187,8 +228,7 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
         d.stalled(reason::NOT_ALLOWED, refusal.message.clone());
     }
     // One that is suspended is given nothing, and its suspension waits for nobody.
-    let runs = w.instance.spec.operating_mode == OperatingMode::Running;
-    if runs && held.iter().any(|(subject, why)| stops(subject, why)) {
+    if runs(w) && held.iter().any(|(subject, why)| stops(subject, why)) {
         return wait(None);
     }
     Continue(())

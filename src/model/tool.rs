@@ -6,6 +6,7 @@
 
 use super::slot::Part;
 use super::values::hex;
+use crate::api::LedgerEntry;
 use crate::api::instance::ToolUsage;
 pub use crate::api::money::Money;
 pub use crate::api::template::LimitReset;
@@ -104,12 +105,16 @@ impl Wish {
         sum.parse().ok().map(Money::near)
     }
 
-    /// What has these settings, put into use or out of it. `None` where the provider cannot do that.
-    pub fn in_use(&self, settings: &str, used: bool) -> Option<Wish> {
-        match self {
-            Wish::Openrouter { .. } => Some(Wish::Openrouter {
-                limit_usd: Wish::given_usd(settings)?,
-                reset: Wish::given_again(settings),
+    /// What is on record, put into use or out of it. `None` where its provider cannot do that.
+    pub fn in_use(entry: &LedgerEntry, used: bool) -> Option<Wish> {
+        let key = entry
+            .slot
+            .as_tool()
+            .is_some_and(|own| own.part == Part::Main);
+        match entry.provider.as_str() {
+            "openrouter" if key => Some(Wish::Openrouter {
+                limit_usd: Wish::given_usd(&entry.settings)?,
+                reset: Wish::given_again(&entry.settings),
                 disabled: Some(!used),
             }),
             _ => None,
@@ -128,10 +133,8 @@ impl Wish {
 
     /// The settings without what they say of its use.
     pub fn unmarked(settings: &str) -> &str {
-        let marks = [DISABLED, ENABLED];
-        let bare = marks
-            .into_iter()
-            .find_map(|mark| settings.strip_suffix(mark));
+        let mut marks = [DISABLED, ENABLED].into_iter();
+        let bare = marks.find_map(|mark| settings.strip_suffix(mark));
         bare.unwrap_or(settings)
     }
 

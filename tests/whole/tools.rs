@@ -206,13 +206,17 @@ async fn an_openrouter_key_is_made_found_adjusted_and_deleted() {
 
     let named = named(Part::Main, &resource.id, &[]);
     // A limit is changed without a word of whether the key may be used; that is changed by itself, to and fro.
-    let wish = dollars(30);
+    let used = |used: bool| Wish::Openrouter {
+        limit_usd: Money::dollars(30),
+        reset: LimitReset::Never,
+        disabled: Some(!used),
+    };
     let disabled = "limitUSD=30 disabled";
     for (wish, told) in [
-        (wish.clone(), disabled),
-        (wish.in_use(disabled, true).unwrap(), "limitUSD=30"),
-        (wish.in_use("limitUSD=30", false).unwrap(), disabled),
-        (wish.in_use(disabled, true).unwrap(), "limitUSD=30"),
+        (dollars(30), disabled),
+        (used(true), "limitUSD=30"),
+        (used(false), disabled),
+        (used(true), "limitUSD=30"),
     ] {
         provider.adjust(&named, &wish).await.unwrap();
         let seen = provider.look(&named).await.unwrap().unwrap();

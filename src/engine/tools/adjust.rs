@@ -6,7 +6,7 @@
 //! (`engine::quota`).
 
 use super::naming::named;
-use super::subject::{Held, Next, Subject, above, costs_more, obstacle};
+use super::subject::{Held, Next, Subject, above, costs_more, obstacle, out_of_reach};
 use crate::api::condition::{is_true, kind, reason};
 use crate::api::instance::OperatingMode;
 use crate::api::money::Money;
@@ -33,11 +33,8 @@ pub(super) fn adjust(
     if asked.settings().is_empty() || subject.part != Part::Main || as_found {
         return Next::Fine;
     }
-    let set = set(w, subject, entry, resource);
-    if let Some(out) = out_of_use(w, subject, entry) {
-        return put_out_of_use(w, d, subject, entry, set, out);
-    }
-    if let Some(next) = put_into_use(w, d, subject, entry, set) {
+    let set = set(w, entry, resource);
+    if let Some(next) = use_of(w, d, entry, set) {
         return next;
     }
     let wish = asked.settings();
@@ -69,14 +66,9 @@ pub(super) fn adjust(
 }
 
 /// What the provider shows it to be set to, where that was seen after we last set it.
-fn set<'a>(
-    w: &World,
-    subject: &Subject<'_>,
-    entry: &LedgerEntry,
-    resource: Option<&'a Resource>,
-) -> Option<&'a str> {
-    let looked = w.tools.looked.get(&subject.slot).map(|(begun, _)| *begun);
-    let seen = || Some(w.tools.seen.get(&subject.slot)?.begun);
+fn set<'a>(w: &World, entry: &LedgerEntry, resource: Option<&'a Resource>) -> Option<&'a str> {
+    let looked = w.tools.looked.get(&entry.slot).map(|(begun, _)| *begun);
+    let seen = || Some(w.tools.seen.get(&entry.slot)?.begun);
     let begun = looked.or_else(seen)?;
     let fresh = begun >= w.limits.landed_by(entry.started_at.0);
     resource?.settings.as_deref().filter(|_| fresh)
@@ -91,40 +83,48 @@ fn adjusted(d: &Draft, entry: &LedgerEntry, wish: Wish) -> Next {
     })
 }
 
+/// What the template no longer names, or names otherwise, is the agent's until its turn: what is next for its use.
+pub(super) fn no_longer_named(w: &World, d: &mut Draft, entry: &LedgerEntry) -> Next {
+    let set = set(w, entry, w.resource(entry.slot));
+    use_of(w, d, entry, set).unwrap_or(Next::Fine)
+}
+
+/// Whether it may be used now, and what is next where that is not so.
+fn use_of(w: &World, d: &mut Draft, entry: &LedgerEntry, set: Option<&str>) -> Option<Next> {
+    match out_of_use(w, entry) {
+        Some(out) => Some(put_out_of_use(w, d, entry, set, out)),
+        None => put_into_use(w, d, entry, set),
+    }
+}
+
 /// What is wanted of it while its agent is suspended: its limit stays until the agent runs again.
-fn out_of_use(w: &World, subject: &Subject<'_>, entry: &LedgerEntry) -> Option<Wish> {
+fn out_of_use(w: &World, entry: &LedgerEntry) -> Option<Wish> {
     let suspended = w.instance.spec.operating_mode == OperatingMode::Suspended;
     // It was said that nothing runs: what runs on to its end may still use it. Others may use what was adopted.
     let rests = is_true(&w.status().conditions, kind::SUSPENDED) && entry.origin == Origin::Made;
     let ours = Wish::is_out_of_use(&entry.settings);
-    let out = subject.tool.wish.in_use(&entry.settings, false);
+    let out = Wish::in_use(entry, false);
     out.filter(|_| suspended && (rests || ours))
 }
 
 /// What was put out of use is put into use as it was: more is asked for later. What somebody else put out of use stays so.
-fn put_into_use(
-    w: &World,
-    d: &mut Draft,
-    subject: &Subject<'_>,
-    entry: &LedgerEntry,
-    set: Option<&str>,
-) -> Option<Next> {
+fn put_into_use(w: &World, d: &mut Draft, entry: &LedgerEntry, set: Option<&str>) -> Option<Next> {
     let out = set.is_some_and(Wish::is_out_of_use);
     let comes = Wish::comes_into_use(&entry.settings);
     // A request that was given up may have put it out of use after it was put into use.
     if Wish::is_out_of_use(&entry.settings) || comes && out {
-        let again = subject.tool.wish.in_use(&entry.settings, true)?;
-        return Some(match obstacle(w, subject) {
+        let again = Wish::in_use(entry, true)?;
+        return Some(match out_of_reach(w, entry) {
             // With what is out of use the agent can do nothing.
             Some(held) => Next::Held(held),
             None => adjusted(d, entry, again),
         });
     }
-    if let Some(held) = stopped_by_somebody(w, subject, entry) {
+    if let Some(held) = stopped_by_somebody(w, entry) {
         return Some(Next::Held(held.but_complete()));
     }
     if comes && set.is_some() {
-        if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot) {
+        if let Some(entry) = ledger::entry_mut(&mut d.status, entry.slot) {
             entry.settings = Wish::unmarked(&entry.settings).to_owned();
         }
     } else if comes {
@@ -135,12 +135,8 @@ fn put_into_use(
 }
 
 /// What somebody else put out of use is theirs to put back.
-pub(super) fn stopped_by_somebody(
-    w: &World,
-    subject: &Subject<'_>,
-    entry: &LedgerEntry,
-) -> Option<Held> {
-    let set = set(w, subject, entry, w.resource(subject.slot))?;
+pub(super) fn stopped_by_somebody(w: &World, entry: &LedgerEntry) -> Option<Held> {
+    let set = set(w, entry, w.resource(entry.slot))?;
     let ours = Wish::unmarked(&entry.settings) != entry.settings;
     let why = "it was disabled at the provider; enable it there";
     (Wish::is_out_of_use(set) && !ours).then(|| Held::person(reason::SUSPENDED, why))
@@ -149,7 +145,6 @@ pub(super) fn stopped_by_somebody(
 fn put_out_of_use(
     w: &World,
     d: &mut Draft,
-    subject: &Subject<'_>,
     entry: &LedgerEntry,
     set: Option<&str>,
     out: Wish,
@@ -161,11 +156,11 @@ fn put_out_of_use(
     if theirs || so {
         return Next::Fine;
     }
-    if let Some(held) = obstacle(w, subject) {
+    if let Some(held) = out_of_reach(w, entry) {
         return Next::Held(held.but_complete());
     }
     // On record before it is asked for: whose it is to put it back.
-    if let Some(entry) = ledger::entry_mut(&mut d.status, subject.slot) {
+    if let Some(entry) = ledger::entry_mut(&mut d.status, entry.slot) {
         entry.settings = settings;
     }
     adjusted(d, entry, out)

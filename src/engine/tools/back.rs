@@ -4,7 +4,7 @@
 //! goes for good only where the spec or a person says so, and what stays is told once.
 
 use super::naming::{find, named, siblings};
-use super::subject::{Held, closed, fault_of, kept, subjects};
+use super::subject::{Held, fault_of, kept, out_of_reach, subjects};
 use crate::api::condition::reason;
 use crate::api::money::Money;
 use crate::api::template::ReclaimPolicy;
@@ -101,7 +101,7 @@ pub(super) fn hindrance(w: &World, entry: &LedgerEntry) -> Option<Held> {
     if free {
         return None;
     }
-    closed(w, &entry.account, &entry.provider).or_else(|| fault_of(w, entry.slot))
+    out_of_reach(w, entry)
 }
 
 /// The ledger's tools in the order in which they are taken back.
@@ -188,7 +188,7 @@ fn take_back(
         forget(d, slot);
         return Continue(());
     }
-    if let Some(held) = closed(w, &entry.account, &entry.provider).or_else(|| fault_of(w, slot)) {
+    if let Some(held) = out_of_reach(w, entry) {
         return Break(Back::Wait(held));
     }
     match (entry.state, entry.id.clone()) {

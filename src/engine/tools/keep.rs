@@ -34,7 +34,7 @@ pub(super) fn keep(w: &World, d: &mut Draft, subject: &Subject<'_>, entry: &Ledg
     unpriced(w, d, subject, entry);
     if subject.row.gives.secret.is_some() && !adopted && kept(w, entry).is_none() {
         // Another in its place would be in use.
-        return match stopped_by_somebody(w, subject, entry) {
+        return match stopped_by_somebody(w, entry) {
             Some(held) => Next::Held(held),
             None => secret_lost(w, d, subject, entry),
         };

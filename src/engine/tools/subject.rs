@@ -166,6 +166,11 @@ pub(super) fn obstacle(w: &World, subject: &Subject<'_>) -> Option<Held> {
     closed(w, &subject.tool.account, subject.row.provider).or_else(|| fault_of(w, subject.slot))
 }
 
+/// Why nothing can be done now about what is on record.
+pub(super) fn out_of_reach(w: &World, entry: &LedgerEntry) -> Option<Held> {
+    closed(w, &entry.account, &entry.provider).or_else(|| fault_of(w, entry.slot))
+}
+
 /// Why nothing new can be made in a resource's account now.
 pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
     obstacle(w, subject)

@@ -7,7 +7,7 @@
 use super::scene::{Scene, Trouble, second};
 use super::story::{Run, Story};
 use crate::api::condition::{self, kind};
-use crate::api::instance::OperatingMode;
+use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::model::Fault;
 use std::collections::BTreeMap;
 use world::cases::Draw;
@@ -140,6 +140,45 @@ fn a_key_is_out_of_use_while_nothing_runs_and_in_use_before_anything_does() {
         made.map(|(what, count)| (what.clone(), *count)).collect()
     };
     assert_eq!(makes(&scene.shops.counts), makes(&made));
+}
+
+#[test]
+fn a_key_that_the_template_no_longer_names_is_out_of_use_while_its_agent_rests() {
+    let mut scene = tooled().rested();
+    let limit = key(&scene).to_owned();
+    scene.edit(|object| object.spec.update_policy = UpdatePolicy::Manual);
+    without(&mut scene, "llm");
+    scene.revise("2");
+    scene = scene.rested();
+    assert_eq!(key(&scene), limit);
+    suspended(&mut scene);
+    scene.log.clear();
+    scene.settle();
+    let at = |scene: &Scene, what: &str| scene.log.iter().position(|one| *one == what);
+    assert_eq!(key(&scene), format!("{limit} disabled"), "{:?}", scene.log);
+    assert!(
+        at(&scene, "Stop") < at(&scene, "AdjustTool"),
+        "{:?}",
+        scene.log
+    );
+    resumed(&mut scene);
+    scene.log.clear();
+    scene.settle();
+    assert_eq!(key(&scene), limit);
+    assert!(
+        at(&scene, "AdjustTool").is_some() && at(&scene, "AdjustTool") < at(&scene, "Deploy"),
+        "{:?}",
+        scene.log
+    );
+    // Its turn takes it back.
+    scene.edit(|object| object.spec.update_policy = UpdatePolicy::Automatic);
+    scene.settle();
+    let mut things = scene.shops.things.iter();
+    assert!(
+        things.all(|one| one.shop != "openrouter" || one.deleted),
+        "{:?}",
+        scene.log
+    );
 }
 
 #[test]
