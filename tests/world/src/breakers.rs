@@ -1,13 +1,13 @@
-//! A fleet that loses what it stands on, one way after the other: an account that shows nothing, one that shows half, a cluster
-//! that was set back while the one it was copied from went on, objects that come back from a backup without a status. Each
-//! time nothing outside is changed, it is told, and it ends: by itself, or when its owner says the word.
+//! A fleet that loses what it stands on, one way after the other: an account that shows nothing, one that shows half, a clone
+//! of its cluster that is at work beside it, a cluster that was set back, objects that come back from a backup without a status.
+//! Each time nothing outside is changed, it is told, and it ends: by itself, or when its owner says the word.
 //!
 //! Holds: what is outside is read off the providers' own inventory, and what was asked for off the journal. Absent: the
 //! product's code, but for the seeding.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,8 +15,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::{DynamicObject, ListParams};
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time;
 
 use crate::object::{Object, condition, eventually};
@@ -77,13 +76,8 @@ impl Breakers {
     /// # Errors
     /// Something did not hold: the error says what, and where the records are.
     pub async fn run(&self) -> Result<Withstood> {
-        let options = Options::new(&self.dir)
-            .controller(&self.controller)
-            .controller_arg("--observe-interval=2s")
-            .controller_arg("--request-timeout=5s")
-            .controller_arg("--settle=1s")
-            .controller_arg("--lease-duration=60s")
-            .controller_arg("--lease-renew-deadline=50s")
+        let options = self
+            .options(&self.dir)
             .set("agent.bootTime", "0s")
             .set("railway.projectInterval", "0s")
             .set("railway.requestsPerHour", "1000000")
@@ -96,6 +90,16 @@ impl Breakers {
             .with_context(|| format!("the world's records are in {}", world.dir().display()))?;
         stopped?;
         Ok(withstood)
+    }
+
+    fn options(&self, dir: &Path) -> Options {
+        Options::new(dir)
+            .controller(&self.controller)
+            .controller_arg("--observe-interval=2s")
+            .controller_arg("--request-timeout=5s")
+            .controller_arg("--settle=1s")
+            .controller_arg("--lease-duration=60s")
+            .controller_arg("--lease-renew-deadline=50s")
     }
 
     async fn withstand(&self, world: &World) -> Result<Withstood> {
@@ -135,10 +139,11 @@ impl Breakers {
         )
         .await?;
         chapter(
-            "a cluster set back, beside the one that went on",
-            fleet.set_back().await,
+            "a clone of the cluster at work beside it",
+            fleet.cloned(self).await,
         )
         .await?;
+        chapter("a cluster set back", fleet.set_back().await).await?;
         chapter(
             "objects from a backup without statuses",
             fleet.restored().await,
@@ -338,19 +343,13 @@ impl Fleet<'_> {
         Ok(self.tenant.instance(name))
     }
 
-    /// The cluster is copied and goes on; then the copy stands in its place, with what was made since outside. What the other one
-    /// does meanwhile is done by hand. In the end that one is back.
-    async fn set_back(&self) -> Result<Duration> {
-        let (first, account, begun) = (
-            self.before().await?,
-            self.tenant.provider_account(),
-            Instant::now(),
-        );
+    /// Copies the cluster, lets it make some more, and says which.
+    async fn goes_on_after_a_copy(&self, copy: &str) -> Result<Vec<Object<'_>>> {
         let sweeps = json!({"spec": {"sweep": {"mode": "Delete", "gracePeriod": "1s"}}});
-        account.patch(sweeps).await?;
+        self.tenant.provider_account().patch(sweeps).await?;
         let controller = self.world.controller()?;
         controller.stop().await?;
-        self.world.copy_cluster("then").await?;
+        self.world.copy_cluster(copy).await?;
         let then = Timestamp::now();
         controller.start().await?;
         // What the newest record of that time made could be seen so late as this.
@@ -368,56 +367,45 @@ impl Fleet<'_> {
         for one in &newer {
             one.wait_condition("Ready", "True", self.patience).await?;
         }
-        controller.stop().await?;
-        self.world.copy_cluster("now").await?;
-        self.world.restore_cluster("then").await?;
+        Ok(newer)
+    }
 
-        let before = self.before().await?;
-        ensure!(before.projects.len() == first.projects.len() + NEWER);
-        controller.start().await?;
+    /// It knows that time went back: nothing new is made, nothing of the old deleted, and nothing swept. What it would do, and the
+    /// message with the word for it.
+    async fn knows_that_time_went_back(&self, before: &Before) -> Result<String> {
+        let account = self.tenant.provider_account();
         let told = self
             .says(&account, "RecoveryMode", "True", "TimeWentBack")
             .await?;
-        ensure!(told.contains("kubectl "), "{told}");
         self.says(&account, "SweepHeldBack", "True", "RecoveryMode")
             .await?;
-        // Nothing new is made there, and nothing of the old deleted.
         let (late, old) = (self.create("late").await?, self.tenant.instance("t-1"));
         old.delete().await?;
         for waits in [&late, &old] {
             self.says(waits, "Synced", "False", "RecoveryMode").await?;
         }
-        self.untouched(&before).await?;
-        // The other cluster makes one more meanwhile.
-        let by_hand = json!({"name": "ym-by-the-other", "workspace": self.tenant.workspace()});
-        let made = self
-            .world
-            .outside()
-            .call(Method::POST, "/railway/projects", Some(by_hand))
-            .await?;
-        let mut before = self.before().await?;
-        self.untouched(&before).await?;
-        let path = format!(
-            "/railway/projects/{}/delete",
-            made["id"].as_str().unwrap_or_default()
-        );
-        self.world
-            .outside()
-            .call(Method::POST, &path, Some(Value::Null))
-            .await?;
+        self.untouched(before).await?;
+        Ok(told)
+    }
 
-        // The copy is switched off, and all is as it was.
-        controller.stop().await?;
-        self.world.restore_cluster("now").await?;
-        before.projects = self.projects().await?;
-        controller.start().await?;
-        eventually("nothing is told of it", self.patience, async || {
-            let account = account.get().await?;
-            let told = condition(&account, "RecoveryMode").is_some();
-            Ok((!told).then_some(()))
-        })
-        .await?;
-        self.untouched(&before).await?;
+    /// The cluster is copied and goes on; then the copy runs beside it, with a controller that leads there.
+    async fn cloned(&self, breakers: &Breakers) -> Result<Duration> {
+        let (first, begun) = (self.projects().await?, Instant::now());
+        let newer = self.goes_on_after_a_copy("clone").await?;
+        let before = self.before().await?;
+        ensure!(before.projects.len() == first.len() + NEWER);
+        let beside = breakers.dir.with_extension("clone");
+        let options = breakers.options(&beside).clone_of(self.world, "clone");
+        let clone = World::start(options).await?;
+        let there = Fleet {
+            world: &clone,
+            tenant: self.tenant.cloned_in(&clone),
+            ..*self
+        };
+        let withstood = self.beside(&there, &before).await;
+        let stopped = clone.stop().await;
+        withstood.with_context(|| format!("the clone's records are in {}", beside.display()))?;
+        stopped?;
         for one in &newer {
             one.delete().await?;
         }
@@ -426,8 +414,65 @@ impl Fleet<'_> {
         }
         self.rests().await?;
         ensure!(
-            self.projects().await? == first.projects,
+            self.projects().await? == first,
             "what was there at first is not there alone"
+        );
+        Ok(begun.elapsed())
+    }
+
+    /// Both lead. The clone changes nothing; the original does what it is asked for, and is told nothing of the clone.
+    async fn beside(&self, clone: &Fleet<'_>, before: &Before) -> Result<()> {
+        clone.knows_that_time_went_back(before).await?;
+        let meanwhile = self.create("meanwhile").await?;
+        meanwhile
+            .wait_condition("Ready", "True", self.patience)
+            .await?;
+        let more = self.before().await?;
+        ensure!(more.projects.len() == before.projects.len() + 1);
+        clone.untouched(&more).await?;
+        meanwhile.delete().await?;
+        meanwhile.wait_gone(self.patience).await?;
+        let less = self.before().await?;
+        ensure!(less.projects == before.projects);
+        clone.untouched(&less).await?;
+        let account = self.tenant.provider_account().get().await?;
+        let told = condition(&account, "RecoveryMode");
+        ensure!(told.is_none(), "the original tells {told:?}");
+        Ok(())
+    }
+
+    /// The cluster is set back to what it was before it made some more. Its owner says the word: then it goes on, and what
+    /// it knows nothing of is swept.
+    async fn set_back(&self) -> Result<Duration> {
+        let (first, begun) = (self.projects().await?, Instant::now());
+        let newer = self.goes_on_after_a_copy("then").await?.len();
+        let controller = self.world.controller()?;
+        controller.stop().await?;
+        self.world.restore_cluster("then").await?;
+        let before = self.before().await?;
+        ensure!(before.projects.len() == first.len() + newer);
+        controller.start().await?;
+        let told = self.knows_that_time_went_back(&before).await?;
+        self.obey(&told).await?;
+        eventually(
+            "what it knows nothing of is gone",
+            self.patience,
+            async || {
+                let projects = self.projects().await?;
+                let newer = before.projects.difference(&first);
+                Ok(newer
+                    .into_iter()
+                    .all(|one| !projects.contains(one))
+                    .then_some(()))
+            },
+        )
+        .await?;
+        self.rests().await?;
+        let (now, old) = (self.projects().await?, self.tenant.instance("t-1"));
+        ensure!(old.find().await?.is_none(), "t-1 is there");
+        ensure!(
+            now.len() == first.len() && first.difference(&now).count() == 1,
+            "there are other projects"
         );
         Ok(begun.elapsed())
     }

@@ -29,6 +29,8 @@ pub struct Options {
     /// Another world, whose outside this one shares: its proxy, its control API and its directory. Then the simulator's
     /// settings are that world's own.
     pub beside: Option<(String, String, PathBuf)>,
+    /// The data that its API server begins with: a copy of another world's cluster.
+    pub(crate) cluster: Option<PathBuf>,
     /// Flags for `yardmaster run`, each as `--flag=value`; they win over the world's own.
     pub controller_args: Vec<String>,
 }
@@ -43,6 +45,7 @@ impl Options {
             chart: true,
             simulator_settings: Vec::new(),
             beside: None,
+            cluster: None,
             controller_args: Vec::new(),
         }
     }
@@ -67,6 +70,16 @@ impl Options {
         let control = world.outside().url().to_owned();
         self.beside = Some((world.proxy().to_owned(), control, world.dir().to_owned()));
         self
+    }
+
+    /// A clone of that world's cluster as [`World::copy_cluster`] has kept it, with the same outside. That world must outlive it.
+    #[must_use]
+    pub fn clone_of(self, world: &World, copy: &str) -> Self {
+        let cluster = Some(world.directory().copy(copy));
+        Self {
+            cluster,
+            ..self.beside(world)
+        }
     }
 
     /// With this simulator setting.

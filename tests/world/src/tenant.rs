@@ -42,6 +42,16 @@ impl<'w> Tenant<'w> {
         Ok(tenant)
     }
 
+    /// The same tenant in a clone of its world.
+    #[must_use]
+    pub fn cloned_in<'v>(&self, world: &'v World) -> Tenant<'v> {
+        Tenant {
+            world,
+            name: self.name.clone(),
+            token: self.token.clone(),
+        }
+    }
+
     async fn create_objects(&self, account: Value) -> Result<()> {
         let name = &self.name;
         let mut railway = json!({

@@ -67,6 +67,9 @@ impl World {
         let directory = Directory::prepare(&options.dir)?;
         let binaries = task::spawn_blocking(ClusterBinaries::built).await??;
         directory.link(&binaries)?;
+        if let Some(copy) = &options.cluster {
+            replace_tree(copy, &directory.etcd())?;
+        }
 
         let settings = PACE
             .iter()
