@@ -27,6 +27,8 @@ pub(super) fn follows(w: &World) -> bool {
     w.instance.spec.operating_mode == OperatingMode::Running
         && w.instance.spec.update_policy == UpdatePolicy::Automatic
         && template.turn == RolloutTurn::Yes
+        // Nothing of it can be applied meanwhile: what runs keeps what it has.
+        && w.paused_in(w.instance.spec.account_ref.name.as_str()).is_none()
 }
 
 /// Whether something runs that another revision must wait for. An attempt under way is brought to its end, and what was

@@ -107,7 +107,7 @@ fn life(w: &World, d: &mut Draft) -> Phase {
             reason::SUSPENDED,
             "nothing runs yet, and nothing more is made",
         ));
-        return wait(None);
+        return tools::rest(w, d);
     }
     if !begun {
         // Nothing is made outside before it is certain what shall run there.

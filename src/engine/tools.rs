@@ -6,8 +6,8 @@
 //! by itself; one tool's trouble holds up the others only where the agent is of no use without it.
 //!
 //! In `wish` what is asked for, in `make` how it comes to be, in `keep` what becomes of what is on record, in `adjust` what of that
-//! is changed in place, in `back` the way
-//! back, in `tell` what the status says of it, in `spent` what it has spent.
+//! is changed in place, in `resting` what of it may be used while nothing runs, in `back` the way back, in `tell` what the status
+//! says of it, in `spent` what it has spent.
 
 mod adjust;
 mod back;
@@ -16,12 +16,14 @@ mod keep;
 mod make;
 mod naming;
 mod recover;
+mod resting;
 mod spent;
 mod subject;
 mod tell;
 mod wish;
 
 pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back, retire};
+pub(super) use resting::rest;
 pub(super) use spent::news as spending;
 pub(super) use tell::{all_there, billed_at_rest, no_longer};
 pub use wish::wanted;
@@ -30,7 +32,7 @@ use self::subject::{
     Held, Next, Subject, above, closed, crowded, goes, kept, not_allowed, not_left_to_rest,
     obstacle, subjects,
 };
-use super::draft::{Draft, Phase, PhaseEnd, act, wait};
+use super::draft::{Draft, Phase, act, wait};
 use super::following::{follows, prepares};
 use super::ledger;
 use super::step::Step;
@@ -38,10 +40,10 @@ use super::world::{Desired, World};
 use crate::api::condition::{kind, reason};
 use crate::api::instance::OperatingMode;
 use crate::api::template::ReclaimPolicy;
-use crate::api::{LedgerEntry, Slot, SlotState};
+use crate::api::{Slot, SlotState};
 use crate::model::PausedBy;
 use crate::model::tool::Wish;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::ops::ControlFlow;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -105,7 +107,7 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
             Continue(Err(why)) => held.push((subject, why)),
         }
     }
-    let dropped = dropped(w, d, &subjects)?;
+    let dropped = resting::dropped(w, d, &subjects)?;
     not_tried(w, d);
     if !w.tools.kept.is_empty() {
         // Nobody tells that a Secret was deleted: to be told, one would have to be allowed to read every Secret.
@@ -119,41 +121,6 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
     }
     conclude(w, d, &held)?;
     dropped.map_or(Continue(()), |until| wait(until))
-}
-
-/// What the agent has until its turn although its template no longer names it, is in use only while the agent may run. Where the
-/// agent must wait for that: until when.
-fn dropped(
-    w: &World,
-    d: &mut Draft,
-    subjects: &[Subject<'_>],
-) -> ControlFlow<PhaseEnd, Option<Option<Timestamp>>> {
-    let named = |entry: &LedgerEntry| {
-        let mut subjects = subjects.iter();
-        subjects.any(|subject| subject.slot == entry.slot && subject.made(entry))
-    };
-    let has = |entry: &&LedgerEntry| entry.state == SlotState::Exists && !named(entry);
-    let dropped: Vec<LedgerEntry> = d.status.external.iter().filter(has).cloned().collect();
-    let mut until = None;
-    for entry in dropped.iter().filter(|_| !follows(w)) {
-        d.stands(w);
-        match adjust::no_longer_named(w, d, entry) {
-            Next::Step(step) => match step.paused(w, &d.status) {
-                Some(by) => d.hold(by),
-                None => {
-                    let message = format!("making sure of {}", entry.slot);
-                    d.working_on(kind::TOOLS_READY, reason::CREATING, message);
-                    act(step)?;
-                }
-            },
-            Next::Held(held) if !held.complete && runs(w) => {
-                d.working(held.reason, format!("{}: {}", entry.slot, held.message));
-                until = Some(held.wake);
-            }
-            Next::Held(_) | Next::Again | Next::Fine => {}
-        }
-    }
-    Continue(until)
 }
 
 fn runs(w: &World) -> bool {

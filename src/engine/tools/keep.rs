@@ -240,7 +240,7 @@ fn remember_reclaim(w: &World, d: &mut Draft, subject: &Subject<'_>) {
 }
 
 /// Whether a believed listing, begun late enough, lacks what is on record.
-fn unlisted(w: &World, entry: &LedgerEntry) -> bool {
+pub(super) fn unlisted(w: &World, entry: &LedgerEntry) -> bool {
     w.tools.seen.get(&entry.slot).is_some_and(|glance| {
         glance.begun >= w.limits.landed_by(entry.started_at.0)
             && !glance

@@ -17,6 +17,9 @@ use crate::engine::world::World;
 use crate::model::monthly;
 use crate::model::tool::Wanted;
 
+/// As many as the schema admits.
+const MOST_TOLD: usize = 16;
+
 /// Says how each tool is.
 pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subject<'_>, Held)]) {
     let before = d.status.tools.clone();
@@ -75,14 +78,38 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
             trouble.get_or_insert_with(|| (true, reason::NOT_ALLOWED, refusal.message.clone()));
         }
     }
+    told.extend(dropped(w, d, wanted, &before));
+    told.truncate(MOST_TOLD);
     d.status.tools = told;
     d.say(match trouble {
         Some((_, reason, message)) => Statement::no(kind::TOOLS_READY, reason, message),
-        None if wanted.is_empty() => {
+        None if d.status.tools.is_empty() => {
             Statement::yes(kind::TOOLS_READY, reason::NONE, "the agent has no tools")
         }
         None => all_there(&d.status.tools),
     });
+}
+
+/// What the template no longer names is told until it goes: it is the agent's, and costs what it costs.
+fn dropped(
+    w: &World,
+    d: &Draft,
+    wanted: &[Wanted],
+    before: &[ToolStatus],
+) -> impl Iterator<Item = ToolStatus> {
+    before.iter().filter_map(|old| {
+        let slot = Slot::tool(&old.name, Part::Main)?;
+        let entry = ledger::entry(&d.status, slot)?;
+        let named = wanted.iter().any(|tool| tool.name == old.name);
+        (!named && entry.state == SlotState::Exists).then(|| ToolStatus {
+            ready: true,
+            reason: reason::READY.to_owned(),
+            message: "the template no longer names it, and it goes when its agent follows"
+                .to_owned(),
+            usage: spent::usage(w, w.resource(slot), old.usage.as_ref()),
+            ..old.clone()
+        })
+    })
 }
 
 /// The agent has its tools; one that has spent what it may is told.

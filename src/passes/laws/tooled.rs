@@ -8,7 +8,9 @@ use super::scene::{Scene, Trouble, second};
 use super::story::{Run, Story};
 use crate::api::condition::{self, kind};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
+use crate::api::money::Money;
 use crate::model::Fault;
+use crate::model::tool::Usage;
 use std::collections::BTreeMap;
 use world::cases::Draw;
 
@@ -142,15 +144,21 @@ fn a_key_is_out_of_use_while_nothing_runs_and_in_use_before_anything_does() {
     assert_eq!(makes(&scene.shops.counts), makes(&made));
 }
 
+impl Scene {
+    /// Its template no longer names the key, which stays until its turn.
+    fn behind(mut self) -> Scene {
+        self.edit(|object| object.spec.update_policy = UpdatePolicy::Manual);
+        without(&mut self, "llm");
+        self.revise("2");
+        self.rested()
+    }
+}
+
 #[test]
 fn a_key_that_the_template_no_longer_names_is_out_of_use_while_its_agent_rests() {
-    let mut scene = tooled().rested();
+    let mut scene = tooled().rested().behind();
     let limit = key(&scene).to_owned();
-    scene.edit(|object| object.spec.update_policy = UpdatePolicy::Manual);
-    without(&mut scene, "llm");
-    scene.revise("2");
-    scene = scene.rested();
-    assert_eq!(key(&scene), limit);
+    assert!(!limit.contains("abled"));
     suspended(&mut scene);
     scene.log.clear();
     scene.settle();
@@ -179,6 +187,110 @@ fn a_key_that_the_template_no_longer_names_is_out_of_use_while_its_agent_rests()
         "{:?}",
         scene.log
     );
+}
+
+#[test]
+fn what_such_a_key_has_spent_is_told_until_it_goes() {
+    let mut scene = tooled().rested();
+    let spend = |scene: &mut Scene, dollars: u64| {
+        let now = scene.now;
+        scene.shops.meddle(now, |things| {
+            let key = things.iter_mut().find(|one| one.shop == "openrouter");
+            key.unwrap().usage = Some(Usage {
+                spent_usd: Money::dollars(dollars),
+                limit_usd: Some(Money::dollars(20)),
+                month_usd: Money::dollars(dollars),
+            });
+        });
+        // It is listed, and then the instance is looked at.
+        scene.run_for(second(120));
+        scene.happened();
+        scene.settle();
+    };
+    let told = |scene: &Scene| {
+        let status = scene.object.as_ref().unwrap().status.clone().unwrap();
+        let mut tools = status.tools.into_iter();
+        let llm = tools.find(|tool| tool.name == "llm");
+        llm.and_then(|tool| tool.usage).map(|usage| usage.spent_usd)
+    };
+    spend(&mut scene, 4);
+    let mut scene = scene.behind();
+    assert_eq!(told(&scene), Some(Money::dollars(4)));
+    spend(&mut scene, 12);
+    assert_eq!(told(&scene), Some(Money::dollars(12)));
+    scene.edit(|object| object.spec.update_policy = UpdatePolicy::Automatic);
+    scene.settle();
+    assert_eq!(told(&scene), None);
+}
+
+#[test]
+fn no_agent_runs_with_such_a_key_out_of_use_and_one_that_is_gone_stops_nobody() {
+    let mut scene = tooled().rested().behind();
+    suspended(&mut scene);
+    let mut scene = scene.rested();
+    scene.pauses.accounts.insert("openrouter".into());
+    scene.happened();
+    resumed(&mut scene);
+    scene.log.clear();
+    scene.run_for(second(600));
+    assert_eq!(scene.effects("Deploy"), 0, "{:?}", scene.log);
+    scene.pauses.accounts.clear();
+    scene.happened();
+    scene.settle();
+    assert!(scene.is(kind::READY) && !key(&scene).contains("abled"));
+
+    suspended(&mut scene);
+    let mut scene = scene.rested();
+    let now = scene.now;
+    scene.shops.meddle(now, |things| {
+        let key = things.iter_mut().find(|one| one.shop == "openrouter");
+        key.unwrap().deleted = true;
+    });
+    scene.happened();
+    resumed(&mut scene);
+    scene.settle();
+    assert!(scene.is(kind::READY), "{:?}", scene.log);
+}
+
+#[test]
+fn an_agent_that_was_suspended_before_anything_ran_has_no_key_in_use() {
+    let mut scene = tooled().slow();
+    while !scene
+        .shops
+        .things
+        .iter()
+        .any(|one| one.shop == "openrouter")
+    {
+        assert!(scene.visit().is_some(), "{:?}", scene.log);
+    }
+    suspended(&mut scene);
+    scene.log.clear();
+    scene.settle();
+    assert!(scene.is(kind::SUSPENDED) && scene.effects("Deploy") == 0);
+    assert!(key(&scene).ends_with(" disabled"), "{:?}", scene.log);
+    resumed(&mut scene);
+    scene.settle();
+    assert!(scene.is(kind::READY) && !key(&scene).contains("abled"));
+}
+
+#[test]
+fn nothing_is_taken_from_an_agent_that_cannot_take_its_new_revision_because_its_account_is_paused()
+{
+    let mut scene = tooled().rested();
+    scene.pauses.accounts.insert("main".into());
+    without(&mut scene, "llm");
+    scene.revise("2");
+    scene.log.clear();
+    scene.run_for(second(900));
+    let there = |scene: &Scene| {
+        let mut things = scene.shops.things.iter();
+        things.any(|one| one.shop == "openrouter" && !one.deleted)
+    };
+    assert!(there(&scene), "{:?}", scene.log);
+    scene.pauses.accounts.clear();
+    scene.happened();
+    scene.settle();
+    assert!(!there(&scene) && scene.is(kind::READY), "{:?}", scene.log);
 }
 
 #[test]
