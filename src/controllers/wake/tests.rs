@@ -71,6 +71,7 @@ where
     Turned {
         before: before.map(|one| object(&one)),
         after: after.map(|one| object(&one)),
+        live: true,
     }
 }
 
@@ -408,6 +409,7 @@ fn an_instance_whose_ledger_forgets_something_looks_at_once() {
         let turned = Turned {
             before: Some(before.clone()),
             after: Some(after.clone()),
+            live: true,
         };
         let itself = |wake: &Wake| matches!(wake.whom, Whom::Instance(_));
         let woken = news(&Change::Instance(turned)).iter().any(itself);
