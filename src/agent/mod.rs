@@ -1,9 +1,11 @@
-//! The HTTP contract of a running agent (`facts/predecessors.md` A6): for now, whether it is ready.
+//! The HTTP contract of a running agent (`facts/predecessors.md` A6, A7): whether it is ready; who it is (`telling.rs`).
 //!
 //! What holds: a host name comes from a provider and is still checked, so that a request with an agent's token goes
 //! to a public name over HTTPS and nowhere else; no redirect is followed; an answer is read up to a limit, within one
-//! deadline. Whatever the agent answers is a `Health`, never an error. Deliberately absent: repeating, deciding what an
-//! unready agent means, and the rest of the contract (provision, reset, update).
+//! deadline. Whatever the agent answers is a value, never an error. Deliberately absent: repeating, deciding what an
+//! answer means for anybody, and the rest of the contract (reset, update).
+
+mod telling;
 
 use crate::model::words::cut;
 use crate::model::{Answer, Done, Expects, Fault, Health, ReadinessProbe};
@@ -22,22 +24,23 @@ const WORD: usize = 64;
 #[derive(Clone)]
 pub struct Agents {
     http: reqwest::Client,
+    /// Keeps no connection: see `telling`.
+    anew: reqwest::Client,
     timeout: Duration,
 }
 
 impl Agents {
-    /// Calls agents with what this builder says of proxy and authorities; `timeout` is for a whole exchange (the
-    /// predecessors use 5 s). Fails with `Bug` where no client can be built from it.
-    pub fn new(builder: reqwest::ClientBuilder, timeout: Duration) -> Done<Agents> {
-        let http = builder
-            .redirect(reqwest::redirect::Policy::none())
-            .https_only(true)
-            .user_agent(wire::USER_AGENT)
-            .build()
-            .map_err(|error| Fault::Bug {
-                message: format!("no client for agents: {}", error.without_url()),
-            })?;
-        Ok(Agents { http, timeout })
+    /// Calls agents with what these builders say of proxy and authorities; `timeout` is for a whole exchange (the
+    /// predecessors use 5 s), but for telling. Fails with `Bug` where no client can be built from it.
+    pub fn new(builder: impl Fn() -> reqwest::ClientBuilder, timeout: Duration) -> Done<Agents> {
+        let http = client(builder())?;
+        let anew = builder().pool_max_idle_per_host(0).connect_timeout(timeout);
+        let anew = client(anew)?;
+        Ok(Agents {
+            http,
+            anew,
+            timeout,
+        })
     }
 
     /// Asks an agent whether it is ready. `host` is a DNS name alone, the path begins with a slash.
@@ -82,15 +85,31 @@ impl Agents {
     }
 }
 
+fn client(builder: reqwest::ClientBuilder) -> Done<reqwest::Client> {
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .https_only(true)
+        .user_agent(wire::USER_AGENT)
+        .build()
+        .map_err(|error| Fault::Bug {
+            message: format!("no client for agents: {}", error.without_url()),
+        })
+}
+
 /// The provider's edge answers in the place of an agent that does not run or sleeps (`facts/railway.md` 2.5), and that is
 /// no word of the agent's.
 fn is_of_the_edge(status: u16) -> bool {
     matches!(status, 404 | 502..=504)
 }
 
+/// Whether it is the edge that answered.
+fn is_the_edge(status: u16, body: &[u8]) -> bool {
+    is_of_the_edge(status) && String::from_utf8_lossy(body).contains("\"Application ")
+}
+
 /// What an answer says.
 fn understand(status: u16, body: &[u8], expects: &Expects) -> Health {
-    if is_of_the_edge(status) && String::from_utf8_lossy(body).contains("\"Application ") {
+    if is_the_edge(status, body) {
         return Health::NotReady(Answer::NotRunning);
     }
     match expects {
@@ -267,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bad_address_is_never_called() {
-        let agents = Agents::new(reqwest::Client::builder(), Duration::from_secs(5)).unwrap();
+        let agents = Agents::new(reqwest::Client::builder, Duration::from_secs(5)).unwrap();
         let readiness = ReadinessProbe {
             path: "/".into(),
             expects: Expects::default(),

@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)").message("runtime.port is immutable: the addresses of running agents lead to it; make another AgentTemplate"))]
 #[x_kube(validation = Rule::new("has(self.volume) == has(oldSelf.volume)").message("runtime.volume cannot be added or taken away: a volume must be there before an agent's first deployment; make another AgentTemplate"))]
 pub struct Runtime {
+    /// The program that the agent is, and so how it is spoken to: `convos` answers `GET /pool/health` with `{"ready": true}` and can be told who it
+    /// is; `http` is any program that answers its path (`/`, or the one of `contract.health`) with 200, and cannot be told. To change it deploys nothing.
+    #[serde(default, skip_serializing_if = "Harness::is_usual")]
+    #[schemars(extend("default" = "convos"))]
+    pub harness: Harness,
     /// The image, by tag or digest. A tag is resolved to a digest once for each change of the template.
     pub image: ImageReference,
     /// A Secret of type kubernetes.io/dockerconfigjson, or with the keys `username` and `password`, for a private image.
@@ -51,6 +56,24 @@ pub struct Runtime {
 impl Runtime {
     fn startup_deadline() -> Span {
         Span::from("15m")
+    }
+}
+
+/// The program that an agent is. How each is spoken to: `model::harness`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Harness {
+    /// The predecessor's contract.
+    #[default]
+    Convos,
+    /// Anything that answers over HTTP.
+    Http,
+}
+
+impl Harness {
+    /// Left out where it is: what was written before there was a choice reads and writes as it did.
+    fn is_usual(&self) -> bool {
+        *self == Harness::default()
     }
 }
 
@@ -127,27 +150,21 @@ pub enum RestartKind {
 }
 
 /// Paths of the agent's HTTP interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Contract {
-    /// What says that the agent can work: a path that answers 200 with `{"ready": true}`, or `{path, ready}` for any other image. It
-    /// is asked for over HTTPS at the agent's address. To change it deploys nothing.
-    #[serde(default = "Contract::health")]
+    /// What says that the agent can work: a path that answers as `runtime.harness` says (`convos`: 200 with `{"ready": true}`; `http`: 200), or
+    /// `{path, ready}` for any other answer. Left out, the harness's own path. It is asked for over HTTPS at the agent's address. To change it deploys nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "health_schema")]
-    pub health: HealthContract,
-}
-
-impl Contract {
-    fn health() -> HealthContract {
-        HealthContract::Path(HttpPath::from("/pool/health"))
-    }
+    pub health: Option<HealthContract>,
 }
 
 /// What says that the agent can work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum HealthContract {
-    /// A path that answers 200 with `{"ready": true}`.
+    /// A path that answers as the harness says.
     Path(HttpPath),
     /// A path, and what must come back.
     Check(HealthCheck),
@@ -234,12 +251,4 @@ pub(super) fn health_schema(_: &mut SchemaGenerator) -> Schema {
             },
         },
     })
-}
-
-impl Default for Contract {
-    fn default() -> Self {
-        Contract {
-            health: Self::health(),
-        }
-    }
 }

@@ -2,8 +2,8 @@
 
 use super::account::KeyRef;
 pub use super::runtime::{
-    Contract, HealthCheck, HealthContract, ReadyAnswer, Resources, RestartKind, RestartPolicy,
-    Runtime, VolumeSpec,
+    Contract, Harness, HealthCheck, HealthContract, ReadyAnswer, Resources, RestartKind,
+    RestartPolicy, Runtime, VolumeSpec,
 };
 pub use super::text::NameRef;
 use super::text::{Span, VariableName};

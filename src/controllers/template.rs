@@ -108,8 +108,8 @@ async fn look_up(
     let found = values::read(&ctx.around.client, &namespace, &[referred]).await?;
     ctx.memories.sources.keep(&namespace, &found);
     let values = values::values(found);
-    let credentials = registry(runtime, &values)
-        .and_then(|shown| readiness(&runtime.contract.health).map(|_| shown));
+    let credentials =
+        registry(runtime, &values).and_then(|shown| readiness(runtime).map(|_| shown));
     let tried = Tried::object(Uid::of(template));
     let about = about(&ctx.around.installation.seal, template, &credentials);
     let asked = ctx.around.now();

@@ -11,6 +11,7 @@ use crate::api::limits::Sizes;
 use crate::api::template::{
     AgentTemplateSpec, EnvVar, HealthCheck, HealthContract, RestartKind, Runtime, ToolTime,
 };
+use crate::model::harness;
 use crate::model::values::{MOST, References, Seal, Source, Values};
 use crate::model::{
     Configuration, Expects, ReadinessProbe, RegistryCredentials, Restart, Variable,
@@ -139,11 +140,14 @@ pub fn compose(
     })
 }
 
-/// What an agent of the template is asked, and what says that it is ready. In no revision: to ask otherwise deploys nothing.
-pub fn readiness(health: &HealthContract) -> Result<ReadinessProbe, Broken> {
-    let (path, expects) = match health {
-        HealthContract::Path(path) => (path, Some(Expects::default())),
-        HealthContract::Check(HealthCheck { path, ready }) => {
+/// What an agent of the template is asked, and what says that it is ready: the template's own words before its harness's. In no revision:
+/// to ask otherwise deploys nothing.
+pub fn readiness(runtime: &Runtime) -> Result<ReadinessProbe, Broken> {
+    let usual = harness::row(runtime.harness).readiness;
+    let (path, expects) = match &runtime.contract.health {
+        None => return Ok(usual),
+        Some(HealthContract::Path(path)) => (path, Some(usual.expects)),
+        Some(HealthContract::Check(HealthCheck { path, ready })) => {
             let status = ready.status.and_then(|status| u16::try_from(status).ok());
             let expects = match (status, &ready.pointer, &ready.equals) {
                 (Some(status), None, None) => Some(Expects::Status(status)),
@@ -155,7 +159,7 @@ pub fn readiness(health: &HealthContract) -> Result<ReadinessProbe, Broken> {
             };
             (path, expects)
         }
-        HealthContract::Other(_) => return Err(unreadable_health()),
+        Some(HealthContract::Other(_)) => return Err(unreadable_health()),
     };
     let path = path.0.clone();
     expects

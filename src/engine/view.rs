@@ -364,7 +364,7 @@ impl Stamp<'_> {
     /// The template as its instances use it.
     pub fn view(self, turn: RolloutTurn) -> TemplateView {
         let runtime = &self.template.spec.runtime;
-        let readiness = match compose::readiness(&runtime.contract.health) {
+        let readiness = match compose::readiness(runtime) {
             Ok(readiness) => readiness,
             Err(broken) => return not_ready(true, broken.message),
         };

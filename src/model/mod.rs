@@ -7,6 +7,7 @@
 pub mod announcement;
 pub mod configuration;
 pub mod fault;
+pub mod harness;
 pub mod health;
 pub mod identity;
 pub mod left;
@@ -16,6 +17,7 @@ pub mod outside;
 pub mod pause;
 pub mod slot;
 pub mod standing;
+pub mod telling;
 pub mod tool;
 pub mod values;
 pub mod words;
@@ -23,6 +25,7 @@ pub mod words;
 pub use announcement::Announcement;
 pub use configuration::{Configuration, RegistryCredentials, Restart, Variable};
 pub use fault::{Done, Fault};
+pub use harness::{HarnessRow, TellingRow};
 pub use health::{Answer, Expects, Health, ReadinessProbe};
 pub use marker::{InstallationId, Marker};
 pub use outside::{
@@ -31,3 +34,4 @@ pub use outside::{
 pub use pause::{PausedBy, Pauses};
 pub use slot::{Slot, SlotRow};
 pub use standing::Standing;
+pub use telling::{AgentBinding, AgentResult, ClaimKept, Provision, TellOutcome};

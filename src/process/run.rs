@@ -144,7 +144,7 @@ async fn lead(
             config.request_timeout.min(Duration::from_secs(30)),
             config.registries.clone(),
         ),
-        agents: Agents::new(reqwest::Client::builder(), config.agent_timeout)
+        agents: Agents::new(reqwest::Client::builder, config.agent_timeout)
             .map_err(because("HTTPS client"))?,
         accounts: Accounts::new(Arc::clone(&around), Arc::clone(&stores)),
         wallets: Arc::new(Wallet::new(Arc::new(rand::random))),

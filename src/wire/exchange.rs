@@ -174,8 +174,11 @@ pub struct Reply {
     pub body: Result<Vec<u8>, NoReply>,
 }
 
-/// Sends, and reads an answer of at most so many bytes.
-async fn exchange(
+/// Sends, and reads an answer of at most so many bytes. Of what belongs to no account; those of one go through [`Exchange::send`].
+///
+/// # Errors
+/// There is no answer, and whether the request was sent.
+pub async fn reply(
     request: RequestBuilder,
     largest: usize,
     within: Duration,
@@ -271,7 +274,7 @@ impl Exchange {
         understand: impl FnOnce(Result<Reply, NoReply>) -> Result<T, E>,
     ) -> Result<T, E> {
         let began = Instant::now();
-        let reply = exchange(request, largest, self.connection.timeout).await;
+        let reply = reply(request, largest, self.connection.timeout).await;
         let result = understand(reply);
         if result.is_ok() {
             self.works();

@@ -16,6 +16,7 @@ mod names;
 pub use credential::trimmed;
 pub use exchange::{
     Clock, Connection, Effect, Exchange, Meter, NoReply, Reply, USER_AGENT, Unread, body, read,
+    reply,
 };
 pub use headers::later;
 pub use leave::{Leave, Led};

@@ -41,6 +41,8 @@ mod outage;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod provision;
+#[cfg(test)]
 mod quotas;
 #[cfg(test)]
 mod railway;

@@ -264,7 +264,7 @@ async fn an_agent_comes_up_changes_and_goes_away() {
     assert_eq!(listing.homes.len(), 1);
     assert_eq!(listing.homes[0].deployments, first.deployments);
 
-    let agents = Agents::new(world.client(), Duration::from_secs(5)).unwrap();
+    let agents = Agents::new(|| world.client(), Duration::from_secs(5)).unwrap();
     let token = SecretString::from("canary-gateway");
     let readiness = ReadinessProbe {
         path: "/pool/health".into(),

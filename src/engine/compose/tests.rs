@@ -1,6 +1,7 @@
 //! Tests of `compose`.
 
 use super::*;
+use crate::api::template::Harness;
 
 fn template(json: serde_json::Value) -> AgentTemplateSpec {
     serde_json::from_value(json).unwrap()
@@ -23,44 +24,81 @@ fn seal() -> Seal {
     Seal(SecretString::from("seal"))
 }
 
+/// The plain template with another runtime.
+fn with(runtime: serde_json::Value) -> AgentTemplateSpec {
+    let mut json = serde_json::to_value(plain()).unwrap();
+    for (name, value) in runtime.as_object().unwrap() {
+        json["runtime"][name] = value.clone();
+    }
+    template(json)
+}
+
 #[test]
 fn what_says_that_an_agent_is_ready_is_in_no_revision() {
     let digest = "sha256:1";
-    let named = |health: serde_json::Value| {
-        let mut template = plain();
-        template.runtime.contract.health = serde_json::from_value(health).unwrap();
-        revision(&seal(), &template, digest, &values("v")).unwrap()
-    };
     let left_out = revision(&seal(), &plain(), digest, &values("v")).unwrap();
-    for health in [
-        serde_json::json!("/healthz"),
-        serde_json::json!({"path": "/", "ready": {"status": 200}}),
-        serde_json::json!({"path": "/", "ready": {"pointer": "/ok", "equals": "true"}}),
+    for runtime in [
+        serde_json::json!({"contract": {"health": "/healthz"}}),
+        serde_json::json!({"contract": {"health": {"path": "/", "ready": {"status": 200}}}}),
+        serde_json::json!({"contract": {"health": {"path": "/", "ready": {"pointer": "/ok", "equals": "true"}}}}),
+        serde_json::json!({"harness": "convos"}),
+        serde_json::json!({"harness": "http"}),
     ] {
-        assert_eq!(named(health), left_out);
+        let named = revision(&seal(), &with(runtime), digest, &values("v")).unwrap();
+        assert_eq!(named, left_out);
+    }
+}
+
+#[test]
+fn a_harness_that_is_left_out_is_convos_and_stays_left_out() {
+    let written = |spec: &AgentTemplateSpec| serde_json::to_value(&spec.runtime).unwrap();
+    assert_eq!(plain().runtime.harness, Harness::Convos);
+    assert_eq!(written(&plain()).get("harness"), None);
+    let said = with(serde_json::json!({"harness": "convos"}));
+    assert_eq!(written(&said), written(&plain()));
+    let http = with(serde_json::json!({"harness": "http"}));
+    assert_eq!(written(&http)["harness"], "http");
+}
+
+#[test]
+fn the_template_says_what_is_asked_and_else_its_harness() {
+    let asked = |harness: &str, health: serde_json::Value| {
+        let spec = with(serde_json::json!({"harness": harness, "contract": {"health": health}}));
+        let probe = readiness(&spec.runtime).unwrap();
+        (probe.path, probe.expects)
+    };
+    let null = serde_json::Value::Null;
+    let ok = Expects::Status(200);
+    let value = Expects::Value {
+        pointer: "/state".into(),
+        equals: "ok".into(),
+    };
+    let explicit =
+        serde_json::json!({"path": "/s", "ready": {"pointer": "/state", "equals": "ok"}});
+    for (harness, health, path, expects) in [
+        ("convos", null.clone(), "/pool/health", Expects::default()),
+        ("convos", "/x".into(), "/x", Expects::default()),
+        ("convos", explicit.clone(), "/s", value.clone()),
+        ("http", null, "/", ok.clone()),
+        ("http", "/x".into(), "/x", ok),
+        ("http", explicit, "/s", value),
+    ] {
+        let said = asked(harness, health.clone());
+        assert_eq!(said, (path.to_owned(), expects), "{harness} {health}");
     }
 }
 
 #[test]
 fn one_that_is_not_understood_is_refused_in_words_and_read_all_the_same() {
-    let of = |health: serde_json::Value| readiness(&serde_json::from_value(health).unwrap());
-    assert_eq!(
-        of(serde_json::json!("/x")).unwrap().expects,
-        Expects::default()
-    );
-    assert_eq!(
-        of(serde_json::json!({"path": "/", "ready": {"status": 204}}))
-            .unwrap()
-            .expects,
-        Expects::Status(204)
-    );
     for health in [
         serde_json::json!(7),
         serde_json::json!({"path": "/"}),
         serde_json::json!({"path": "/", "ready": {"pointer": "/a"}}),
         serde_json::json!({"path": "/", "ready": {"status": 200, "equals": "a"}}),
     ] {
-        assert_eq!(of(health).unwrap_err().reason, reason::VALUE_NOT_USABLE);
+        let spec = with(serde_json::json!({"contract": {"health": health}}));
+        let broken = readiness(&spec.runtime).unwrap_err();
+        assert_eq!(broken.reason, reason::VALUE_NOT_USABLE);
     }
 }
 

@@ -22,7 +22,7 @@ async fn answered(text: &'static str, largest: usize) -> Result<Reply, NoReply> 
         let _ = peer.read_to_end(&mut rest).await;
     });
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let reply = exchange(http.get(url), largest, PATIENCE).await;
+    let reply = super::reply(http.get(url), largest, PATIENCE).await;
     server.abort();
     reply
 }
@@ -54,7 +54,7 @@ async fn what_is_sent_and_not_answered_is_lost_and_what_cannot_connect_was_not_s
         assert_eq!(class(effect), "Uncertain");
     }
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let refused = exchange(http.get("http://127.0.0.1:9/secret"), 64, PATIENCE).await;
+    let refused = super::reply(http.get("http://127.0.0.1:9/secret"), 64, PATIENCE).await;
     let refused = refused.unwrap_err();
     assert!(matches!(refused, NoReply::NotSent(_)), "{refused:?}");
     let fault = refused.fault("Acme", Effect::Create);

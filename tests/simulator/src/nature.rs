@@ -23,9 +23,15 @@ pub(crate) enum Trait {
     Unclean,
     /// Does not know update-template and clone-summary.
     Old,
+    /// Takes no connection.
+    Unreachable,
+    /// Understands what it is told and will not: provisioning answers 422 and does nothing.
+    RejectsClaim,
+    /// Keeps no claim, and says nothing of one.
+    Forgetful,
 }
 
-const WORDS: [(&str, Trait); 9] = [
+const WORDS: [(&str, Trait); 12] = [
     ("slow", Trait::Slow),
     ("never-ready", Trait::NeverReady),
     ("crash-on-boot", Trait::CrashOnBoot),
@@ -35,6 +41,9 @@ const WORDS: [(&str, Trait); 9] = [
     ("refuses-provision", Trait::RefusesProvision),
     ("unclean", Trait::Unclean),
     ("old", Trait::Old),
+    ("unreachable", Trait::Unreachable),
+    ("rejects-claim", Trait::RejectsClaim),
+    ("forgetful", Trait::Forgetful),
 ];
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -24,6 +24,11 @@ pub(crate) trait Provider: Send + Sync {
         None
     }
 
+    /// Whether nothing takes connections at this host.
+    fn is_unreachable(&self, _host: &str) -> bool {
+        false
+    }
+
     /// Carries the request out and answers it.
     async fn answer(&self, request: &Request) -> Answer;
 

@@ -38,8 +38,17 @@ impl HttpHandler for Door {
         let Some(provider) = self.gate.hosts.find(&host) else {
             return written(Answer::text(502, self.gate.hosts.refuse(&host))).into();
         };
+        let unreachable = provider.is_unreachable(&host);
         if request.method() == Method::CONNECT {
+            if unreachable {
+                let sentence = format!("{host} refuses the connection.\n");
+                return written(Answer::text(502, sentence)).into();
+            }
             return request.into();
+        }
+        if unreachable {
+            // A connection that was opened before.
+            return closed().into();
         }
         if request.uri().scheme_str() != Some("https") {
             let sentence = format!("This simulated internet serves {host} over HTTPS only.\n");

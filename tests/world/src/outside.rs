@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::control::Control;
+use crate::tellings::Telling;
 
 /// One thing that lives at a provider.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -99,6 +100,15 @@ impl Outside {
     /// The simulator does not answer.
     pub async fn agents(&self) -> Result<Value> {
         self.call(Method::GET, "/agents", None).await
+    }
+
+    /// What every agent was told so far, in the order in which it arrived.
+    ///
+    /// # Errors
+    /// The simulator does not answer.
+    pub async fn tellings(&self) -> Result<Vec<Telling>> {
+        let mut answer = self.call(Method::GET, "/tellings", None).await?;
+        serde_json::from_value(answer["tellings"].take()).context("what the agents were told")
     }
 
     /// All settings.

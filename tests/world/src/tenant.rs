@@ -14,6 +14,7 @@ use crate::install::SYSTEM_NAMESPACE;
 use crate::object::{Object, eventually};
 use crate::outside::Inventory;
 use crate::records::{Audited, Exchange, Mark};
+use crate::tellings::Telling;
 use crate::world::World;
 
 /// The key of the token in an account's Secret.
@@ -222,6 +223,16 @@ impl<'w> Tenant<'w> {
             .inventory()
             .await?
             .of_workspace(&self.name))
+    }
+
+    /// What its agents were told, those that are gone among them.
+    ///
+    /// # Errors
+    /// The simulator does not answer.
+    pub async fn tellings(&self) -> Result<Vec<Telling>> {
+        let mut tellings = self.world.outside().tellings().await?;
+        tellings.retain(|telling| telling.workspace == self.name);
+        Ok(tellings)
     }
 
     /// Waits until its inventory is as it should be. `what` completes the sentence "waited until …".

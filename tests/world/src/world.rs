@@ -331,14 +331,21 @@ impl World {
     /// # Errors
     /// TLS cannot be set up.
     pub fn http(&self, timeout: Duration) -> Result<reqwest::Client> {
-        let authority = std::fs::read(self.directory.ca())?;
-        let client = reqwest::Client::builder()
-            .proxy(reqwest::Proxy::all(&self.proxy)?)
-            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&authority)?)
-            .pool_max_idle_per_host(0)
-            .timeout(timeout)
-            .build()?;
+        let builder = self.http_builder()?;
+        let client = builder.pool_max_idle_per_host(0).timeout(timeout).build()?;
         Ok(client)
+    }
+
+    /// What makes a client one inside the world.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn http_builder(&self) -> Result<reqwest::ClientBuilder> {
+        let authority = std::fs::read(self.directory.ca())?;
+        let builder = reqwest::Client::builder()
+            .proxy(reqwest::Proxy::all(&self.proxy)?)
+            .tls_certs_only(reqwest::Certificate::from_pem_bundle(&authority)?);
+        Ok(builder)
     }
 
     /// What helps to see why something in this world is not as it should be.

@@ -1,12 +1,11 @@
-//! The calls an agent answers: health, status, provision, reset, update-template, clone-summary.
+//! The calls an agent answers: health, status, reset, update-template, clone-summary; provision is in `provision.rs`.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::memory::{Binding, Memory};
+use super::memory::Memory;
 use super::{Agents, Running};
 use crate::exchange::{Answer, Request};
-use crate::identity::uuid;
 use crate::nature::Trait;
 
 impl Agents {
@@ -27,6 +26,18 @@ impl Agents {
         {
             return health(running, now);
         }
+        if (request.method.as_str(), request.path.as_str()) == ("POST", "/pool/provision") {
+            let number = self.tellings.heard(running, request, now);
+            let answer = self.reached(running, request, now).await;
+            self.tellings.answered(number, answer.status);
+            return answer;
+        }
+        self.reached(running, request, now).await
+    }
+
+    /// What is behind the health path: nothing until it is up, and nothing without the token.
+    async fn reached(&self, running: &Running, request: &Request, now: Timestamp) -> Answer {
+        let variables = &running.deployment.variables;
         if !running.answers(now) {
             return Answer::error(503, "starting");
         }
@@ -40,8 +51,11 @@ impl Agents {
         let body = request.body.json().unwrap_or(&nothing);
         let old = running.deployment.nature.is(Trait::Old);
         match (request.method.as_str(), request.path.as_str()) {
-            ("GET", "/convos/status") => self.remember(running, |memory| status(memory)),
-            ("POST", "/pool/provision") => self.provision(running, body).await,
+            ("GET", "/convos/status") => {
+                let keeps = !running.deployment.nature.is(Trait::Forgetful);
+                self.remember(running, |memory| status(memory, keeps))
+            }
+            ("POST", "/pool/provision") => self.provision(running, &request.host, body).await,
             ("POST", "/convos/reset") => {
                 let cleans = !running.deployment.nature.is(Trait::Unclean);
                 self.remember(running, |memory| memory.reset(cleans));
@@ -63,60 +77,6 @@ impl Agents {
             _ => Answer::error(404, "not found"),
         }
     }
-
-    /// Joins the conversation it is told to. The answer may take a while; what it does is done even if nobody waits.
-    async fn provision(&self, running: &Running, body: &Value) -> Answer {
-        for name in ["agentName", "instructions"] {
-            if body[name].as_str().is_none_or(str::is_empty) {
-                return Answer::error(400, &format!("{name} is missing"));
-            }
-        }
-        let free = self.remember(running, |memory| {
-            memory.provisions += 1;
-            let free = memory.binding == Binding::Free;
-            if free {
-                memory.binding = Binding::Joining;
-            }
-            free
-        });
-        if !free {
-            return Answer::error(409, "already bound");
-        }
-        let time = self.settings.of(&running.project.workspace).provision_time;
-        if !time.is_zero() {
-            tokio::time::sleep(time).await;
-        }
-        let nature = &running.deployment.nature;
-        let join_url = body["joinUrl"].as_str();
-        self.remember(running, |memory| {
-            memory.tainted = true;
-            memory.agent_name = body["agentName"].as_str().map(str::to_owned);
-            let given = body["env"].as_object();
-            memory.given = given
-                .map(|rows| rows.keys().cloned().collect())
-                .unwrap_or_default();
-            if nature.is(Trait::RefusesProvision) {
-                memory.binding = Binding::Free;
-                return Answer::error(502, "could not join the conversation");
-            }
-            if nature.is(Trait::Pending) {
-                memory.binding = Binding::Pending;
-                return bound(memory, "pending_acceptance", join_url);
-            }
-            memory.binding = Binding::Bound {
-                conversation: uuid(),
-            };
-            bound(
-                memory,
-                if join_url.is_some() {
-                    "joined"
-                } else {
-                    "created"
-                },
-                join_url,
-            )
-        })
-    }
 }
 
 fn health(running: &Running, now: Timestamp) -> Answer {
@@ -129,30 +89,18 @@ fn health(running: &Running, now: Timestamp) -> Answer {
     Answer::json(if running.answers(now) { 200 } else { 503 }, body)
 }
 
-fn status(memory: &Memory) -> Answer {
-    Answer::json(
-        200,
-        json!({
-            "conversationId": memory.conversation(),
-            "inboxId": memory.inbox,
-            "pending": memory.is_pending(),
-            "clean": memory.is_clean(),
-        }),
-    )
-}
-
-fn bound(memory: &Memory, status: &str, join_url: Option<&str>) -> Answer {
-    let invite = format!("https://agents.example.com/i/{}", memory.inbox);
-    Answer::json(
-        200,
-        json!({
-            "ok": true,
-            "status": status,
-            "joined": status == "joined",
-            "conversationId": memory.conversation(),
-            "inviteUrl": join_url.unwrap_or(&invite),
-        }),
-    )
+/// Whose it is. One that keeps no claim does not know the word.
+fn status(memory: &Memory, keeps: bool) -> Answer {
+    let mut body = json!({
+        "conversationId": memory.conversation(),
+        "inboxId": memory.inbox,
+        "pending": memory.is_pending(),
+        "clean": memory.is_clean(),
+    });
+    if keeps {
+        body["claim"] = json!(memory.claim);
+    }
+    Answer::json(200, body)
 }
 
 fn done(status: u16) -> Answer {

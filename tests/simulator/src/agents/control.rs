@@ -1,11 +1,12 @@
-//! Looking at agents and changing them by hand: `GET /agents`, `PUT /agents/{domain}`, `POST /agents/{domain}/accept`.
+//! Looking at agents and changing them by hand: `GET /agents`, `PUT /agents/{domain}`, `POST /agents/{domain}/accept`; and what each was
+//! told, `GET /tellings`.
 //!
 //! Variables are shown by name, with a hash of the value: enough to tell whether two are equal, and no secret.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use jiff::Timestamp;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> Router<Desk> {
         .route("/agents", get(list))
         .route("/agents/{domain}", put(edit))
         .route("/agents/{domain}/accept", post(accept))
+        .route("/tellings", get(tellings))
 }
 
 async fn list(State(desk): State<Desk>) -> Json<Value> {
@@ -105,12 +107,14 @@ impl Agents {
             "variableHashes": hashes,
             "givenVariables": memory.given,
             "agentName": memory.agent_name,
+            "claim": memory.claim,
             "conversationId": memory.conversation(),
             "bound": memory.conversation().is_some(),
             "pending": memory.is_pending(),
             "clean": memory.is_clean(),
             "templateUpdatedAt": memory.template_updated_at,
             "provisions": memory.provisions,
+            "joins": memory.joins,
             "resets": memory.resets,
             "updates": memory.updates,
             "clones": memory.clones,
@@ -119,8 +123,24 @@ impl Agents {
     }
 }
 
+#[derive(Deserialize)]
+struct Part {
+    workspace: Option<String>,
+    /// Tellings to leave out at the start.
+    #[serde(default)]
+    since: usize,
+}
+
+async fn tellings(State(desk): State<Desk>, Query(part): Query<Part>) -> Json<Value> {
+    let (tellings, next) = desk
+        .agents
+        .tellings
+        .since(part.since, part.workspace.as_deref());
+    Json(json!({ "tellings": tellings, "next": next }))
+}
+
 /// The first 16 digits of the SHA-256.
-fn hashed(value: &str) -> String {
+pub(super) fn hashed(value: &str) -> String {
     let mut hash = sha256(value.as_bytes());
     hash.truncate(16);
     hash

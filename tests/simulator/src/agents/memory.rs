@@ -25,6 +25,10 @@ pub(crate) struct Memory {
     deployment: String,
     pub inbox: String,
     pub binding: Binding,
+    /// UID of the first claim that it was told: kept before anything is done, and never given up.
+    pub claim: Option<String>,
+    /// Whether it was to join a conversation, or to make one.
+    pub invited: Option<String>,
     /// Something of a tenant is left in it.
     pub tainted: bool,
     pub agent_name: Option<String>,
@@ -32,6 +36,8 @@ pub(crate) struct Memory {
     pub given: BTreeSet<String>,
     pub template_updated_at: Option<String>,
     pub provisions: u64,
+    /// How often it has joined or made a conversation.
+    pub joins: u64,
     pub resets: u64,
     pub updates: u64,
     pub clones: u64,
@@ -44,11 +50,14 @@ impl Default for Memory {
             deployment: String::new(),
             inbox: uuid(),
             binding: Binding::Free,
+            claim: None,
+            invited: None,
             tainted: false,
             agent_name: None,
             given: BTreeSet::new(),
             template_updated_at: None,
             provisions: 0,
+            joins: 0,
             resets: 0,
             updates: 0,
             clones: 0,
@@ -75,12 +84,18 @@ impl Memory {
             *self = Self {
                 deployment: counts.deployment,
                 provisions: counts.provisions,
+                joins: counts.joins,
                 resets: counts.resets,
                 updates: counts.updates,
                 clones: counts.clones,
                 requests: counts.requests,
                 ..Self::default()
             };
+        }
+        if self.binding == Binding::Joining {
+            // Whatever was joining has ended with its container, and may have left something.
+            self.binding = Binding::Free;
+            self.tainted = true;
         }
     }
 
@@ -99,11 +114,12 @@ impl Memory {
         self.binding == Binding::Free && !self.tainted
     }
 
-    /// Forgets its conversation; whether it is clean then is another matter.
+    /// Forgets its conversation, and never its claim; whether it is clean then is another matter.
     pub(super) fn reset(&mut self, cleans: bool) {
         self.resets += 1;
         self.tainted = !cleans && (self.tainted || self.binding != Binding::Free);
         self.binding = Binding::Free;
+        self.invited = None;
         if cleans {
             self.agent_name = None;
             self.given.clear();

@@ -6,12 +6,15 @@
 mod contract;
 mod control;
 mod memory;
+mod provision;
+mod tellings;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::clock;
 use crate::exchange::{Answer, Request};
@@ -23,11 +26,15 @@ use crate::railway::rows::{Environment, Project};
 use crate::settings::{SettingsStore, Wake};
 pub(crate) use control::routes;
 use memory::{Memories, Memory};
+use tellings::Tellings;
 
 pub(crate) struct Agents {
     settings: SettingsStore,
     railway: Arc<Railway>,
     memories: Mutex<Memories>,
+    tellings: Tellings,
+    /// A provision call has come to its end.
+    joined: Notify,
 }
 
 /// An agent that can be talked to.
@@ -71,6 +78,8 @@ impl Agents {
             settings,
             railway,
             memories: Mutex::default(),
+            tellings: Tellings::default(),
+            joined: Notify::new(),
         }
     }
 
@@ -149,6 +158,17 @@ impl Provider for Agents {
     fn account(&self, request: &Request) -> Option<String> {
         let project = self.railway.project_at(&request.host, clock::now())?;
         Some(project.workspace.clone())
+    }
+
+    fn is_unreachable(&self, host: &str) -> bool {
+        let Some(project) = self.railway.project_at(host, clock::now()) else {
+            return false;
+        };
+        let serving = project.environments.iter().find_map(|row| {
+            let domain = row.domains.iter().find(|domain| domain.domain == host)?;
+            row.serving(&domain.service_id, clock::now())
+        });
+        serving.is_some_and(|(deployment, _)| deployment.nature.is(Trait::Unreachable))
     }
 
     async fn answer(&self, request: &Request) -> Answer {

@@ -19,6 +19,7 @@ mod faults;
 mod limits;
 mod openrouter;
 mod projects;
+mod provision;
 mod proxy;
 mod registry;
 mod schema;

@@ -1,0 +1,92 @@
+//! Telling a running agent who it is: what it is told, and what came of that.
+//!
+//! What holds: whatever is not certain is `Unknown`, because a claim's data may reach another agent only where nothing was sent to the
+//! first (design 3.4). What may open something is a secret by its type. Deliberately absent: what follows (`engine::claims`), and the
+//! call itself (`agent`).
+
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+
+/// What an agent is told.
+#[derive(Clone, Debug)]
+pub struct Provision {
+    /// The claim's UID: the agent keeps the first one before it acts.
+    pub claim: String,
+    /// Its name.
+    pub agent_name: String,
+    /// What it is to do. An agent refuses none at all.
+    pub instructions: String,
+    /// The conversation that it is to join: whoever has it can join as well. Left out, it makes one.
+    pub join_url: Option<SecretString>,
+    /// Its picture.
+    pub profile_image: Option<String>,
+    /// What else it is told.
+    pub metadata: BTreeMap<String, String>,
+    /// Variables, by name.
+    pub env: BTreeMap<String, SecretString>,
+}
+
+/// What came of telling.
+#[derive(Clone, Debug)]
+pub enum TellOutcome {
+    /// It took it.
+    Told(AgentResult),
+    /// It understood, and will not: the claim is at fault.
+    Refused {
+        /// Why, in words that may be repeated.
+        message: String,
+    },
+    /// Nothing was sent: it is certain that it heard nothing.
+    NotSent {
+        /// Why, in words that may be repeated.
+        why: String,
+    },
+    /// It may have heard, now or later.
+    Unknown {
+        /// Why, in words that may be repeated.
+        why: String,
+    },
+}
+
+/// What an agent answered when it was told.
+#[derive(Clone, Debug)]
+pub struct AgentResult {
+    /// Whether somebody has to let it into its conversation first.
+    pub pending: bool,
+    /// What may be seen in a status.
+    pub shown: BTreeMap<String, String>,
+    /// What may be a capability.
+    pub kept: BTreeMap<String, SecretString>,
+}
+
+/// What an agent says of whom it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentBinding {
+    /// It answered.
+    Says {
+        /// The claim that it keeps.
+        claim: ClaimKept,
+        /// Its conversation.
+        conversation: Option<String>,
+        /// Whether somebody has to let it in first, or it is just joining.
+        pending: bool,
+        /// Whether nothing of a tenant is left in it.
+        clean: bool,
+    },
+    /// Nobody knows.
+    Unknown {
+        /// Why, in words that may be repeated.
+        why: String,
+    },
+}
+
+/// The claim that an agent keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimKept {
+    /// It never had one.
+    Nothing,
+    /// The first one's UID.
+    Of(String),
+    /// It cannot keep one, and says nothing of it.
+    Unsaid,
+}
