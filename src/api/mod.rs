@@ -29,8 +29,8 @@ mod admissible;
 #[cfg(test)]
 mod schema_tests;
 
-pub use claim::{AgentClaim, AgentClaimSpec, AgentClaimStatus, ClaimRef, InstanceRef};
 pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
+pub use claim::{AgentClaim, AgentClaimSpec, AgentClaimStatus, ClaimRef, InstanceRef};
 pub use deployment::{DeploymentState, DeploymentStatus};
 pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
 pub use ledger::{LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot, Unknown};

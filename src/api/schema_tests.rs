@@ -4,9 +4,7 @@
 use super::admissible::Admissible;
 use super::instance::{MOST_SLOTS, MOST_VARIABLES};
 use super::tool::GIVEN;
-use super::{
-    AgentClaim, AgentInstance, AgentPool, AgentTemplate, ProviderAccount, Seen, crds,
-};
+use super::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, ProviderAccount, Seen, crds};
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;

@@ -54,7 +54,13 @@ pub async fn take(
         "spec": {"claimRef": {"name": claim.name_any(), "uid": claim.uid()}},
     });
     let namespace = claim.namespace().unwrap_or_default();
-    write(client, (&namespace, name), "taking an agent for a claim", patch).await
+    write(
+        client,
+        (&namespace, name),
+        "taking an agent for a claim",
+        patch,
+    )
+    .await
 }
 
 /// Takes the claim out of an instance that was not handed over.

@@ -39,11 +39,15 @@ impl Kind for AgentClaim {
                 }
             }
         };
-        let again = Serving::of(ctx, Arc::unwrap_or_clone(claim), fresh).run().await?;
+        let again = Serving::of(ctx, Arc::unwrap_or_clone(claim), fresh)
+            .run()
+            .await?;
         let now = ctx.around.now();
         let wait = again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
         // A time that has just come is not asked for in vain.
-        Ok(Ended::until(wait.map(|wait| wait.max(Duration::from_millis(5)))))
+        Ok(Ended::until(
+            wait.map(|wait| wait.max(Duration::from_millis(5))),
+        ))
     }
 
     fn conditions(status: &mut AgentClaimStatus) -> Option<&mut Vec<Condition>> {
@@ -57,7 +61,10 @@ impl Kind for AgentClaim {
         // Nobody waits behind one that cannot be served.
         ctx.stores.lines.doubt(claim);
         for next in ctx.stores.lines.stand_aside(claim) {
-            ctx.stores.claims.queue.add(next, super::queue::Rank::News, Duration::ZERO);
+            ctx.stores
+                .claims
+                .queue
+                .add(next, super::queue::Rank::News, Duration::ZERO);
         }
     }
 }

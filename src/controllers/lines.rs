@@ -9,7 +9,7 @@ use super::turned::{Ref, Turned, named};
 use super::wake::{Change, pool_of, pool_of_member};
 use crate::api::{AgentClaim, AgentInstance, AgentPool, Seen};
 use crate::engine::claiming::waits;
-use crate::engine::line::Line;
+use crate::engine::line::WaitingLine;
 use crate::engine::pool::{claimable, is_current};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -18,12 +18,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 /// Which of those that are free is the first: at the current revision, then the newest.
-type Order = (bool, Reverse<Timestamp>, String);
+type FreeOrder = (bool, Reverse<Timestamp>, String);
 
 /// An agent that is free.
 #[derive(Clone, Debug)]
 pub struct FreeAgent {
-    order: Order,
+    order: FreeOrder,
     /// Its instance.
     pub named: Ref<AgentInstance>,
     /// Its UID.
@@ -40,8 +40,8 @@ pub struct FreeAgent {
 
 #[derive(Debug, Default)]
 struct PoolLine {
-    line: Line<LineName>,
-    free: BTreeMap<Order, FreeAgent>,
+    line: WaitingLine<LineName>,
+    free: BTreeMap<FreeOrder, FreeAgent>,
 }
 
 /// A claim by namespace and name.
@@ -166,14 +166,20 @@ impl Lines {
     }
 
     /// An agent for a claim whose turn it was, in place of one that somebody else has.
-    pub fn offer_another(&self, claim: &AgentClaim, may: impl Fn(&str) -> bool) -> Option<FreeAgent> {
+    pub fn offer_another(
+        &self,
+        claim: &AgentClaim,
+        may: impl Fn(&str) -> bool,
+    ) -> Option<FreeAgent> {
         held(&self.pools).get_mut(&pool_of(claim))?.pop(may)
     }
 
-    /// Whether an agent of a pool is free, for whomever.
-    pub fn has_free(&self, pool: &Ref<AgentPool>) -> bool {
+    /// Whether a claim is the first in line, and an agent free that it could not have.
+    pub fn is_held_back(&self, claim: &AgentClaim) -> bool {
+        let who = (claim.namespace().unwrap_or_default(), claim.name_any());
         let pools = held(&self.pools);
-        pools.get(pool).is_some_and(|own| !own.free.is_empty())
+        let own = pools.get(&pool_of(claim));
+        own.is_some_and(|own| !own.free.is_empty() && own.line.first(1).next() == Some(&who))
     }
 
     /// An agent that was offered may be free still.
@@ -194,7 +200,9 @@ impl Lines {
     pub fn all_waiting(&self, pool: &Ref<AgentPool>) -> Vec<Ref<AgentClaim>> {
         let pools = held(&self.pools);
         let line = pools.get(pool).map(|own| &own.line);
-        line.map_or_else(Vec::new, |line| line.first(usize::MAX).map(reference).collect())
+        line.map_or_else(Vec::new, |line| {
+            line.first(usize::MAX).map(reference).collect()
+        })
     }
 }
 
@@ -231,7 +239,10 @@ impl FreeAgent {
 }
 
 fn line_name(named: &Ref<AgentClaim>) -> LineName {
-    (named.namespace.clone().unwrap_or_default(), named.name.clone())
+    (
+        named.namespace.clone().unwrap_or_default(),
+        named.name.clone(),
+    )
 }
 
 fn reference((namespace, name): &LineName) -> Ref<AgentClaim> {

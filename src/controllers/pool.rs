@@ -16,8 +16,8 @@ use super::unreadable;
 use crate::api::condition::{is_true, kind};
 use crate::api::pool::WaitingClaims;
 use crate::api::{
-    AgentClaim, AgentInstance, AgentInstanceSpec, AgentPool, AgentPoolStatus, FINALIZER, POOL_LABEL,
-    ProviderAccount, Seen,
+    AgentClaim, AgentInstance, AgentInstanceSpec, AgentPool, AgentPoolStatus, FINALIZER,
+    POOL_LABEL, ProviderAccount, Seen,
 };
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, finalizer, status};
@@ -46,7 +46,8 @@ impl Kind for AgentPool {
     async fn reconcile(seen: &Seen<AgentPool>, ctx: &Arc<Context>) -> Result<Ended, ClusterError> {
         let namespace = seen.namespace().unwrap_or_default();
         let api: Api<Seen<AgentPool>> = Api::namespaced(ctx.around.client.clone(), &namespace);
-        let Some(Seen::Read(pool)) = unreadable::get(ctx, &api, "reading the pool", seen).await? else {
+        let Some(Seen::Read(pool)) = unreadable::get(ctx, &api, "reading the pool", seen).await?
+        else {
             return Ok(Ended::at_rest());
         };
         let goes = pool.metadata.deletion_timestamp.is_some();
@@ -85,16 +86,20 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let namespace = pool.namespace().unwrap_or_default();
     if plan.let_go && !has_more(ctx, pool).await? {
         finalizer::let_go(&pools(ctx, &namespace), pool, FINALIZER).await?;
-        ctx.memories.unseen.of(&uid, |unseen| *unseen = Default::default());
+        ctx.memories
+            .unseen
+            .of(&uid, |unseen| *unseen = Default::default());
         return Ok(Ended::at_rest());
     }
     let held_back = tell(ctx, pool, &plan, now).await?;
     // What was just made is counted with it.
-    let more = (!plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go)
-        .then(|| now + TOLD);
+    let more =
+        (!plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go).then(|| now + TOLD);
     let next = [plan.again, held_back, more].into_iter().flatten().min();
     let wait = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
-    Ok(Ended::until(wait.map(|wait| wait + Duration::from_millis(10))))
+    Ok(Ended::until(
+        wait.map(|wait| wait + Duration::from_millis(10)),
+    ))
 }
 
 /// All that is known beside the pool, by what the watch has shown and what was just written.
@@ -110,7 +115,9 @@ fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAround {
     PoolAround {
         agents,
         template: template(ctx, pool),
-        accounts: accounts.map(|one| account(ctx, one.name.as_str())).collect(),
+        accounts: accounts
+            .map(|one| account(ctx, one.name.as_str()))
+            .collect(),
         paused: ctx.around.settings.observe_only,
         waiting: (count > 0).then(|| WaitingClaims {
             count: i32::try_from(count).unwrap_or(i32::MAX),
@@ -122,7 +129,8 @@ fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAround {
 /// Instances that this version cannot read, and that may be the pool's: they are there, and nothing is done to them.
 fn unread(ctx: &Context, pool: &Ref<AgentPool>) -> Vec<PoolAgent> {
     let all = ctx.stores.instances.unreadable().into_iter();
-    let own = all.filter(|one| one.metadata.namespace == pool.namespace && one.mentions(&pool.name));
+    let own =
+        all.filter(|one| one.metadata.namespace == pool.namespace && one.mentions(&pool.name));
     own.map(|one| PoolAgent::unread(&one.metadata)).collect()
 }
 
@@ -150,7 +158,9 @@ fn account(ctx: &Context, name: &str) -> PoolAccount {
     let goes = read.is_some_and(|one| one.metadata.deletion_timestamp.is_some());
     let paused = read.is_some_and(|one| one.spec.paused);
     let most = read.map_or(0, |one| one.spec.limits.resources);
-    let taken = read.and_then(|one| one.status.as_ref()?.resources).unwrap_or(0);
+    let taken = read
+        .and_then(|one| one.status.as_ref()?.resources)
+        .unwrap_or(0);
     PoolAccount {
         name: name.to_owned(),
         usable: ctx.stores.usable(name) && !goes && !paused && !recovers(ctx, name),
@@ -175,10 +185,15 @@ async fn create(ctx: &Context, pool: &AgentPool, account: &str) -> Result<(), Cl
     instance.metadata.namespace = pool.namespace();
     let label = (POOL_LABEL.to_owned(), pool.name_any());
     instance.metadata.labels = Some([label].into());
-    unseen.of(&uid, |unseen| unseen.makes(&name, account, ctx.around.now()));
+    unseen.of(&uid, |unseen| {
+        unseen.makes(&name, account, ctx.around.now())
+    });
     let made = claims::create(&ctx.around.client, &instance).await;
     // Of every other error nobody knows what came of it.
-    if let Err(ClusterError::Refused { .. } | ClusterError::Stale { .. } | ClusterError::Gone { .. }) = made {
+    if let Err(
+        ClusterError::Refused { .. } | ClusterError::Stale { .. } | ClusterError::Gone { .. },
+    ) = made
+    {
         unseen.of(&uid, |unseen| unseen.not_made(&name));
     }
     match made {
@@ -191,8 +206,8 @@ async fn create(ctx: &Context, pool: &AgentPool, account: &str) -> Result<(), Cl
 /// Five letters and digits that are not mistaken for each other.
 fn suffix(random: u32) -> String {
     const LETTERS: [char; 27] = [
-        'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w', 'x', 'z', '2', '4',
-        '5', '6', '7', '8', '9',
+        'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w',
+        'x', 'z', '2', '4', '5', '6', '7', '8', '9',
     ];
     let mut rest = usize::try_from(random).unwrap_or_default();
     let mut text = String::new();
@@ -213,7 +228,9 @@ async fn delete(ctx: &Context, pool: &AgentPool, agent: &PoolAgent) -> Result<()
     match deleted {
         Ok(()) | Err(ClusterError::Gone { .. }) => {
             let (uid, now) = (Uid::of(pool), ctx.around.now());
-            ctx.memories.unseen.of(&uid, |unseen| unseen.deleted(&agent.uid, now));
+            ctx.memories
+                .unseen
+                .of(&uid, |unseen| unseen.deleted(&agent.uid, now));
             Ok(())
         }
         Err(ClusterError::Stale { .. }) => Ok(()),
@@ -221,7 +238,7 @@ async fn delete(ctx: &Context, pool: &AgentPool, agent: &PoolAgent) -> Result<()
     }
 }
 
-/// What was taken for a claim that does not want it any more comes back: its claim is gone, and nobody else looks.
+/// What was taken for a claim that does not want it any more comes back: its claim is gone, or has another one, and nobody else looks.
 async fn give_back(ctx: &Context, pool: &AgentPool) -> Result<(), ClusterError> {
     let own = named(&Seen::Read(Arc::new(pool.clone())));
     let namespace = pool.namespace().unwrap_or_default();
@@ -232,7 +249,19 @@ async fn give_back(ctx: &Context, pool: &AgentPool) -> Result<(), ClusterError> 
         };
         let named = Ref::new(hold.name.as_str()).within(&namespace);
         let known = ctx.stores.claims.get(&named);
-        if known.is_some_and(|known| known.uid().as_ref() == Some(&hold.uid)) {
+        let known = known.filter(|known| known.uid().as_ref() == Some(&hold.uid));
+        let names = |claim: &AgentClaim| {
+            let status = claim.status.as_ref();
+            let named = status.and_then(|status| status.instance_ref.as_ref());
+            named.map(|named| named.uid.clone())
+        };
+        let elsewhere = match &known {
+            None => true,
+            Some(Seen::Read(claim)) => names(claim).is_some_and(|uid| Some(uid) != instance.uid()),
+            Some(Seen::Unreadable(_)) => false,
+        };
+        // Its claim goes on with it by itself.
+        if !elsewhere {
             continue;
         }
         let api: Api<Seen<AgentClaim>> = Api::namespaced(ctx.around.client.clone(), &namespace);

@@ -19,8 +19,8 @@ use super::wake::{Change, NearPool, Whom, news, template_of};
 use crate::api::condition::kind;
 use crate::api::template::ToolSpec;
 use crate::api::{
-    AgentClaim, AgentInstance, AgentPool, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen,
-    Slot,
+    AgentClaim, AgentInstance, AgentPool, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount,
+    Seen, Slot,
 };
 use crate::engine::account::{usable, uses};
 use crate::engine::rollout::{self, RolloutProgress};
@@ -90,7 +90,9 @@ impl Stores {
                     // Who is found in a list stands in line as he came.
                     turned.sort_by_cached_key(|one| {
                         let object = one.after.as_ref().or(one.before.as_ref());
-                        object.and_then(|object| object.meta().creation_timestamp.clone().map(|time| time.0))
+                        object.and_then(|object| {
+                            object.meta().creation_timestamp.clone().map(|time| time.0)
+                        })
                     });
                     for turned in turned {
                         self.tell(&change(turned));

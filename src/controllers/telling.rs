@@ -48,7 +48,10 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, unti
             "an agent was told who it is"
         );
         ctx.memories.tellings.answered(&key, outcome);
-        ctx.stores.claims.queue.add(named, Rank::Person, Duration::ZERO);
+        ctx.stores
+            .claims
+            .queue
+            .add(named, Rank::Person, Duration::ZERO);
     });
 }
 
@@ -88,7 +91,9 @@ async fn tell(
     match ctx.around.leave.take() {
         Ok(led) => {
             let Reachable { host, row, token } = &agent;
-            ctx.agents.tell(led, host, row, &provision, token, within).await
+            ctx.agents
+                .tell(led, host, row, &provision, token, within)
+                .await
         }
         Err(fault) => unknown(fault.message().to_owned()),
     }
@@ -113,13 +118,17 @@ async fn reach(
     named: &InstanceRef,
 ) -> Result<Option<Reachable>, ClusterError> {
     let namespace = claim.namespace().unwrap_or_default();
-    let known = ctx.stores.instances.get(&Ref::new(&named.name).within(&namespace));
+    let known = ctx
+        .stores
+        .instances
+        .get(&Ref::new(&named.name).within(&namespace));
     let known = known.as_ref().and_then(Seen::read).cloned();
     let client = &ctx.around.client;
-    let instance: Option<Arc<AgentInstance>> = match known.filter(|one| one.uid().as_ref() == Some(&named.uid)) {
-        Some(known) => Some(known),
-        None => claims::get(client, &namespace, named).await?.map(Arc::new),
-    };
+    let instance: Option<Arc<AgentInstance>> =
+        match known.filter(|one| one.uid().as_ref() == Some(&named.uid)) {
+            Some(known) => Some(known),
+            None => claims::get(client, &namespace, named).await?.map(Arc::new),
+        };
     let Some(instance) = instance else {
         return Ok(None);
     };
@@ -129,7 +138,10 @@ async fn reach(
         Some(template) => row_of(template),
         None => harness::row(Default::default()).telling,
     };
-    let url = instance.status.as_ref().and_then(|status| status.url.clone());
+    let url = instance
+        .status
+        .as_ref()
+        .and_then(|status| status.url.clone());
     let host = url.as_deref().and_then(|url| url.strip_prefix("https://"));
     let token = secret::read(client, &instance, &[]).await?.token;
     Ok(match (host, row, token) {

@@ -13,7 +13,6 @@ pub use pools::{pool_of, pool_of_member};
 use super::memories::places::GLANCE;
 use super::queue::Rank;
 use super::turned::{Ref, Turned};
-use change::{TOGETHER, as_people_left_it, differs, named, now, trouble};
 use crate::api::condition::{self, kind, reason};
 use crate::api::{
     AgentInstance, AgentInstanceStatus, AgentTemplate, FINALIZER, NamespacedName, ProviderAccount,
@@ -22,6 +21,7 @@ use crate::api::{
 use crate::engine::account::usable;
 use crate::model::left::counts;
 use crate::model::pause::annotated;
+use change::{TOGETHER, as_people_left_it, differs, named, now, trouble};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeSet;

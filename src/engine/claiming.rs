@@ -152,74 +152,77 @@ pub fn status(claim: &AgentClaim, news: &ClaimNews, now: Timestamp) -> AgentClai
 }
 
 fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
-    let pool = &claim.spec.pool_ref.name;
-    let has = |reason: &'static str, message: &str| {
-        vec![
-            Statement::yes(kind::BOUND, reason::BOUND, ""),
-            Statement::no(kind::READY, reason, message),
-        ]
-    };
-    let lacks = |reason: &'static str, message: &str| {
-        vec![
-            Statement::no(kind::BOUND, reason, message),
-            Statement::no(kind::READY, reason, message),
-        ]
-    };
-    let stalls = |mut said: Vec<Statement>, reason: &'static str, message: &str| {
+    use ClaimNews::{Bound, Expired, Failed, Lost, Pending, Refused, Told, TooLate, Untold};
+    let (reason, message) = word(claim, news);
+    let has = matches!(
+        news,
+        Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_)
+    );
+    let mut said = vec![match has {
+        true => Statement::yes(kind::BOUND, reason::BOUND, ""),
+        false => Statement::no(kind::BOUND, reason, &message),
+    }];
+    said.push(match news {
+        Told(_) => Statement::yes(kind::READY, reason, &message),
+        _ => Statement::no(kind::READY, reason, &message),
+    });
+    if matches!(news, Expired) {
+        said.push(Statement::yes(kind::EXPIRED, reason, ""));
+    }
+    if matches!(news, TooLate | Refused(_) | Failed | Lost) {
         said.push(Statement::yes(kind::STALLED, reason, message));
-        said
-    };
+    }
+    said
+}
+
+/// Why it is ready or not, in a word and in a sentence.
+fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
+    let pool = &claim.spec.pool_ref.name;
+    let said = |reason: &'static str, message: &str| (reason, message.to_owned());
     match news {
-        ClaimNews::NoPool => lacks(
+        ClaimNews::NoPool => said(
             reason::POOL_NOT_FOUND,
             &format!("there is no AgentPool {pool} in this namespace; the claim waits for it"),
         ),
-        ClaimNews::NoAgent => lacks(
+        ClaimNews::NoAgent => said(
             reason::NO_AGENT_FREE,
             &format!("waits for an agent of AgentPool {pool}, whose conditions say what it does"),
         ),
-        ClaimNews::Rejected => lacks(
+        ClaimNews::Rejected => said(
             reason::NO_AGENT_FREE,
             "its agent could not be told who it is, and is gone; another one is taken",
         ),
-        ClaimNews::TooLate => {
-            let message = "no agent was free until bindBy; make another claim, with a later bindDeadline or none, or a larger pool";
-            let said = lacks(reason::DEADLINE_EXCEEDED, message);
-            stalls(said, reason::DEADLINE_EXCEEDED, message)
-        }
-        ClaimNews::Bound { .. } => has(reason::PROVISIONING, "its agent is being told who it is"),
-        ClaimNews::Untold { why } => has(
-            reason::PROVISIONING,
-            &format!("its agent has not taken in who it is: {why}; it is tried until provisionDeadline, and then another agent is taken"),
+        ClaimNews::TooLate => said(
+            reason::DEADLINE_EXCEEDED,
+            "no agent was free until bindBy; make another claim, with a later bindDeadline or none, or a larger pool",
         ),
-        ClaimNews::Told(_) => vec![
-            Statement::yes(kind::BOUND, reason::BOUND, ""),
-            Statement::yes(kind::READY, reason::PROVISIONED, ""),
-        ],
-        ClaimNews::Pending(_) => has(
+        ClaimNews::Bound { .. } => said(reason::PROVISIONING, "its agent is being told who it is"),
+        ClaimNews::Untold { why } => said(
+            reason::PROVISIONING,
+            &format!(
+                "its agent has not taken in who it is: {why}; it is tried until provisionDeadline, and then another agent is taken"
+            ),
+        ),
+        ClaimNews::Told(_) => said(reason::PROVISIONED, ""),
+        ClaimNews::Pending(_) => said(
             reason::ACCEPTANCE_PENDING,
             "its agent waits to be let in where spec.agent.joinUrl leads; accept it there",
         ),
-        ClaimNews::Refused(why) => {
-            let message = format!("its agent refuses what the claim says: {why}; make another claim with what it takes");
-            let said = has(reason::PROVISION_REFUSED, &message);
-            stalls(said, reason::PROVISION_REFUSED, &message)
-        }
-        ClaimNews::Failed => {
-            let message = "as many agents as a claim may try could not be told who they are (status.rejected); look at the pool's agents, and make another claim";
-            let said = lacks(reason::PROVISION_FAILED, message);
-            stalls(said, reason::PROVISION_FAILED, message)
-        }
-        ClaimNews::Lost => {
-            let message = "its agent is gone, or another claim's, and what it was told with it; make another claim";
-            let said = lacks(reason::AGENT_LOST, message);
-            stalls(said, reason::AGENT_LOST, message)
-        }
-        ClaimNews::Expired => {
-            let mut said = lacks(reason::EXPIRED, "its agent was deleted at expiresAt");
-            said.push(Statement::yes(kind::EXPIRED, reason::EXPIRED, ""));
-            said
-        }
+        ClaimNews::Refused(why) => said(
+            reason::PROVISION_REFUSED,
+            &format!(
+                "its agent refuses what the claim says: {why}; make another claim with what it takes"
+            ),
+        ),
+        ClaimNews::Failed => said(
+            reason::PROVISION_FAILED,
+            "as many agents as a claim may try could not be told who they are (status.rejected); look at the pool's agents, and make another claim",
+        ),
+        ClaimNews::Lost => said(
+            reason::AGENT_LOST,
+            "its agent is gone, or another claim's, and what it was told with it; make another claim",
+        ),
+        ClaimNews::Expired => said(reason::EXPIRED, "its agent was deleted at expiresAt"),
     }
 }
 

@@ -5,13 +5,13 @@
 //! wait for.
 
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
 /// A line of claims, named by `C`.
 #[derive(Debug)]
-pub struct Line<C> {
-    waiting: BTreeMap<LinePlace<C>, Option<String>>,
+pub struct WaitingLine<C> {
+    waiting: BTreeSet<LinePlace<C>>,
     places: HashMap<C, LinePlace<C>>,
     /// In which round each owner came last.
     rounds: HashMap<String, u64>,
@@ -30,10 +30,10 @@ struct LinePlace<C> {
 /// Owners that are remembered before those whose rounds are over are forgotten.
 const OWNERS: usize = 1024;
 
-impl<C> Default for Line<C> {
-    fn default() -> Line<C> {
-        Line {
-            waiting: BTreeMap::new(),
+impl<C> Default for WaitingLine<C> {
+    fn default() -> WaitingLine<C> {
+        WaitingLine {
+            waiting: BTreeSet::new(),
             places: HashMap::new(),
             rounds: HashMap::new(),
             round: 0,
@@ -41,13 +41,15 @@ impl<C> Default for Line<C> {
     }
 }
 
-impl<C: Clone + Ord + Hash> Line<C> {
+impl<C: Clone + Ord + Hash> WaitingLine<C> {
     /// Somebody waits, and has since then. Who waits already keeps his place.
     pub fn join(&mut self, who: C, since: Timestamp, owner: Option<&str>) {
         if self.places.contains_key(&who) {
             return;
         }
-        let next = owner.and_then(|owner| self.rounds.get(owner)).map(|at| at + 1);
+        let next = owner
+            .and_then(|owner| self.rounds.get(owner))
+            .map(|at| at + 1);
         let round = next.map_or(self.round, |next| next.max(self.round));
         if let Some(owner) = owner {
             if self.rounds.len() >= OWNERS {
@@ -61,8 +63,7 @@ impl<C: Clone + Ord + Hash> Line<C> {
             since,
             who: who.clone(),
         };
-        self.waiting
-            .insert(place.clone(), owner.map(str::to_owned));
+        self.waiting.insert(place.clone());
         self.places.insert(who, place);
     }
 
@@ -83,12 +84,12 @@ impl<C: Clone + Ord + Hash> Line<C> {
 
     /// The first so many.
     pub fn first(&self, many: usize) -> impl Iterator<Item = &C> {
-        self.waiting.keys().take(many).map(|place| &place.who)
+        self.waiting.iter().take(many).map(|place| &place.who)
     }
 
     /// Since when the one has waited who has longest.
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.waiting.keys().map(|place| place.since).min()
+        self.waiting.iter().map(|place| place.since).min()
     }
 
     /// How many wait.

@@ -112,11 +112,14 @@ fn create(
     }
     let mut chosen: Vec<String> = Vec::new();
     for _ in 0..many {
-        let taken = |account: &PoolAccount| {
-            chosen.iter().filter(|one| **one == account.name).count()
-        };
-        let able = around.accounts.iter().filter(|one| one.usable && one.room > taken(one));
-        let least = able.min_by_key(|one| lives.get(one.name.as_str()).copied().unwrap_or(0) + taken(one));
+        let taken =
+            |account: &PoolAccount| chosen.iter().filter(|one| **one == account.name).count();
+        let able = around
+            .accounts
+            .iter()
+            .filter(|one| one.usable && one.room > taken(one));
+        let least =
+            able.min_by_key(|one| lives.get(one.name.as_str()).copied().unwrap_or(0) + taken(one));
         match least {
             Some(account) => chosen.push(account.name.clone()),
             None => break,
@@ -131,7 +134,10 @@ fn surplus(around: &PoolAround, many: usize) -> Vec<PoolAgent> {
     let mut free: Vec<&PoolAgent> = free.collect();
     free.sort_by(|one, other| one.usefulness().cmp(&other.usefulness()));
     // One that was just made is looked at once it is seen.
-    let known = free.into_iter().take(many).filter(|one| one.version.is_some());
+    let known = free
+        .into_iter()
+        .take(many)
+        .filter(|one| one.version.is_some());
     known.cloned().collect()
 }
 
@@ -170,7 +176,8 @@ fn failures(old: Option<ReplacementFailures>, around: &PoolAround) -> Option<Rep
     let came = |one: &PoolAgent| {
         one.made >= old.last.0 && (one.standing == AgentStanding::Idle || one.claimed)
     };
-    let another = matches!(&around.template, PoolTemplate::Ready(now) if Some(now) != old.revision.as_ref());
+    let another =
+        matches!(&around.template, PoolTemplate::Ready(now) if Some(now) != old.revision.as_ref());
     (!another && !around.agents.iter().any(came)).then_some(old)
 }
 

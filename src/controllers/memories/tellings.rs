@@ -43,7 +43,9 @@ impl Tellings {
     /// How it stands.
     pub fn of(&self, agent: &Uid, now: Timestamp) -> Telling {
         let known = held(&self.0);
-        let known = known.get(agent).map_or(Telling::None, |told| told.now.clone());
+        let known = known
+            .get(agent)
+            .map_or(Telling::None, |told| told.now.clone());
         match known {
             Telling::Later(at) if at <= now => Telling::None,
             other => other,

@@ -119,7 +119,8 @@ fn as_its_pool_counts_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use
     let read = instance.read();
     let conditions = read.and_then(|one| one.status.as_ref()).map(|status| {
         let said = status.conditions.iter();
-        let said = said.filter(|one| ["Ready", "Stalled", "TemplateSynced"].contains(&one.type_.as_str()));
+        let said =
+            said.filter(|one| ["Ready", "Stalled", "TemplateSynced"].contains(&one.type_.as_str()));
         said.map(|one| (one.type_.clone(), one.status.clone(), one.reason.clone()))
             .collect::<Vec<_>>()
     });

@@ -26,16 +26,31 @@ fn after(claim: &AgentClaim, news: &ClaimNews) -> AgentClaim {
 fn bound() -> AgentClaim {
     let (name, uid) = ("i".to_owned(), "iu".to_owned());
     let instance = InstanceRef { name, uid };
-    after(&claim(), &ClaimNews::Bound { instance, url: None })
+    after(
+        &claim(),
+        &ClaimNews::Bound {
+            instance,
+            url: None,
+        },
+    )
 }
 
 #[test]
 fn times_count_from_creation_and_from_the_binding() {
     let bound = bound();
     let status = bound.status.clone().unwrap();
-    assert_eq!(status.bind_by.unwrap().0.to_string(), "2026-11-02T10:04:00Z");
-    assert_eq!(status.expires_at.unwrap().0.to_string(), "2026-11-02T11:00:00Z");
-    assert_eq!(give_up_at(&bound, now()).to_string(), "2026-11-02T10:01:15Z");
+    assert_eq!(
+        status.bind_by.unwrap().0.to_string(),
+        "2026-11-02T10:04:00Z"
+    );
+    assert_eq!(
+        status.expires_at.unwrap().0.to_string(),
+        "2026-11-02T11:00:00Z"
+    );
+    assert_eq!(
+        give_up_at(&bound, now()).to_string(),
+        "2026-11-02T10:01:15Z"
+    );
 }
 
 #[test]
@@ -51,7 +66,10 @@ fn what_ended_a_claim_is_read_again() {
     // Its agent was ready once: it is not replaced.
     let lost = after(&told, &ClaimNews::Lost);
     assert!(view(&lost).ready && is_settled(&lost));
-    assert!(is_settled(&after(&bound(), &ClaimNews::Refused("no".into()))));
+    assert!(is_settled(&after(
+        &bound(),
+        &ClaimNews::Refused("no".into())
+    )));
     let expired = after(&told, &ClaimNews::Expired);
     assert!(view(&expired).over && has_expired(&expired));
     let late = after(&claim(), &ClaimNews::TooLate);

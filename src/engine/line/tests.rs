@@ -7,9 +7,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn all(mut line: Line<u32>) -> Vec<u32> {
+fn all(mut line: WaitingLine<u32>) -> Vec<u32> {
     let mut order = Vec::new();
-    while let Some(next) = line.first(1).next().copied() {
+    while line.count() > 0 {
+        let next = *line.first(1).next().unwrap();
         line.serve(&next);
         order.push(next);
     }
@@ -18,7 +19,7 @@ fn all(mut line: Line<u32>) -> Vec<u32> {
 
 #[test]
 fn who_came_first_is_served_first() {
-    let mut line = Line::default();
+    let mut line = WaitingLine::default();
     for (who, since) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
         line.join(who, at(since), None);
     }
@@ -31,7 +32,7 @@ fn who_came_first_is_served_first() {
 
 #[test]
 fn owners_take_turns() {
-    let mut line = Line::default();
+    let mut line = WaitingLine::default();
     for who in 1..=4 {
         line.join(who, at(who.into()), Some("many"));
     }
@@ -42,7 +43,7 @@ fn owners_take_turns() {
 
 #[test]
 fn who_comes_later_is_not_before_whom_he_finds_in_his_round() {
-    let mut line = Line::default();
+    let mut line = WaitingLine::default();
     for who in 1..=3 {
         line.join(who, at(who.into()), Some("many"));
     }
@@ -55,10 +56,11 @@ fn who_comes_later_is_not_before_whom_he_finds_in_his_round() {
 }
 
 proptest! {
-    /// Between two claims of one owner everybody else who waits is served once at most, and nobody waits for ever.
+    /// All are served once, those of an owner as they came; between two of them every other owner comes twice at most: at the end of
+    /// one round and at the beginning of the next.
     #[test]
     fn everybody_is_served_once_in_his_owners_order(owners in prop::collection::vec(0u8..5, 1..60)) {
-        let mut line = Line::default();
+        let mut line = WaitingLine::default();
         for (who, owner) in owners.iter().enumerate() {
             let who = u32::try_from(who).unwrap();
             let name = owner.to_string();
@@ -74,7 +76,7 @@ proptest! {
             for pair in own.windows(2) {
                 for other in (1..5).filter(|other| *other != one) {
                     let between = order[pair[0]..pair[1]].iter().filter(|who| owner(who) == other);
-                    prop_assert!(between.count() <= 1);
+                    prop_assert!(between.count() <= 2);
                 }
             }
         }

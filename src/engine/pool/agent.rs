@@ -111,7 +111,9 @@ impl PoolAgent {
     /// The least useful first: what failed, what comes up and came last, what is of an older revision, what is older.
     pub(super) fn usefulness(&self) -> (u8, Reverse<Timestamp>, Timestamp, &str) {
         let (class, late, early) = match self.standing {
-            AgentStanding::Unhealthy { replaceable } => (u8::from(!replaceable), Timestamp::MIN, self.made),
+            AgentStanding::Unhealthy { replaceable } => {
+                (u8::from(!replaceable), Timestamp::MIN, self.made)
+            }
             AgentStanding::Coming => (2, self.made, Timestamp::MIN),
             AgentStanding::Unread => (5, Timestamp::MIN, self.made),
             AgentStanding::Idle => (3 + u8::from(self.current), Timestamp::MIN, self.made),
@@ -137,7 +139,9 @@ pub fn claimable(instance: &AgentInstance) -> bool {
         && instance.metadata.deletion_timestamp.is_none()
         && instance.is_its_own()
         && !annotated(instance.annotations())
-        && conditions.into_iter().any(|said| condition::is_true(said, kind::READY))
+        && conditions
+            .into_iter()
+            .any(|said| condition::is_true(said, kind::READY))
         && settled(instance)
 }
 
@@ -152,13 +156,16 @@ fn standing(instance: &AgentInstance, now: Timestamp) -> AgentStanding {
     if claimable(instance) {
         return AgentStanding::Idle;
     }
-    let status = instance.status.clone().unwrap_or_default();
+    let Some(status) = &instance.status else {
+        return AgentStanding::Coming;
+    };
     let stalled = condition::find(&status.conditions, kind::STALLED);
     if let Some(stalled) = stalled.filter(|stalled| stalled.status == "True") {
         let replaceable = ITS_OWN.contains(&stalled.reason.as_str());
         return AgentStanding::Unhealthy { replaceable };
     }
-    let was_ready = status.timings.is_some_and(|timings| timings.ready.is_some());
+    let timings = status.timings.as_ref();
+    let was_ready = timings.is_some_and(|timings| timings.ready.is_some());
     let unready = condition::find(&status.conditions, kind::READY)
         .filter(|said| said.status == "False")
         .map(|said| now.duration_since(said.last_transition_time.0));

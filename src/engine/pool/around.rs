@@ -65,9 +65,8 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn of(agents: &[PoolAgent]) -> Counts {
         let free = || agents.iter().filter(|one| one.is_free());
-        let are = |wanted: fn(&AgentStanding) -> bool| {
-            free().filter(|one| wanted(&one.standing)).count()
-        };
+        let are =
+            |wanted: fn(&AgentStanding) -> bool| free().filter(|one| wanted(&one.standing)).count();
         Counts {
             free: free().count(),
             idle: are(|one| *one == AgentStanding::Idle),

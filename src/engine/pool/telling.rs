@@ -67,9 +67,9 @@ pub(super) fn conditions(
         (false, true) => Statement::yes(kind::PROGRESSING, reason::FILLING, ""),
         (false, false) => Statement::no(kind::PROGRESSING, reason::CURRENT, ""),
     });
-    said.extend(quota.map(|message| {
-        Statement::yes(kind::QUOTA_EXCEEDED, reason::QUOTA_EXCEEDED, message)
-    }));
+    said.extend(
+        quota.map(|message| Statement::yes(kind::QUOTA_EXCEEDED, reason::QUOTA_EXCEEDED, message)),
+    );
     said.extend(stalled.map(|(reason, message)| Statement::yes(kind::STALLED, reason, message)));
     let old = pool.status.clone().unwrap_or_default();
     conclude(&old.conditions, &said, pool.metadata.generation, now)
