@@ -82,7 +82,7 @@ async fn told(
     let answer = serde_json::from_slice::<Map<String, Value>>(&body).ok();
     match (status, answer) {
         (200, Some(answer)) if answer.get("ok") == Some(&Value::Bool(true)) => {
-            TellOutcome::Told(result(&answer, row, provision))
+            TellOutcome::Told(result(&answer, row, provision, token))
         }
         (200, Some(_)) => unknown(Answer::OtherValue.to_string()),
         (200, None) => unknown(Answer::NotJson.to_string()),
@@ -131,7 +131,12 @@ fn body(provision: &Provision) -> Value {
 }
 
 /// What of an answer is shown, and what is kept.
-fn result(answer: &Map<String, Value>, row: &TellingRow, provision: &Provision) -> AgentResult {
+fn result(
+    answer: &Map<String, Value>,
+    row: &TellingRow,
+    provision: &Provision,
+    token: &SecretString,
+) -> AgentResult {
     let (mut shown, mut kept) = (BTreeMap::new(), BTreeMap::new());
     for (name, value) in answer {
         let text = match value {
@@ -141,7 +146,8 @@ fn result(answer: &Map<String, Value>, row: &TellingRow, provision: &Provision) 
         };
         let harmless = row.shown.contains(&name.as_str())
             && text.len() <= SHOWN
-            && !secrets(provision).any(|secret| quotes(&text, secret.expose_secret()));
+            && !text.contains(char::is_control)
+            && !quotes_any(&text, provision, token);
         if harmless {
             shown.insert(name.clone(), text);
         } else if name != "ok" && is_key(name) && kept.len() < ENTRIES {
@@ -161,15 +167,25 @@ fn is_key(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// What it was told and nobody else may see.
-fn secrets(provision: &Provision) -> impl Iterator<Item = &SecretString> {
-    provision.env.values().chain(&provision.join_url)
+/// Whether a text quotes something that the agent has and nobody else may see.
+fn quotes_any(text: &str, provision: &Provision, token: &SecretString) -> bool {
+    let values = provision.env.values().chain([token]);
+    let link = provision.join_url.as_ref().map(ExposeSecret::expose_secret);
+    let mut told = values
+        .map(ExposeSecret::expose_secret)
+        .chain(link.map(opens));
+    told.any(|secret| quotes(text, secret))
+}
+
+/// What of a link opens something: what follows the host, which everybody may see.
+fn opens(link: &str) -> &str {
+    let rest = link.split_once("://").map_or(link, |(_, rest)| rest);
+    rest.split_once('/').map_or(rest, |(_, path)| path)
 }
 
 /// An agent's words about what it was told, as people may see them.
 fn repeated(said: &str, status: u16, provision: &Provision, token: &SecretString) -> String {
-    let mut hidden = secrets(provision).chain([token]);
-    if hidden.any(|secret| quotes(said, secret.expose_secret())) {
+    if quotes_any(said, provision, token) {
         return format!(
             "{}, in words that quote what it was told; they are not repeated",
             Answer::Status(status)

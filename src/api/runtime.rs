@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)").message("runtime.port is immutable: the addresses of running agents lead to it; make another AgentTemplate"))]
 #[x_kube(validation = Rule::new("has(self.volume) == has(oldSelf.volume)").message("runtime.volume cannot be added or taken away: a volume must be there before an agent's first deployment; make another AgentTemplate"))]
 pub struct Runtime {
-    /// The program that the agent is, and so how it is spoken to: `convos` answers `GET /pool/health` with `{"ready": true}` and can be told who it
-    /// is; `http` is any program that answers its path (`/`, or the one of `contract.health`) with 200, and cannot be told. To change it deploys nothing.
+    /// The program that the agent is, and so how it is spoken to. `convos`, also where this is left out, answers `GET /pool/health` with
+    /// `{"ready": true}` and can be told who it is; `http` is any program that answers its path (`/`, or the one of `contract.health`) with 200, and
+    /// cannot be told. To change it deploys nothing.
     #[serde(default, skip_serializing_if = "Harness::is_usual")]
-    #[schemars(extend("default" = "convos"))]
     pub harness: Harness,
     /// The image, by tag or digest. A tag is resolved to a digest once for each change of the template.
     pub image: ImageReference,

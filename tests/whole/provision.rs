@@ -45,7 +45,10 @@ impl Teller {
     async fn of(scene: &Scene<'_>, name: &str) -> Teller {
         let instance = is_ready(&scene.tenant.instance(name)).await;
         let url = instance.data["status"]["url"].as_str().unwrap();
-        let secret = scene.world.secret(scene.tenant.namespace(), name).await;
+        let secret = scene
+            .world
+            .secret(scene.tenant.namespace(), &format!("{name}-agent"))
+            .await;
         let token = secret.unwrap()["GATEWAY_TOKEN"].clone();
         let builder = || scene.world.http_builder().unwrap();
         Teller {

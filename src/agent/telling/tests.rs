@@ -136,11 +136,14 @@ async fn what_waits_for_acceptance_says_so_and_what_quotes_a_secret_is_not_shown
     assert!(result.pending);
     assert!(!result.shown.contains_key("conversationId"));
     assert!(result.kept.contains_key("conversationId"));
-    let long = json!({"ok": true, "status": "created", "conversationId": "c".repeat(SHOWN + 1)});
-    let TellOutcome::Told(result) = answered(200, &long.to_string()).await else {
-        panic!();
-    };
-    assert_eq!(result.shown.keys().collect::<Vec<_>>(), ["status"]);
+    for hidden in ["c".repeat(SHOWN + 1), "a\nb".to_owned(), TOKEN.to_owned()] {
+        let body = json!({"ok": true, "status": "created", "conversationId": hidden});
+        let TellOutcome::Told(result) = answered(200, &body.to_string()).await else {
+            panic!();
+        };
+        assert_eq!(result.shown.keys().collect::<Vec<_>>(), ["status"]);
+        assert_eq!(result.kept["conversationId"].expose_secret(), hidden);
+    }
 }
 
 #[tokio::test]
@@ -173,6 +176,12 @@ async fn nothing_that_it_was_told_is_repeated() {
             "answered 422, in words that quote what it was told; they are not repeated"
         );
     }
+    let harmless = json!({"error": "nobody is at agents.example.com"}).to_string();
+    let outcome = answered(422, &harmless).await;
+    assert!(
+        matches!(&outcome, TellOutcome::Refused { message } if message == "nobody is at agents.example.com"),
+        "{outcome:?}"
+    );
     let outcome = answered(500, &json!({"error": VALUE}).to_string()).await;
     assert!(!format!("{outcome:?}").contains(VALUE), "{outcome:?}");
     let told = format!("{:?}", provision());
