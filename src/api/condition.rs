@@ -51,6 +51,14 @@ pub mod kind {
     pub const PROGRESSING: &str = "Progressing";
     /// Every instance that follows the template is ready at its current revision.
     pub const ROLLED_OUT: &str = "RolledOut";
+    /// A claim can have an agent of the pool now.
+    pub const AVAILABLE: &str = "Available";
+    /// Fewer agents are made than wanted, because more are not allowed.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+    /// The claim has an agent.
+    pub const BOUND: &str = "Bound";
+    /// The claim's time is over.
+    pub const EXPIRED: &str = "Expired";
     /// The object was deleted, and something still needs it.
     pub const DELETING: &str = "Deleting";
     /// A Secret of the account was deleted, and the account still needs it.

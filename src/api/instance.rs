@@ -1,12 +1,14 @@
 //! AgentInstance: one agent, its project and everything in it.
 
 use super::IDENTITY_ANNOTATION;
+pub use super::adopt::{Adopt, AdoptTool, Ownership};
+use super::claim::ClaimRef;
 use super::deployment::{DeploymentStatus, ProjectStatus};
 use super::ledger::{LedgerEntry, Unknown};
 use super::limits::{MonthlyUsd, Sizes};
 use super::money::Money;
 use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
-use super::text::{OutsideId, Span, ToolName};
+use super::text::{Span, ToolName};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
     printcolumn(name = "Template", type_ = "string", json_path = ".spec.templateRef.name"),
     printcolumn(name = "Up-To-Date", type_ = "string", json_path = ".status.conditions[?(@.type=='TemplateSynced')].status"),
+    printcolumn(name = "Claim", type_ = "string", json_path = ".spec.claimRef.name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Account", type_ = "string", json_path = ".spec.accountRef.name", priority = 1),
@@ -42,6 +45,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.adopt) == has(oldSelf.adopt)").message("adopt cannot be added or taken away: what this instance has was made or taken over already; make another AgentInstance"),
+    validation = Rule::new("has(self.poolRef) == has(oldSelf.poolRef)").message("poolRef cannot be added or taken away: it says for which pool the instance was made; make another AgentInstance"),
+    validation = Rule::new("!has(oldSelf.claimRef) || (has(self.claimRef) ? self.claimRef.name == oldSelf.claimRef.name && (!has(oldSelf.claimRef.handedOverAt) || (has(self.claimRef.handedOverAt) && self.claimRef.handedOverAt == oldSelf.claimRef.handedOverAt)) : !has(oldSelf.claimRef.handedOverAt))").message("claimRef stays as it is once it has handedOverAt, and its name never changes: the agent may have been told who it is; delete the AgentInstance instead"),
     validation = Rule::new("!has(self.adopt) || !has(self.onExternalDeletion) || self.onExternalDeletion == 'Report'").message("onExternalDeletion must be Report with adopt: what was adopted cannot be made again, because nobody here knows the variables that it ran with; take onExternalDeletion away")
 )]
 pub struct AgentInstanceSpec {
@@ -94,6 +99,13 @@ pub struct AgentInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("adopt is immutable: what was taken over is in status.external; make another AgentInstance for something else"))]
     pub adopt: Option<Adopt>,
+    /// The pool for which it was made. Yardmaster writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("poolRef is immutable: it says for which pool the instance was made; make another AgentInstance"))]
+    pub pool_ref: Option<NameRef>,
+    /// The claim that has it. Yardmaster writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_ref: Option<ClaimRef>,
 }
 
 impl AgentInstance {
@@ -133,45 +145,6 @@ pub struct ToolLimit {
     /// What its key may spend, in US dollars (`20`, `"20.50"`), as `limitUSD` of the template says it.
     #[serde(rename = "limitUSD")]
     pub limit_usd: Money,
-}
-
-/// What is taken over: a running project, and existing resources of tools.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Adopt {
-    /// The Railway project.
-    pub project_id: OutsideId,
-    /// The service in it that is the agent.
-    pub service_id: OutsideId,
-    /// The environment in which it runs: the project's primary one.
-    pub environment_id: OutsideId,
-    /// Dedicated: the project is this agent's alone and goes with it. Shared: others live in it, and it is never deleted.
-    pub ownership: Ownership,
-    /// Resources of tools that the agent has already.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    pub tools: Vec<AdoptTool>,
-}
-
-/// An existing resource of a tool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AdoptTool {
-    /// The tool's name in the template.
-    pub name: ToolName,
-    /// The provider's id: an OpenRouter key's hash, an Exa key's public id (never the key itself), an inbox's address, a phone
-    /// number with its plus sign, a wallet's id. What bears a name of Yardmaster's, or is another agent's, is not adopted. One
-    /// that comes on demand is taken over when requestedTools names it.
-    pub id: OutsideId,
-}
-
-/// Whose an adopted project is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Ownership {
-    /// The agent's alone.
-    Dedicated,
-    /// Others live in it.
-    Shared,
 }
 
 /// Whether the agent runs.

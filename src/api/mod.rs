@@ -6,6 +6,8 @@
 
 pub mod account;
 pub mod acknowledge;
+mod adopt;
+pub mod claim;
 pub mod condition;
 pub mod deployment;
 pub mod instance;
@@ -14,6 +16,7 @@ pub mod limits;
 pub mod money;
 pub mod named;
 mod orphans;
+pub mod pool;
 mod providers;
 mod runtime;
 pub mod seen;
@@ -27,10 +30,12 @@ mod admissible;
 mod schema_tests;
 
 pub use account::{ProviderAccount, ProviderAccountSpec, ProviderAccountStatus};
+pub use claim::{AgentClaim, AgentClaimSpec, AgentClaimStatus, ClaimRef, InstanceRef};
 pub use deployment::{DeploymentState, DeploymentStatus};
 pub use instance::{AgentInstance, AgentInstanceSpec, AgentInstanceStatus};
 pub use ledger::{LedgerEntry, Origin, Part, Slot, SlotState, ToolSlot, Unknown};
 pub use named::NamespacedName;
+pub use pool::{AgentPool, AgentPoolSpec, AgentPoolStatus};
 pub use seen::{Seen, Unreadable};
 pub use template::{AgentTemplate, AgentTemplateSpec, AgentTemplateStatus};
 
@@ -65,11 +70,19 @@ pub const FIELD_MANAGER: &str = "yardmaster";
 /// Label on Secrets that the controller makes: the owning instance.
 pub const INSTANCE_LABEL: &str = "yardmaster.dev/instance";
 
+/// Label on the instances of a pool: its name, for `kubectl` and what scales pools. Yardmaster itself goes by `spec.poolRef`.
+pub const POOL_LABEL: &str = "yardmaster.dev/pool";
+
+/// Label on an instance that a claim has: the claim's UID, so that it is found again whatever else was lost.
+pub const CLAIM_LABEL: &str = "yardmaster.dev/claim";
+
 /// Every CRD, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
         ProviderAccount::crd(),
         AgentTemplate::crd(),
         AgentInstance::crd(),
+        AgentPool::crd(),
+        AgentClaim::crd(),
     ]
 }

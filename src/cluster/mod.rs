@@ -5,6 +5,7 @@
 //! Deliberately absent: decisions.
 
 pub mod call;
+pub mod claims;
 pub mod credentials;
 pub mod events;
 pub mod finalizer;

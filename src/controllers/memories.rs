@@ -9,12 +9,14 @@ pub mod recorded;
 pub mod retries;
 pub mod sources;
 pub mod sweeps;
+pub mod tellings;
 pub mod warned;
 
 use super::held;
 use super::inquiries::Inquiries;
 use super::uid::Uid;
 use crate::api::{AgentTemplate, Seen};
+use crate::engine::pool::Unseen;
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 use places::Places;
@@ -24,6 +26,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use sweeps::Sweeps;
+use tellings::Tellings;
 use warned::Warned;
 
 /// Everything that is remembered.
@@ -49,6 +52,10 @@ pub struct Memories {
     pub left: LeftThings,
     /// Places that are about to be taken.
     pub places: Places,
+    /// What agents are being told.
+    pub tellings: Tellings,
+    /// Agents of pools that were made or deleted, and are not seen so yet.
+    pub unseen: UnseenAgents,
     /// Unreadable objects that the log has been told of.
     pub warned: Warned,
 }
@@ -62,6 +69,8 @@ impl Memories {
         self.inquiries.end(uid);
         self.recorded.forget(uid);
         self.warned.forget(uid);
+        self.unseen.forget(uid);
+        self.tellings.forget(uid);
     }
 }
 
@@ -145,6 +154,21 @@ impl Counted {
     /// They were written, together with something else.
     pub fn written(&self, uid: &Uid, now: Timestamp) {
         held(&self.0).insert(uid.clone(), now);
+    }
+
+    fn forget(&self, uid: &Uid) {
+        held(&self.0).remove(uid);
+    }
+}
+
+/// Agents that were made or deleted, and are not seen so yet, by pool.
+#[derive(Debug, Default)]
+pub struct UnseenAgents(Mutex<HashMap<Uid, Unseen>>);
+
+impl UnseenAgents {
+    /// What is not seen of a pool's.
+    pub fn of<T>(&self, pool: &Uid, look: impl FnOnce(&mut Unseen) -> T) -> T {
+        look(held(&self.0).entry(pool.clone()).or_default())
     }
 
     fn forget(&self, uid: &Uid) {

@@ -5,7 +5,8 @@
 //! `passes::pass`; that asks `engine::plan` and lets [`enact`] carry out one step after the other, writing the ledger
 //! before each and the status at the end. [`failures`] says when to come again after an error of the API server's.
 //!
-//! [`account`] and [`template`] are the other two kinds. [`accounts`] keeps the way to each provider and what was read
+//! [`account`] and [`template`] are two other kinds. [`pool`] keeps agents idle, and [`claim`] takes one of them: [`lines`] knows
+//! who waits and who is free, [`serving`] carries out the steps, [`telling`] calls the agent. [`accounts`] keeps the way to each provider and what was read
 //! there, [`rollouts`] where each rollout stands, [`memories`] what a process may forget. [`inquiries`] asks image
 //! registries, [`sources`] notices changed Secrets and ConfigMaps, [`sweep`] finds what nobody claims (and [`survey`]
 //! shows it; what is left behind on purpose is in [`records`]), [`audit`] logs what was changed outside, [`unreadable`] tells of objects that this version cannot read.
@@ -17,6 +18,7 @@ pub mod account;
 pub mod accounts;
 pub mod around;
 pub mod audit;
+pub mod claim;
 pub mod context;
 pub mod enact;
 pub mod ended;
@@ -25,19 +27,23 @@ pub mod gather;
 pub mod inquiries;
 pub mod instance;
 pub mod kind;
+pub mod lines;
 pub mod memories;
 pub mod outside;
 mod paused;
 mod places;
+pub mod pool;
 pub mod queue;
 pub mod records;
 mod restored;
 mod rollouts;
+mod serving;
 pub mod sources;
 pub mod store;
 pub mod stores;
 pub mod survey;
 pub mod sweep;
+mod telling;
 pub mod template;
 mod turned;
 pub mod uid;
@@ -47,7 +53,7 @@ pub mod wake;
 pub use around::{Around, Gauge, Settings};
 pub use context::Context;
 
-use crate::api::{AgentInstance, AgentTemplate, ProviderAccount};
+use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, ProviderAccount};
 use crate::wire::held;
 use std::future::Future;
 use std::sync::Arc;
@@ -66,6 +72,8 @@ where
             kind::run::<AgentInstance, S>(&ctx, &stop),
             kind::run::<AgentTemplate, S>(&ctx, &stop),
             kind::run::<ProviderAccount, S>(&ctx, &stop),
+            kind::run::<AgentPool, S>(&ctx, &stop),
+            kind::run::<AgentClaim, S>(&ctx, &stop),
         )
     };
     tokio::select! {

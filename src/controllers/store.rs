@@ -153,7 +153,8 @@ impl<K: Stored> Store<K> {
     pub fn apply(&self, event: watcher::Event<Seen<K>>) -> Vec<Turned<K>> {
         let keeps_gone = self.queue.is_open();
         let mut objects = self.write();
-        let turned = match event {
+        let live = matches!(&event, watcher::Event::Apply(_) | watcher::Event::Delete(_));
+        let mut turned = match event {
             watcher::Event::Apply(object) => objects.put(stripped(object)),
             watcher::Event::Delete(object) => objects.remove(&named(&object)).into_iter().collect(),
             watcher::Event::Init => {
@@ -176,6 +177,9 @@ impl<K: Stored> Store<K> {
                 turned
             }
         };
+        for one in &mut turned {
+            one.live = live;
+        }
         if keeps_gone {
             for one in turned.iter().filter(|one| one.after.is_none()) {
                 if let Some(last) = &one.before {
@@ -266,6 +270,7 @@ impl<K: Stored> Objects<K> {
         turned.push(Turned {
             before,
             after: Some(object),
+            live: false,
         });
         turned
     }
@@ -276,6 +281,7 @@ impl<K: Stored> Objects<K> {
         Some(Turned {
             before: Some(before),
             after: None,
+            live: false,
         })
     }
 

@@ -4,26 +4,35 @@
 //! read ([`Stores::filled`]). Deliberately absent: decisions about one object, which are taken from what the API server
 //! answers.
 
+mod terms;
+
+pub use terms::{InstanceBy, PoolBy, TemplateBy};
+
 use super::around::Gauge;
+use super::lines::Lines;
+use super::queue::Rank;
 use super::rollouts::Rollouts;
 use super::store::{Store, Stored};
 use super::turned::Ref;
 use super::turned::Turned;
-use super::wake::{Change, Whom, news, template_of};
-use crate::api::condition::{kind, reason};
+use super::wake::{Change, NearPool, Whom, news, template_of};
+use crate::api::condition::kind;
 use crate::api::template::ToolSpec;
-use crate::api::{AgentInstance, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount, Seen, Slot};
+use crate::api::{
+    AgentClaim, AgentInstance, AgentPool, AgentTemplate, IDENTITY_ANNOTATION, ProviderAccount,
+    Seen, Slot,
+};
 use crate::engine::account::{usable, uses};
-use crate::engine::rivals;
 use crate::engine::rollout::{self, RolloutProgress};
 use crate::model::slot::parts;
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Objects that are listed at once: each may be as large as the API server stores, and all of a page are held before they are
 /// made small.
@@ -32,100 +41,6 @@ const PAGE: u32 = 100;
 /// So many of those that wait for a place are woken by one that is free: one gets it, some may wait for another reason, and
 /// all come again by themselves.
 const TOGETHER: usize = 10;
-
-/// What instances are looked up by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum InstanceBy {
-    /// The template, by namespace and name.
-    Template(Ref<AgentTemplate>),
-    /// An account that it names itself: its home, or one in its ledger.
-    Account(String),
-    /// The namespace.
-    Namespace(String),
-    /// The identity under which its things were made.
-    Identity(String),
-    /// The project that it has on record, or is to adopt.
-    Project(String),
-    /// That it waits for a place, in whatever account.
-    Placeless,
-}
-
-impl Stored for AgentInstance {
-    type Term = InstanceBy;
-
-    fn terms(object: &Seen<AgentInstance>) -> Vec<InstanceBy> {
-        let Some(instance) = object.read() else {
-            return Vec::new();
-        };
-        let accounts = uses(instance, None).into_iter().map(InstanceBy::Account);
-        let namespace = InstanceBy::Namespace(instance.namespace().unwrap_or_default());
-        let template = InstanceBy::Template(template_of(instance));
-        let identity = InstanceBy::Identity(instance.identity());
-        let projects = rivals::projects(instance).map(InstanceBy::Project);
-        let own = [namespace, template, identity];
-        let waits = waits_for_a_place(instance).then_some(InstanceBy::Placeless);
-        accounts.chain(own).chain(projects).chain(waits).collect()
-    }
-
-    fn strip(&mut self) {
-        for variable in &mut self.spec.env {
-            variable.value = None;
-        }
-    }
-
-    fn observed(&self) -> Option<i64> {
-        self.status.as_ref()?.observed_generation
-    }
-}
-
-/// An account that a template names; one that cannot be read, by whatever it mentions.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TemplateBy(String);
-
-impl Stored for AgentTemplate {
-    type Term = TemplateBy;
-
-    fn terms(object: &Seen<AgentTemplate>) -> Vec<TemplateBy> {
-        let terms: HashSet<String> = match object {
-            Seen::Read(template) => {
-                let tools = template.spec.tools.iter();
-                tools
-                    .filter_map(|tool| Some(tool.account_ref.as_ref()?.name.0.clone()))
-                    .collect()
-            }
-            Seen::Unreadable(template) => template.words().into_iter().map(str::to_owned).collect(),
-        };
-        terms.into_iter().map(TemplateBy).collect()
-    }
-
-    fn strip(&mut self) {
-        for variable in &mut self.spec.env {
-            variable.value = None;
-        }
-    }
-
-    fn observed(&self) -> Option<i64> {
-        self.status.as_ref()?.observed_generation
-    }
-}
-
-/// Accounts are few: they are looked up by their names alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum AccountBy {}
-
-impl Stored for ProviderAccount {
-    type Term = AccountBy;
-
-    fn terms(_: &Seen<ProviderAccount>) -> Vec<AccountBy> {
-        Vec::new()
-    }
-
-    fn strip(&mut self) {}
-
-    fn observed(&self) -> Option<i64> {
-        self.status.as_ref()?.observed_generation
-    }
-}
 
 /// The objects of all kinds.
 #[derive(Default)]
@@ -136,6 +51,12 @@ pub struct Stores {
     pub templates: Store<AgentTemplate>,
     /// Accounts.
     pub accounts: Store<ProviderAccount>,
+    /// Pools.
+    pub pools: Store<AgentPool>,
+    /// Claims.
+    pub claims: Store<AgentClaim>,
+    /// Who waits for an agent, and which are free.
+    pub lines: Lines,
     rollouts: Rollouts,
 }
 
@@ -146,6 +67,8 @@ impl Stores {
             self.follow(&self.instances, Change::Instance, client, gauge),
             self.follow(&self.templates, Change::Template, client, gauge),
             self.follow(&self.accounts, Change::Account, client, gauge),
+            self.follow(&self.pools, Change::Pool, client, gauge),
+            self.follow(&self.claims, Change::Claim, client, gauge),
         );
     }
 
@@ -163,7 +86,15 @@ impl Stores {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    for turned in store.apply(event) {
+                    let mut turned = store.apply(event);
+                    // Who is found in a list stands in line as he came.
+                    turned.sort_by_cached_key(|one| {
+                        let object = one.after.as_ref().or(one.before.as_ref());
+                        object.and_then(|object| {
+                            object.meta().creation_timestamp.clone().map(|time| time.0)
+                        })
+                    });
+                    for turned in turned {
                         self.tell(&change(turned));
                     }
                 }
@@ -186,12 +117,17 @@ impl Stores {
         futures::join!(
             self.instances.filled(),
             self.templates.filled(),
-            self.accounts.filled()
+            self.accounts.filled(),
+            self.pools.filled(),
+            self.claims.filled()
         );
     }
 
     /// Wakes those for whom a change is news.
     pub fn tell(&self, change: &Change) {
+        for claim in self.lines.note(change) {
+            self.claims.queue.add(claim, Rank::News, Duration::ZERO);
+        }
         for wake in news(change) {
             let (rank, after) = (wake.rank, wake.after);
             let instances = match wake.whom {
@@ -210,6 +146,10 @@ impl Stores {
                         self.rollouts.changed(&named);
                         self.templates.queue.add(named, rank, after);
                     }
+                    continue;
+                }
+                Whom::Near(whom) => {
+                    self.wake_near(whom, rank, after);
                     continue;
                 }
                 Whom::Followers(template) => {
@@ -236,6 +176,24 @@ impl Stores {
                 let rank = rank.min(self.instances.rank(&named));
                 self.instances.queue.add(named, rank, after);
             }
+        }
+    }
+
+    fn wake_near(&self, whom: NearPool, rank: Rank, after: Duration) {
+        let pools = match whom {
+            NearPool::Pool(named) => vec![named],
+            NearPool::PoolsOf(template) => self.pools.names_by(&PoolBy::Template(template)),
+            NearPool::PoolsOver(account) => self.pools.names_by(&PoolBy::Account(account)),
+            NearPool::Claim(named) => return self.claims.queue.add(named, rank, after),
+            NearPool::Waiting(pool) => {
+                for named in self.lines.all_waiting(&pool) {
+                    self.claims.queue.add(named, rank, after);
+                }
+                return;
+            }
+        };
+        for named in pools {
+            self.pools.queue.add(named, rank, after);
         }
     }
 
@@ -340,13 +298,6 @@ fn names(
         Ref::new(&one.name_any()).within(&one.namespace().unwrap_or_default())
     };
     wanted.map(name).collect()
-}
-
-fn waits_for_a_place(instance: &AgentInstance) -> bool {
-    let conditions = instance.status.iter().flat_map(|status| &status.conditions);
-    conditions
-        .filter(|found| found.type_ == kind::STALLED && found.status == "True")
-        .any(|found| found.reason == reason::QUOTA_EXCEEDED)
 }
 
 #[cfg(test)]

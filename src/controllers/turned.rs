@@ -26,4 +26,6 @@ pub struct Turned<K> {
     pub before: Option<Seen<K>>,
     /// As it is.
     pub after: Option<Seen<K>>,
+    /// Whether the watch told it as it happened; else it was found in a list.
+    pub live: bool,
 }

@@ -4,6 +4,12 @@
 //! nobody by themselves, because the pass that made them has asked for the time at which to come again; nothing wakes
 //! everybody at an interval. Deliberately absent: who the followers and users of something are (`stores`).
 
+mod change;
+mod pools;
+
+pub use change::{Change, Dependent, NearPool, Wake, Whom};
+pub use pools::{pool_of, pool_of_member};
+
 use super::memories::places::GLANCE;
 use super::queue::Rank;
 use super::turned::{Ref, Turned};
@@ -15,107 +21,10 @@ use crate::api::{
 use crate::engine::account::usable;
 use crate::model::left::counts;
 use crate::model::pause::annotated;
+use change::{TOGETHER, as_people_left_it, differs, named, now, trouble};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeSet;
-use std::time::Duration;
-
-/// Something that may be news for somebody.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// An instance.
-    Instance(Turned<AgentInstance>),
-    /// A template.
-    Template(Turned<AgentTemplate>),
-    /// An account.
-    Account(Turned<ProviderAccount>),
-    /// A reading of an account shows something else of these instances than the one before.
-    Shown(Vec<NamespacedName>),
-    /// The projects of these instances cost otherwise than they tell.
-    Costs(Vec<NamespacedName>),
-    /// An account was read for the first time.
-    FirstRead(String),
-    /// An account has more or fewer resources of ours.
-    Counted(String),
-    /// An account was full, and is not any more.
-    Room(String),
-    /// The instance that had a place in a full account is gone: the listing that showed the place free may be older.
-    PlaceFree(String),
-    /// An account's provider does not answer any more, or does again.
-    Outage(String),
-    /// An account's credential is to be asked about once more.
-    Doubt(String),
-    /// An account can be used, or cannot, or in another way than before.
-    Usable(String),
-    /// A Secret or a ConfigMap that an object refers to.
-    Source(Dependent),
-    /// The labels of a namespace.
-    Labels(String),
-    /// An image registry has answered what a template asked.
-    Answered(Ref<AgentTemplate>),
-    /// An instance read other values than its template's last pass did.
-    Values(Ref<AgentTemplate>),
-    /// These instances may take the new revision.
-    Turn(Vec<NamespacedName>),
-    /// The sweep has something else to tell of an account.
-    Swept(String),
-    /// Less is remembered of an account than was, or that is known again.
-    Recovery(String),
-    /// An object of the account was restored, or is one no longer.
-    Restored(String),
-    /// The account's owner has said what becomes of these, or they have to hear that nobody has.
-    Word(Vec<NamespacedName>),
-    /// These accounts lead to the place of one that came, went or was told so.
-    Neighbours(Vec<String>),
-}
-
-/// Who refers to a Secret or a ConfigMap.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Dependent {
-    /// An instance.
-    Instance(NamespacedName),
-    /// A template.
-    Template(NamespacedName),
-    /// An account.
-    Account(String),
-}
-
-/// Who is woken.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Whom {
-    /// An instance.
-    Instance(Ref<AgentInstance>),
-    /// A template.
-    Template(Ref<AgentTemplate>),
-    /// An account.
-    Account(String),
-    /// The instances of a template.
-    Followers(Ref<AgentTemplate>),
-    /// The instances that use an account.
-    Users(String),
-    /// Those of them that state no identity.
-    Unidentified(String),
-    /// The instances of a namespace.
-    Inhabitants(String),
-    /// Those that have waited longest for a place in an account.
-    Placeless(String),
-    /// The templates of the instances that live in an account.
-    RolledOutOver(String),
-}
-
-/// A wake-up.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wake {
-    /// Who.
-    pub whom: Whom,
-    /// How urgently.
-    pub rank: Rank,
-    /// In how long.
-    pub after: Duration,
-}
-
-/// Members of a rollout change many at once: their template looks at them together.
-const TOGETHER: Duration = Duration::from_millis(20);
 
 /// For whom a change is news.
 pub fn news(change: &Change) -> Vec<Wake> {
@@ -130,6 +39,8 @@ pub fn news(change: &Change) -> Vec<Wake> {
         Change::Instance(turned) => of_instance(turned),
         Change::Template(turned) => of_template(turned),
         Change::Account(turned) => of_account(turned),
+        Change::Pool(turned) => pools::of_pool(turned),
+        Change::Claim(turned) => pools::of_claim(turned),
         Change::Shown(whose) | Change::Turn(whose) | Change::Word(whose) => {
             instances(whose, Rank::News)
         }
@@ -143,7 +54,14 @@ pub fn news(change: &Change) -> Vec<Wake> {
             wakes
         }
         Change::Doubt(name) | Change::Swept(name) | Change::Restored(name) => account(name),
-        Change::Room(name) | Change::Usable(name) => fleet(Whom::Users(name.clone())),
+        Change::Room(name) => {
+            let pools = Whom::Near(NearPool::PoolsOver(name.clone()));
+            vec![
+                now(Whom::Users(name.clone()), Rank::Fleet),
+                now(pools, Rank::Fleet),
+            ]
+        }
+        Change::Usable(name) => fleet(Whom::Users(name.clone())),
         Change::PlaceFree(name) => one(Whom::Placeless(name.clone())),
         Change::Outage(name) | Change::Recovery(name) => {
             let mut wakes = account(name);
@@ -159,11 +77,6 @@ pub fn news(change: &Change) -> Vec<Wake> {
         }
         Change::Neighbours(names) => names.iter().flat_map(account).collect(),
     }
-}
-
-fn now(whom: Whom, rank: Rank) -> Wake {
-    let after = Duration::ZERO;
-    Wake { whom, rank, after }
 }
 
 /// Those that wait for a place look for it when no glance from before serves them any more.
@@ -189,8 +102,9 @@ fn of_instance(turned: &Turned<AgentInstance>) -> Vec<Wake> {
     if (differs(turned, as_people_left_it) || forgets(turned))
         && let Some(named) = named(turned)
     {
-        wakes.push(now(Whom::Instance(named), Rank::Person));
+        wakes.push(pools::itself(turned, named));
     }
+    wakes.extend(pools::of_member(turned));
     if differs(turned, as_member) {
         let mut templates: Vec<Ref<AgentTemplate>> = Vec::new();
         for one in [&turned.before, &turned.after].into_iter().flatten() {
@@ -254,7 +168,8 @@ fn of_template(turned: &Turned<AgentTemplate>) -> Vec<Wake> {
         wakes.push(now(Whom::Template(named.clone()), Rank::Person));
     }
     if differs(turned, as_instances_follow_it) {
-        wakes.push(now(Whom::Followers(named), Rank::Fleet));
+        wakes.push(now(Whom::Followers(named.clone()), Rank::Fleet));
+        wakes.push(now(Whom::Near(NearPool::PoolsOf(named)), Rank::News));
     }
     wakes
 }
@@ -273,39 +188,10 @@ fn of_account(turned: &Turned<ProviderAccount>) -> Vec<Wake> {
         wakes.push(now(Whom::Users(name.clone()), Rank::Fleet));
     }
     if differs(turned, whether_usable) {
-        wakes.push(now(Whom::RolledOutOver(name), Rank::News));
+        wakes.push(now(Whom::RolledOutOver(name.clone()), Rank::News));
+        wakes.push(now(Whom::Near(NearPool::PoolsOver(name)), Rank::News));
     }
     wakes
-}
-
-fn differs<K, V: PartialEq>(turned: &Turned<K>, view: fn(&Seen<K>) -> V) -> bool {
-    turned.before.as_ref().map(view) != turned.after.as_ref().map(view)
-}
-
-fn named<K>(turned: &Turned<K>) -> Option<Ref<K>>
-where
-    K: Resource<DynamicType = ()> + Clone,
-{
-    let object = turned.after.as_ref().or(turned.before.as_ref())?;
-    Some(super::turned::named(object))
-}
-
-/// Where a field cannot be read, and what is expected there.
-fn trouble<K>(object: &Seen<K>) -> Option<(String, String)> {
-    let object = object.unreadable()?;
-    Some((object.field.clone(), object.expected.clone()))
-}
-
-/// What people change: spec, annotations, whether it is deleted, whether it can be read.
-fn as_people_left_it<K>(object: &Seen<K>) -> impl PartialEq + use<K>
-where
-    K: Resource<DynamicType = ()> + Clone,
-{
-    let meta = object.meta();
-    let (uid, generation) = (meta.uid.clone(), meta.generation);
-    let deleted = meta.deletion_timestamp.is_some();
-    let annotations = meta.annotations.clone();
-    (uid, generation, deleted, annotations, trouble(object))
 }
 
 /// What its users read of an account.
@@ -351,7 +237,10 @@ fn as_member(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
         ..status
     });
     let deleted = meta.deletion_timestamp.is_some();
-    Some((meta.uid.clone(), deleted, instance.spec.clone(), status))
+    // Which claim has it says nothing of a rollout.
+    let mut spec = instance.spec.clone();
+    spec.claim_ref = None;
+    Some((meta.uid.clone(), deleted, spec, status))
 }
 
 fn conditions_of_member(all: &[Condition]) -> Vec<Condition> {

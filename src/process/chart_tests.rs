@@ -15,6 +15,7 @@ const DELETION_POLICY: &str =
     include_str!("../../charts/yardmaster/templates/deletion-protection.yaml");
 const ANNOTATIONS_POLICY: &str =
     include_str!("../../charts/yardmaster/templates/annotations-policy.yaml");
+const CLAIMS_POLICY: &str = include_str!("../../charts/yardmaster/templates/claims-policy.yaml");
 const DEPLOYMENT: &str = include_str!("../../charts/yardmaster/templates/deployment.yaml");
 
 fn yaml(text: &str) -> Value {
@@ -199,7 +200,12 @@ fn the_operator_may_do_little() {
 /// What the API server fills in is written out: else it is nobody's field, and the next apply by another hand a conflict.
 #[test]
 fn policies_leave_nothing_to_be_filled_in() {
-    for policy in [SECRETS_POLICY, DELETION_POLICY, ANNOTATIONS_POLICY] {
+    for policy in [
+        SECRETS_POLICY,
+        DELETION_POLICY,
+        ANNOTATIONS_POLICY,
+        CLAIMS_POLICY,
+    ] {
         for default in [
             "    matchPolicy: Equivalent\n",
             "    namespaceSelector: {}\n",
@@ -246,4 +252,19 @@ fn giving_up_is_for_those_who_may_change_accounts() {
         !ANNOTATIONS_POLICY.contains(".Values"),
         "nothing turns it off"
     );
+}
+
+/// Who has which agent is the operator's word, in every installation. That the API server keeps to it is proved by
+/// `tests/whole/claims.rs`.
+#[test]
+fn whose_an_agent_is_only_the_operator_says() {
+    for said in [
+        "operations: [CREATE, UPDATE]",
+        "failurePolicy: Fail",
+        "validationActions: [Deny]",
+        "authorizer.group('yardmaster.dev').resource('agentclaims').subresource('status').check('patch').allowed()",
+    ] {
+        assert!(CLAIMS_POLICY.contains(said), "{said}");
+    }
+    assert!(!CLAIMS_POLICY.contains(".Values"), "nothing turns it off");
 }

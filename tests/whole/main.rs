@@ -11,6 +11,8 @@ mod breakers;
 #[cfg(test)]
 mod change;
 #[cfg(test)]
+mod claims;
+#[cfg(test)]
 mod costs;
 #[cfg(test)]
 mod crash;

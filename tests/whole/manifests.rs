@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use world::{Options, World, checkout_root, test_directory};
 use yardmaster::api::text::{Amount, Span};
 use yardmaster::api::{
-    AgentInstance, AgentInstanceSpec, AgentTemplate, AgentTemplateSpec, ProviderAccount,
-    ProviderAccountSpec, Seen, crds,
+    AgentClaim, AgentClaimSpec, AgentInstance, AgentInstanceSpec, AgentPool, AgentPoolSpec,
+    AgentTemplate, AgentTemplateSpec, ProviderAccount, ProviderAccountSpec, Seen, crds,
 };
 
 use crate::admissible::Admissible;
@@ -54,6 +54,8 @@ fn minimal(kind: &str) -> Value {
         }}),
         "AgentTemplate" => json!({"runtime": {"image": "ghcr.io/acme/agent:1.4"}}),
         "AgentInstance" => json!({"templateRef": {"name": "a"}, "accountRef": {"name": "b"}}),
+        "AgentPool" => json!({"templateRef": {"name": "a"}, "accountRefs": [{"name": "b"}]}),
+        "AgentClaim" => json!({"poolRef": {"name": "a"}, "agent": {"instructions": "be kind"}}),
         other => panic!("there is no kind {other}"),
     };
     object
@@ -256,10 +258,12 @@ async fn defaults(server: &Server, wrong: &mut Vec<String>) -> usize {
         serde_json::to_value(serde_json::from_value::<S>(spec.clone()).unwrap()).unwrap()
     }
     type Fill = fn(&Value) -> Value;
-    let kinds: [(&str, Fill); 3] = [
+    let kinds: [(&str, Fill); 5] = [
         ("ProviderAccount", filled::<ProviderAccountSpec>),
         ("AgentTemplate", filled::<AgentTemplateSpec>),
         ("AgentInstance", filled::<AgentInstanceSpec>),
+        ("AgentPool", filled::<AgentPoolSpec>),
+        ("AgentClaim", filled::<AgentClaimSpec>),
     ];
     for (kind, filled) in kinds {
         let object = minimal(kind);
@@ -436,6 +440,8 @@ async fn random(server: &Server, wrong: &mut Vec<String>) -> usize {
             let unread = match kind {
                 "ProviderAccount" => unread::<ProviderAccount>(object),
                 "AgentTemplate" => unread::<AgentTemplate>(object),
+                "AgentPool" => unread::<AgentPool>(object),
+                "AgentClaim" => unread::<AgentClaim>(object),
                 _ => unread::<AgentInstance>(object),
             };
             wrong.extend(unread.map(|why| format!("{kind} is admitted and {why}: {object}")));
@@ -463,10 +469,10 @@ async fn the_api_server_judges_manifests() {
         ("refused", refusals(&server, &mut wrong).await, 200),
         ("admitted", admissions(&server, &mut wrong).await, 40),
         ("changes", changes(&server, &mut wrong).await, 60),
-        ("defaults", defaults(&server, &mut wrong).await, 3),
+        ("defaults", defaults(&server, &mut wrong).await, 5),
         ("nulls", nulls(&server, &mut wrong).await, 40),
         ("texts", texts(&server, &mut wrong).await, 50),
-        ("statuses", statuses(&server, &mut wrong).await, 3),
+        ("statuses", statuses(&server, &mut wrong).await, 5),
         ("random", random(&server, &mut wrong).await, 150),
     ];
     for (table, rows, least) in counts {
@@ -487,5 +493,5 @@ async fn the_api_server_judges_manifests() {
     ];
     let output = world.kubectl(&arguments).await.unwrap();
     assert!(output.status.success(), "{}", output.stderr);
-    assert_eq!(output.stdout.lines().count(), 13, "{}", output.stdout);
+    assert_eq!(output.stdout.lines().count(), 17, "{}", output.stdout);
 }

@@ -173,4 +173,34 @@ pub const LEDGER_UNKNOWN: &str = "LedgerUnknown";
 pub const EXPIRED: &str = "Expired";
 /// `status.expiresAt` is another.
 pub const EXPIRY_CHANGED: &str = "ExpiryChanged";
+/// As many agents are idle as are wanted.
+pub const FILLED: &str = "Filled";
+/// Fewer agents are idle than wanted; they are on their way.
+pub const FILLING: &str = "Filling";
+/// No agent is idle.
+pub const NO_AGENT_FREE: &str = "NoAgentFree";
+/// There is no such pool.
+pub const POOL_NOT_FOUND: &str = "PoolNotFound";
+/// A claim has an agent.
+pub const BOUND: &str = "Bound";
+/// The agent is being told who it is.
+pub const PROVISIONING: &str = "Provisioning";
+/// Somebody has to let the agent into its conversation first.
+pub const ACCEPTANCE_PENDING: &str = "AcceptancePending";
+/// The agent knows who it is, and has said so.
+pub const PROVISIONED: &str = "Provisioned";
+/// The agent refuses what the claim says.
+pub const PROVISION_REFUSED: &str = "Refused";
+/// As many agents as a claim may try could not be told.
+pub const PROVISION_FAILED: &str = "ProvisionFailed";
+/// The agent of a claim is gone.
+pub const AGENT_LOST: &str = "AgentLost";
+/// A time that the spec sets has come.
+pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+/// More agents are unhealthy at once than single failures explain.
+pub const TOO_MANY_UNHEALTHY: &str = "TooManyUnhealthy";
+/// Agents of the template cannot be told who they are.
+pub const HARNESS_MISMATCH: &str = "HarnessMismatch";
+/// Agents that replace others fail as well.
+pub const REPLACING_STOPPED: &str = "ReplacingStopped";
 }

@@ -249,6 +249,9 @@ async fn a_store_is_whole_once_every_kind_was_listed() {
     template_event(&stores, Event::InitDone);
     assert!(stores.filled().now_or_never().is_none());
     stores.accounts.apply(Event::InitDone);
+    stores.pools.apply(Event::InitDone);
+    assert!(stores.filled().now_or_never().is_none());
+    stores.claims.apply(Event::InitDone);
     assert!(stores.filled().now_or_never().is_some());
 }
 

@@ -71,6 +71,7 @@ where
     Turned {
         before: before.map(|one| object(&one)),
         after: after.map(|one| object(&one)),
+        live: true,
     }
 }
 
@@ -97,6 +98,11 @@ fn woken(change: &Change) -> Vec<String> {
             Whom::Inhabitants(name) => format!("inhabitants {name}"),
             Whom::Placeless(name) => format!("placeless {name}"),
             Whom::RolledOutOver(name) => format!("rolled out over {name}"),
+            Whom::Near(NearPool::Pool(named)) => format!("pool {}", full(named)),
+            Whom::Near(NearPool::Claim(named)) => format!("claim {}", full(named)),
+            Whom::Near(NearPool::Waiting(named)) => format!("waiting at {}", full(named)),
+            Whom::Near(NearPool::PoolsOf(named)) => format!("pools of {}", full(named)),
+            Whom::Near(NearPool::PoolsOver(name)) => format!("pools over {name}"),
         };
         let soon = if wake.after.is_zero() { "" } else { " soon" };
         format!("{:?} {whom}{soon}", wake.rank)
@@ -191,13 +197,14 @@ fn an_instance_wakes_itself_by_what_people_change_and_its_template_by_what_a_rol
 #[test]
 fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
     let (own, followers) = ("Person template team/t", "Fleet followers team/t");
+    let pools = "News pools of team/t";
     let rows: [Row; 7] = [
         ("nothing", &[], &[]),
         ("its counts", &[("/status/instances", json!(7))], &[]),
         (
             "its spec",
             &[("/metadata/generation", json!(2))],
-            &[own, followers],
+            &[own, followers, pools],
         ),
         (
             "an annotation",
@@ -210,17 +217,17 @@ fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
                 "/metadata/annotations/yardmaster.dev~1paused",
                 json!("true"),
             )],
-            &[own, followers],
+            &[own, followers, pools],
         ),
         (
             "its revision",
             &[("/status/revision", json!("r2"))],
-            &[followers],
+            &[followers, pools],
         ),
         (
             "it is ready no longer",
             &[("/status/conditions/0/status", json!("False"))],
-            &[followers],
+            &[followers, pools],
         ),
     ];
     for (what, changes, expected) in rows {
@@ -229,13 +236,14 @@ fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
         assert_wakes(what, &change, expected);
     }
     let gone = Change::Template(turned(Some(template()), None));
-    assert_wakes("gone", &gone, &[own, followers]);
+    assert_wakes("gone", &gone, &[own, followers, pools]);
 }
 
 #[test]
 fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used() {
     let (own, users) = ("Person account main", "Fleet users main");
     let rollouts = "News rolled out over main";
+    let pools = "News pools over main";
     let rows: [Row; 5] = [
         ("nothing", &[], &[]),
         (
@@ -247,7 +255,7 @@ fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used
         (
             "it cannot be used",
             &[("/status/conditions/0/status", json!("False"))],
-            &[rollouts],
+            &[rollouts, pools],
         ),
         (
             "its budget",
@@ -261,7 +269,7 @@ fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used
         assert_wakes(what, &change, expected);
     }
     let gone = Change::Account(turned(Some(account()), None));
-    assert_wakes("gone", &gone, &[own, users, rollouts]);
+    assert_wakes("gone", &gone, &[own, users, rollouts, pools]);
 }
 
 #[test]
@@ -310,6 +318,8 @@ fn variant(change: &Change) -> &'static str {
         Change::Instance(_) => "Instance",
         Change::Template(_) => "Template",
         Change::Account(_) => "Account",
+        Change::Pool(_) => "Pool",
+        Change::Claim(_) => "Claim",
         Change::Shown(_) => "Shown",
         Change::Costs(_) => "Costs",
         Change::FirstRead(_) => "FirstRead",
@@ -350,7 +360,10 @@ fn every_other_change_wakes_those_whom_it_concerns() {
             Change::Counted(main()),
             &["News account main", "News placeless main soon"],
         ),
-        (Change::Room(main()), &["Fleet users main"]),
+        (
+            Change::Room(main()),
+            &["Fleet users main", "Fleet pools over main"],
+        ),
         (Change::PlaceFree(main()), &["News placeless main"]),
         (
             Change::Outage(main()),
@@ -383,12 +396,12 @@ fn every_other_change_wakes_those_whom_it_concerns() {
             &["News account a", "News account b"],
         ),
     ];
-    let mut seen = BTreeSet::from(["Instance", "Template", "Account"]);
+    let mut seen = BTreeSet::from(["Instance", "Template", "Account", "Pool", "Claim"]);
     for (change, expected) in rows {
         assert_wakes(variant(&change), &change, expected);
         seen.insert(variant(&change));
     }
-    assert_eq!(seen.len(), 22);
+    assert_eq!(seen.len(), 24);
 }
 
 #[test]
@@ -408,6 +421,7 @@ fn an_instance_whose_ledger_forgets_something_looks_at_once() {
         let turned = Turned {
             before: Some(before.clone()),
             after: Some(after.clone()),
+            live: true,
         };
         let itself = |wake: &Wake| matches!(wake.whom, Whom::Instance(_));
         let woken = news(&Change::Instance(turned)).iter().any(itself);
@@ -435,9 +449,146 @@ fn an_instance_whose_ledger_forgets_something_looks_at_once() {
         let turned = Turned {
             before: Some(with(before)),
             after: Some(with(after.clone())),
+            live: true,
         };
         let itself = |wake: &Wake| matches!(wake.whom, Whom::Instance(_));
         let woken = news(&Change::Instance(turned)).iter().any(itself);
         assert_eq!(woken, wakes, "{after}");
+    }
+}
+
+fn pool() -> Value {
+    json!({
+        "metadata": meta("p"),
+        "spec": {"templateRef": {"name": "t"}, "accountRefs": [{"name": "main"}]},
+        "status": {"idle": 1},
+    })
+}
+
+fn claim() -> Value {
+    let bound = json!({"type": "Bound", "status": "False", "reason": "NoAgentFree", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    json!({
+        "metadata": meta("c"),
+        "spec": {"poolRef": {"name": "p"}, "agent": {"instructions": "x"}},
+        "status": {"conditions": [bound]},
+    })
+}
+
+#[test]
+fn a_pool_wakes_those_who_wait_only_by_coming_and_going() {
+    let (own, waiting) = ("Person pool team/p", "Fleet waiting at team/p");
+    let rows: [Row; 4] = [
+        ("nothing", &[], &[]),
+        ("its counts", &[("/status/idle", json!(7))], &[]),
+        ("its spec", &[("/metadata/generation", json!(2))], &[own]),
+        (
+            "it goes",
+            &[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))],
+            &[own, waiting],
+        ),
+    ];
+    for (what, changes, expected) in rows {
+        let after = with(pool(), changes);
+        assert_wakes(
+            what,
+            &Change::Pool(turned(Some(pool()), Some(after))),
+            expected,
+        );
+    }
+    let new = Change::Pool(turned(None, Some(pool())));
+    assert_wakes("new", &new, &[own, waiting]);
+}
+
+#[test]
+fn a_claim_wakes_itself_and_its_pool_and_no_other_claim() {
+    let (own, its_pool) = ("Person claim team/c", "Fleet pool team/p soon");
+    let named = json!({"name": "i", "uid": "i"});
+    let rows: [Row; 4] = [
+        ("nothing", &[], &[]),
+        (
+            "a condition",
+            &[("/status/conditions/0/reason", json!("PoolNotFound"))],
+            &[],
+        ),
+        (
+            "it is bound",
+            &[("/status/instanceRef", named)],
+            &[its_pool],
+        ),
+        (
+            "it goes",
+            &[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))],
+            &[own, its_pool],
+        ),
+    ];
+    for (what, changes, expected) in rows {
+        let after = with(claim(), changes);
+        assert_wakes(
+            what,
+            &Change::Claim(turned(Some(claim()), Some(after))),
+            expected,
+        );
+    }
+    let new = Change::Claim(turned(None, Some(claim())));
+    assert_wakes("new", &new, &[own, its_pool]);
+    let gone = Change::Claim(turned(Some(claim()), None));
+    assert_wakes("gone", &gone, &[own, its_pool]);
+}
+
+#[test]
+fn an_agent_of_a_pool_wakes_its_pool_and_what_others_do_to_it_its_claim() {
+    let (its_pool, its_claim) = ("News pool team/p soon", "News claim team/c");
+    let member = with(instance(), &[("/spec/poolRef", json!({"name": "p"}))]);
+    let hold = |handed: Value| json!({"name": "c", "uid": "uid-c", "handedOverAt": handed});
+    let taken = with(
+        member.clone(),
+        &[
+            ("/spec/claimRef", hold(Value::Null)),
+            ("/metadata/generation", json!(2)),
+        ],
+    );
+    let handed = with(
+        member.clone(),
+        &[
+            ("/spec/claimRef", hold(json!("2026-01-01T00:00:00.000000Z"))),
+            ("/metadata/generation", json!(3)),
+        ],
+    );
+    let own = "News instance team/ada soon";
+    let goes = with(
+        handed.clone(),
+        &[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))],
+    );
+    let rows = [
+        ("taken", Some(&member), Some(&taken), vec![own, its_pool]),
+        (
+            "handed over",
+            Some(&taken),
+            Some(&handed),
+            vec![own, its_pool],
+        ),
+        (
+            "given back",
+            Some(&taken),
+            Some(&member),
+            vec![own, its_pool, its_claim],
+        ),
+        (
+            "it goes",
+            Some(&handed),
+            Some(&goes),
+            vec![SELF, its_pool, its_claim, ITS_TEMPLATE],
+        ),
+        (
+            "gone",
+            Some(&goes),
+            None,
+            vec![SELF, its_pool, its_claim, ITS_TEMPLATE],
+        ),
+    ];
+    for (what, before, after, expected) in rows {
+        let change = Change::Instance(turned(before.cloned(), after.cloned()));
+        assert_wakes(what, &change, &expected);
     }
 }

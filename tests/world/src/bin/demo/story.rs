@@ -3,7 +3,7 @@
 //! Holds: an act that did not hold is told, remembered and does not keep the last act from taking everything back.
 //! Absent: anything that a person could not do with kubectl and Railway's web page.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use kube::api::DynamicObject;
@@ -16,6 +16,9 @@ use crate::narrator::{Narrator, plural};
 
 /// Everything here takes seconds; what takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Kinds that are applied when their chapter comes.
+const POOLED: [&str; 2] = ["AgentPool", "AgentClaim"];
 
 pub(crate) struct Story<'w> {
     world: &'w World,
@@ -51,6 +54,8 @@ impl<'w> Story<'w> {
             self.held("an agent is suspended and resumed", slept);
             let mended = self.drift().await;
             self.held("a change made by hand at Railway is mended", mended);
+            let claimed = self.pools().await;
+            self.held("a pool fills, and each claim gets an agent of it", claimed);
             let met = self.meet_a_limit().await;
             self.held(
                 "an agent meets its account's limit, and comes up when that is raised",
@@ -69,6 +74,10 @@ impl<'w> Story<'w> {
     pub(crate) async fn tell_manifests(&mut self, once: bool) {
         let came_up = self.come_up().await;
         self.held("the agents come up", came_up);
+        if !self.manifests.of_kind("AgentPool").is_empty() {
+            let claimed = self.pools().await;
+            self.held("a pool fills, and each claim gets an agent of it", claimed);
+        }
         if once {
             let gone = self.delete_all().await;
             self.held("nothing is left outside", gone);
@@ -95,12 +104,10 @@ impl<'w> Story<'w> {
             .chapter("the account, the template and the agents are applied");
         self.prepare().await?;
         for object in self.manifests.in_order() {
-            let name = name(&object);
-            self.world
-                .cluster()
-                .apply_one(object, Some(&name.namespace))
-                .await?;
-            self.narrator.say(&format!("  {} {}", name.kind, name.name));
+            // They have a chapter of their own.
+            if !POOLED.contains(&object["kind"].as_str().unwrap_or_default()) {
+                self.apply(object).await?;
+            }
         }
         let (world, instances) = (self.world, self.manifests.of_kind("AgentInstance"));
         self.instances = instances.iter().map(|name| object(world, name)).collect();
@@ -128,6 +135,73 @@ impl<'w> Story<'w> {
                 plural(agents, "agent")
             );
         }
+        Ok(())
+    }
+
+    async fn apply(&self, object: Value) -> Result<()> {
+        let name = name(&object);
+        let namespace = Some(name.namespace.as_str());
+        self.world.cluster().apply_one(object, namespace).await?;
+        self.narrator.say(&format!("  {} {}", name.kind, name.name));
+        Ok(())
+    }
+
+    /// Pools fill, claims take their agents, and all of it goes again.
+    async fn pools(&self) -> Result<()> {
+        self.narrator
+            .chapter("a pool keeps agents idle, and claims take them");
+        let objects = self.manifests.in_order();
+        let of = |kind: &'static str| objects.iter().filter(move |one| one["kind"] == kind);
+        let mut pools = Vec::new();
+        for pool in of("AgentPool") {
+            self.apply(pool.clone()).await?;
+            pools.push(object(self.world, &name(pool)));
+        }
+        for pool in &pools {
+            let filled = pool.wait_condition("Ready", "True", PATIENCE).await?;
+            let idle = &filled.data["status"]["idle"];
+            self.narrator.say(&format!(
+                "pool {} is filled: {idle} agents are idle",
+                pool.name()
+            ));
+        }
+        let mut claims = Vec::new();
+        for claim in of("AgentClaim") {
+            let begun = Instant::now();
+            self.apply(claim.clone()).await?;
+            let claim = object(self.world, &name(claim));
+            let ready = claim.wait_condition("Ready", "True", PATIENCE).await?;
+            let took = begun.elapsed().as_millis();
+            let agent = ready.data["status"]["instanceRef"]["name"].as_str();
+            let agent = agent.context("the claim names no agent")?;
+            self.narrator.say(&format!(
+                "claim {} has {agent}, which knows who it is, after {took} ms",
+                claim.name()
+            ));
+            claims.push(claim);
+        }
+        for pool in &pools {
+            pool.wait_condition("Ready", "True", PATIENCE).await?;
+            self.narrator.say(&format!(
+                "pool {} has made others in their place",
+                pool.name()
+            ));
+        }
+        self.show_inventory().await?;
+        for gone in claims.iter().chain(&pools) {
+            gone.delete().await?;
+        }
+        for gone in claims.iter().chain(&pools) {
+            gone.wait_gone(PATIENCE).await?;
+        }
+        let (world, agents) = (self.world, self.instances.len());
+        eventually("their agents are gone", PATIENCE, async || {
+            let inventory = world.inventory().await?;
+            Ok((inventory.kind("project").count() == agents).then_some(()))
+        })
+        .await?;
+        self.narrator
+            .say("the claims' agents went with them, the idle ones with the pool");
         Ok(())
     }
 

@@ -1,0 +1,168 @@
+//! AgentClaim: asks for one agent of a pool, gets exactly one, and tells it who it is.
+//!
+//! Holds: which agent a claim has stands in two places, the claim's status and the instance's `spec.claimRef`; whether that
+//! agent may have been told stands in the latter alone. Deliberately absent: the order in which both are written
+//! (`engine::claims`).
+
+use super::text::{NameRef, ObjectName, Span};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One agent, asked for.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "yardmaster.dev",
+    version = "v1alpha1",
+    kind = "AgentClaim",
+    plural = "agentclaims",
+    shortname = "agc",
+    category = "yard",
+    namespaced,
+    status = "AgentClaimStatus",
+    derive = "PartialEq",
+    doc = "Asks for one agent of a pool, gets exactly one, and tells it who it is. The agent goes when the claim goes.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.instanceRef) || (has(self.status) && ((has(self.status.instanceRef) && self.status.instanceRef.name == oldSelf.status.instanceRef.name) || (has(self.status.rejected) && self.status.rejected.exists(r, r.name == oldSelf.status.instanceRef.name))))").message("status.instanceRef stays, or moves to status.rejected: an agent that was claimed is never forgotten"),
+    printcolumn(name = "Bound", type_ = "string", json_path = ".status.conditions[?(@.type=='Bound')].status"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Pool", type_ = "string", json_path = ".spec.poolRef.name"),
+    printcolumn(name = "Instance", type_ = "string", json_path = ".status.instanceRef.name"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self == oldSelf").message("spec is immutable: what a claim asks for is told to its agent once; make another AgentClaim"),
+    validation = Rule::new("!has(self.expiresAfter) || self.releasePolicy != 'Retain'").message("expiresAfter deletes the agent, and releasePolicy Retain keeps it: take one of the two away")
+)]
+pub struct AgentClaimSpec {
+    /// The pool, in the same namespace. It may be made after the claim.
+    pub pool_ref: NameRef,
+    /// Who the agent is to be.
+    pub agent: AgentPersona,
+    /// For whom the agent is. Where claims wait, owners take turns; a claim without one is an owner of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub owner: Option<String>,
+    /// How long after its creation the claim waits for an agent, such as `5m`. Left out, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind_deadline: Option<Span>,
+    /// How long an agent may take to answer when it is told who it is. Then it is deleted, and the claim gets another one.
+    #[serde(default = "AgentClaimSpec::provision_deadline")]
+    pub provision_deadline: Span,
+    /// How long the claim has its agent, such as `72h`: then the agent is deleted, and the claim stays. Left out, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<Span>,
+    /// What becomes of the agent when the claim is deleted. Delete: it goes. Retain: it stays as it is, nobody's.
+    #[serde(default)]
+    pub release_policy: ReleasePolicy,
+}
+
+impl AgentClaimSpec {
+    fn provision_deadline() -> Span {
+        Span::from("75s")
+    }
+}
+
+/// Who an agent is to be: what it is told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentPersona {
+    /// Its name. Left out, the claim's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub name: Option<String>,
+    /// What it is to do, in words.
+    #[schemars(length(min = 1, max = 32_768))]
+    pub instructions: String,
+    /// Where it is to join, as its harness understands it. It is passed on to the agent, and never called by Yardmaster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub join_url: Option<String>,
+}
+
+/// What becomes of an agent whose claim is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReleasePolicy {
+    /// It goes.
+    #[default]
+    Delete,
+    /// It stays.
+    Retain,
+}
+
+/// What is known of a claim.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+pub struct AgentClaimStatus {
+    /// The generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// The agent that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_ref: Option<InstanceRef>,
+    /// Agents that it had before and that could not be told. Each is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uid"]))]
+    pub rejected: Vec<InstanceRef>,
+    /// Until when it waits for an agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind_by: Option<Time>,
+    /// When its agent is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Where the agent answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub url: Option<String>,
+    /// What the agent answered, as far as it lets nobody in anywhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "result_schema")]
+    pub result: BTreeMap<String, String>,
+    /// Bound (it has an agent), Ready (the agent knows who it is, and has said so), Expired, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::condition::list_schema")]
+    pub conditions: Vec<Condition>,
+}
+
+fn result_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "maxLength": 1024},
+    })
+}
+
+/// An AgentInstance, and no other one of its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceRef {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its UID.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+}
+
+/// The claim that has an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimRef {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its UID.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+    /// Since when the agent is the claim's for good: from here on it may have been told who it is, and is never idle again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over_at: Option<MicroTime>,
+}

@@ -1,0 +1,172 @@
+//! The writes of a claim on an instance: taken, given back, handed over; and the look for what a claim has.
+//!
+//! What holds: each bears the resourceVersion of the object from which it was decided; what is taken bears the claim's UID as a
+//! label, by which it is found again; answers are read as metadata alone, because people wait for them. Deliberately absent:
+//! when each may be done (`engine::claims`).
+
+use super::call::{ClusterError, Written, call, find};
+use crate::api::claim::ReleasePolicy;
+use crate::api::{AgentClaim, AgentInstance, CLAIM_LABEL, InstanceRef, POOL_LABEL};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::time::Duration;
+
+/// Longer nobody waits for an answer while a claim is served: it is looked at what became of it.
+const QUICK: Duration = Duration::from_secs(2);
+
+/// A call for which somebody waits.
+pub async fn quickly<T>(
+    what: &'static str,
+    written: impl Future<Output = Written<T>>,
+) -> Written<T> {
+    let answer = tokio::time::timeout(QUICK, written).await;
+    answer.unwrap_or(Err(ClusterError::Slow { what }))
+}
+
+fn instances(client: &Client, namespace: &str) -> Api<AgentInstance> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+async fn write(
+    client: &Client,
+    (namespace, name): (&str, &str),
+    what: &'static str,
+    patch: Value,
+) -> Written<ObjectMeta> {
+    let (api, params) = (instances(client, namespace), PatchParams::default());
+    let patch = Patch::Merge(patch);
+    let written = call(what, api.patch_metadata(name, &params, &patch));
+    Ok(quickly(what, written).await?.metadata)
+}
+
+/// Writes a claim into an instance that nobody has. `version`: of the instance as it was seen.
+pub async fn take(
+    client: &Client,
+    name: &str,
+    version: Option<&str>,
+    claim: &AgentClaim,
+) -> Written<ObjectMeta> {
+    let patch = json!({
+        "metadata": {"resourceVersion": version, "labels": {CLAIM_LABEL: claim.uid()}},
+        "spec": {"claimRef": {"name": claim.name_any(), "uid": claim.uid()}},
+    });
+    let namespace = claim.namespace().unwrap_or_default();
+    write(
+        client,
+        (&namespace, name),
+        "taking an agent for a claim",
+        patch,
+    )
+    .await
+}
+
+/// Takes the claim out of an instance that was not handed over.
+pub async fn give_back(client: &Client, seen: &ObjectMeta) -> Written<ObjectMeta> {
+    let patch = json!({
+        "metadata": {"resourceVersion": seen.resource_version, "labels": {CLAIM_LABEL: null}},
+        "spec": {"claimRef": null},
+    });
+    let namespace = seen.namespace.clone().unwrap_or_default();
+    let name = seen.name.clone().unwrap_or_default();
+    write(client, (&namespace, &name), "giving an agent back", patch).await
+}
+
+/// Writes into an instance that it is its claim's for good; with the claim it goes, unless the claim says otherwise. `seen`: the
+/// instance's name, version and owners as it was seen.
+pub async fn hand_over(
+    client: &Client,
+    seen: &ObjectMeta,
+    claim: &AgentClaim,
+    at: MicroTime,
+) -> Written<ObjectMeta> {
+    let mut owners = seen.owner_references.clone().unwrap_or_default();
+    if claim.spec.release_policy == ReleasePolicy::Delete {
+        owners.retain(|owner| Some(&owner.uid) != claim.uid().as_ref());
+        let owner = claim.controller_owner_ref(&());
+        owners.extend(owner.map(|owner| OwnerReference {
+            block_owner_deletion: Some(true),
+            ..owner
+        }));
+    }
+    let patch = json!({
+        "metadata": {
+            "resourceVersion": seen.resource_version,
+            "labels": {CLAIM_LABEL: claim.uid()},
+            "ownerReferences": owners,
+        },
+        "spec": {"claimRef": {"name": claim.name_any(), "uid": claim.uid(), "handedOverAt": at}},
+    });
+    let namespace = claim.namespace().unwrap_or_default();
+    let name = seen.name.clone().unwrap_or_default();
+    write(client, (&namespace, &name), "handing an agent over", patch).await
+}
+
+/// The instances that bear a claim's UID, live.
+pub async fn look(client: &Client, namespace: &str, uid: &str) -> Written<Vec<AgentInstance>> {
+    let labelled = ListParams::default().labels(&format!("{CLAIM_LABEL}={uid}"));
+    let (what, api) = ("looking for a claim's agent", instances(client, namespace));
+    let found = quickly(what, call(what, api.list(&labelled))).await?;
+    let bears = |one: &AgentInstance| {
+        let hold = one.spec.claim_ref.as_ref();
+        hold.is_some_and(|hold| hold.uid == uid)
+    };
+    Ok(found.items.into_iter().filter(bears).collect())
+}
+
+/// An instance, and no other one of its name.
+pub async fn get(
+    client: &Client,
+    namespace: &str,
+    named: &InstanceRef,
+) -> Written<Option<AgentInstance>> {
+    let api = instances(client, namespace);
+    let found = find("reading a claim's agent", api.get_opt(&named.name)).await?;
+    Ok(found.filter(|found| found.uid().as_ref() == Some(&named.uid)))
+}
+
+/// Deletes an instance exactly as it was decided upon.
+pub async fn delete(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+    version: Option<String>,
+) -> Written<()> {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: version,
+        }),
+        ..DeleteParams::default()
+    };
+    let api = instances(client, namespace);
+    call("deleting an agent of a pool", api.delete(name, &params)).await?;
+    Ok(())
+}
+
+/// Makes an agent for a pool.
+pub async fn create(client: &Client, instance: &AgentInstance) -> Written<()> {
+    let namespace = instance.namespace().unwrap_or_default();
+    let api = instances(client, &namespace);
+    call(
+        "making an agent for a pool",
+        api.create(&PostParams::default(), instance),
+    )
+    .await?;
+    Ok(())
+}
+
+/// The instances of a pool, live.
+pub async fn of_pool(client: &Client, namespace: &str, pool: &str) -> Written<Vec<AgentInstance>> {
+    let labelled = ListParams::default().labels(&format!("{POOL_LABEL}={pool}"));
+    let api = instances(client, namespace);
+    let found = call("looking for a pool's agents", api.list(&labelled)).await?;
+    let own = |one: &AgentInstance| {
+        let named = one.spec.pool_ref.as_ref();
+        named.is_some_and(|named| named.name.as_str() == pool)
+    };
+    Ok(found.items.into_iter().filter(own).collect())
+}

@@ -1,0 +1,70 @@
+//! AgentClaim: each visit goes on with what is next for the claim, until it waits for something.
+//!
+//! Holds: nothing is decided here (`engine::claims`, `engine::claiming`). A claim that was seen being made is served without a
+//! read: a free agent is taken, the claim bound to it, both with the versions that were watched.
+
+use super::context::Context;
+use super::ended::Ended;
+use super::kind::Kind;
+use super::serving::Serving;
+use super::store::Store;
+use super::stores::Stores;
+use super::unreadable;
+use crate::api::{AgentClaim, AgentClaimStatus, Seen};
+use crate::cluster::ClusterError;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use kube::api::Api;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Kind for AgentClaim {
+    const NAME: &'static str = "AgentClaim";
+
+    fn store(stores: &Stores) -> &Store<AgentClaim> {
+        &stores.claims
+    }
+
+    async fn reconcile(seen: &Seen<AgentClaim>, ctx: &Arc<Context>) -> Result<Ended, ClusterError> {
+        let lines = &ctx.stores.lines;
+        let fresh = seen.read().filter(|claim| lines.is_fresh(claim));
+        let (claim, fresh) = match fresh {
+            Some(claim) => (Arc::clone(claim), true),
+            None => {
+                let namespace = seen.namespace().unwrap_or_default();
+                let api = Api::namespaced(ctx.around.client.clone(), &namespace);
+                match unreadable::get(ctx, &api, "reading the claim", seen).await? {
+                    Some(Seen::Read(claim)) => (claim, false),
+                    _ => return Ok(Ended::at_rest()),
+                }
+            }
+        };
+        let again = Serving::of(ctx, Arc::unwrap_or_clone(claim), fresh)
+            .run()
+            .await?;
+        let now = ctx.around.now();
+        let wait = again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+        // A time that has just come is not asked for in vain.
+        Ok(Ended::until(
+            wait.map(|wait| wait.max(Duration::from_millis(5))),
+        ))
+    }
+
+    fn conditions(status: &mut AgentClaimStatus) -> Option<&mut Vec<Condition>> {
+        Some(&mut status.conditions)
+    }
+
+    fn failed(seen: &Seen<AgentClaim>, ctx: &Context) {
+        let Some(claim) = seen.read() else {
+            return;
+        };
+        // Nobody waits behind one that cannot be served.
+        ctx.stores.lines.doubt(claim);
+        for next in ctx.stores.lines.stand_aside(claim) {
+            ctx.stores
+                .claims
+                .queue
+                .add(next, super::queue::Rank::News, Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! One claim being served: what is known of it and of what it has, and each step carried out.
+//!
+//! What holds: which step is next is decided by `engine::claims` alone; a step that writes an instance is taken from what a write or
+//! a read has answered, never from the store; after a conflict everything is looked at anew. Waiting for an agent's answer
+//! happens elsewhere (`telling`).
+
+mod answers;
+mod held;
+mod steps;
+
+use super::context::Context;
+use super::stores::InstanceBy;
+use super::turned::{Ref, named};
+use super::wake::pool_of;
+use crate::api::{AgentClaim, InstanceRef, Seen};
+use crate::cluster::call::find;
+use crate::cluster::{ClusterError, claims, status};
+use crate::engine::claiming::{self, ClaimNews};
+use crate::engine::claims::{
+    ClaimSight, ClaimStep, NamedInstance, PoolMember, is_free_again, next,
+};
+use held::{Does, HeldAgent, Then};
+use jiff::{SignedDuration, Timestamp};
+use kube::api::Api;
+use kube::{Resource, ResourceExt};
+use std::sync::Arc;
+
+/// More steps than any way of serving a claim has.
+const STEPS: usize = 32;
+
+/// What is in flight for an agent is looked at again after so long.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
+
+/// How long an agent to which nothing can be sent is tried before another one is taken.
+const UNREACHED: SignedDuration = SignedDuration::from_secs(5);
+
+/// One claim being served.
+pub struct Serving<'a> {
+    ctx: &'a Arc<Context>,
+    claim: AgentClaim,
+    named: Ref<AgentClaim>,
+    its: Vec<HeldAgent>,
+    /// Whether `its` is what a write or a read has answered, and not what the store shows.
+    live: bool,
+    looked: bool,
+    around: NamedInstance,
+    unreached: bool,
+}
+
+impl<'a> Serving<'a> {
+    /// A claim, `fresh` where it is the version that was seen being made.
+    pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim, fresh: bool) -> Serving<'a> {
+        let uid = claim.uid().unwrap_or_default();
+        let shown = ctx.stores.instances.by(&InstanceBy::Claim(uid));
+        let its: Vec<HeldAgent> = shown.iter().map(|one| HeldAgent::of(one)).collect();
+        Serving {
+            named: named(&Seen::Read(Arc::new(claim.clone()))),
+            looked: fresh && its.is_empty(),
+            live: its.is_empty(),
+            its,
+            around: NamedInstance::Unknown,
+            unreached: false,
+            claim,
+            ctx,
+        }
+    }
+
+    /// Goes on until the claim waits. Answers when it comes again by itself.
+    pub async fn run(mut self) -> Result<Option<Timestamp>, ClusterError> {
+        for _ in 0..STEPS {
+            if let Then::End(again) = self.step().await? {
+                return Ok([again, self.next_time()].into_iter().flatten().min());
+            }
+        }
+        Err(ClusterError::Stale {
+            what: "serving a claim",
+        })
+    }
+
+    /// When one of its own times comes.
+    fn next_time(&self) -> Option<Timestamp> {
+        if claiming::view(&self.claim).over {
+            return None;
+        }
+        let expires = self
+            .claim
+            .status
+            .as_ref()
+            .and_then(|status| status.expires_at.as_ref());
+        let bind_by = claiming::bind_by(&self.claim).filter(|_| claiming::waits(&self.claim));
+        [expires.map(|at| at.0), bind_by]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    async fn step(&mut self) -> Result<Then, ClusterError> {
+        let now = self.ctx.around.now();
+        if let Some(news) = self.time_over(now) {
+            return self.write(&news).await;
+        }
+        if claiming::has_expired(&self.claim) {
+            return self.expire().await;
+        }
+        if claiming::is_settled(&self.claim) && self.claim.metadata.deletion_timestamp.is_none() {
+            return Ok(Then::End(None));
+        }
+        let does = self.decide(now);
+        let writes = matches!(
+            does,
+            Does::Bind(_) | Does::GiveBack(_) | Does::HandOver(_) | Does::Tell(_) | Does::Delete(_)
+        );
+        if writes && !self.live {
+            return self.look().await;
+        }
+        match does {
+            Does::Look => self.look().await,
+            Does::Wait => self.wait(now).await,
+            Does::Rest => Ok(Then::End(self.pending().await?)),
+            Does::Bind(uid) => self.bind(&uid).await,
+            Does::GiveBack(uid) => self.give_back(&uid).await,
+            Does::HandOver(uid) => self.hand_over(&uid, now).await,
+            Does::Tell(uid) => self.tell(&uid, now).await,
+            Does::Delete(uid) => self.delete(&uid).await,
+            Does::Become("rejected") => self.write(&ClaimNews::Rejected).await,
+            Does::Become("failed") => self.write(&ClaimNews::Failed).await,
+            Does::Become(_) => self.write(&ClaimNews::Lost).await,
+        }
+    }
+
+    /// What is next.
+    fn decide(&self, now: Timestamp) -> Does {
+        let view = claiming::view(&self.claim);
+        let its: Vec<&PoolMember<String>> = self.its.iter().map(|one| &one.member).collect();
+        let sight = ClaimSight {
+            its: &its,
+            named: self.around,
+            looked: self.looked,
+            free: None,
+            given_up: self.is_given_up(now),
+        };
+        let of = |member: &PoolMember<String>| member.uid.clone();
+        match next(&view, &sight) {
+            ClaimStep::Look => Does::Look,
+            ClaimStep::Bind(one) => Does::Bind(of(one)),
+            ClaimStep::GiveBack(one) => Does::GiveBack(of(one)),
+            ClaimStep::HandOver(one) => Does::HandOver(of(one)),
+            ClaimStep::Tell(one) => Does::Tell(of(one)),
+            ClaimStep::Delete(one) => Does::Delete(of(one)),
+            ClaimStep::Reject(_) => Does::Become("rejected"),
+            ClaimStep::Failed => Does::Become("failed"),
+            ClaimStep::Astray | ClaimStep::Lost => Does::Become("lost"),
+            ClaimStep::Rest => Does::Rest,
+            // None is offered before it is its turn.
+            ClaimStep::Wait | ClaimStep::Take(_) => Does::Wait,
+        }
+    }
+
+    fn is_given_up(&self, now: Timestamp) -> bool {
+        let handed_over = self.its.iter().filter_map(|one| one.handed_over_at).min();
+        handed_over.is_some_and(|at| {
+            let late = claiming::give_up_at(&self.claim, at) <= now;
+            late || (self.unreached && now.duration_since(at) > UNREACHED)
+        })
+    }
+
+    /// One of its times has come, and that is not said yet.
+    fn time_over(&self, now: Timestamp) -> Option<ClaimNews> {
+        let view = claiming::view(&self.claim);
+        if view.over {
+            return None;
+        }
+        let come = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let expires = self
+            .claim
+            .status
+            .as_ref()
+            .and_then(|status| status.expires_at.as_ref());
+        if view.names.is_some() && come(expires.map(|at| at.0)) {
+            return Some(ClaimNews::Expired);
+        }
+        let waited = claiming::waits(&self.claim) && come(claiming::bind_by(&self.claim));
+        waited.then_some(ClaimNews::TooLate)
+    }
+
+    /// Says what became so.
+    async fn write(&mut self, news: &ClaimNews) -> Result<Then, ClusterError> {
+        let new = claiming::status(&self.claim, news, self.ctx.around.now());
+        if self.claim.status.as_ref() == Some(&new) {
+            return Ok(Then::End(None));
+        }
+        let client = &self.ctx.around.client;
+        let written = claims::quickly("telling a claim", status::write(client, &self.claim, &new));
+        match written.await {
+            Ok(claim) => {
+                self.claim = claim;
+                // What was looked at before is good for that version alone.
+                self.looked = false;
+                self.around = NamedInstance::Unknown;
+                Ok(Then::GoOn)
+            }
+            Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => self.read_again().await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Somebody has written the claim, or it is gone.
+    async fn read_again(&mut self) -> Result<Then, ClusterError> {
+        let (client, namespace) = (
+            &self.ctx.around.client,
+            self.claim.namespace().unwrap_or_default(),
+        );
+        let api: Api<AgentClaim> = Api::namespaced(client.clone(), &namespace);
+        let found = find("reading the claim", api.get_opt(&self.claim.name_any())).await?;
+        match found.filter(|found| found.uid() == self.claim.uid()) {
+            Some(claim) => {
+                self.claim = claim;
+                (self.looked, self.live) = (false, false);
+                self.around = NamedInstance::Unknown;
+                Ok(Then::GoOn)
+            }
+            None => {
+                for one in self
+                    .its
+                    .iter()
+                    .filter(|one| is_free_again(&one.member, None))
+                {
+                    match claims::give_back(client, &one.meta).await {
+                        Ok(_) | Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(Then::End(None))
+            }
+        }
+    }
+
+    /// Looks, live, for what it has and for what it names.
+    async fn look(&mut self) -> Result<Then, ClusterError> {
+        let client = &self.ctx.around.client;
+        let (namespace, uid) = (
+            self.claim.namespace().unwrap_or_default(),
+            self.claim.uid().unwrap_or_default(),
+        );
+        let mut found = claims::look(client, &namespace, &uid).await?;
+        // The label may have been taken off.
+        let names = self
+            .claim
+            .status
+            .as_ref()
+            .and_then(|status| status.instance_ref.clone());
+        let mut others: Vec<InstanceRef> = self.its.iter().map(HeldAgent::reference).collect();
+        others.extend(names.clone().filter(|named| !others.contains(named)));
+        self.around = NamedInstance::Gone;
+        for other in others {
+            if found
+                .iter()
+                .any(|one| one.uid().as_ref() == Some(&other.uid))
+            {
+                continue;
+            }
+            let Some(one) = claims::get(client, &namespace, &other).await? else {
+                continue;
+            };
+            let hold = one.spec.claim_ref.as_ref();
+            if hold.is_some_and(|hold| hold.uid == uid) {
+                found.push(one);
+            } else if names.as_ref() == Some(&other) {
+                self.around = NamedInstance::NotIts;
+            }
+        }
+        self.its = found.iter().map(HeldAgent::of).collect();
+        (self.looked, self.live) = (true, true);
+        Ok(Then::GoOn)
+    }
+
+    /// It waits: for an agent that is free, or for one that goes to be gone.
+    async fn wait(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
+        if !claiming::waits(&self.claim) || !self.its.is_empty() {
+            // It is woken by the one that goes.
+            return Ok(Then::End(None));
+        }
+        let (ctx, pool) = (self.ctx, pool_of(&self.claim));
+        let there = ctx.stores.pools.get(&pool);
+        let gives = there.is_some_and(|pool| pool.meta().deletion_timestamp.is_none());
+        ctx.stores.lines.join(&self.claim, &self.named);
+        if gives && !ctx.around.settings.observe_only && self.take().await? {
+            return Ok(Then::GoOn);
+        }
+        let created = self.claim.metadata.creation_timestamp.as_ref();
+        let told = created.map_or(now, |created| created.0 + SOON);
+        if told > now {
+            return Ok(Then::End(Some(told)));
+        }
+        let news = if gives {
+            ClaimNews::NoAgent
+        } else {
+            ClaimNews::NoPool
+        };
+        let new = claiming::status(&self.claim, &news, now);
+        if self.claim.status.as_ref() != Some(&new) {
+            self.write(&news).await?;
+        }
+        // One that is free and may not be bound now, because of its account, is not told of again.
+        let held_back = gives && ctx.stores.lines.is_held_back(&self.claim);
+        Ok(Then::End(held_back.then(|| now + SOON * 10)))
+    }
+}

@@ -1,0 +1,65 @@
+//! What a claim has, and what is done next.
+//!
+//! Holds: they are values; what they mean is known to `super`.
+
+use crate::api::{AgentInstance, InstanceRef};
+use crate::engine::claiming;
+use crate::engine::claims::PoolMember;
+use crate::engine::pool::settled;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// An instance that bears the claim's UID.
+pub(super) struct HeldAgent {
+    pub member: PoolMember<String>,
+    pub meta: ObjectMeta,
+    pub url: Option<String>,
+    pub handed_over_at: Option<Timestamp>,
+    /// Whether nothing outside is in flight for it.
+    pub settled: bool,
+}
+
+impl HeldAgent {
+    pub fn of(instance: &AgentInstance) -> HeldAgent {
+        let hold = instance.spec.claim_ref.as_ref();
+        HeldAgent {
+            member: claiming::member(instance),
+            meta: instance.metadata.clone(),
+            url: instance
+                .status
+                .as_ref()
+                .and_then(|status| status.url.clone()),
+            handed_over_at: hold
+                .and_then(|hold| hold.handed_over_at.as_ref())
+                .map(|at| at.0),
+            settled: settled(instance),
+        }
+    }
+
+    pub fn reference(&self) -> InstanceRef {
+        InstanceRef {
+            name: self.meta.name.clone().unwrap_or_default(),
+            uid: self.member.uid.clone(),
+        }
+    }
+}
+
+/// A step, by the UID of its instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Does {
+    Look,
+    Bind(String),
+    GiveBack(String),
+    HandOver(String),
+    Tell(String),
+    Delete(String),
+    Wait,
+    Become(&'static str),
+    Rest,
+}
+
+/// Whether to go on, or when to come again.
+pub(super) enum Then {
+    GoOn,
+    End(Option<Timestamp>),
+}

@@ -1,0 +1,157 @@
+//! The writes of a claim that is served: taking, binding, handing over, giving back, deleting.
+//!
+//! Holds: one write each; after a conflict everything is looked at anew.
+
+use super::Serving;
+use super::held::{HeldAgent, Then};
+use crate::cluster::{ClusterError, claims};
+use crate::controllers::paused::recovers;
+use crate::controllers::uid::Uid;
+use crate::engine::claiming::ClaimNews;
+use crate::engine::claims::{ClaimHold, PoolMember};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::ResourceExt;
+
+/// What is in flight for an agent is looked at again after so long.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
+
+/// An agent that was deleted is looked for after so long, should nobody tell that it is gone.
+const GONE: SignedDuration = SignedDuration::from_secs(30);
+
+impl Serving<'_> {
+    /// Takes an agent, if it is the claim's turn and one is free. Answers whether it did.
+    pub(super) async fn take(&mut self) -> Result<bool, ClusterError> {
+        let ctx = self.ctx;
+        let may = |account: &str| ctx.stores.usable(account) && !recovers(ctx, account);
+        let lines = &ctx.stores.lines;
+        let mut offered = lines.offer(&self.claim, may);
+        while let Some(agent) = offered {
+            let (client, version) = (&ctx.around.client, agent.version.as_deref());
+            match claims::take(client, &agent.named.name, version, &self.claim).await {
+                Ok(meta) => {
+                    let member = PoolMember {
+                        uid: agent.uid,
+                        made: agent.made.as_second(),
+                        hold: Some(ClaimHold {
+                            claim: self.claim.uid().unwrap_or_default(),
+                            handed_over: false,
+                        }),
+                        deleting: meta.deletion_timestamp.is_some(),
+                    };
+                    self.its.push(HeldAgent {
+                        member,
+                        meta,
+                        url: agent.url,
+                        handed_over_at: None,
+                        settled: true,
+                    });
+                    self.live = true;
+                    return Ok(true);
+                }
+                // Another claim was faster, or it is another by now: the watch shows it again where it is still free.
+                Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {
+                    offered = lines.offer_another(&self.claim, may);
+                }
+                Err(error) => {
+                    lines.put_back(&self.claim, agent);
+                    return Err(error);
+                }
+            }
+        }
+        lines.join(&self.claim, &self.named);
+        Ok(false)
+    }
+
+    pub(super) fn one(&self, uid: &str) -> Result<&HeldAgent, ClusterError> {
+        let found = self.its.iter().find(|one| one.member.uid == uid);
+        found.ok_or(ClusterError::Stale {
+            what: "serving a claim",
+        })
+    }
+
+    pub(super) async fn bind(&mut self, uid: &str) -> Result<Then, ClusterError> {
+        let own = self.one(uid)?;
+        let news = ClaimNews::Bound {
+            instance: own.reference(),
+            url: own.url.clone(),
+        };
+        self.write(&news).await
+    }
+
+    /// After a write of an instance: what it is now, or everything anew.
+    pub(super) fn after(
+        &mut self,
+        written: Result<(), ClusterError>,
+    ) -> Result<Then, ClusterError> {
+        match written {
+            Ok(()) => Ok(Then::GoOn),
+            Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {
+                self.live = false;
+                Ok(Then::GoOn)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn give_back(&mut self, uid: &str) -> Result<Then, ClusterError> {
+        let given = claims::give_back(&self.ctx.around.client, &self.one(uid)?.meta).await;
+        if given.is_ok() {
+            self.its.retain(|one| one.member.uid != uid);
+        }
+        self.after(given.map(drop))
+    }
+
+    pub(super) async fn hand_over(
+        &mut self,
+        uid: &str,
+        now: Timestamp,
+    ) -> Result<Then, ClusterError> {
+        let own = self.one(uid)?;
+        if !own.settled {
+            return Ok(Then::End(Some(now + SOON)));
+        }
+        let at = MicroTime(now);
+        let handed = claims::hand_over(&self.ctx.around.client, &own.meta, &self.claim, at).await;
+        let written = handed.map(|meta| {
+            for one in self.its.iter_mut().filter(|one| one.member.uid == uid) {
+                one.meta = meta.clone();
+                one.handed_over_at = Some(now);
+                if let Some(hold) = &mut one.member.hold {
+                    hold.handed_over = true;
+                }
+            }
+        });
+        self.after(written)
+    }
+
+    pub(super) async fn delete(&mut self, uid: &str) -> Result<Then, ClusterError> {
+        let own = self.one(uid)?;
+        let (named, version) = (own.reference(), own.meta.resource_version.clone());
+        let namespace = self.claim.namespace().unwrap_or_default();
+        let client = &self.ctx.around.client;
+        let deleted = claims::delete(client, &namespace, &named.name, &named.uid, version).await;
+        self.ctx.memories.tellings.forget(&Uid::from(uid));
+        if deleted.is_ok() {
+            // The watch tells when it is gone.
+            return Ok(Then::End(Some(self.ctx.around.now() + GONE)));
+        }
+        self.after(deleted)
+    }
+
+    /// Its time was over: the agent goes, the claim stays.
+    pub(super) async fn expire(&mut self) -> Result<Then, ClusterError> {
+        let stays = |one: &&HeldAgent| !one.member.deleting;
+        let Some(own) = self.its.iter().find(stays) else {
+            return Ok(Then::End(None));
+        };
+        if !self.live {
+            return self.look().await;
+        }
+        let (uid, handed_over) = (own.member.uid.clone(), own.handed_over_at.is_some());
+        match handed_over {
+            true => self.delete(&uid).await,
+            false => self.give_back(&uid).await,
+        }
+    }
+}

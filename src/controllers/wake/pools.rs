@@ -1,0 +1,144 @@
+//! Whom a pool, a claim or an agent of a pool wakes.
+//!
+//! Holds: a pool's status wakes nobody, a claim wakes no other claim; who can have an agent that is free is known to the line
+//! (`lines`), not here. An agent that a claim takes looks at itself a moment later, when nobody waits for its claim any more.
+
+use super::change::{NearPool, TOGETHER, Wake, Whom, as_people_left_it, differs, named, now};
+use crate::api::{AgentClaim, AgentInstance, AgentPool, InstanceRef, Seen};
+use crate::controllers::queue::Rank;
+use crate::controllers::turned::{Ref, Turned};
+use crate::engine::claiming::waits;
+use crate::engine::pool::claimable;
+use kube::{Resource, ResourceExt};
+use std::time::Duration;
+
+/// A pool counts and tells after so long, an agent that was taken looks at itself.
+const CALM: Duration = Duration::from_secs(1);
+
+fn near(whom: NearPool, rank: Rank, after: Duration) -> Wake {
+    let whom = Whom::Near(whom);
+    Wake { whom, rank, after }
+}
+
+pub(super) fn of_pool(turned: &Turned<AgentPool>) -> Vec<Wake> {
+    let Some(named) = named(turned) else {
+        return Vec::new();
+    };
+    let mut wakes = Vec::new();
+    if differs(turned, as_people_left_it) {
+        let itself = NearPool::Pool(named.clone());
+        wakes.push(now(Whom::Near(itself), Rank::Person));
+    }
+    if differs(turned, whether_it_gives) {
+        wakes.push(near(NearPool::Waiting(named), Rank::Fleet, Duration::ZERO));
+    }
+    wakes
+}
+
+/// Whether it is there for claims.
+fn whether_it_gives(pool: &Seen<AgentPool>) -> impl PartialEq + use<> {
+    let meta = pool.meta();
+    (meta.uid.clone(), meta.deletion_timestamp.is_some())
+}
+
+pub(super) fn of_claim(turned: &Turned<AgentClaim>) -> Vec<Wake> {
+    let mut wakes = Vec::new();
+    if differs(turned, as_people_left_it)
+        && let Some(named) = named(turned)
+    {
+        wakes.push(now(Whom::Near(NearPool::Claim(named)), Rank::Person));
+    }
+    if differs(turned, whether_it_waits) {
+        let either = turned.after.as_ref().or(turned.before.as_ref());
+        let pool = either.and_then(Seen::read).map(|claim| pool_of(claim));
+        wakes.extend(pool.map(|pool| near(NearPool::Pool(pool), Rank::Fleet, CALM)));
+    }
+    wakes
+}
+
+fn whether_it_waits(claim: &Seen<AgentClaim>) -> impl PartialEq + use<> {
+    claim.read().is_some_and(|claim| waits(claim))
+}
+
+/// The pool that a claim names.
+pub fn pool_of(claim: &AgentClaim) -> Ref<AgentPool> {
+    let namespace = claim.namespace().unwrap_or_default();
+    Ref::new(claim.spec.pool_ref.name.as_str()).within(&namespace)
+}
+
+/// The pool for which an instance was made.
+pub fn pool_of_member(instance: &AgentInstance) -> Option<Ref<AgentPool>> {
+    let namespace = instance.namespace().unwrap_or_default();
+    let named = instance.spec.pool_ref.as_ref()?;
+    Some(Ref::new(named.name.as_str()).within(&namespace))
+}
+
+/// An instance by what is changed of itself.
+pub(super) fn itself(turned: &Turned<AgentInstance>, named: Ref<AgentInstance>) -> Wake {
+    let spec = |one: &Option<Seen<AgentInstance>>| {
+        let one = one.as_ref().and_then(Seen::read)?;
+        let (hold, mut spec) = (one.spec.claim_ref.clone(), one.spec.clone());
+        spec.claim_ref = None;
+        let deleted = one.metadata.deletion_timestamp.is_some();
+        Some((hold, (spec, deleted, one.metadata.annotations.clone())))
+    };
+    let held = match (spec(&turned.before), spec(&turned.after)) {
+        (Some((before, rest)), Some((after, now))) => before != after && rest == now,
+        _ => false,
+    };
+    let mut wake = now(Whom::Instance(named), Rank::Person);
+    if held {
+        (wake.rank, wake.after) = (Rank::News, CALM);
+    }
+    wake
+}
+
+/// Who hears of an agent of a pool.
+pub(super) fn of_member(turned: &Turned<AgentInstance>) -> Vec<Wake> {
+    let mut wakes = Vec::new();
+    let both = [&turned.before, &turned.after].into_iter().flatten();
+    let mut read = both.filter_map(Seen::read);
+    if differs(turned, as_its_pool_counts_it)
+        && let Some(pool) = read.find_map(|one| pool_of_member(one))
+    {
+        wakes.push(near(NearPool::Pool(pool), Rank::News, TOGETHER));
+    }
+    // What its own claim writes is no news for that claim.
+    let before = turned.before.as_ref().and_then(Seen::read);
+    let hold = before.and_then(|before| before.spec.claim_ref.as_ref());
+    if let (Some(hold), Some(before), true) = (hold, before, differs(turned, as_its_claim_has_it)) {
+        let namespace = before.namespace().unwrap_or_default();
+        let claim = Ref::new(hold.name.as_str()).within(&namespace);
+        wakes.push(near(NearPool::Claim(claim), Rank::News, Duration::ZERO));
+    }
+    wakes
+}
+
+/// What a pool counts of an agent.
+fn as_its_pool_counts_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
+    let read = instance.read();
+    let conditions = read.and_then(|one| one.status.as_ref()).map(|status| {
+        let said = status.conditions.iter();
+        let said =
+            said.filter(|one| ["Ready", "Stalled", "TemplateSynced"].contains(&one.type_.as_str()));
+        said.map(|one| (one.type_.clone(), one.status.clone(), one.reason.clone()))
+            .collect::<Vec<_>>()
+    });
+    let spec = read.map(|one| (one.spec.claim_ref.clone(), claimable(one)));
+    let meta = instance.meta();
+    let pool = read.and_then(|one| one.spec.pool_ref.as_ref().map(|pool| pool.name.clone()));
+    let whole = (meta.uid.clone(), meta.deletion_timestamp.is_some());
+    pool.map(|pool| (pool, whole, spec, conditions))
+}
+
+/// What a claim sees of its agent.
+fn as_its_claim_has_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
+    let meta = instance.meta();
+    let hold = instance.read().and_then(|one| one.spec.claim_ref.clone());
+    let its = InstanceRef {
+        name: meta.name.clone().unwrap_or_default(),
+        uid: meta.uid.clone().unwrap_or_default(),
+    };
+    let deleted = meta.deletion_timestamp.is_some();
+    (its, deleted, hold.map(|hold| hold.uid))
+}

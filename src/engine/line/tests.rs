@@ -1,0 +1,84 @@
+//! Orders of a line.
+
+use super::*;
+use proptest::prelude::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn all(mut line: WaitingLine<u32>) -> Vec<u32> {
+    let mut order = Vec::new();
+    while line.count() > 0 {
+        let next = *line.first(1).next().unwrap();
+        line.serve(&next);
+        order.push(next);
+    }
+    order
+}
+
+#[test]
+fn who_came_first_is_served_first() {
+    let mut line = WaitingLine::default();
+    for (who, since) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
+        line.join(who, at(since), None);
+    }
+    line.join(3, at(0), None);
+    assert_eq!((line.count(), line.oldest()), (4, Some(at(10))));
+    assert_eq!(line.first(2).copied().collect::<Vec<_>>(), [2, 4]);
+    line.leave(&4);
+    assert_eq!(all(line), [2, 3, 1]);
+}
+
+#[test]
+fn owners_take_turns() {
+    let mut line = WaitingLine::default();
+    for who in 1..=4 {
+        line.join(who, at(who.into()), Some("many"));
+    }
+    line.join(10, at(10), Some("few"));
+    line.join(20, at(20), None);
+    assert_eq!(all(line), [1, 10, 20, 2, 3, 4]);
+}
+
+#[test]
+fn who_comes_later_is_not_before_whom_he_finds_in_his_round() {
+    let mut line = WaitingLine::default();
+    for who in 1..=3 {
+        line.join(who, at(who.into()), Some("many"));
+    }
+    line.serve(&1);
+    line.serve(&2);
+    // Round 1 is served; 3 waits for round 2.
+    line.join(4, at(4), None);
+    line.join(5, at(5), Some("many"));
+    assert_eq!(all(line), [4, 3, 5]);
+}
+
+proptest! {
+    /// All are served once, those of an owner as they came; between two of them every other owner comes twice at most: at the end of
+    /// one round and at the beginning of the next.
+    #[test]
+    fn everybody_is_served_once_in_his_owners_order(owners in prop::collection::vec(0u8..5, 1..60)) {
+        let mut line = WaitingLine::default();
+        for (who, owner) in owners.iter().enumerate() {
+            let who = u32::try_from(who).unwrap();
+            let name = owner.to_string();
+            line.join(who, at(who.into()), (*owner > 0).then_some(name.as_str()));
+        }
+        let order = all(line);
+        prop_assert_eq!(order.len(), owners.len());
+        let owner = |who: &u32| owners[*who as usize];
+        for one in 1..5 {
+            let own: Vec<usize> = (0..order.len()).filter(|at| owner(&order[*at]) == one).collect();
+            let names: Vec<u32> = own.iter().map(|at| order[*at]).collect();
+            prop_assert!(names.is_sorted());
+            for pair in own.windows(2) {
+                for other in (1..5).filter(|other| *other != one) {
+                    let between = order[pair[0]..pair[1]].iter().filter(|who| owner(who) == other);
+                    prop_assert!(between.count() <= 2);
+                }
+            }
+        }
+    }
+}

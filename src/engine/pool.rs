@@ -1,0 +1,201 @@
+//! What a pool does: which agents it makes, which of them it deletes, and what it says.
+//!
+//! What holds: an agent that a claim has is never deleted here; of those that wait to be claimed the least useful goes first;
+//! there are never more than `maxInstances`; what failed is replaced ever more slowly, not at all once replacements fail as well, and
+//! not while more than `maxUnhealthy` fail together. Deliberately absent: how an agent comes up, and who gets it (`line`, `claims`).
+
+mod agent;
+mod around;
+mod telling;
+mod unseen;
+
+pub use agent::{AgentStanding, PoolAgent, claimable, is_current, settled};
+pub use around::{PoolAccount, PoolAround, PoolTemplate};
+pub use unseen::Unseen;
+
+use crate::api::pool::ReplacementFailures;
+use crate::api::{AgentPool, AgentPoolStatus};
+use around::{Counts, has_stopped, number, size};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::collections::BTreeMap;
+
+/// What a pool does now.
+#[derive(Clone, Debug)]
+pub struct PoolPlan {
+    /// An agent is made in each of these accounts.
+    pub create: Vec<String>,
+    /// These go.
+    pub delete: Vec<PoolAgent>,
+    /// Whether its finalizer comes off.
+    pub let_go: bool,
+    /// Its status.
+    pub status: AgentPoolStatus,
+    /// When to look again by itself.
+    pub again: Option<Timestamp>,
+}
+
+/// The pause after the first of them; each next is twice as long.
+const PAUSE: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a pool does now.
+pub fn plan(pool: &AgentPool, around: &PoolAround, now: Timestamp) -> PoolPlan {
+    let counts = Counts::of(&around.agents);
+    let old = pool.status.clone().unwrap_or_default();
+    let goes = pool.metadata.deletion_timestamp.is_some();
+    let most = pool.spec.max_instances.map_or(usize::MAX, size);
+    let wanted = match goes {
+        true => 0,
+        false => size(pool.spec.replicas).min(most.saturating_sub(counts.claimed)),
+    };
+    let mut failures = failures(old.failures.clone(), around);
+    let mut delete = surplus(around, counts.free.saturating_sub(wanted));
+    let mut again = None;
+    if !goes {
+        let (replaced, pause) = replaced(pool, around, failures.as_ref(), now);
+        again = pause;
+        let replaced: Vec<PoolAgent> = replaced.filter(|one| !delete.contains(one)).collect();
+        if !replaced.is_empty() {
+            failures = Some(failed(failures, around, now));
+            delete.extend(replaced);
+        }
+    }
+    let missing = wanted.saturating_sub(counts.free);
+    let create = match goes {
+        true => Vec::new(),
+        false => create(pool, around, missing, counts.coming, most),
+    };
+    let (create, delete) = match around.paused {
+        true => (Vec::new(), Vec::new()),
+        false => (create, delete),
+    };
+    let moves = !create.is_empty() || !delete.is_empty() || counts.coming > 0;
+    let status = AgentPoolStatus {
+        observed_generation: pool.metadata.generation,
+        replicas: Some(number(counts.free)),
+        idle: Some(number(counts.idle)),
+        creating: Some(number(counts.coming)),
+        unhealthy: Some(number(counts.unhealthy)),
+        claimed: Some(number(counts.claimed)),
+        waiting: around.waiting.clone(),
+        selector: Some(telling::selector(pool)),
+        conditions: telling::conditions(pool, around, counts, failures.as_ref(), moves, now),
+        failures,
+    };
+    PoolPlan {
+        create,
+        delete,
+        let_go: goes && around.agents.iter().all(PoolAgent::is_parted),
+        status,
+        again,
+    }
+}
+
+/// Where to make agents: where this pool has the fewest of those accounts that have room.
+fn create(
+    pool: &AgentPool,
+    around: &PoolAround,
+    missing: usize,
+    coming: usize,
+    most: usize,
+) -> Vec<String> {
+    if !matches!(around.template, PoolTemplate::Ready(_)) {
+        return Vec::new();
+    }
+    let at_once = size(pool.spec.max_creating).saturating_sub(coming);
+    let many = missing
+        .min(at_once)
+        .min(most.saturating_sub(around.agents.len()));
+    let mut lives: BTreeMap<&str, usize> = BTreeMap::new();
+    for agent in &around.agents {
+        *lives.entry(agent.account.as_str()).or_default() += 1;
+    }
+    let mut chosen: Vec<String> = Vec::new();
+    for _ in 0..many {
+        let taken =
+            |account: &PoolAccount| chosen.iter().filter(|one| **one == account.name).count();
+        let able = around
+            .accounts
+            .iter()
+            .filter(|one| one.usable && one.room > taken(one));
+        let least =
+            able.min_by_key(|one| lives.get(one.name.as_str()).copied().unwrap_or(0) + taken(one));
+        match least {
+            Some(account) => chosen.push(account.name.clone()),
+            None => break,
+        }
+    }
+    chosen
+}
+
+/// The least useful of those that nobody has.
+fn surplus(around: &PoolAround, many: usize) -> Vec<PoolAgent> {
+    let free = around.agents.iter().filter(|one| one.is_free());
+    let mut free: Vec<&PoolAgent> = free.collect();
+    free.sort_by(|one, other| one.usefulness().cmp(&other.usefulness()));
+    // One that was just made is looked at once it is seen.
+    let known = free
+        .into_iter()
+        .take(many)
+        .filter(|one| one.version.is_some());
+    known.cloned().collect()
+}
+
+/// Those that failed and are replaced now; else when that is looked at again.
+fn replaced<'a>(
+    pool: &AgentPool,
+    around: &'a PoolAround,
+    failures: Option<&ReplacementFailures>,
+    now: Timestamp,
+) -> (impl Iterator<Item = PoolAgent> + use<'a>, Option<Timestamp>) {
+    let failed = AgentStanding::Unhealthy { replaceable: true };
+    let those = move |replace: bool| {
+        let free = around.agents.iter().filter(|one| one.is_free());
+        free.filter(move |one| replace && one.standing == failed)
+            .cloned()
+    };
+    let unhealthy = Counts::of(&around.agents).unhealthy;
+    let together = unhealthy > size(pool.spec.max_unhealthy);
+    if those(true).next().is_none() || together || has_stopped(failures) {
+        return (those(false), None);
+    }
+    let next = failures.map(|failures| failures.last.0 + pause(failures.count));
+    match next.filter(|next| *next > now) {
+        Some(next) => (those(false), Some(next)),
+        None => (those(true), None),
+    }
+}
+
+fn pause(failures: i32) -> SignedDuration {
+    PAUSE * 2_i32.pow(u32::try_from(failures.clamp(1, 8)).unwrap_or(1) - 1)
+}
+
+/// What counts of earlier failures: nothing once an agent made after the last of them got ready, or the template is another.
+fn failures(old: Option<ReplacementFailures>, around: &PoolAround) -> Option<ReplacementFailures> {
+    let old = old?;
+    let came = |one: &PoolAgent| {
+        one.made >= old.last.0 && (one.standing == AgentStanding::Idle || one.claimed)
+    };
+    let another =
+        matches!(&around.template, PoolTemplate::Ready(now) if Some(now) != old.revision.as_ref());
+    (!another && !around.agents.iter().any(came)).then_some(old)
+}
+
+fn failed(
+    before: Option<ReplacementFailures>,
+    around: &PoolAround,
+    now: Timestamp,
+) -> ReplacementFailures {
+    let last = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    ReplacementFailures {
+        count: before.map_or(0, |before| before.count).saturating_add(1),
+        last: Time(last),
+        revision: match &around.template {
+            PoolTemplate::Ready(revision) => Some(revision.clone()),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! An agent as its pool sees it: whether a claim can have it, comes up, or failed.
+//!
+//! Holds: it follows from the object alone, and from the time.
+
+use crate::api::condition::{self, kind, reason};
+use crate::api::instance::OperatingMode;
+use crate::api::{AgentInstance, SlotState};
+use crate::model::pause::annotated;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use std::cmp::Reverse;
+
+/// An agent of a pool's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolAgent {
+    /// Its name.
+    pub name: String,
+    /// Its UID. Empty: it was just made, and not seen yet.
+    pub uid: String,
+    /// Of the object that was seen.
+    pub version: Option<String>,
+    /// When it was made.
+    pub made: Timestamp,
+    /// The account in which it lives.
+    pub account: String,
+    /// How it stands.
+    pub standing: AgentStanding,
+    /// Whether it is at the template's revision.
+    pub current: bool,
+    /// Whether a claim has it.
+    pub claimed: bool,
+    /// Whether that is not for good yet.
+    pub in_between: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// How an agent of a pool stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentStanding {
+    /// A claim can have it.
+    Idle,
+    /// It is on its way.
+    Coming,
+    /// It failed, or was ready and is not any more.
+    Unhealthy {
+        /// Whether another one in its place may do better.
+        replaceable: bool,
+    },
+    /// This version cannot read it: it is there, and nothing is done to it.
+    Unread,
+}
+
+/// How long an agent that was ready may be without being so.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What another agent in the place of one may do better at.
+const ITS_OWN: [&str; 4] = [
+    reason::DEPLOYMENT_FAILED,
+    reason::CRASHED,
+    reason::STARTUP_DEADLINE_EXCEEDED,
+    reason::DELETED_EXTERNALLY,
+];
+
+impl PoolAgent {
+    /// An instance as its pool sees it.
+    pub fn of(instance: &AgentInstance, now: Timestamp) -> PoolAgent {
+        let created = instance.metadata.creation_timestamp.as_ref();
+        let hold = instance.spec.claim_ref.as_ref();
+        PoolAgent {
+            name: instance.name_any(),
+            uid: instance.uid().unwrap_or_default(),
+            version: instance.resource_version(),
+            made: created.map_or(Timestamp::UNIX_EPOCH, |created| created.0),
+            account: instance.spec.account_ref.name.0.clone(),
+            standing: standing(instance, now),
+            current: is_current(instance),
+            claimed: hold.is_some(),
+            in_between: hold.is_some_and(|hold| hold.handed_over_at.is_none()),
+            deleting: instance.metadata.deletion_timestamp.is_some(),
+        }
+    }
+
+    /// One that this version cannot read: it is there, and nothing is done to it.
+    pub fn unread(object: &ObjectMeta) -> PoolAgent {
+        PoolAgent {
+            name: object.name.clone().unwrap_or_default(),
+            uid: String::new(),
+            version: None,
+            made: Timestamp::UNIX_EPOCH,
+            account: String::new(),
+            standing: AgentStanding::Unread,
+            current: false,
+            claimed: false,
+            in_between: false,
+            deleting: object.deletion_timestamp.is_some(),
+        }
+    }
+
+    /// Whether nobody has it, and it stays.
+    pub fn is_free(&self) -> bool {
+        !self.claimed && !self.deleting
+    }
+
+    /// Whether its pool has nothing to do with it any more.
+    pub fn is_parted(&self) -> bool {
+        self.claimed && !self.in_between
+    }
+
+    /// The least useful first: what failed, what comes up and came last, what is of an older revision, what is older.
+    pub(super) fn usefulness(&self) -> (u8, Reverse<Timestamp>, Timestamp, &str) {
+        let (class, late, early) = match self.standing {
+            AgentStanding::Unhealthy { replaceable } => {
+                (u8::from(!replaceable), Timestamp::MIN, self.made)
+            }
+            AgentStanding::Coming => (2, self.made, Timestamp::MIN),
+            AgentStanding::Unread => (5, Timestamp::MIN, self.made),
+            AgentStanding::Idle => (3 + u8::from(self.current), Timestamp::MIN, self.made),
+        };
+        (class, Reverse(late), early, &self.name)
+    }
+}
+
+/// Whether it is known to be at its template's revision.
+pub fn is_current(instance: &AgentInstance) -> bool {
+    let status = instance.status.iter();
+    let mut said = status.flat_map(|status| &status.conditions);
+    said.any(|one| one.type_ == kind::TEMPLATE_SYNCED && one.status == "True")
+}
+
+/// Whether a claim can have it now: it is a pool's and nobody's, and stands ready with nothing in flight.
+pub fn claimable(instance: &AgentInstance) -> bool {
+    let spec = &instance.spec;
+    let conditions = instance.status.iter().map(|status| &status.conditions);
+    spec.pool_ref.is_some()
+        && spec.claim_ref.is_none()
+        && spec.operating_mode == OperatingMode::Running
+        && instance.metadata.deletion_timestamp.is_none()
+        && instance.is_its_own()
+        && !annotated(instance.annotations())
+        && conditions
+            .into_iter()
+            .any(|said| condition::is_true(said, kind::READY))
+        && settled(instance)
+}
+
+/// Whether nothing outside is being made or taken back for it.
+pub fn settled(instance: &AgentInstance) -> bool {
+    let status = instance.status.iter();
+    let mut ledger = status.flat_map(|status| &status.external);
+    !ledger.any(|entry| matches!(entry.state, SlotState::Creating | SlotState::Deleting))
+}
+
+fn standing(instance: &AgentInstance, now: Timestamp) -> AgentStanding {
+    if claimable(instance) {
+        return AgentStanding::Idle;
+    }
+    let Some(status) = &instance.status else {
+        return AgentStanding::Coming;
+    };
+    let stalled = condition::find(&status.conditions, kind::STALLED);
+    if let Some(stalled) = stalled.filter(|stalled| stalled.status == "True") {
+        let replaceable = ITS_OWN.contains(&stalled.reason.as_str());
+        return AgentStanding::Unhealthy { replaceable };
+    }
+    let timings = status.timings.as_ref();
+    let was_ready = timings.is_some_and(|timings| timings.ready.is_some());
+    let unready = condition::find(&status.conditions, kind::READY)
+        .filter(|said| said.status == "False")
+        .map(|said| now.duration_since(said.last_transition_time.0));
+    match unready.filter(|_| was_ready) {
+        Some(since) => AgentStanding::Unhealthy {
+            replaceable: since > PATIENCE && instance.spec.operating_mode == OperatingMode::Running,
+        },
+        None => AgentStanding::Coming,
+    }
+}

@@ -1,0 +1,90 @@
+//! What is known beside a pool, and counted of its agents.
+//!
+//! Holds: it is all that a plan is made from.
+
+use super::agent::{AgentStanding, PoolAgent};
+use crate::api::pool::{ReplacementFailures, WaitingClaims};
+
+/// What is known beside a pool.
+#[derive(Clone, Debug)]
+pub struct PoolAround {
+    /// Its agents, with what was just written of them.
+    pub agents: Vec<PoolAgent>,
+    /// Its template.
+    pub template: PoolTemplate,
+    /// Its accounts, in its own order.
+    pub accounts: Vec<PoolAccount>,
+    /// Whether nothing is to be changed now.
+    pub paused: bool,
+    /// Claims that wait for one of its agents.
+    pub waiting: Option<WaitingClaims>,
+}
+
+/// A pool's template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PoolTemplate {
+    /// There is none of that name.
+    NotFound,
+    /// Nothing can be made from it now.
+    NotReady,
+    /// Its agents cannot be told who they are.
+    Mute,
+    /// Agents are made from this revision.
+    Ready(String),
+}
+
+/// An account of a pool's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolAccount {
+    /// Its name.
+    pub name: String,
+    /// Whether it can be used now.
+    pub usable: bool,
+    /// How many more it lets there be.
+    pub room: usize,
+}
+
+/// So many replacements in a row may come to nothing.
+const MOST_FAILURES: i32 = 5;
+
+/// Whether no more replacements are tried.
+pub(super) fn has_stopped(failures: Option<&ReplacementFailures>) -> bool {
+    failures.is_some_and(|failures| failures.count >= MOST_FAILURES)
+}
+
+/// How many agents of each kind there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) free: usize,
+    pub(super) idle: usize,
+    pub(super) coming: usize,
+    pub(super) unhealthy: usize,
+    pub(super) claimed: usize,
+}
+
+impl Counts {
+    pub(super) fn of(agents: &[PoolAgent]) -> Counts {
+        let free = || agents.iter().filter(|one| one.is_free());
+        let are =
+            |wanted: fn(&AgentStanding) -> bool| free().filter(|one| wanted(&one.standing)).count();
+        Counts {
+            free: free().count(),
+            idle: are(|one| *one == AgentStanding::Idle),
+            coming: are(|one| *one == AgentStanding::Coming),
+            unhealthy: are(|one| {
+                matches!(one, AgentStanding::Unhealthy { .. } | AgentStanding::Unread)
+            }),
+            claimed: agents.iter().filter(|one| one.claimed).count(),
+        }
+    }
+}
+
+/// A number of a spec.
+pub(super) fn size(number: i32) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}
+
+/// A number of a status.
+pub(super) fn number(size: usize) -> i32 {
+    i32::try_from(size).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,134 @@
+//! What a pool says of itself.
+//!
+//! Holds: a sentence says nothing that changes without a change of what it speaks of.
+
+use super::around::{Counts, PoolAround, PoolTemplate, has_stopped, size};
+use crate::api::condition::{Statement, conclude, kind, reason};
+use crate::api::pool::ReplacementFailures;
+use crate::api::{AgentPool, POOL_LABEL};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+/// By which its agents are found.
+pub(super) fn selector(pool: &AgentPool) -> String {
+    format!("{POOL_LABEL}={}", pool.name_any())
+}
+
+/// All conditions of a pool.
+pub(super) fn conditions(
+    pool: &AgentPool,
+    around: &PoolAround,
+    counts: Counts,
+    failures: Option<&ReplacementFailures>,
+    moves: bool,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let wanted = size(pool.spec.replicas);
+    let filled = counts.idle >= wanted;
+    let quota = quota(pool, around, counts);
+    let stalled = stalled(pool, around, counts, failures);
+    let sum = format!(
+        "{} of {wanted} agents are idle, {} on their way, {} unhealthy",
+        counts.idle, counts.coming, counts.unhealthy
+    );
+    let mut said = Vec::new();
+    said.push(match (&stalled, &quota) {
+        _ if pool.metadata.deletion_timestamp.is_some() => Statement::no(
+            kind::READY,
+            reason::DELETING,
+            "agents that no claim has are being deleted; claimed ones stay with their claims",
+        ),
+        _ if filled => Statement::yes(kind::READY, reason::FILLED, sum),
+        (Some((reason, message)), _) => {
+            Statement::no(kind::READY, reason, format!("{sum}: {message}"))
+        }
+        (None, Some(message)) => Statement::no(
+            kind::READY,
+            reason::QUOTA_EXCEEDED,
+            format!("{sum}: {message}"),
+        ),
+        (None, None) => Statement::no(kind::READY, reason::FILLING, sum),
+    });
+    said.push(match counts.idle {
+        0 if wanted > 0 => Statement::no(
+            kind::AVAILABLE,
+            reason::NO_AGENT_FREE,
+            "a claim waits until an agent is ready",
+        ),
+        _ => Statement::yes(kind::AVAILABLE, reason::READY, ""),
+    });
+    said.push(match (around.paused, moves) {
+        (true, _) => Statement::no(
+            kind::PROGRESSING,
+            reason::PAUSED,
+            "nothing is made or deleted while it is paused",
+        ),
+        (false, true) => Statement::yes(kind::PROGRESSING, reason::FILLING, ""),
+        (false, false) => Statement::no(kind::PROGRESSING, reason::CURRENT, ""),
+    });
+    said.extend(
+        quota.map(|message| Statement::yes(kind::QUOTA_EXCEEDED, reason::QUOTA_EXCEEDED, message)),
+    );
+    said.extend(stalled.map(|(reason, message)| Statement::yes(kind::STALLED, reason, message)));
+    let old = pool.status.clone().unwrap_or_default();
+    conclude(&old.conditions, &said, pool.metadata.generation, now)
+}
+
+/// Why fewer are made than wanted, because more are not allowed.
+fn quota(pool: &AgentPool, around: &PoolAround, counts: Counts) -> Option<String> {
+    let wanted = size(pool.spec.replicas);
+    let most = pool.spec.max_instances.map(size);
+    if let Some(most) = most.filter(|most| wanted + counts.claimed > *most) {
+        return Some(format!(
+            "{wanted} idle agents are wanted beside {} that claims have, and maxInstances lets there be {most}; raise it, or release claims",
+            counts.claimed
+        ));
+    }
+    let usable = || around.accounts.iter().filter(|one| one.usable);
+    let full = usable().next().is_some() && usable().all(|one| one.room == 0);
+    (full && counts.free < wanted).then(|| {
+        "its accounts are full; raise limits.resources of one of them, or add another account to accountRefs".to_owned()
+    })
+}
+
+/// What a person has to see to.
+fn stalled(
+    pool: &AgentPool,
+    around: &PoolAround,
+    counts: Counts,
+    failures: Option<&ReplacementFailures>,
+) -> Option<(&'static str, String)> {
+    let template = &pool.spec.template_ref.name;
+    let names = || {
+        let names = around.accounts.iter().map(|one| one.name.as_str());
+        names.collect::<Vec<&str>>().join(", ")
+    };
+    match &around.template {
+        PoolTemplate::NotFound => Some((
+            reason::TEMPLATE_NOT_FOUND,
+            format!("there is no AgentTemplate {template} in this namespace; make it, or make another pool"),
+        )),
+        PoolTemplate::NotReady => Some((
+            reason::TEMPLATE_NOT_READY,
+            format!("AgentTemplate {template} cannot be used; its own conditions say why"),
+        )),
+        PoolTemplate::Mute => Some((
+            reason::HARNESS_MISMATCH,
+            format!("agents of AgentTemplate {template} cannot be told who they are, by its runtime.harness; make a pool of another template"),
+        )),
+        PoolTemplate::Ready(_) if !around.accounts.iter().any(|one| one.usable) => Some((
+            reason::ACCOUNT_NOT_READY,
+            format!("none of its accounts can be used now ({}); their own conditions say why", names()),
+        )),
+        PoolTemplate::Ready(_) if counts.unhealthy > size(pool.spec.max_unhealthy) => Some((
+            reason::TOO_MANY_UNHEALTHY,
+            format!("{} agents are unhealthy at once, more than maxUnhealthy ({}): nothing is replaced before they are fewer; look at their conditions", counts.unhealthy, pool.spec.max_unhealthy),
+        )),
+        PoolTemplate::Ready(_) if has_stopped(failures) && counts.unhealthy > 0 => Some((
+            reason::REPLACING_STOPPED,
+            "agents that replaced others failed as well, and no more are tried; correct the template, or delete those that failed once the cause is gone".to_owned(),
+        )),
+        PoolTemplate::Ready(_) => None,
+    }
+}

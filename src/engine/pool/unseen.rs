@@ -1,0 +1,64 @@
+//! What was just written of a pool's agents and the watch has not shown yet.
+//!
+//! What holds: an agent that was made counts from when that was asked for, and one that was deleted does no more, however late the
+//! watch is; so a pool makes exactly as many as it wants. What is never shown is forgotten after [`PATIENCE`].
+
+use super::agent::{AgentStanding, PoolAgent};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::HashMap;
+
+/// Longer than any watch is late.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
+
+/// Writes that were not seen yet.
+#[derive(Debug, Default)]
+pub struct Unseen {
+    /// Agents that were made, by name: where, and when.
+    made: HashMap<String, (String, Timestamp)>,
+    /// Agents that were deleted, by UID: when.
+    deleted: HashMap<String, Timestamp>,
+}
+
+impl Unseen {
+    /// An agent is being made.
+    pub fn makes(&mut self, name: &str, account: &str, now: Timestamp) {
+        self.made.insert(name.to_owned(), (account.to_owned(), now));
+    }
+
+    /// It certainly was not.
+    pub fn not_made(&mut self, name: &str) {
+        self.made.remove(name);
+    }
+
+    /// An agent was deleted.
+    pub fn deleted(&mut self, uid: &str, now: Timestamp) {
+        self.deleted.insert(uid.to_owned(), now);
+    }
+
+    /// Agents as the watch shows them, with what it does not show yet.
+    pub fn complete(&mut self, agents: &mut Vec<PoolAgent>, now: Timestamp) {
+        let late = |since: &Timestamp| now.duration_since(*since) < PATIENCE;
+        self.made.retain(|name, (_, since)| {
+            late(since) && !agents.iter().any(|agent| agent.name == *name)
+        });
+        self.deleted.retain(|uid, since| {
+            let shown = agents.iter().find(|agent| agent.uid == *uid);
+            late(since) && shown.is_some_and(|agent| !agent.deleting)
+        });
+        for agent in agents.iter_mut() {
+            agent.deleting |= self.deleted.contains_key(&agent.uid);
+        }
+        agents.extend(self.made.iter().map(|(name, (account, since))| PoolAgent {
+            name: name.clone(),
+            uid: String::new(),
+            version: None,
+            made: *since,
+            account: account.clone(),
+            standing: AgentStanding::Coming,
+            current: true,
+            claimed: false,
+            in_between: false,
+            deleting: false,
+        }));
+    }
+}
