@@ -111,6 +111,7 @@ async fn a_pool_fills_scales_and_replaces_what_a_claim_takes() {
         });
     one_claimed.await.unwrap();
 
+    let mark = scene.mark();
     let claim = scene
         .claim(
             "ada",
@@ -119,6 +120,20 @@ async fn a_pool_fills_scales_and_replaces_what_a_claim_takes() {
         .await;
     let bound = ready(&claim).await;
     assert_ne!(agent_of(&bound), agent_of(&early));
+    // Taken, bound, handed over, ready; its agent tells later which generation it has seen.
+    let writes = scene.writes(mark);
+    let about = |resource: &str, name: &str| {
+        let own = writes
+            .iter()
+            .filter(|one| one.resource == resource && one.name == name && one.code < 300);
+        own.filter(|one| resource == "agentclaims" || one.subresource != "status")
+            .count()
+    };
+    let counts = (
+        about("agentclaims", "ada"),
+        about("agentinstances", &agent_of(&bound)),
+    );
+    assert_eq!(counts, (2, 2));
     scene.fills(&pool, 1).await;
     let instance = scene.tenant.instance(&agent_of(&bound));
     let instance = instance.get().await.unwrap();
@@ -138,6 +153,18 @@ async fn a_pool_fills_scales_and_replaces_what_a_claim_takes() {
     let join = world::tellings::shown("https://chat.example.com/join/1");
     assert_eq!(mine[0].join_url_hash.as_deref(), Some(join.as_str()));
 
+    // Deleted by hand, an agent is missed and not silently replaced.
+    let missed = scene.tenant.object("AgentClaim", "early");
+    scene
+        .tenant
+        .instance(&agent_of(&early))
+        .delete()
+        .await
+        .unwrap();
+    says(&missed, "Stalled", "True", "AgentLost").await;
+    let missed = missed.get().await.unwrap();
+    assert_eq!(agent_of(&missed), agent_of(&early));
+
     // With its claim an agent goes, and nothing of it is left.
     claim.delete().await.unwrap();
     scene
@@ -147,7 +174,7 @@ async fn a_pool_fills_scales_and_replaces_what_a_claim_takes() {
         .await
         .unwrap();
     scene.fills(&pool, 1).await;
-    assert_eq!(scene.projects().await, 2);
+    assert_eq!(scene.projects().await, 1);
     assert_eq!(
         agents_of_two_claims(&scene.tenant.tellings().await.unwrap()),
         [""; 0]
