@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use kube::api::{Api, DynamicObject, PostParams};
+use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -48,24 +48,68 @@ impl World {
     pub async fn seed(&self, tenant: &Tenant<'_>, template: &str, agents: usize) -> Result<()> {
         let name = |number: usize| format!("{template}-{number}");
         let first = name(0);
-        self.bring_up(tenant, template, &first).await?;
+        let agent = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentInstance", "metadata": {"name": first},
+            "spec": {"templateRef": {"name": template}, "accountRef": {"name": tenant.account()}},
+        });
+        let namespace = Some(tenant.namespace());
+        self.cluster().apply_one(agent, namespace).await?;
+        let others = (1..agents).map(name).collect();
+        self.others(tenant, template, &first, others).await
+    }
+
+    /// Makes a pool of `agents` idle agents, which makes no others in their place.
+    ///
+    /// # Errors
+    /// See [`World::seed`].
+    pub async fn seed_pool(
+        &self,
+        tenant: &Tenant<'_>,
+        template: &str,
+        pool: &str,
+        agents: usize,
+    ) -> Result<()> {
+        let object = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentPool", "metadata": {"name": pool},
+            "spec": {"replicas": 1, "maxInstances": agents, "templateRef": {"name": template},
+                "accountRefs": [{"name": tenant.account()}]},
+        });
+        let namespace = Some(tenant.namespace());
+        self.cluster().apply_one(object, namespace).await?;
+        let pool = tenant.object("AgentPool", pool);
+        let filled = pool.wait_condition("Ready", "True", FIRST).await?;
+        ensure!(filled.data["status"]["idle"] == 1, "the pool is not of one");
+        let instances = tenant.instance("any").api().await?;
+        let members = instances.list(&ListParams::default()).await?.items;
+        let own = |one: &&DynamicObject| one.data["spec"]["poolRef"]["name"] == pool.name();
+        let first = members.iter().find(own).context("the pool has no agent")?;
+        let name = |number: usize| format!("{}-seeded-{number}", pool.name());
+        let others = (1..agents).map(name).collect();
+        self.others(tenant, template, &first.name_any(), others)
+            .await?;
+        pool.patch(json!({"spec": {"replicas": agents}})).await?;
+        Ok(())
+    }
+
+    /// Makes agents with these names as the first one is, once that has come to rest.
+    async fn others(
+        &self,
+        tenant: &Tenant<'_>,
+        template: &str,
+        first: &str,
+        others: Vec<String>,
+    ) -> Result<()> {
+        self.comes_to_rest(tenant, template, first).await?;
         self.controller()?.stop().await?;
-        let seed = Seed::read(self, tenant, template, &first).await?;
-        let others: Vec<String> = (1..agents).map(name).collect();
+        let seed = Seed::read(self, tenant, template, first).await?;
         let groups = stream::iter(others.chunks(GROUP).map(|names| seed.group(names)));
         let written: Vec<Vec<AgentInstance>> =
             groups.buffer_unordered(GROUPS).try_collect().await?;
         seed.count(tenant.account(), &written.concat()).await
     }
 
-    /// Has the controller make an agent, and waits until it has nothing more to do for it.
-    async fn bring_up(&self, tenant: &Tenant<'_>, template: &str, name: &str) -> Result<()> {
-        let agent = json!({
-            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentInstance", "metadata": {"name": name},
-            "spec": {"templateRef": {"name": template}, "accountRef": {"name": tenant.account()}},
-        });
-        let namespace = Some(tenant.namespace());
-        self.cluster().apply_one(agent, namespace).await?;
+    /// Waits until the controller has nothing more to do for an agent.
+    async fn comes_to_rest(&self, tenant: &Tenant<'_>, template: &str, name: &str) -> Result<()> {
         let instance = tenant.instance(name);
         instance.wait_condition("Ready", "True", FIRST).await?;
         tenant.wait_listings(2, FIRST).await?;

@@ -378,6 +378,15 @@ impl World {
         Control::new(&control_plane.as_ref().context(STOPPED)?.control)
     }
 
+    /// The control plane's process id.
+    ///
+    /// # Errors
+    /// It is stopped.
+    pub async fn cluster_pid(&self) -> Result<u32> {
+        let control_plane = self.control_plane.lock().await;
+        Ok(control_plane.as_ref().context(STOPPED)?.pid)
+    }
+
     /// Signals the control plane: SIGSTOP and SIGCONT are an API server that sleeps.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! are counted in the journal, reads and writes in the API server's audit log, memory and processor time by the kernel.
 //! Deliberately absent: judgement; a number is a number.
 
+mod claims;
 mod fleet;
 mod process;
 
@@ -29,6 +30,12 @@ pub(crate) enum Measure {
         #[arg(long, default_value_t = 1000)]
         seeded: usize,
     },
+    /// Claims of a pool whose agents were made before: time until Bound and until Ready as a client's watch sees them, writes,
+    /// reads and processor time of each. JSON on standard output, a table beside it.
+    Claims {
+        #[command(flatten)]
+        load: claims::Load,
+    },
 }
 
 impl Measure {
@@ -46,6 +53,7 @@ impl Measure {
         let done = match self {
             Measure::Creation { agents } => creation(&world, agents).await,
             Measure::Fleet { seeded } => fleet::fleet(&world, seeded).await,
+            Measure::Claims { load } => claims::claims(&world, &load).await,
         };
         world.stop().await?;
         done

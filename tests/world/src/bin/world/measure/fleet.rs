@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_secs(3);
 
 /// The product's own defaults, in place of a world's haste.
-const AS_OUTSIDE: [&str; 8] = [
+pub(super) const AS_OUTSIDE: [&str; 8] = [
     "--observe-interval=60s",
     "--request-timeout=60s",
     "--settle=30s",

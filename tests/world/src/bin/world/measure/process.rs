@@ -21,7 +21,10 @@ pub(super) struct Cost {
 
 impl Cost {
     pub(super) fn of(controller: &Controller) -> Result<Self> {
-        let pid = controller.pid().context("the controller does not run")?;
+        Self::of_process(controller.pid().context("the controller does not run")?)
+    }
+
+    pub(super) fn of_process(pid: u32) -> Result<Self> {
         let about = Path::new("/proc").join(pid.to_string());
         let status = fs::read_to_string(about.join("status"))?;
         let mebibytes = |field: &str| -> Result<u64> {
