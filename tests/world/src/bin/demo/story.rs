@@ -180,8 +180,16 @@ impl<'w> Story<'w> {
             ));
             claims.push(claim);
         }
+        let (wanted, taken) = (pools.len() as u64, claims.len() as u64);
         for pool in &pools {
-            pool.wait_condition("Ready", "True", PATIENCE).await?;
+            // What it said before the claims came is true no longer.
+            let counts = |pool: &DynamicObject| {
+                let status = &pool.data["status"];
+                let full = status["idle"] == pool.data["spec"]["replicas"];
+                full && (wanted > 1 || status["claimed"].as_u64() == Some(taken))
+            };
+            pool.wait_until("it has made others", PATIENCE, counts)
+                .await?;
             self.narrator.say(&format!(
                 "pool {} has made others in their place",
                 pool.name()
