@@ -14,12 +14,14 @@ use futures::StreamExt as _;
 use futures::future::try_join_all;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, ResourceExt as _};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time;
 use world::{Controller, Mark, Tenant, World, condition};
 
@@ -104,6 +106,7 @@ pub(super) async fn claims(world: &World, load: &Load) -> Result<()> {
     let told = json!({
         "seeded": claims + load.idle, "rate": load.rate, "rows": rows, "writeOfAnAgentMs": bench.floor().await?,
     });
+    drop(bench);
     println!("{told}");
     eprint!("{}", table(&told));
     controller.stop().await?;
@@ -169,6 +172,14 @@ struct Bench<'a> {
     controller: &'a Controller,
     claims: Api<DynamicObject>,
     shown: Arc<Shown>,
+    watch: JoinHandle<()>,
+}
+
+impl Drop for Bench<'_> {
+    /// The world may end now.
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
 }
 
 /// A moment, and what all had cost by then.
@@ -210,8 +221,9 @@ impl<'a> Bench<'a> {
         let (claims, watched) = (own.remove(0), own.remove(0));
         let shown = Arc::new(Shown::default());
         let watching = Arc::clone(&shown);
-        tokio::spawn(async move {
-            let mut events = std::pin::pin!(watcher(watched, watcher::Config::default()));
+        let watch = tokio::spawn(async move {
+            let events = watcher(watched, watcher::Config::default()).default_backoff();
+            let mut events = std::pin::pin!(events);
             while let Some(event) = events.next().await {
                 match event {
                     Ok(Event::Apply(claim) | Event::InitApply(claim)) => watching.take(&claim),
@@ -225,6 +237,7 @@ impl<'a> Bench<'a> {
             controller,
             claims,
             shown,
+            watch,
         })
     }
 
