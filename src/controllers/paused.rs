@@ -4,6 +4,7 @@
 //! Holds: it costs no request, so that it is asked before each step. Deliberately absent: what a pause means (`engine::paused`).
 
 use super::context::Context;
+use super::turned::Ref;
 use super::wake::{reference, template_of};
 use crate::api::{AgentInstance, AgentTemplate, NamespacedName, Seen};
 use crate::engine::World;
@@ -55,6 +56,16 @@ fn whole(ctx: &Context, instance: &AgentInstance) -> Option<PausedBy> {
     }
     let template = ctx.stores.templates.get(&template_of(instance))?;
     annotated(template.annotations()).then(|| PausedBy::Template(template.name_any()))
+}
+
+/// Whether nothing is done to an agent of a pool, or concluded of it, whoever has it: the installation, its account or its template
+/// is paused, or less is remembered of the account than was.
+pub fn holds(ctx: &Context, account: &str, template: &Ref<AgentTemplate>) -> bool {
+    let template = ctx.stores.templates.get(template);
+    ctx.around.settings.observe_only
+        || spec(ctx, account)
+        || recovers(ctx, account)
+        || template.is_some_and(|template| annotated(template.annotations()))
 }
 
 /// What pauses a template.

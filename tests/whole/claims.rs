@@ -286,9 +286,9 @@ async fn an_agent_that_cannot_be_told_is_replaced_and_one_that_refuses_is_not() 
         .unwrap()
         .trim_start_matches("https://")
         .to_owned();
-    let fault = json!({"provider": "agent", "operation": "POST /pool/provision", "contains": host, "times": 0, "effect": "reset_after"});
+    let fault = json!({"provider": "agent", "operation": "POST /pool/provision", "contains": host, "times": 0, "effect": "reset_before"});
     let fault = scene.world.outside().post_fault(fault).await.unwrap();
-    let claim = scene.claim("c", json!({"provisionDeadline": "3s"})).await;
+    let claim = scene.claim("c", json!({"provisionDeadline": "5s"})).await;
     let bound = ready(&claim).await;
     scene.end_fault(&fault).await;
     let rejected = &bound.data["status"]["rejected"];
