@@ -94,14 +94,7 @@ async fn told(
             None => unknown(not_its_own(status)),
         },
         (400 | 422, None) => unknown(not_its_own(status)),
-        // It was told before, and does not say what it answered then: as long as it is not asked, somebody may have to let it in.
-        (409, Some(answer)) if keeps(&answer) == Some(provision.claim.as_str()) => {
-            TellOutcome::Told(AgentResult {
-                pending: true,
-                ..result(&Map::new(), row, provision, token)
-            })
-        }
-        (409, Some(answer)) => unknown(whose(&answer)),
+        (409, Some(answer)) => unknown(whose(&answer, &provision.claim)),
         (status, _) if is_the_edge(status, &body) => unknown(Answer::NotRunning.to_string()),
         (status, _) => unknown(Answer::Status(status).to_string()),
     }
@@ -208,14 +201,10 @@ fn not_its_own(status: u16) -> String {
     )
 }
 
-/// The claim that an answer names.
-fn keeps(answer: &Map<String, Value>) -> Option<&str> {
-    answer.get("claim").and_then(Value::as_str)
-}
-
-/// A 409: it keeps another claim, or is bound without one.
-fn whose(answer: &Map<String, Value>) -> String {
-    let whose = match keeps(answer) {
+/// A 409: it keeps a claim, or is bound without one.
+fn whose(answer: &Map<String, Value>, own: &str) -> String {
+    let whose = match answer.get("claim").and_then(Value::as_str) {
+        Some(claim) if claim == own => "keeps this very claim",
         Some(_) => "keeps another claim",
         None => "is bound, and does not say to which claim",
     };

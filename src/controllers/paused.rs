@@ -94,6 +94,11 @@ pub fn recovers(ctx: &Context, name: &str) -> bool {
     recovery::holds(standing.as_ref(), told)
 }
 
+/// Whether it is soon to be known if an account is remembered: until then nothing is done that could not be taken back.
+pub fn is_unread(ctx: &Context, name: &str) -> bool {
+    unread(ctx, name).is_some()
+}
+
 /// Of an account that could be used and of which this process does not know yet whether it is remembered: when to ask again.
 fn unread(ctx: &Context, name: &str) -> Option<Option<Timestamp>> {
     let account = ctx.accounts.account(name)?;

@@ -7,7 +7,7 @@
 use super::context::Context;
 use super::ended::Ended;
 use super::kind::Kind;
-use super::paused::{holds, recovers};
+use super::paused::{holds, is_unread, recovers};
 use super::store::Store;
 use super::stores::{InstanceBy, Stores};
 use super::turned::{Ref, named};
@@ -106,6 +106,7 @@ async fn left_over(ctx: &Context, pool: &Ref<AgentPool>) -> Result<(), ClusterEr
 fn seen(ctx: &Context, instance: &AgentInstance, now: Timestamp) -> PoolAgent {
     let mut agent = PoolAgent::of(instance, now);
     agent.held |= holds(ctx, &agent.account, &template_of(instance));
+    agent.held |= is_unread(ctx, &agent.account);
     agent
 }
 
@@ -138,8 +139,10 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let held_back = tell(ctx, pool, &plan, now).await?;
     refused?;
     // What was just made is counted with it.
-    let more =
-        (!plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go).then(|| now + TOLD);
+    let mut agents = around.agents.iter();
+    let unread = agents.any(|one| is_unread(ctx, &one.account));
+    let moves = !plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go;
+    let more = (moves || unread).then(|| now + TOLD);
     let next = [plan.again, held_back, more].into_iter().flatten().min();
     let wait = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     Ok(Ended::until(

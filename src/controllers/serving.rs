@@ -9,7 +9,7 @@ mod held;
 mod steps;
 
 use super::context::Context;
-use super::paused::holds;
+use super::paused::{holds, is_unread};
 use super::stores::InstanceBy;
 use super::turned::{Ref, named};
 use super::uid::Uid;
@@ -80,7 +80,7 @@ impl<'a> Serving<'a> {
 
     /// When one of its own times comes.
     fn next_time(&self) -> Option<Timestamp> {
-        if claiming::view(&self.claim).over || self.is_paused() {
+        if claiming::view(&self.claim).over {
             return None;
         }
         let expires = self
@@ -90,15 +90,17 @@ impl<'a> Serving<'a> {
             .and_then(|status| status.expires_at.as_ref());
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
         let bind_by = claiming::bind_by(&self.claim).filter(|_| waits);
-        [expires.map(|at| at.0), bind_by]
-            .into_iter()
-            .flatten()
-            .min()
+        let next = [expires.map(|at| at.0), bind_by];
+        let next = next.into_iter().flatten().min()?;
+        let now = self.ctx.around.now();
+        // What is over while it is paused is over as soon as it is not.
+        let again = self.paused(now).filter(|_| next <= now);
+        Some(again.unwrap_or(next))
     }
 
     async fn step(&mut self) -> Result<Then, ClusterError> {
         let now = self.ctx.around.now();
-        if claiming::expires(&self.claim, now) && !self.is_paused() {
+        if claiming::expires(&self.claim, now) && self.paused(now).is_none() {
             return self.write(&ClaimNews::Expired).await;
         }
         if claiming::has_expired(&self.claim) {
@@ -139,7 +141,7 @@ impl<'a> Serving<'a> {
             free: None,
             given_up: self.is_given_up(now),
             late: claiming::is_late(&self.claim, now),
-            paused: self.is_paused(),
+            paused: self.paused(now).is_some(),
         };
         let of = |member: &PoolMember<String>| member.uid.clone();
         match next(&view, &sight) {
@@ -173,13 +175,17 @@ impl<'a> Serving<'a> {
         })
     }
 
-    /// Whether nothing is done to its agent now.
-    fn is_paused(&self) -> bool {
-        let own = |one: &HeldAgent| {
+    /// When to look again, where nothing is done to its agent now.
+    fn paused(&self, now: Timestamp) -> Option<Timestamp> {
+        let paused = |one: &HeldAgent| {
             let annotations = one.meta.annotations.as_ref();
             annotations.is_some_and(annotated) || holds(self.ctx, &one.account, &one.template)
         };
-        self.ctx.around.settings.observe_only || self.its.iter().any(own)
+        let unread = |one: &HeldAgent| is_unread(self.ctx, &one.account);
+        if self.ctx.around.settings.observe_only || self.its.iter().any(paused) {
+            return Some(now + PAUSED);
+        }
+        self.its.iter().any(unread).then(|| now + SOON)
     }
 
     /// Says what became so.
@@ -275,13 +281,14 @@ impl<'a> Serving<'a> {
 
     /// It waits: for an agent that is free, or for one that goes to be gone.
     async fn wait(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
-        if !self.its.is_empty() && self.is_paused() {
-            let waits = !claiming::view(&self.claim).ready;
-            if waits && !claiming::is_settled(&self.claim) {
+        let paused = self.paused(now).filter(|_| !self.its.is_empty());
+        if let Some(again) = paused {
+            // One that is looked at again at once is not worth a word.
+            if !claiming::view(&self.claim).ready && again.duration_since(now) > SOON {
                 self.write(&ClaimNews::Paused).await?;
             }
             self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
-            return Ok(Then::End(Some(now + PAUSED)));
+            return Ok(Then::End(Some(again)));
         }
         if !claiming::waits(&self.claim) || !self.its.is_empty() {
             // It is woken by the one that goes; meanwhile nobody stands behind it.

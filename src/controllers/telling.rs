@@ -123,23 +123,23 @@ async fn tell(
     }
 }
 
-/// What an agent that says that it keeps this very claim was told.
+/// What an agent that says that it keeps this very claim was told. It keeps it before it acts: only with a conversation it has acted;
+/// without one it is told again, and does what is left.
 fn took(said: &AgentBinding, own: &str) -> Option<TellOutcome> {
     let AgentBinding::Says {
         claim: ClaimKept::Of(claim),
-        conversation,
+        conversation: Some(conversation),
         pending,
         ..
     } = said
     else {
         return None;
     };
-    let shown = conversation.iter();
-    let shown = shown.map(|one| ("conversationId".to_owned(), one.clone()));
+    let shown = [("conversationId".to_owned(), conversation.clone())];
     (claim == own).then(|| {
         TellOutcome::Told(AgentResult {
             pending: *pending,
-            shown: shown.collect(),
+            shown: shown.into(),
             kept: BTreeMap::new(),
         })
     })
@@ -224,13 +224,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_keeps_this_very_claim_was_told() {
+    fn who_keeps_this_very_claim_and_has_joined_was_told() {
         let says = |claim, pending| AgentBinding::Says {
             claim,
             conversation: Some("c-1".to_owned()),
             pending,
             clean: false,
         };
+        let joining = AgentBinding::Says {
+            claim: ClaimKept::Of("u".to_owned()),
+            conversation: None,
+            pending: true,
+            clean: false,
+        };
+        // It kept the claim, and may have ended before it joined.
+        assert!(took(&joining, "u").is_none());
         let own = || ClaimKept::Of("u".to_owned());
         let Some(TellOutcome::Told(answer)) = took(&says(own(), true), "u") else {
             panic!("it keeps the claim");

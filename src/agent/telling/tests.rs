@@ -206,6 +206,11 @@ async fn all_else_is_unknown() {
         ),
         (
             409,
+            r#"{"error": "x", "claim": "uid-1"}"#,
+            "keeps this very claim",
+        ),
+        (
+            409,
             r#"{"error": "x", "claim": null}"#,
             "does not say to which",
         ),
@@ -221,15 +226,6 @@ async fn all_else_is_unknown() {
             "{status} {body}: {outcome:?}"
         );
     }
-}
-
-#[tokio::test]
-async fn who_keeps_this_very_claim_was_told_and_is_asked_whether_it_was_let_in() {
-    let outcome = answered(409, r#"{"error": "x", "claim": "uid-1"}"#).await;
-    let TellOutcome::Told(answer) = outcome else {
-        panic!("{outcome:?}");
-    };
-    assert!(answer.pending && answer.shown.is_empty() && answer.kept.is_empty());
 }
 
 #[tokio::test]

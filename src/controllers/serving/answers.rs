@@ -2,8 +2,8 @@
 //!
 //! Holds: nothing here waits for an agent that is told (`telling`).
 
+use super::Serving;
 use super::held::Then;
-use super::{PAUSED, Serving};
 use crate::cluster::ClusterError;
 use crate::controllers::telling::{Asking, Telling, ask_beside, begin};
 use crate::controllers::uid::Uid;
@@ -78,8 +78,8 @@ impl Serving<'_> {
         else {
             return Ok(None);
         };
-        if self.is_paused() {
-            return Ok(Some(now + PAUSED));
+        if let Some(again) = self.paused(now) {
+            return Ok(Some(again));
         }
         let (key, askings) = (Uid::from(instance.uid.as_str()), &self.ctx.memories.askings);
         match askings.of(&key, now) {

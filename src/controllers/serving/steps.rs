@@ -2,8 +2,8 @@
 //!
 //! Holds: one write each; after a conflict everything is looked at anew.
 
+use super::Serving;
 use super::held::{HeldAgent, Then};
-use super::{PAUSED, Serving};
 use crate::api::AgentClaim;
 use crate::cluster::{ClusterError, claims};
 use crate::controllers::lines::FreeAgent;
@@ -168,8 +168,10 @@ impl Serving<'_> {
         }
         let (uid, handed_over) = (own.member.uid.clone(), own.handed_over_at.is_some());
         match handed_over {
-            true if self.is_paused() => Ok(Then::End(Some(now + PAUSED))),
-            true => self.delete(&uid).await,
+            true => match self.paused(now) {
+                Some(again) => Ok(Then::End(Some(again))),
+                None => self.delete(&uid).await,
+            },
             false => self.give_back(&uid).await,
         }
     }
