@@ -357,7 +357,7 @@ async fn what_is_paused_is_neither_told_nor_deleted() {
     scene.template("t", json!({}), json!({})).await;
     let pool = scene.pool(1, json!({})).await;
     scene.fills(&pool, 1).await;
-    let claim = scene.claim("c", json!({"expiresAfter": "3s"})).await;
+    let claim = scene.claim("c", json!({"expiresAfter": "20s"})).await;
     let bound = ready(&claim).await;
     let agent = scene.tenant.instance(&agent_of(&bound));
     let pause =
@@ -365,7 +365,7 @@ async fn what_is_paused_is_neither_told_nor_deleted() {
     agent.patch(pause(json!("true"))).await.unwrap();
     scene.fills(&pool, 1).await;
     // Its time is over meanwhile.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(22)).await;
     assert!(
         agent
             .get()
