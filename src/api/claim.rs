@@ -55,6 +55,7 @@ pub struct AgentClaimSpec {
     pub bind_deadline: Option<Span>,
     /// How long an agent may take to answer when it is told who it is. Then it is deleted, and the claim gets another one.
     #[serde(default = "AgentClaimSpec::provision_deadline")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s')").message("must be at least 5s: an agent that is given up sooner may just be about to answer, and is deleted in vain"))]
     pub provision_deadline: Span,
     /// How long the claim has its agent, such as `72h`: then the agent is deleted, and the claim stays. Left out, for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]

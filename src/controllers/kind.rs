@@ -10,6 +10,7 @@ use super::failures;
 use super::memories::retries::Tried;
 use super::store::{Store, Stored};
 use super::stores::Stores;
+use super::turned::Ref;
 use super::uid::Uid;
 use crate::api::Seen;
 use crate::cluster::{ClusterError, status};
@@ -47,6 +48,11 @@ pub trait Kind:
 
     /// An object is gone; `last` is what it was.
     fn gone(_last: &Seen<Self>, _ctx: &Context) {}
+
+    /// Somebody was woken who is not there.
+    fn absent(_named: &Ref<Self>, _ctx: &Arc<Context>) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Reconciles objects of a kind until `stop`; passes that are under way come to their end.
@@ -87,7 +93,10 @@ where
         }
         let again = match store.get(&named) {
             Some(seen) => pass(&seen, &ctx).await,
-            None => None,
+            None => {
+                K::absent(&named, &ctx).await;
+                None
+            }
         };
         store.queue.done(&named, again);
     }

@@ -6,8 +6,8 @@
 
 use super::held;
 use super::turned::{Ref, Turned, named};
-use super::wake::{Change, pool_of, pool_of_member};
-use crate::api::{AgentClaim, AgentInstance, AgentPool, Seen};
+use super::wake::{Change, pool_of, pool_of_member, template_of};
+use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, Seen};
 use crate::engine::claiming::waits;
 use crate::engine::line::WaitingLine;
 use crate::engine::pool::{claimable, is_current};
@@ -34,6 +34,8 @@ pub struct FreeAgent {
     pub url: Option<String>,
     /// The account in which it lives.
     pub account: String,
+    /// Its template.
+    pub template: Ref<AgentTemplate>,
     /// When it was made.
     pub made: Timestamp,
 }
@@ -151,8 +153,15 @@ impl Lines {
         own.map_or_else(Vec::new, PoolLine::who_can)
     }
 
-    /// An agent for a claim, if it is its turn. `may`: whether one in that account may be bound.
-    pub fn offer(&self, claim: &AgentClaim, may: impl Fn(&str) -> bool) -> Option<FreeAgent> {
+    /// Who is the first that can have an agent of a claim's pool, once that claim has its own.
+    pub fn next(&self, claim: &AgentClaim) -> Option<Ref<AgentClaim>> {
+        let pools = held(&self.pools);
+        let own = pools.get(&pool_of(claim))?;
+        own.who_can().into_iter().next()
+    }
+
+    /// An agent for a claim, if it is its turn. `may`: whether it may be bound.
+    pub fn offer(&self, claim: &AgentClaim, may: impl Fn(&FreeAgent) -> bool) -> Option<FreeAgent> {
         let who = (claim.namespace().unwrap_or_default(), claim.name_any());
         let mut pools = held(&self.pools);
         let own = pools.get_mut(&pool_of(claim))?;
@@ -169,7 +178,7 @@ impl Lines {
     pub fn offer_another(
         &self,
         claim: &AgentClaim,
-        may: impl Fn(&str) -> bool,
+        may: impl Fn(&FreeAgent) -> bool,
     ) -> Option<FreeAgent> {
         held(&self.pools).get_mut(&pool_of(claim))?.pop(may)
     }
@@ -207,9 +216,9 @@ impl Lines {
 }
 
 impl PoolLine {
-    fn pop(&mut self, may: impl Fn(&str) -> bool) -> Option<FreeAgent> {
+    fn pop(&mut self, may: impl Fn(&FreeAgent) -> bool) -> Option<FreeAgent> {
         let mut free = self.free.iter();
-        let found = free.find(|(_, agent)| may(&agent.account));
+        let found = free.find(|(_, agent)| may(agent));
         let order = found.map(|(order, _)| order.clone())?;
         self.free.remove(&order)
     }
@@ -232,6 +241,7 @@ impl FreeAgent {
             uid: instance.uid().unwrap_or_default(),
             version: instance.resource_version(),
             account: instance.spec.account_ref.name.0.clone(),
+            template: template_of(instance),
             url: status.and_then(|status| status.url.clone()),
             made,
         }

@@ -4,6 +4,7 @@
 //! is; a fault counts for nothing once something else is tried. Deliberately absent: whatever must not be lost, which
 //! stands in a status.
 
+pub mod askings;
 pub mod places;
 pub mod recorded;
 pub mod retries;
@@ -17,6 +18,7 @@ use super::inquiries::Inquiries;
 use super::uid::Uid;
 use crate::api::{AgentTemplate, Seen};
 use crate::engine::pool::Unseen;
+use askings::Askings;
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 use places::Places;
@@ -54,6 +56,8 @@ pub struct Memories {
     pub places: Places,
     /// What agents are being told.
     pub tellings: Tellings,
+    /// Which agents are being asked whose they are.
+    pub askings: Askings,
     /// Agents of pools that were made or deleted, and are not seen so yet.
     pub unseen: UnseenAgents,
     /// Unreadable objects that the log has been told of.
@@ -71,6 +75,7 @@ impl Memories {
         self.warned.forget(uid);
         self.unseen.forget(uid);
         self.tellings.forget(uid);
+        self.askings.forget(uid);
     }
 }
 

@@ -4,6 +4,7 @@
 //! Holds: it costs no request, so that it is asked before each step. Deliberately absent: what a pause means (`engine::paused`).
 
 use super::context::Context;
+use super::turned::Ref;
 use super::wake::{reference, template_of};
 use crate::api::{AgentInstance, AgentTemplate, NamespacedName, Seen};
 use crate::engine::World;
@@ -57,6 +58,16 @@ fn whole(ctx: &Context, instance: &AgentInstance) -> Option<PausedBy> {
     annotated(template.annotations()).then(|| PausedBy::Template(template.name_any()))
 }
 
+/// Whether nothing is done to an agent of a pool, or concluded of it, whoever has it: the installation, its account or its template
+/// is paused, or less is remembered of the account than was.
+pub fn holds(ctx: &Context, account: &str, template: &Ref<AgentTemplate>) -> bool {
+    let template = ctx.stores.templates.get(template);
+    ctx.around.settings.observe_only
+        || spec(ctx, account)
+        || recovers(ctx, account)
+        || template.is_some_and(|template| annotated(template.annotations()))
+}
+
 /// What pauses a template.
 pub fn of_template(ctx: &Context, template: &AgentTemplate) -> Option<PausedBy> {
     if ctx.around.settings.observe_only {
@@ -81,6 +92,11 @@ pub fn recovers(ctx: &Context, name: &str) -> bool {
     let standing = ctx.accounts.account(name);
     let standing = standing.and_then(|account| account.recollection().standing());
     recovery::holds(standing.as_ref(), told)
+}
+
+/// Whether it is soon to be known if an account is remembered: until then nothing is done that could not be taken back.
+pub fn is_unread(ctx: &Context, name: &str) -> bool {
+    unread(ctx, name).is_some()
 }
 
 /// Of an account that could be used and of which this process does not know yet whether it is remembered: when to ask again.

@@ -7,12 +7,13 @@
 use super::context::Context;
 use super::ended::Ended;
 use super::kind::Kind;
-use super::paused::recovers;
+use super::paused::{holds, is_unread, recovers};
 use super::store::Store;
 use super::stores::{InstanceBy, Stores};
 use super::turned::{Ref, named};
 use super::uid::Uid;
 use super::unreadable;
+use super::wake::template_of;
 use crate::api::condition::{is_true, kind};
 use crate::api::pool::WaitingClaims;
 use crate::api::{
@@ -65,6 +66,48 @@ impl Kind for AgentPool {
     fn conditions(status: &mut AgentPoolStatus) -> Option<&mut Vec<Condition>> {
         Some(&mut status.conditions)
     }
+
+    /// What was made for a pool that is gone by now, and that nobody has, goes as well: no other pool counts it.
+    async fn absent(named: &Ref<AgentPool>, ctx: &Arc<Context>) {
+        if let Err(error) = left_over(ctx, named).await {
+            let pool = named.name.as_str();
+            tracing::warn!(%error, pool, namespace = named.namespace, "an agent of a pool that is gone is left; it is looked at again when it changes");
+        }
+    }
+}
+
+async fn left_over(ctx: &Context, pool: &Ref<AgentPool>) -> Result<(), ClusterError> {
+    let now = ctx.around.now();
+    let found = ctx.stores.instances.by(&InstanceBy::Pool(pool.clone()));
+    let agents = found.iter().map(|one| seen(ctx, one, now));
+    let left: Vec<PoolAgent> = agents.filter(PoolAgent::is_left_over).collect();
+    if left.is_empty() || ctx.around.leave.take().is_err() {
+        return Ok(());
+    }
+    let namespace = pool.namespace.clone().unwrap_or_default();
+    let api: Api<Seen<AgentPool>> = Api::namespaced(ctx.around.client.clone(), &namespace);
+    if find("looking for a pool", api.get_opt(&pool.name))
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    for agent in left {
+        let (client, version) = (&ctx.around.client, agent.version.clone());
+        match claims::delete(client, &namespace, &agent.name, &agent.uid, version).await {
+            Ok(()) | Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// An agent as its pool sees it.
+fn seen(ctx: &Context, instance: &AgentInstance, now: Timestamp) -> PoolAgent {
+    let mut agent = PoolAgent::of(instance, now);
+    agent.held |= holds(ctx, &agent.account, &template_of(instance));
+    agent.held |= is_unread(ctx, &agent.account);
+    agent
 }
 
 fn pools(ctx: &Context, namespace: &str) -> Api<AgentPool> {
@@ -75,13 +118,15 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let (uid, now) = (Uid::of(pool), ctx.around.now());
     let around = look(ctx, pool, now);
     let plan = plan(pool, &around, now);
-    give_back(ctx, pool).await?;
+    // One that the API server refuses keeps nothing else from being done, nor told.
+    let mut refused = Ok(());
+    pass_over(give_back(ctx, pool).await, &mut refused)?;
     // One that was taken meanwhile stays: it comes back as what it is now.
     for agent in &plan.delete {
-        delete(ctx, pool, agent).await?;
+        pass_over(delete(ctx, pool, agent).await, &mut refused)?;
     }
     for account in &plan.create {
-        create(ctx, pool, account).await?;
+        pass_over(create(ctx, pool, account).await, &mut refused)?;
     }
     let namespace = pool.namespace().unwrap_or_default();
     if plan.let_go && !has_more(ctx, pool).await? {
@@ -92,9 +137,12 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
         return Ok(Ended::at_rest());
     }
     let held_back = tell(ctx, pool, &plan, now).await?;
+    refused?;
     // What was just made is counted with it.
-    let more =
-        (!plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go).then(|| now + TOLD);
+    let mut agents = around.agents.iter();
+    let unread = agents.any(|one| is_unread(ctx, &one.account));
+    let moves = !plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go;
+    let more = (moves || unread).then(|| now + TOLD);
     let next = [plan.again, held_back, more].into_iter().flatten().min();
     let wait = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     Ok(Ended::until(
@@ -102,11 +150,27 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     ))
 }
 
+/// A write that is refused is told at the end of the pass; every other fault ends it.
+fn pass_over(
+    written: Result<(), ClusterError>,
+    refused: &mut Result<(), ClusterError>,
+) -> Result<(), ClusterError> {
+    match written {
+        Err(error @ ClusterError::Refused { .. }) => {
+            if refused.is_ok() {
+                *refused = Err(error);
+            }
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 /// All that is known beside the pool, by what the watch has shown and what was just written.
 fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAround {
     let own = named(&Seen::Read(Arc::new(pool.clone())));
     let found = ctx.stores.instances.by(&InstanceBy::Pool(own.clone()));
-    let mut agents: Vec<PoolAgent> = found.iter().map(|one| PoolAgent::of(one, now)).collect();
+    let mut agents: Vec<PoolAgent> = found.iter().map(|one| seen(ctx, one, now)).collect();
     agents.extend(unread(ctx, &own));
     let unseen = &ctx.memories.unseen;
     unseen.of(&Uid::of(pool), |unseen| unseen.complete(&mut agents, now));
@@ -181,6 +245,10 @@ async fn create(ctx: &Context, pool: &AgentPool, account: &str) -> Result<(), Cl
     let Ok(spec) = spec else {
         return Ok(());
     };
+    // Who was stopped between the count and here may not lead any more.
+    if ctx.around.leave.take().is_err() {
+        return Ok(());
+    }
     let mut instance = AgentInstance::new(&name, spec);
     instance.metadata.namespace = pool.namespace();
     let label = (POOL_LABEL.to_owned(), pool.name_any());
@@ -257,7 +325,9 @@ async fn give_back(ctx: &Context, pool: &AgentPool) -> Result<(), ClusterError> 
         };
         let elsewhere = match &known {
             None => true,
-            Some(Seen::Read(claim)) => names(claim).is_some_and(|uid| Some(uid) != instance.uid()),
+            Some(Seen::Read(claim)) => {
+                view(claim).over || names(claim).is_some_and(|uid| Some(uid) != instance.uid())
+            }
             Some(Seen::Unreadable(_)) => false,
         };
         // Its claim goes on with it by itself.

@@ -9,16 +9,19 @@ mod held;
 mod steps;
 
 use super::context::Context;
+use super::paused::{holds, is_unread};
 use super::stores::InstanceBy;
 use super::turned::{Ref, named};
+use super::uid::Uid;
 use super::wake::pool_of;
 use crate::api::{AgentClaim, InstanceRef, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, status};
-use crate::engine::claiming::{self, ClaimNews};
+use crate::engine::claiming::{self, ClaimNews, is_given_up};
 use crate::engine::claims::{
     ClaimSight, ClaimStep, NamedInstance, PoolMember, is_free_again, next,
 };
+use crate::model::pause::annotated;
 use held::{Does, HeldAgent, Then};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::Api;
@@ -31,8 +34,8 @@ const STEPS: usize = 32;
 /// What is in flight for an agent is looked at again after so long.
 const SOON: SignedDuration = SignedDuration::from_secs(1);
 
-/// How long an agent to which nothing can be sent is tried before another one is taken.
-const UNREACHED: SignedDuration = SignedDuration::from_secs(5);
+/// What is paused is looked at again after so long.
+const PAUSED: SignedDuration = SignedDuration::from_secs(10);
 
 /// One claim being served.
 pub struct Serving<'a> {
@@ -44,7 +47,6 @@ pub struct Serving<'a> {
     live: bool,
     looked: bool,
     around: NamedInstance,
-    unreached: bool,
 }
 
 impl<'a> Serving<'a> {
@@ -59,7 +61,6 @@ impl<'a> Serving<'a> {
             live: its.is_empty(),
             its,
             around: NamedInstance::Unknown,
-            unreached: false,
             claim,
             ctx,
         }
@@ -87,20 +88,23 @@ impl<'a> Serving<'a> {
             .status
             .as_ref()
             .and_then(|status| status.expires_at.as_ref());
-        let bind_by = claiming::bind_by(&self.claim).filter(|_| claiming::waits(&self.claim));
-        [expires.map(|at| at.0), bind_by]
-            .into_iter()
-            .flatten()
-            .min()
+        let waits = claiming::waits(&self.claim) && self.its.is_empty();
+        let bind_by = claiming::bind_by(&self.claim).filter(|_| waits);
+        let next = [expires.map(|at| at.0), bind_by];
+        let next = next.into_iter().flatten().min()?;
+        let now = self.ctx.around.now();
+        // What is over while it is paused is over as soon as it is not.
+        let again = self.paused(now).filter(|_| next <= now);
+        Some(again.unwrap_or(next))
     }
 
     async fn step(&mut self) -> Result<Then, ClusterError> {
         let now = self.ctx.around.now();
-        if let Some(news) = self.time_over(now) {
-            return self.write(&news).await;
+        if claiming::expires(&self.claim, now) && self.paused(now).is_none() {
+            return self.write(&ClaimNews::Expired).await;
         }
         if claiming::has_expired(&self.claim) {
-            return self.expire().await;
+            return self.expire(now).await;
         }
         if claiming::is_settled(&self.claim) && self.claim.metadata.deletion_timestamp.is_none() {
             return Ok(Then::End(None));
@@ -116,15 +120,13 @@ impl<'a> Serving<'a> {
         match does {
             Does::Look => self.look().await,
             Does::Wait => self.wait(now).await,
-            Does::Rest => Ok(Then::End(self.pending().await?)),
+            Does::Rest => Ok(Then::End(self.pending(now).await?)),
             Does::Bind(uid) => self.bind(&uid).await,
             Does::GiveBack(uid) => self.give_back(&uid).await,
             Does::HandOver(uid) => self.hand_over(&uid, now).await,
             Does::Tell(uid) => self.tell(&uid, now).await,
             Does::Delete(uid) => self.delete(&uid).await,
-            Does::Become("rejected") => self.write(&ClaimNews::Rejected).await,
-            Does::Become("failed") => self.write(&ClaimNews::Failed).await,
-            Does::Become(_) => self.write(&ClaimNews::Lost).await,
+            Does::Become(news) => self.write(&news).await,
         }
     }
 
@@ -138,6 +140,8 @@ impl<'a> Serving<'a> {
             looked: self.looked,
             free: None,
             given_up: self.is_given_up(now),
+            late: claiming::is_late(&self.claim, now),
+            paused: self.paused(now).is_some(),
         };
         let of = |member: &PoolMember<String>| member.uid.clone();
         match next(&view, &sight) {
@@ -147,9 +151,10 @@ impl<'a> Serving<'a> {
             ClaimStep::HandOver(one) => Does::HandOver(of(one)),
             ClaimStep::Tell(one) => Does::Tell(of(one)),
             ClaimStep::Delete(one) => Does::Delete(of(one)),
-            ClaimStep::Reject(_) => Does::Become("rejected"),
-            ClaimStep::Failed => Does::Become("failed"),
-            ClaimStep::Astray | ClaimStep::Lost => Does::Become("lost"),
+            ClaimStep::Reject(_) => Does::Become(ClaimNews::Rejected),
+            ClaimStep::Failed => Does::Become(ClaimNews::Failed),
+            ClaimStep::TooLate => Does::Become(ClaimNews::TooLate),
+            ClaimStep::Astray | ClaimStep::Lost => Does::Become(ClaimNews::Lost),
             ClaimStep::Rest => Does::Rest,
             // None is offered before it is its turn.
             ClaimStep::Wait | ClaimStep::Take(_) => Does::Wait,
@@ -157,30 +162,30 @@ impl<'a> Serving<'a> {
     }
 
     fn is_given_up(&self, now: Timestamp) -> bool {
-        let handed_over = self.its.iter().filter_map(|one| one.handed_over_at).min();
-        handed_over.is_some_and(|at| {
-            let late = claiming::give_up_at(&self.claim, at) <= now;
-            late || (self.unreached && now.duration_since(at) > UNREACHED)
+        let named = claiming::view(&self.claim).names;
+        let own = self
+            .its
+            .iter()
+            .find(|one| Some(&one.member.uid) == named.as_ref());
+        let handed_over = own.and_then(|one| Some((one, one.handed_over_at?)));
+        handed_over.is_some_and(|(own, at)| {
+            let agent = Uid::from(own.member.uid.as_str());
+            let heard = self.ctx.memories.tellings.heard(&agent);
+            is_given_up(heard, at, claiming::give_up_at(&self.claim, at), now)
         })
     }
 
-    /// One of its times has come, and that is not said yet.
-    fn time_over(&self, now: Timestamp) -> Option<ClaimNews> {
-        let view = claiming::view(&self.claim);
-        if view.over {
-            return None;
+    /// When to look again, where nothing is done to its agent now.
+    fn paused(&self, now: Timestamp) -> Option<Timestamp> {
+        let paused = |one: &HeldAgent| {
+            let annotations = one.meta.annotations.as_ref();
+            annotations.is_some_and(annotated) || holds(self.ctx, &one.account, &one.template)
+        };
+        let unread = |one: &HeldAgent| is_unread(self.ctx, &one.account);
+        if self.ctx.around.settings.observe_only || self.its.iter().any(paused) {
+            return Some(now + PAUSED);
         }
-        let come = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let expires = self
-            .claim
-            .status
-            .as_ref()
-            .and_then(|status| status.expires_at.as_ref());
-        if view.names.is_some() && come(expires.map(|at| at.0)) {
-            return Some(ClaimNews::Expired);
-        }
-        let waited = claiming::waits(&self.claim) && come(claiming::bind_by(&self.claim));
-        waited.then_some(ClaimNews::TooLate)
+        self.its.iter().any(unread).then(|| now + SOON)
     }
 
     /// Says what became so.
@@ -276,15 +281,28 @@ impl<'a> Serving<'a> {
 
     /// It waits: for an agent that is free, or for one that goes to be gone.
     async fn wait(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
+        let paused = self.paused(now).filter(|_| !self.its.is_empty());
+        if let Some(again) = paused {
+            // One that is looked at again at once is not worth a word.
+            if !claiming::view(&self.claim).ready && again.duration_since(now) > SOON {
+                self.write(&ClaimNews::Paused).await?;
+            }
+            self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
+            return Ok(Then::End(Some(again)));
+        }
         if !claiming::waits(&self.claim) || !self.its.is_empty() {
-            // It is woken by the one that goes.
+            // It is woken by the one that goes; meanwhile nobody stands behind it.
+            self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
             return Ok(Then::End(None));
         }
         let (ctx, pool) = (self.ctx, pool_of(&self.claim));
         let there = ctx.stores.pools.get(&pool);
         let gives = there.is_some_and(|pool| pool.meta().deletion_timestamp.is_none());
         ctx.stores.lines.join(&self.claim, &self.named);
-        if gives && !ctx.around.settings.observe_only && self.take().await? {
+        let namespace = self.claim.namespace().unwrap_or_default();
+        let rests = ctx.memories.tellings.rests(&namespace, now);
+        let takes = gives && rests.is_none() && !ctx.around.settings.observe_only;
+        if takes && self.take().await? {
             return Ok(Then::GoOn);
         }
         let created = self.claim.metadata.creation_timestamp.as_ref();
@@ -303,6 +321,7 @@ impl<'a> Serving<'a> {
         }
         // One that is free and may not be bound now, because of its account, is not told of again.
         let held_back = gives && ctx.stores.lines.is_held_back(&self.claim);
-        Ok(Then::End(held_back.then(|| now + SOON * 10)))
+        let again = held_back.then(|| now + SOON * 10);
+        Ok(Then::End([again, rests].into_iter().flatten().min()))
     }
 }

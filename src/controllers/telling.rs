@@ -1,24 +1,31 @@
-//! Telling an agent who it is: the call happens beside all passes, and its claim is woken by the answer.
+//! Telling an agent who it is, and asking it whose it is: both happen beside all passes, and the claim is woken by the answer.
 //!
 //! What holds: an agent is told only after it was handed over, and by who leads; one claim's agent is told once at a time; what came
 //! of it is a memory that may be lost, because an agent that is told the same again does nothing again. Deliberately absent: what
 //! follows from an answer (`serving`).
 
 use super::context::Context;
+pub use super::memories::askings::Asking;
 pub use super::memories::tellings::Telling;
+use super::memories::tellings::TriedTelling;
 use super::queue::Rank;
 use super::turned::{Ref, named};
 use super::uid::Uid;
 use super::wake::template_of;
 use crate::api::{AgentClaim, AgentInstance, AgentTemplate, InstanceRef, Seen};
 use crate::cluster::{ClusterError, claims, secret};
-use crate::model::{AgentBinding, Provision, TellOutcome, TellingRow, harness};
+use crate::model::{
+    AgentBinding, AgentResult, ClaimKept, Provision, TellOutcome, TellingRow, harness,
+};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// An agent has at least so long to answer, however late its claim is: who leads since a moment tells it as well.
+const LEAST: Duration = Duration::from_secs(5);
 
 /// How an agent of a template is told. `None`: it cannot be.
 pub fn row_of(template: &AgentTemplate) -> Option<TellingRow> {
@@ -39,7 +46,7 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, unti
     let (ctx, claim) = (Arc::clone(ctx), claim.clone());
     tokio::spawn(async move {
         let named = named(&Seen::Read(Arc::new(claim.clone())));
-        let outcome = tell(&ctx, &claim, &instance, until).await;
+        let (outcome, tried) = tell(&ctx, &claim, &instance, until).await;
         tracing::info!(
             namespace = claim.namespace(),
             claim = claim.name_any(),
@@ -47,7 +54,9 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, unti
             outcome = word(&outcome),
             "an agent was told who it is"
         );
-        ctx.memories.tellings.answered(&key, outcome);
+        let namespace = claim.namespace().unwrap_or_default();
+        let (now, tellings) = (ctx.around.now(), &ctx.memories.tellings);
+        tellings.answered((&namespace, &key), outcome, tried, now);
         ctx.stores
             .claims
             .queue
@@ -69,12 +78,15 @@ async fn tell(
     claim: &AgentClaim,
     instance: &InstanceRef,
     until: Timestamp,
-) -> TellOutcome {
+) -> (TellOutcome, TriedTelling) {
     let unknown = |why: String| TellOutcome::Unknown { why };
     let agent = match reach(ctx, claim, instance).await {
         Ok(Some(agent)) => agent,
-        Ok(None) => return unknown("it has no address or no token".to_owned()),
-        Err(error) => return unknown(error.to_string()),
+        Ok(None) => {
+            let why = "it has no address or no token".to_owned();
+            return (unknown(why), TriedTelling::InVain);
+        }
+        Err(error) => return (unknown(error.to_string()), TriedTelling::NotAtAll),
     };
     let spec = &claim.spec.agent;
     let provision = Provision {
@@ -87,20 +99,74 @@ async fn tell(
         env: BTreeMap::new(),
     };
     let left = Duration::try_from(until.duration_since(ctx.around.now())).unwrap_or_default();
-    let within = left.max(Duration::from_secs(1));
-    match ctx.around.leave.take() {
+    let within = left.max(LEAST);
+    let Reachable { host, row, token } = &agent;
+    let told = match ctx.around.leave.take() {
         Ok(led) => {
-            let Reachable { host, row, token } = &agent;
-            ctx.agents
-                .tell(led, host, row, &provision, token, within)
-                .await
+            let telling = ctx.agents.tell(led, host, row, &provision, token, within);
+            telling.await
         }
-        Err(fault) => unknown(fault.message().to_owned()),
+        Err(fault) => {
+            let why = fault.message().to_owned();
+            return (unknown(why), TriedTelling::NotAtAll);
+        }
+    };
+    match told {
+        TellOutcome::NotSent { .. } => (told, TriedTelling::NotSent),
+        // It may have heard, now or before: it knows.
+        TellOutcome::Unknown { .. } => {
+            let said = ctx.agents.binding(host, row, token).await;
+            let told = took(&said, &provision.claim).unwrap_or(told);
+            (told, TriedTelling::Sent)
+        }
+        told => (told, TriedTelling::Sent),
     }
 }
 
+/// What an agent that says that it keeps this very claim was told. It keeps it before it acts: only with a conversation it has acted;
+/// without one it is told again, and does what is left.
+fn took(said: &AgentBinding, own: &str) -> Option<TellOutcome> {
+    let AgentBinding::Says {
+        claim: ClaimKept::Of(claim),
+        conversation: Some(conversation),
+        pending,
+        ..
+    } = said
+    else {
+        return None;
+    };
+    let shown = [("conversationId".to_owned(), conversation.clone())];
+    (claim == own).then(|| {
+        TellOutcome::Told(AgentResult {
+            pending: *pending,
+            shown: shown.into(),
+            kept: BTreeMap::new(),
+        })
+    })
+}
+
+/// Begins to ask a claim's agent whose it is. Answers whether it does: of a namespace only some are asked at once.
+pub fn ask_beside(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef) -> bool {
+    let key = Uid::from(instance.uid.as_str());
+    let namespace = claim.namespace().unwrap_or_default();
+    if !ctx.memories.askings.begin(&key, &namespace) {
+        return false;
+    }
+    let (ctx, claim) = (Arc::clone(ctx), claim.clone());
+    tokio::spawn(async move {
+        let said = ask(&ctx, &claim, &instance).await.unwrap_or_default();
+        ctx.memories.askings.answered(&key, said);
+        let named = named(&Seen::Read(Arc::new(claim)));
+        ctx.stores
+            .claims
+            .queue
+            .add(named, Rank::News, Duration::ZERO);
+    });
+    true
+}
+
 /// Asks a claim's agent whose it is. `None`: it cannot be called.
-pub async fn ask(
+async fn ask(
     ctx: &Context,
     claim: &AgentClaim,
     instance: &InstanceRef,
@@ -133,11 +199,10 @@ async fn reach(
         return Ok(None);
     };
     let template = ctx.stores.templates.get(&template_of(&instance));
-    // Without its template an agent speaks as most do.
-    let row = match template.as_ref().and_then(Seen::read) {
-        Some(template) => row_of(template),
-        None => harness::row(Default::default()).telling,
-    };
+    // Without its template, or where that is of another kind by now, an agent speaks as most do: it was made to be told.
+    let row = template.as_ref().and_then(Seen::read);
+    let row = row.and_then(|template| row_of(template));
+    let row = row.or(harness::row(Default::default()).telling);
     let url = instance
         .status
         .as_ref()
@@ -152,4 +217,38 @@ async fn reach(
         }),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_keeps_this_very_claim_and_has_joined_was_told() {
+        let says = |claim, pending| AgentBinding::Says {
+            claim,
+            conversation: Some("c-1".to_owned()),
+            pending,
+            clean: false,
+        };
+        let joining = AgentBinding::Says {
+            claim: ClaimKept::Of("u".to_owned()),
+            conversation: None,
+            pending: true,
+            clean: false,
+        };
+        // It kept the claim, and may have ended before it joined.
+        assert!(took(&joining, "u").is_none());
+        let own = || ClaimKept::Of("u".to_owned());
+        let Some(TellOutcome::Told(answer)) = took(&says(own(), true), "u") else {
+            panic!("it keeps the claim");
+        };
+        assert!(answer.pending && answer.shown["conversationId"] == "c-1");
+        assert!(took(&says(own(), true), "other").is_none());
+        for kept in [ClaimKept::Nothing, ClaimKept::Unsaid] {
+            assert!(took(&says(kept, false), "u").is_none());
+        }
+        let why = String::new();
+        assert!(took(&AgentBinding::Unknown { why }, "u").is_none());
+    }
 }

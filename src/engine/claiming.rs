@@ -3,10 +3,15 @@
 //! What holds: what ends a claim (its time, a refusal, an agent that is lost) stands in its status, so that nobody begins again; the
 //! times count from its creation and from when it was bound. Deliberately absent: what is done next (`claims`).
 
+mod patience;
+
+pub use patience::{HeardOfAgent, Reachability, is_given_up};
+
 use super::claims::{ClaimHold, ClaimView, PoolMember};
 use crate::api::condition::{self, Statement, conclude, kind, reason};
 use crate::api::text::Span;
 use crate::api::{AgentClaim, AgentClaimStatus, AgentInstance, InstanceRef};
+use crate::model::{AgentBinding, ClaimKept};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -21,6 +26,8 @@ pub enum ClaimNews {
     NoAgent,
     /// It waited until its deadline.
     TooLate,
+    /// Nothing is done to its agent now.
+    Paused,
     /// It has an agent.
     Bound {
         /// Which.
@@ -63,6 +70,35 @@ pub fn give_up_at(claim: &AgentClaim, handed_over: Timestamp) -> Timestamp {
 fn after(begin: Timestamp, span: Option<&Span>) -> Option<Timestamp> {
     let span = SignedDuration::try_from(span?.duration()?).ok()?;
     begin.checked_add(span).ok()
+}
+
+/// Whether its time with its agent is over, and that is not said yet.
+pub fn expires(claim: &AgentClaim, now: Timestamp) -> bool {
+    let view = view(claim);
+    let at = claim.status.as_ref();
+    let at = at.and_then(|status| status.expires_at.as_ref());
+    !view.over && view.names.is_some() && at.is_some_and(|at| at.0 <= now)
+}
+
+/// Whether it has waited for an agent as long as it would.
+pub fn is_late(claim: &AgentClaim, now: Timestamp) -> bool {
+    waits(claim) && bind_by(claim).is_some_and(|at| at <= now)
+}
+
+/// Whether what an agent says of whom it belongs to lets its claim be ready: nobody has to let it in any more, and it is the claim's.
+pub fn is_let_in(claim: &AgentClaim, said: &AgentBinding) -> bool {
+    match said {
+        AgentBinding::Says {
+            claim: kept,
+            pending: false,
+            ..
+        } => match kept {
+            ClaimKept::Of(uid) => Some(uid) == claim.uid().as_ref(),
+            ClaimKept::Unsaid => true,
+            ClaimKept::Nothing => false,
+        },
+        _ => false,
+    }
 }
 
 /// Whether it waits for an agent.
@@ -152,12 +188,15 @@ pub fn status(claim: &AgentClaim, news: &ClaimNews, now: Timestamp) -> AgentClai
 }
 
 fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
-    use ClaimNews::{Bound, Expired, Failed, Lost, Pending, Refused, Told, TooLate, Untold};
+    use ClaimNews::{
+        Bound, Expired, Failed, Lost, Paused, Pending, Refused, Told, TooLate, Untold,
+    };
     let (reason, message) = word(claim, news);
-    let has = matches!(
-        news,
-        Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_)
-    );
+    let has = match news {
+        Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) => true,
+        Paused => view(claim).names.is_some(),
+        _ => false,
+    };
     let mut said = vec![match has {
         true => Statement::yes(kind::BOUND, reason::BOUND, ""),
         false => Statement::no(kind::BOUND, reason, &message),
@@ -195,6 +234,10 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
         ClaimNews::TooLate => said(
             reason::DEADLINE_EXCEEDED,
             "no agent was free until bindBy; make another claim, with a later bindDeadline or none, or a larger pool",
+        ),
+        ClaimNews::Paused => said(
+            reason::PAUSED,
+            "nothing is done to its agent now: the agent, its template, its account or the installation is paused, or less is remembered of the account than was; their conditions say which",
         ),
         ClaimNews::Bound { .. } => said(reason::PROVISIONING, "its agent is being told who it is"),
         ClaimNews::Untold { why } => said(

@@ -56,6 +56,10 @@ pub struct ClaimSight<'a, I> {
     pub free: Option<&'a PoolMember<I>>,
     /// Whether its agent is given up: it has not answered in time.
     pub given_up: bool,
+    /// Whether it has waited for an agent as long as it would.
+    pub late: bool,
+    /// Whether nothing is to be done to its agent now, nor to be concluded of it.
+    pub paused: bool,
 }
 
 /// The instance that a claim names, where it does not bear the claim's UID.
@@ -96,6 +100,8 @@ pub enum ClaimStep<'a, I> {
     Lost,
     /// As many agents as it may try came to nothing.
     Failed,
+    /// It has waited long enough, and has none.
+    TooLate,
     /// Nothing.
     Rest,
 }
@@ -105,6 +111,22 @@ pub const MOST: usize = 3;
 
 /// What is next for a claim.
 pub fn next<'a, I: Clone + PartialEq>(
+    claim: &ClaimView<I>,
+    around: &ClaimSight<'a, I>,
+) -> ClaimStep<'a, I> {
+    let step = unpaused(claim, around);
+    let harmless = matches!(
+        step,
+        ClaimStep::Look | ClaimStep::GiveBack(_) | ClaimStep::Wait | ClaimStep::Rest
+    );
+    // Where time went back, what seems late was served long ago, and what seems gone may be there.
+    match around.paused && !harmless {
+        true => ClaimStep::Wait,
+        false => step,
+    }
+}
+
+fn unpaused<'a, I: Clone + PartialEq>(
     claim: &ClaimView<I>,
     around: &ClaimSight<'a, I>,
 ) -> ClaimStep<'a, I> {
@@ -168,6 +190,8 @@ fn unbound<'a, I: PartialEq>(claim: &ClaimView<I>, around: &ClaimSight<'a, I>) -
         Some(own) if own.deleting => ClaimStep::Wait,
         Some(own) => ClaimStep::Bind(own),
         None if claim.rejected >= MOST => ClaimStep::Failed,
+        // Said of one that was looked for alone: a status that is lost forgets an agent that runs.
+        None if around.late => ClaimStep::TooLate,
         None => around.free.map_or(ClaimStep::Wait, ClaimStep::Take),
     }
 }
@@ -184,3 +208,5 @@ pub fn is_free_again<I: PartialEq>(member: &PoolMember<I>, claim: Option<&ClaimV
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod tests;

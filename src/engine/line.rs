@@ -2,7 +2,7 @@
 //!
 //! What holds: of claims without an owner the older one comes first; an owner who has several comes once in each round of those
 //! who wait, however many he has (start-time fair queueing: the place is settled when a claim joins). Deliberately absent: what they
-//! wait for.
+//! wait for. Who leaves without having been served gives his owner the round back; who was served and got nothing comes back to his place.
 
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -13,6 +13,8 @@ use std::hash::Hash;
 pub struct WaitingLine<C> {
     waiting: BTreeSet<LinePlace<C>>,
     places: HashMap<C, LinePlace<C>>,
+    /// Of those who were offered something: the place to which they come back, should it have been somebody else's.
+    served: HashMap<C, LinePlace<C>>,
     /// In which round each owner came last.
     rounds: HashMap<String, u64>,
     /// The round of who was served last.
@@ -25,6 +27,7 @@ struct LinePlace<C> {
     round: u64,
     since: Timestamp,
     who: C,
+    owner: Option<String>,
 }
 
 /// Owners that are remembered before those whose rounds are over are forgotten.
@@ -35,6 +38,7 @@ impl<C> Default for WaitingLine<C> {
         WaitingLine {
             waiting: BTreeSet::new(),
             places: HashMap::new(),
+            served: HashMap::new(),
             rounds: HashMap::new(),
             round: 0,
         }
@@ -45,6 +49,10 @@ impl<C: Clone + Ord + Hash> WaitingLine<C> {
     /// Somebody waits, and has since then. Who waits already keeps his place.
     pub fn join(&mut self, who: C, since: Timestamp, owner: Option<&str>) {
         if self.places.contains_key(&who) {
+            return;
+        }
+        if let Some(place) = self.served.remove(&who) {
+            self.stand(place);
             return;
         }
         let next = owner
@@ -58,28 +66,55 @@ impl<C: Clone + Ord + Hash> WaitingLine<C> {
             }
             self.rounds.insert(owner.to_owned(), round);
         }
-        let place = LinePlace {
+        self.stand(LinePlace {
             round,
             since,
-            who: who.clone(),
-        };
+            who,
+            owner: owner.map(str::to_owned),
+        });
+    }
+
+    fn stand(&mut self, place: LinePlace<C>) {
         self.waiting.insert(place.clone());
-        self.places.insert(who, place);
+        self.places.insert(place.who.clone(), place);
     }
 
     /// Somebody waits no longer.
     pub fn leave(&mut self, who: &C) {
-        if let Some(place) = self.places.remove(who) {
-            self.waiting.remove(&place);
+        self.served.remove(who);
+        let Some(place) = self.places.remove(who) else {
+            return;
+        };
+        self.waiting.remove(&place);
+        // Those of his owner who come after him move up, each to the round of the one before him.
+        let LinePlace { owner, round, .. } = &place;
+        let Some(owner) = owner else {
+            return;
+        };
+        let own = |other: &&LinePlace<C>| other.owner.as_ref() == Some(owner);
+        let later = self.waiting.range(&place..).filter(own);
+        let later: Vec<LinePlace<C>> = later.cloned().collect();
+        let mut round = *round;
+        for mut one in later {
+            self.waiting.remove(&one);
+            std::mem::swap(&mut one.round, &mut round);
+            self.stand(one);
+        }
+        if self.rounds.get(owner) == Some(&round) {
+            match round.checked_sub(1) {
+                Some(before) => self.rounds.insert(owner.clone(), before),
+                None => self.rounds.remove(owner),
+            };
         }
     }
 
-    /// Somebody gets what he waits for.
+    /// Somebody gets what he waits for, unless he comes back.
     pub fn serve(&mut self, who: &C) {
-        if let Some(place) = self.places.get(who) {
+        if let Some(place) = self.places.remove(who) {
             self.round = self.round.max(place.round);
+            self.waiting.remove(&place);
+            self.served.insert(who.clone(), place);
         }
-        self.leave(who);
     }
 
     /// The first so many.

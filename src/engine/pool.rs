@@ -15,6 +15,7 @@ pub use unseen::Unseen;
 
 use crate::api::pool::ReplacementFailures;
 use crate::api::{AgentPool, AgentPoolStatus};
+use agent::PATIENCE;
 use around::{Counts, has_stopped, number, size};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -48,12 +49,12 @@ pub fn plan(pool: &AgentPool, around: &PoolAround, now: Timestamp) -> PoolPlan {
         true => 0,
         false => size(pool.spec.replicas).min(most.saturating_sub(counts.claimed)),
     };
-    let mut failures = failures(old.failures.clone(), around);
+    let (mut failures, recovers) = failures(old.failures.clone(), around, now);
     let mut delete = surplus(around, counts.free.saturating_sub(wanted));
-    let mut again = None;
+    let mut again = recovers;
     if !goes {
         let (replaced, pause) = replaced(pool, around, failures.as_ref(), now);
-        again = pause;
+        again = [again, pause].into_iter().flatten().min();
         let replaced: Vec<PoolAgent> = replaced.filter(|one| !delete.contains(one)).collect();
         if !replaced.is_empty() {
             failures = Some(failed(failures, around, now));
@@ -137,7 +138,7 @@ fn surplus(around: &PoolAround, many: usize) -> Vec<PoolAgent> {
     let known = free
         .into_iter()
         .take(many)
-        .filter(|one| one.version.is_some());
+        .filter(|one| one.version.is_some() && !one.held);
     known.cloned().collect()
 }
 
@@ -151,7 +152,7 @@ fn replaced<'a>(
     let failed = AgentStanding::Unhealthy { replaceable: true };
     let those = move |replace: bool| {
         let free = around.agents.iter().filter(|one| one.is_free());
-        free.filter(move |one| replace && one.standing == failed)
+        free.filter(move |one| replace && one.standing == failed && !one.held)
             .cloned()
     };
     let unhealthy = Counts::of(&around.agents).unhealthy;
@@ -170,15 +171,30 @@ fn pause(failures: i32) -> SignedDuration {
     PAUSE * 2_i32.pow(u32::try_from(failures.clamp(1, 8)).unwrap_or(1) - 1)
 }
 
-/// What counts of earlier failures: nothing once an agent made after the last of them got ready, or the template is another.
-fn failures(old: Option<ReplacementFailures>, around: &PoolAround) -> Option<ReplacementFailures> {
-    let old = old?;
-    let came = |one: &PoolAgent| {
-        one.made >= old.last.0 && (one.standing == AgentStanding::Idle || one.claimed)
+/// What counts of earlier failures: nothing once an agent made after the last of them has stayed ready, or is a claim's, or the
+/// template is another. Else when that is looked at again.
+fn failures(
+    old: Option<ReplacementFailures>,
+    around: &PoolAround,
+    now: Timestamp,
+) -> (Option<ReplacementFailures>, Option<Timestamp>) {
+    let Some(old) = old else {
+        return (None, None);
     };
+    let later = || around.agents.iter().filter(|one| one.made >= old.last.0);
+    // One that gets ready and crashes is no better than one that never does.
+    let proves = |one: &PoolAgent| match one.standing {
+        AgentStanding::Idle => one.ready_since.map(|since| since + PATIENCE),
+        _ => None,
+    };
+    let next = later().filter_map(proves).min();
+    let came = later().any(|one| one.claimed) || next.is_some_and(|next| next <= now);
     let another =
         matches!(&around.template, PoolTemplate::Ready(now) if Some(now) != old.revision.as_ref());
-    (!another && !around.agents.iter().any(came)).then_some(old)
+    match another || came {
+        true => (None, None),
+        false => (Some(old), next),
+    }
 }
 
 fn failed(

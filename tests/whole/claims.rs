@@ -286,9 +286,9 @@ async fn an_agent_that_cannot_be_told_is_replaced_and_one_that_refuses_is_not() 
         .unwrap()
         .trim_start_matches("https://")
         .to_owned();
-    let fault = json!({"provider": "agent", "operation": "POST /pool/provision", "contains": host, "times": 0, "effect": "reset_after"});
+    let fault = json!({"provider": "agent", "operation": "POST /pool/provision", "contains": host, "times": 0, "effect": "reset_before"});
     let fault = scene.world.outside().post_fault(fault).await.unwrap();
-    let claim = scene.claim("c", json!({"provisionDeadline": "3s"})).await;
+    let claim = scene.claim("c", json!({"provisionDeadline": "5s"})).await;
     let bound = ready(&claim).await;
     scene.end_fault(&fault).await;
     let rejected = &bound.data["status"]["rejected"];
@@ -329,6 +329,56 @@ async fn an_agent_that_cannot_be_told_is_replaced_and_one_that_refuses_is_not() 
         agents_of_two_claims(&scene.tenant.tellings().await.unwrap()),
         [""; 0]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_answers_are_all_lost_and_that_says_whose_it_is_was_told() {
+    let scene = Scene::new("heard").await;
+    scene.template("t", json!({}), json!({})).await;
+    let pool = scene.pool(1, json!({})).await;
+    scene.fills(&pool, 1).await;
+    let idle = scene.all("AgentInstance").await.remove(0);
+    let url = idle.data["status"]["url"].as_str().unwrap();
+    let host = url.trim_start_matches("https://");
+    let fault = json!({"provider": "agent", "operation": "POST /pool/provision", "contains": host, "times": 0, "effect": "reset_after"});
+    let fault = scene.world.outside().post_fault(fault).await.unwrap();
+    let claim = scene.claim("c", json!({"provisionDeadline": "5s"})).await;
+    let bound = ready(&claim).await;
+    scene.end_fault(&fault).await;
+    assert_eq!(Some(agent_of(&bound)), idle.metadata.name);
+    assert!(bound.data["status"]["rejected"].is_null());
+    let result = &bound.data["status"]["result"];
+    assert!(result["conversationId"].is_string(), "{result}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_paused_is_neither_told_nor_deleted() {
+    let scene = Scene::new("held").await;
+    scene.template("t", json!({}), json!({})).await;
+    let pool = scene.pool(1, json!({})).await;
+    scene.fills(&pool, 1).await;
+    let claim = scene.claim("c", json!({"expiresAfter": "20s"})).await;
+    let bound = ready(&claim).await;
+    let agent = scene.tenant.instance(&agent_of(&bound));
+    let pause =
+        |paused: Value| json!({"metadata": {"annotations": {"yardmaster.dev/paused": paused}}});
+    agent.patch(pause(json!("true"))).await.unwrap();
+    scene.fills(&pool, 1).await;
+    // Its time is over meanwhile.
+    tokio::time::sleep(Duration::from_secs(22)).await;
+    assert!(
+        agent
+            .get()
+            .await
+            .unwrap()
+            .metadata
+            .deletion_timestamp
+            .is_none()
+    );
+    assert!(condition(&claim.get().await.unwrap(), "Expired").is_none());
+    agent.patch(pause(Value::Null)).await.unwrap();
+    agent.wait_gone(SOON).await.unwrap();
+    says(&claim, "Expired", "True", "Expired").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

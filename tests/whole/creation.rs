@@ -149,6 +149,7 @@ async fn said_in_full(scene: &Scene<'_>, instance: &kube::api::DynamicObject) {
         "REASON",
         "TEMPLATE",
         "UP-TO-DATE",
+        "CLAIM",
         "AGE",
         "URL",
     ];

@@ -59,7 +59,7 @@ fn a_free_agent_wakes_whom_it_can_serve_and_is_offered_to_nobody_else() {
     );
     assert!(
         lines
-            .offer(read(&claims[0]), |account| account != "a")
+            .offer(read(&claims[0]), |agent| agent.account != "a")
             .is_none(),
         "not in that account"
     );
@@ -104,6 +104,22 @@ fn who_cannot_be_served_lets_the_next_one_pass() {
     lines.note(&Change::Instance(comes(instance("i", 1, Value::Null))));
     assert_eq!(names(&lines.stand_aside(read(&claims[0]))), ["c2"]);
     assert!(lines.offer(read(&claims[1]), |_| true).is_some());
+}
+
+#[test]
+fn who_has_its_own_leaves_what_is_left_to_the_next() {
+    let lines = Lines::default();
+    let claims = [claim("c1", 1), claim("c2", 2)];
+    for one in &claims {
+        lines.note(&Change::Claim(comes(one.clone())));
+    }
+    for name in ["i1", "i2"] {
+        lines.note(&Change::Instance(comes(instance(name, 1, Value::Null))));
+    }
+    assert!(lines.offer(read(&claims[0]), |_| true).is_some());
+    assert_eq!(lines.next(read(&claims[0])).unwrap().name, "c2");
+    assert!(lines.offer(read(&claims[1]), |_| true).is_some());
+    assert!(lines.next(read(&claims[1])).is_none());
 }
 
 #[test]

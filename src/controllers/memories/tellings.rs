@@ -1,10 +1,11 @@
 //! What agents are being told, and what came of it last.
 //!
 //! Holds: one agent is told once at a time, and after a try that came to nothing ever more slowly. All of it may be lost:
-//! an agent that is told the same again does nothing again.
+//! an agent that is told the same again does nothing again; and none is given up by a process that has not tried it itself.
 
 use crate::controllers::held;
 use crate::controllers::uid::Uid;
+use crate::engine::claiming::{HeardOfAgent, Reachability};
 use crate::model::TellOutcome;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
@@ -29,15 +30,32 @@ pub enum Telling {
     Later(Timestamp),
 }
 
+/// How far a try came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriedTelling {
+    /// Not to the agent: for a reason of ours, which says nothing of it.
+    NotAtAll,
+    /// It cannot be called as it is.
+    InVain,
+    /// Nothing could be sent.
+    NotSent,
+    /// Something was sent.
+    Sent,
+}
+
 #[derive(Debug)]
 struct ToldAgent {
     tries: u32,
     now: Telling,
+    /// Whether any try came as far as to say something of the agent.
+    tried: bool,
+    /// Since when nothing can be sent to it.
+    unreached: Option<Timestamp>,
 }
 
-/// What agents are being told, by instance.
+/// What agents are being told, by instance; and which of all could be reached.
 #[derive(Debug, Default)]
-pub struct Tellings(Mutex<HashMap<Uid, ToldAgent>>);
+pub struct Tellings(Mutex<HashMap<Uid, ToldAgent>>, Mutex<Reachability>);
 
 impl Tellings {
     /// How it stands.
@@ -58,16 +76,59 @@ impl Tellings {
         let told = all.entry(agent.clone()).or_insert(ToldAgent {
             tries: 0,
             now: Telling::None,
+            tried: false,
+            unreached: None,
         });
         told.tries = told.tries.saturating_add(1);
         told.now = Telling::UnderWay;
     }
 
     /// What came of it. Of one that was forgotten meanwhile nobody wants to know.
-    pub fn answered(&self, agent: &Uid, outcome: TellOutcome) {
-        if let Some(told) = held(&self.0).get_mut(agent) {
-            told.now = Telling::Answered(outcome);
+    pub fn answered(
+        &self,
+        (namespace, agent): (&str, &Uid),
+        outcome: TellOutcome,
+        tried: TriedTelling,
+        now: Timestamp,
+    ) {
+        match tried {
+            TriedTelling::Sent => held(&self.1).reached(now),
+            TriedTelling::NotSent => held(&self.1).not_reached(namespace, &agent.to_string(), now),
+            TriedTelling::NotAtAll | TriedTelling::InVain => {}
         }
+        let mut all = held(&self.0);
+        let Some(told) = all.get_mut(agent) else {
+            return;
+        };
+        told.now = Telling::Answered(outcome);
+        told.tried |= tried != TriedTelling::NotAtAll;
+        match tried {
+            TriedTelling::NotSent => told.unreached = told.unreached.or(Some(now)),
+            TriedTelling::Sent | TriedTelling::InVain => told.unreached = None,
+            TriedTelling::NotAtAll => {}
+        }
+    }
+
+    /// What this process has heard of it.
+    pub fn heard(&self, agent: &Uid) -> HeardOfAgent {
+        let all = held(&self.0);
+        let Some(told) = all.get(agent) else {
+            return HeardOfAgent::Nothing;
+        };
+        match (&told.now, told.unreached) {
+            (Telling::UnderWay, _) => HeardOfAgent::UnderWay,
+            (Telling::Answered(_), _) => HeardOfAgent::Answer,
+            _ if !told.tried => HeardOfAgent::Nothing,
+            (_, None) => HeardOfAgent::Silence,
+            (_, Some(since)) => HeardOfAgent::Unreached {
+                others: held(&self.1).any_since(since),
+            },
+        }
+    }
+
+    /// Until when no agent is taken in a namespace, because none of the last ones could be reached.
+    pub fn rests(&self, namespace: &str, now: Timestamp) -> Option<Timestamp> {
+        held(&self.1).rests(namespace, now)
     }
 
     /// It came to nothing: when it is told again.
@@ -85,5 +146,43 @@ impl Tellings {
     /// Nothing is to be known of it any more.
     pub fn forget(&self, agent: &Uid) {
         held(&self.0).remove(agent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_heard_of_an_agent_says_whether_it_was_tried() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let (all, agent) = (Tellings::default(), Uid::from("i"));
+        let own = || ("n", &agent);
+        let unknown = || TellOutcome::Unknown { why: String::new() };
+        assert_eq!(all.heard(&agent), HeardOfAgent::Nothing);
+        all.begun(&agent);
+        assert_eq!(all.heard(&agent), HeardOfAgent::UnderWay);
+        all.answered(own(), unknown(), TriedTelling::NotAtAll, at(1));
+        assert_eq!(all.heard(&agent), HeardOfAgent::Answer);
+        all.later(&agent, at(1));
+        // Its Secret could not be read, say: that is nothing of which it is given up.
+        assert_eq!(all.heard(&agent), HeardOfAgent::Nothing);
+        all.begun(&agent);
+        let why = String::new();
+        all.answered(
+            own(),
+            TellOutcome::NotSent { why },
+            TriedTelling::NotSent,
+            at(2),
+        );
+        all.later(&agent, at(2));
+        let unreached = |others| HeardOfAgent::Unreached { others };
+        assert_eq!(all.heard(&agent), unreached(false));
+        all.answered(("n", &Uid::from("j")), unknown(), TriedTelling::Sent, at(3));
+        assert_eq!(all.heard(&agent), unreached(true));
+        all.begun(&agent);
+        all.answered(own(), unknown(), TriedTelling::Sent, at(4));
+        all.later(&agent, at(4));
+        assert_eq!(all.heard(&agent), HeardOfAgent::Silence);
     }
 }

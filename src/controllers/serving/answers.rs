@@ -5,13 +5,13 @@
 use super::Serving;
 use super::held::Then;
 use crate::cluster::ClusterError;
-use crate::controllers::telling::{Telling, ask, begin};
+use crate::controllers::telling::{Asking, Telling, ask_beside, begin};
 use crate::controllers::uid::Uid;
 use crate::engine::claiming::{self, ClaimNews};
-use crate::model::{AgentBinding, TellOutcome};
+use crate::model::TellOutcome;
 use jiff::{SignedDuration, Timestamp};
 
-/// An agent that has to be let in is asked once in so long.
+/// Where as many agents are asked already as may be, one is asked after so long.
 const ASKED: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is not ready to be told is looked at again after so long.
@@ -28,7 +28,7 @@ impl Serving<'_> {
         let outcome = match self.ctx.memories.tellings.of(&key, now) {
             Telling::Answered(outcome) => outcome,
             Telling::UnderWay => return Ok(Then::End(None)),
-            Telling::Later(at) => return Ok(Then::End(Some(at.min(until)))),
+            Telling::Later(at) => return Ok(Then::End(Some(sooner(at, until, now)))),
             Telling::None => {
                 let instance = own.reference();
                 begin(self.ctx, &self.claim, instance, until);
@@ -45,11 +45,9 @@ impl Serving<'_> {
                 self.write(&news).await
             }
             TellOutcome::Refused { message } => self.write(&ClaimNews::Refused(message)).await,
-            TellOutcome::NotSent { why } => {
-                self.unreached = true;
+            TellOutcome::NotSent { why } | TellOutcome::Unknown { why } => {
                 self.untold(why, &key, now, until).await
             }
-            TellOutcome::Unknown { why } => self.untold(why, &key, now, until).await,
         }
     }
 
@@ -64,14 +62,15 @@ impl Serving<'_> {
         if self.is_given_up(now) {
             return Ok(Then::GoOn);
         }
-        if let Then::GoOn = self.write(&ClaimNews::Untold { why }).await? {
-            return Ok(Then::End(Some(at.min(until))));
-        }
-        Ok(Then::End(Some(at.min(until))))
+        self.write(&ClaimNews::Untold { why }).await?;
+        Ok(Then::End(Some(sooner(at, until, now))))
     }
 
     /// An agent that somebody has to let in is asked whether that was done.
-    pub(super) async fn pending(&mut self) -> Result<Option<Timestamp>, ClusterError> {
+    pub(super) async fn pending(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, ClusterError> {
         let status = self.claim.status.clone().unwrap_or_default();
         let Some(instance) = status
             .instance_ref
@@ -79,14 +78,30 @@ impl Serving<'_> {
         else {
             return Ok(None);
         };
-        let again = Some(self.ctx.around.now() + ASKED);
-        let Some(said) = ask(self.ctx, &self.claim, &instance).await? else {
-            return Ok(again);
-        };
-        if let AgentBinding::Says { pending: false, .. } = said {
-            self.write(&ClaimNews::Told(status.result)).await?;
-            return Ok(None);
+        if let Some(again) = self.paused(now) {
+            return Ok(Some(again));
         }
-        Ok(again)
+        let (key, askings) = (Uid::from(instance.uid.as_str()), &self.ctx.memories.askings);
+        match askings.of(&key, now) {
+            Asking::UnderWay => Ok(None),
+            Asking::Later(at) => Ok(Some(at)),
+            Asking::None => {
+                let begun = ask_beside(self.ctx, &self.claim, instance);
+                Ok((!begun).then(|| now + ASKED))
+            }
+            Asking::Answered(Some(said)) if claiming::is_let_in(&self.claim, &said) => {
+                self.write(&ClaimNews::Told(status.result)).await?;
+                Ok(None)
+            }
+            Asking::Answered(_) => Ok(Some(askings.later(&key, now))),
+        }
+    }
+}
+
+/// When it is told again, or given up before that.
+fn sooner(again: Timestamp, until: Timestamp, now: Timestamp) -> Timestamp {
+    match until > now {
+        true => again.min(until),
+        false => again,
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Holds: they are values; what they mean is known to `super`.
 
-use crate::api::{AgentInstance, InstanceRef};
-use crate::engine::claiming;
+use crate::api::{AgentInstance, AgentTemplate, InstanceRef};
+use crate::controllers::turned::Ref;
+use crate::controllers::wake::template_of;
+use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::claims::PoolMember;
 use crate::engine::pool::settled;
 use jiff::Timestamp;
@@ -17,6 +19,10 @@ pub(super) struct HeldAgent {
     pub handed_over_at: Option<Timestamp>,
     /// Whether nothing outside is in flight for it.
     pub settled: bool,
+    /// The account in which it lives.
+    pub account: String,
+    /// Its template.
+    pub template: Ref<AgentTemplate>,
 }
 
 impl HeldAgent {
@@ -33,6 +39,8 @@ impl HeldAgent {
                 .and_then(|hold| hold.handed_over_at.as_ref())
                 .map(|at| at.0),
             settled: settled(instance),
+            account: instance.spec.account_ref.name.0.clone(),
+            template: template_of(instance),
         }
     }
 
@@ -45,7 +53,7 @@ impl HeldAgent {
 }
 
 /// A step, by the UID of its instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Does {
     Look,
     Bind(String),
@@ -54,7 +62,7 @@ pub(super) enum Does {
     Tell(String),
     Delete(String),
     Wait,
-    Become(&'static str),
+    Become(ClaimNews),
     Rest,
 }
 

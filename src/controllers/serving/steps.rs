@@ -4,14 +4,19 @@
 
 use super::Serving;
 use super::held::{HeldAgent, Then};
+use crate::api::AgentClaim;
 use crate::cluster::{ClusterError, claims};
-use crate::controllers::paused::recovers;
+use crate::controllers::lines::FreeAgent;
+use crate::controllers::paused::holds;
+use crate::controllers::queue::Rank;
+use crate::controllers::turned::Ref;
 use crate::controllers::uid::Uid;
 use crate::engine::claiming::ClaimNews;
 use crate::engine::claims::{ClaimHold, PoolMember};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::ResourceExt;
+use std::time::Duration;
 
 /// What is in flight for an agent is looked at again after so long.
 const SOON: SignedDuration = SignedDuration::from_secs(1);
@@ -23,7 +28,9 @@ impl Serving<'_> {
     /// Takes an agent, if it is the claim's turn and one is free. Answers whether it did.
     pub(super) async fn take(&mut self) -> Result<bool, ClusterError> {
         let ctx = self.ctx;
-        let may = |account: &str| ctx.stores.usable(account) && !recovers(ctx, account);
+        let may = |agent: &FreeAgent| {
+            ctx.stores.usable(&agent.account) && !holds(ctx, &agent.account, &agent.template)
+        };
         let lines = &ctx.stores.lines;
         let mut offered = lines.offer(&self.claim, may);
         while let Some(agent) = offered {
@@ -45,8 +52,11 @@ impl Serving<'_> {
                         url: agent.url,
                         handed_over_at: None,
                         settled: true,
+                        account: agent.account,
+                        template: agent.template,
                     });
                     self.live = true;
+                    self.next_in_line(lines.next(&self.claim));
                     return Ok(true);
                 }
                 // Another claim was faster, or it is another by now: the watch shows it again where it is still free.
@@ -61,6 +71,14 @@ impl Serving<'_> {
         }
         lines.join(&self.claim, &self.named);
         Ok(false)
+    }
+
+    /// Who can have what this claim does not need.
+    pub(super) fn next_in_line(&self, who: impl IntoIterator<Item = Ref<AgentClaim>>) {
+        for next in who {
+            let queue = &self.ctx.stores.claims.queue;
+            queue.add(next, Rank::News, Duration::ZERO);
+        }
     }
 
     pub(super) fn one(&self, uid: &str) -> Result<&HeldAgent, ClusterError> {
@@ -131,8 +149,8 @@ impl Serving<'_> {
         let namespace = self.claim.namespace().unwrap_or_default();
         let client = &self.ctx.around.client;
         let deleted = claims::delete(client, &namespace, &named.name, &named.uid, version).await;
-        self.ctx.memories.tellings.forget(&Uid::from(uid));
         if deleted.is_ok() {
+            self.ctx.memories.tellings.forget(&Uid::from(uid));
             // The watch tells when it is gone.
             return Ok(Then::End(Some(self.ctx.around.now() + GONE)));
         }
@@ -140,7 +158,7 @@ impl Serving<'_> {
     }
 
     /// Its time was over: the agent goes, the claim stays.
-    pub(super) async fn expire(&mut self) -> Result<Then, ClusterError> {
+    pub(super) async fn expire(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
         let stays = |one: &&HeldAgent| !one.member.deleting;
         let Some(own) = self.its.iter().find(stays) else {
             return Ok(Then::End(None));
@@ -150,7 +168,10 @@ impl Serving<'_> {
         }
         let (uid, handed_over) = (own.member.uid.clone(), own.handed_over_at.is_some());
         match handed_over {
-            true => self.delete(&uid).await,
+            true => match self.paused(now) {
+                Some(again) => Ok(Then::End(Some(again))),
+                None => self.delete(&uid).await,
+            },
             false => self.give_back(&uid).await,
         }
     }

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// A pool counts and tells after so long, an agent that was taken looks at itself.
 const CALM: Duration = Duration::from_secs(1);
 
+/// Longer no claim waits between two steps that it does by itself.
+const LATE: Duration = Duration::from_secs(5);
+
 fn near(whom: NearPool, rank: Rank, after: Duration) -> Wake {
     let whom = Whom::Near(whom);
     Wake { whom, rank, after }
@@ -111,7 +114,23 @@ pub(super) fn of_member(turned: &Turned<AgentInstance>) -> Vec<Wake> {
         let claim = Ref::new(hold.name.as_str()).within(&namespace);
         wakes.push(near(NearPool::Claim(claim), Rank::News, Duration::ZERO));
     }
+    // A take that lands after everybody has stopped waiting for it: its claim looks at it, once it would have gone on with it by itself.
+    let taken = taken_for(turned.after.as_ref());
+    if let (Some((claim, _)), Some(after)) = (taken, &turned.after)
+        && taken != taken_for(turned.before.as_ref())
+    {
+        let namespace = after.namespace().unwrap_or_default();
+        let claim = Ref::new(claim).within(&namespace);
+        wakes.push(near(NearPool::Claim(claim), Rank::News, LATE));
+    }
     wakes
+}
+
+/// The claim for which an agent was taken, and not handed over.
+fn taken_for(instance: Option<&Seen<AgentInstance>>) -> Option<(&str, &str)> {
+    let hold = instance?.read()?.spec.claim_ref.as_ref()?;
+    let between = hold.handed_over_at.is_none();
+    between.then_some((hold.name.as_str(), hold.uid.as_str()))
 }
 
 /// What a pool counts of an agent.

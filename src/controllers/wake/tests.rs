@@ -561,7 +561,12 @@ fn an_agent_of_a_pool_wakes_its_pool_and_what_others_do_to_it_its_claim() {
         &[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))],
     );
     let rows = [
-        ("taken", Some(&member), Some(&taken), vec![own, its_pool]),
+        (
+            "taken",
+            Some(&member),
+            Some(&taken),
+            vec![own, its_pool, "News claim team/c soon"],
+        ),
         (
             "handed over",
             Some(&taken),

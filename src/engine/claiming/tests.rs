@@ -78,3 +78,68 @@ fn what_ended_a_claim_is_read_again() {
     assert!(waits(&rejected) && view(&rejected).rejected == 1);
     assert!(!waits(&after(&rejected, &ClaimNews::Failed)));
 }
+
+#[test]
+fn an_agent_is_given_up_only_after_this_process_has_heard_nothing_of_it() {
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let given_up = |heard, now| is_given_up(heard, at(0), at(75), at(now));
+    let (late, hours) = (76, 36_000);
+    // Another leader may have told it: it is told, or asked, before it is given up, however late that is.
+    assert!(!given_up(HeardOfAgent::Nothing, hours));
+    // The answer may come in the last moment, and may have come while the API server was away.
+    assert!(!given_up(HeardOfAgent::UnderWay, late) && !given_up(HeardOfAgent::Answer, hours));
+    assert!(!given_up(HeardOfAgent::Silence, 74) && given_up(HeardOfAgent::Silence, 75));
+    let unreached = |others| HeardOfAgent::Unreached { others };
+    assert!(given_up(unreached(true), 6) && !given_up(unreached(true), 5));
+    // Nobody else is reached either: it may be our own network.
+    assert!(!given_up(unreached(false), 74) && given_up(unreached(false), 75));
+}
+
+#[test]
+fn where_no_agent_is_reached_none_is_taken_for_a_while() {
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let mut all = Reachability::default();
+    for (second, agent) in [(1, "a"), (2, "a"), (3, "a"), (4, "b")] {
+        all.not_reached("n", agent, at(second));
+    }
+    assert_eq!(all.rests("n", at(5)), None, "two agents, one of them often");
+    all.not_reached("n", "c", at(5));
+    assert_eq!(all.rests("n", at(6)), Some(at(65)));
+    assert_eq!(all.rests("n", at(65)), None, "one more is tried");
+    assert_eq!(all.rests("other", at(6)), None);
+    assert!(!all.any_since(at(0)));
+    all.reached(at(7));
+    assert_eq!(all.rests("n", at(8)), None);
+    assert!(all.any_since(at(6)) && !all.any_since(at(7)));
+}
+
+#[test]
+fn a_claim_is_let_in_by_the_word_of_its_own_agent_alone() {
+    let says = |kept, pending| AgentBinding::Says {
+        claim: kept,
+        conversation: None,
+        pending,
+        clean: false,
+    };
+    let let_in = |said| is_let_in(&claim(), &said);
+    let own = || ClaimKept::Of("u".to_owned());
+    assert!(let_in(says(own(), false)) && let_in(says(ClaimKept::Unsaid, false)));
+    assert!(!let_in(says(own(), true)));
+    assert!(!let_in(says(ClaimKept::Of("other".to_owned()), false)));
+    assert!(!let_in(says(ClaimKept::Nothing, false)));
+    let why = String::new();
+    assert!(!let_in(AgentBinding::Unknown { why }));
+}
+
+#[test]
+fn a_pause_is_said_and_forgets_nothing() {
+    let paused = after(&bound(), &ClaimNews::Paused);
+    assert_eq!(view(&paused), view(&bound()));
+    let mut late = claim();
+    late.spec.bind_deadline = Some("5s".into());
+    assert!(is_late(&late, now()) && waits(&after(&late, &ClaimNews::Paused)));
+    assert!(!is_late(&bound(), now()) && !expires(&bound(), now()));
+    let then = "2026-11-02T11:00:00Z".parse().unwrap();
+    assert!(expires(&bound(), then));
+    assert!(!expires(&after(&bound(), &ClaimNews::Expired), then));
+}

@@ -214,6 +214,8 @@ impl Protocol {
             looked,
             free,
             given_up,
+            late: false,
+            paused: false,
         };
         let claim = seen.claim.clone();
         let step = next(&claim, &around);

@@ -55,6 +55,43 @@ fn who_comes_later_is_not_before_whom_he_finds_in_his_round() {
     assert_eq!(all(line), [4, 3, 5]);
 }
 
+#[test]
+fn who_leaves_gives_his_round_back() {
+    let mut line = WaitingLine::default();
+    for who in 1..=50 {
+        line.join(who, at(who.into()), Some("hasty"));
+    }
+    for who in 1..=50 {
+        line.leave(&who);
+    }
+    line.join(60, at(60), Some("other"));
+    line.join(61, at(61), Some("other"));
+    line.join(62, at(62), Some("hasty"));
+    line.join(63, at(63), Some("hasty"));
+    line.join(64, at(64), Some("hasty"));
+    // One in the middle: who comes after him moves up.
+    line.leave(&63);
+    line.join(65, at(65), Some("hasty"));
+    assert_eq!(all(line), [60, 62, 61, 64, 65]);
+}
+
+#[test]
+fn who_was_served_and_got_nothing_comes_back_to_his_place() {
+    let mut line = WaitingLine::default();
+    for (who, owner) in [(1, "a"), (2, "b"), (3, "a")] {
+        line.join(who, at(who.into()), Some(owner));
+    }
+    line.serve(&1);
+    assert_eq!(line.first(9).copied().collect::<Vec<_>>(), [2, 3]);
+    line.join(1, at(1), Some("a"));
+    assert_eq!(line.first(9).copied().collect::<Vec<_>>(), [1, 2, 3]);
+    line.serve(&1);
+    line.leave(&1);
+    // It had its turn: now it is another one.
+    line.join(1, at(1), Some("a"));
+    assert_eq!(all(line), [2, 3, 1]);
+}
+
 proptest! {
     /// All are served once, those of an owner as they came; between two of them every other owner comes twice at most: at the end of
     /// one round and at the beginning of the next.

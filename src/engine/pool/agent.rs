@@ -34,6 +34,11 @@ pub struct PoolAgent {
     pub in_between: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Whether it is not deleted now: it, its template, its account or the installation is paused, or less is remembered of the
+    /// account than was.
+    pub held: bool,
+    /// Since when it is ready.
+    pub ready_since: Option<Timestamp>,
 }
 
 /// How an agent of a pool stands.
@@ -48,12 +53,14 @@ pub enum AgentStanding {
         /// Whether another one in its place may do better.
         replaceable: bool,
     },
+    /// It was restored from a backup of another one: it is there, nothing is done to it, and another one is made beside it.
+    Restored,
     /// This version cannot read it: it is there, and nothing is done to it.
     Unread,
 }
 
-/// How long an agent that was ready may be without being so.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// How long an agent that was ready may be without being so; and so long one is ready before that proves anything.
+pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What another agent in the place of one may do better at.
 const ITS_OWN: [&str; 4] = [
@@ -79,6 +86,8 @@ impl PoolAgent {
             claimed: hold.is_some(),
             in_between: hold.is_some_and(|hold| hold.handed_over_at.is_none()),
             deleting: instance.metadata.deletion_timestamp.is_some(),
+            held: annotated(instance.annotations()),
+            ready_since: ready_since(instance),
         }
     }
 
@@ -95,17 +104,25 @@ impl PoolAgent {
             claimed: false,
             in_between: false,
             deleting: object.deletion_timestamp.is_some(),
+            held: true,
+            ready_since: None,
         }
     }
 
     /// Whether nobody has it, and it stays.
     pub fn is_free(&self) -> bool {
-        !self.claimed && !self.deleting
+        !self.claimed && !self.deleting && self.standing != AgentStanding::Restored
     }
 
     /// Whether its pool has nothing to do with it any more.
     pub fn is_parted(&self) -> bool {
-        self.claimed && !self.in_between
+        let restored = self.standing == AgentStanding::Restored && !self.deleting;
+        restored || self.claimed && !self.in_between
+    }
+
+    /// Whether it goes where its pool is gone: nobody has it, and it is in nobody's hands.
+    pub fn is_left_over(&self) -> bool {
+        self.is_free() && !self.held && self.version.is_some()
     }
 
     /// The least useful first: what failed, what comes up and came last, what is of an older revision, what is older.
@@ -115,7 +132,7 @@ impl PoolAgent {
                 (u8::from(!replaceable), Timestamp::MIN, self.made)
             }
             AgentStanding::Coming => (2, self.made, Timestamp::MIN),
-            AgentStanding::Unread => (5, Timestamp::MIN, self.made),
+            AgentStanding::Unread | AgentStanding::Restored => (5, Timestamp::MIN, self.made),
             AgentStanding::Idle => (3 + u8::from(self.current), Timestamp::MIN, self.made),
         };
         (class, Reverse(late), early, &self.name)
@@ -138,11 +155,24 @@ pub fn claimable(instance: &AgentInstance) -> bool {
         && spec.operating_mode == OperatingMode::Running
         && instance.metadata.deletion_timestamp.is_none()
         && instance.is_its_own()
+        && !has_another_owner(instance)
         && !annotated(instance.annotations())
         && conditions
             .into_iter()
             .any(|said| condition::is_true(said, kind::READY))
         && settled(instance)
+}
+
+/// Whether somebody else controls it: an object has one controller, and a claim could not be it.
+fn has_another_owner(instance: &AgentInstance) -> bool {
+    let mut owners = instance.owner_references().iter();
+    owners.any(|owner| owner.controller == Some(true))
+}
+
+fn ready_since(instance: &AgentInstance) -> Option<Timestamp> {
+    let conditions = &instance.status.as_ref()?.conditions;
+    let said = condition::find(conditions, kind::READY).filter(|said| said.status == "True");
+    said.map(|said| said.last_transition_time.0)
 }
 
 /// Whether nothing outside is being made or taken back for it.
@@ -155,6 +185,12 @@ pub fn settled(instance: &AgentInstance) -> bool {
 fn standing(instance: &AgentInstance, now: Timestamp) -> AgentStanding {
     if claimable(instance) {
         return AgentStanding::Idle;
+    }
+    if !instance.is_its_own() {
+        return AgentStanding::Restored;
+    }
+    if instance.spec.claim_ref.is_none() && has_another_owner(instance) {
+        return AgentStanding::Unhealthy { replaceable: false };
     }
     let Some(status) = &instance.status else {
         return AgentStanding::Coming;

@@ -60,6 +60,7 @@ pub(super) struct Counts {
     pub(super) coming: usize,
     pub(super) unhealthy: usize,
     pub(super) claimed: usize,
+    pub(super) restored: usize,
 }
 
 impl Counts {
@@ -74,6 +75,10 @@ impl Counts {
             unhealthy: are(|one| {
                 matches!(one, AgentStanding::Unhealthy { .. } | AgentStanding::Unread)
             }),
+            restored: agents
+                .iter()
+                .filter(|one| one.standing == AgentStanding::Restored && !one.claimed)
+                .count(),
             claimed: agents.iter().filter(|one| one.claimed).count(),
         }
     }

@@ -28,10 +28,16 @@ pub(super) fn conditions(
     let filled = counts.idle >= wanted;
     let quota = quota(pool, around, counts);
     let stalled = stalled(pool, around, counts, failures);
-    let sum = format!(
+    let mut sum = format!(
         "{} of {wanted} agents are idle, {} on their way, {} unhealthy",
         counts.idle, counts.coming, counts.unhealthy
     );
+    if counts.restored > 0 {
+        sum = format!(
+            "{sum}; beside them {} restored from a backup, which serve no claim and are not touched: delete them, or have each begin anew (RestoredElsewhere)",
+            counts.restored
+        );
+    }
     let mut said = Vec::new();
     said.push(match (&stalled, &quota) {
         _ if pool.metadata.deletion_timestamp.is_some() => Statement::no(

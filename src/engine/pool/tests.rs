@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::condition::{find, kind, reason};
+use crate::api::{AgentInstance, IDENTITY_ANNOTATION};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -33,6 +34,8 @@ fn agent(name: &str, standing: AgentStanding) -> PoolAgent {
         claimed: false,
         in_between: false,
         deleting: false,
+        held: false,
+        ready_since: None,
     }
 }
 
@@ -185,7 +188,18 @@ fn what_failed_is_replaced_ever_more_slowly_and_then_no_more() {
     assert_eq!(deleted(&plan(&pool, &other, at(now + 1))), ["failed"]);
     let mut better = there;
     better[0].made = at(now + 1);
-    let better = plan(&pool, &around(better), at(now + 2));
+    better[0].ready_since = Some(at(now + 2));
+    // Ready for a moment proves nothing: the next one crashes as those before it.
+    let early = plan(&pool, &around(better.clone()), at(now + 601));
+    assert_eq!(
+        (deleted(&early), early.again),
+        (vec![], Some(at(now + 602)))
+    );
+    assert_eq!(
+        early.status.failures,
+        pool.status.as_ref().unwrap().failures
+    );
+    let better = plan(&pool, &around(better), at(now + 602));
     assert_eq!(deleted(&better), ["failed"]);
     assert_eq!(better.status.failures.unwrap().count, 1);
 }
@@ -269,6 +283,87 @@ fn a_pool_that_goes_takes_what_nobody_has_and_waits_for_what_is_between() {
     assert_eq!((deleted(&first), first.let_go), (vec!["idle"], false));
     assert!(!plan(&pool, &around(there[1..].to_vec()), at(1)).let_go);
     assert!(plan(&pool, &around(there[1..2].to_vec()), at(1)).let_go);
+}
+
+#[test]
+fn what_is_paused_is_not_deleted_and_what_was_restored_is_not_counted() {
+    let held = |name: &str, standing| PoolAgent {
+        held: true,
+        ..agent(name, standing)
+    };
+    let less = pool(json!({"replicas": 0, "maxUnhealthy": 5}));
+    let there = vec![
+        held("failed", FAILED),
+        held("idle", AgentStanding::Idle),
+        agent("other", AgentStanding::Idle),
+    ];
+    assert_eq!(
+        deleted(&plan(&less, &around(there.clone()), at(1))),
+        ["other"]
+    );
+    let same = plan(
+        &pool(json!({"replicas": 3, "maxUnhealthy": 5})),
+        &around(there),
+        at(1),
+    );
+    assert!(same.delete.is_empty() && same.status.failures.is_none());
+
+    let restored = agent("restored", AgentStanding::Restored);
+    let mut pool = pool(json!({"replicas": 2, "maxCreating": 1}));
+    let there = vec![restored.clone(), agent("idle", AgentStanding::Idle)];
+    let filling = plan(&pool, &around(there), at(1));
+    assert_eq!((filling.create.len(), filling.delete.len()), (1, 0));
+    let counts = (filling.status.replicas, filling.status.creating);
+    assert_eq!(counts, (Some(1), Some(0)));
+    let said = find(&filling.status.conditions, kind::READY).unwrap();
+    assert!(said.message.contains("1 restored"), "{}", said.message);
+    // Nothing waits for it, and nothing deletes it.
+    pool.metadata.deletion_timestamp = Some(Time(at(0)));
+    let goes = plan(&pool, &around(vec![restored]), at(1));
+    assert!(goes.let_go && goes.delete.is_empty());
+}
+
+#[test]
+fn an_agent_stands_as_its_object_says() {
+    let ready = json!({"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2027-01-15T08:00:00Z"});
+    let instance = |meta: Value| -> AgentInstance {
+        let mut whole = json!({"name": "i", "namespace": "n", "uid": "u"});
+        for (name, value) in meta.as_object().unwrap() {
+            whole[name] = value.clone();
+        }
+        serde_json::from_value(json!({
+            "metadata": whole,
+            "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "a"}, "poolRef": {"name": "p"}},
+            "status": {"conditions": [ready]},
+        }))
+        .unwrap()
+    };
+    let seen = |meta: Value| PoolAgent::of(&instance(meta), at(1));
+    let idle = seen(json!({}));
+    assert_eq!((idle.standing, idle.held), (AgentStanding::Idle, false));
+    assert_eq!(idle.ready_since, Some(at(0)));
+    let restored = seen(json!({"annotations": {IDENTITY_ANNOTATION: "another"}}));
+    assert_eq!(restored.standing, AgentStanding::Restored);
+    // A claim could not become its controller.
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "o", "controller": true});
+    let owned = seen(json!({"ownerReferences": [owner]}));
+    assert_eq!(owned.standing, STUCK);
+    let paused = seen(json!({"annotations": {"yardmaster.dev/paused": "true"}}));
+    assert!(paused.held);
+}
+
+#[test]
+fn of_a_pool_that_is_gone_only_what_nobody_has_goes() {
+    let idle = agent("idle", AgentStanding::Idle);
+    let with = |change: fn(&mut PoolAgent)| {
+        let mut one = idle.clone();
+        change(&mut one);
+        one.is_left_over()
+    };
+    assert!(idle.is_left_over() && with(|one| one.standing = AgentStanding::Coming));
+    assert!(!with(|one| one.claimed = true) && !with(|one| one.deleting = true));
+    assert!(!with(|one| one.held = true) && !with(|one| one.version = None));
+    assert!(!with(|one| one.standing = AgentStanding::Restored));
 }
 
 #[test]

@@ -59,6 +59,8 @@ impl Unseen {
             claimed: false,
             in_between: false,
             deleting: false,
+            held: false,
+            ready_since: None,
         }));
     }
 }
