@@ -202,7 +202,7 @@ async fn reach(
     // Without its template, or where that is of another kind by now, an agent speaks as most do: it was made to be told.
     let row = template.as_ref().and_then(Seen::read);
     let row = row.and_then(|template| row_of(template));
-    let row = row.or(harness::row(Default::default()).telling);
+    let row = row.or_else(|| harness::row(Default::default()).telling);
     let url = instance
         .status
         .as_ref()

@@ -120,7 +120,7 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
         return wait(Some(w.now));
     }
     conclude(w, d, &held)?;
-    dropped.map_or(Continue(()), |until| wait(until))
+    dropped.map_or(Continue(()), wait)
 }
 
 fn runs(w: &World) -> bool {

@@ -42,7 +42,8 @@ fn while_it_is_paused_nothing_is_written_told_deleted_or_concluded() {
         ..taken.clone()
     };
     let (none, taken_alone, handed_alone) = ([], [&taken], [&handed]);
-    let rows: [(ClaimView<u8>, &[&PoolMember<u8>], ClaimStep<'_, u8>); 6] = [
+    type Row<'a> = (ClaimView<u8>, &'a [&'a PoolMember<u8>], ClaimStep<'a, u8>);
+    let rows: [Row<'_>; 6] = [
         (claim(Some(1)), &handed_alone, ClaimStep::Delete(&handed)),
         (claim(Some(1)), &taken_alone, ClaimStep::HandOver(&taken)),
         (claim(None), &taken_alone, ClaimStep::Bind(&taken)),
