@@ -69,10 +69,12 @@ impl Load {
     /// When claims come by chance, counted from the first moment: the same at every run.
     fn by_chance(&self) -> Vec<Duration> {
         let mut random = StdRng::seed_from_u64(1);
+        let end = Duration::from_secs(self.seconds).as_secs_f64();
         let (mut at, mut all) = (0.0, Vec::new());
-        while self.rate > 0.0 {
+        loop {
             at += -(1.0 - random.random::<f64>()).ln() / self.rate;
-            if at >= Duration::from_secs(self.seconds).as_secs_f64() {
+            // At a rate of nothing the first of them comes at no time.
+            if at.is_nan() || at >= end {
                 break;
             }
             all.push(Duration::from_secs_f64(at));
