@@ -43,10 +43,10 @@ impl Kind for AgentClaim {
             .run()
             .await?;
         let now = ctx.around.now();
-        let wait = again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
-        // A time that has just come is not asked for in vain.
+        // A time that has come meanwhile is one to come again.
+        let wait = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
         Ok(Ended::until(
-            wait.map(|wait| wait.max(Duration::from_millis(5))),
+            again.map(|at| wait(at).max(Duration::from_millis(50))),
         ))
     }
 

@@ -37,6 +37,9 @@ use std::time::Duration;
 /// The status is written once in so long.
 const TOLD: Duration = Duration::from_secs(1);
 
+/// What is held back is looked at again after so long.
+const HELD: Duration = Duration::from_secs(10);
+
 impl Kind for AgentPool {
     const NAME: &'static str = "AgentPool";
 
@@ -143,7 +146,12 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let unread = agents.any(|one| is_unread(ctx, &one.account));
     let moves = !plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go;
     let more = (moves || unread).then(|| now + TOLD);
-    let next = [plan.again, held_back, more].into_iter().flatten().min();
+    // The end of a pause, or of RecoveryMode, is told to instances alone.
+    let held = around.agents.iter().any(|one| one.held && one.is_free());
+    let closed = around.accounts.iter().any(|one| !one.usable);
+    let later = (held || closed).then(|| now + HELD);
+    let next = [plan.again, held_back, more, later];
+    let next = next.into_iter().flatten().min();
     let wait = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     Ok(Ended::until(
         wait.map(|wait| wait + Duration::from_millis(10)),

@@ -313,7 +313,11 @@ fn reports_deletion(w: &World, d: &Draft) -> bool {
         Some(_) => OnExternalDeletion::Report,
         None => OnExternalDeletion::Recreate,
     };
-    w.instance.spec.on_external_deletion.unwrap_or(default) == OnExternalDeletion::Report
+    let reports =
+        w.instance.spec.on_external_deletion.unwrap_or(default) == OnExternalDeletion::Report;
+    // A new one in its place would know nothing of what the claim told the agent, and be its agent all the same.
+    let claim = w.instance.spec.claim_ref.as_ref();
+    reports || claim.is_some_and(|claim| claim.handed_over_at.is_some())
 }
 
 fn told_deleted(d: &mut Draft) -> Phase {

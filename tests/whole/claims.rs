@@ -121,20 +121,27 @@ async fn a_pool_fills_scales_and_replaces_what_a_claim_takes() {
     let bound = ready(&claim).await;
     assert_ne!(agent_of(&bound), agent_of(&early));
     // Taken, bound, handed over, ready; its agent tells later which generation it has seen.
-    let writes = scene.writes(mark);
-    let about = |resource: &str, name: &str| {
-        let own = writes
-            .iter()
-            .filter(|one| one.resource == resource && one.name == name && one.code < 300);
-        own.filter(|one| resource == "agentclaims" || one.subresource != "status")
-            .count()
+    let counts = || {
+        let writes = scene.writes(mark);
+        let about = |resource: &str, name: &str| {
+            let own = writes
+                .iter()
+                .filter(|one| one.resource == resource && one.name == name && one.code < 300);
+            own.filter(|one| resource == "agentclaims" || one.subresource != "status")
+                .count()
+        };
+        (
+            about("agentclaims", "ada"),
+            about("agentinstances", &agent_of(&bound)),
+        )
     };
-    let counts = (
-        about("agentclaims", "ada"),
-        about("agentinstances", &agent_of(&bound)),
-    );
-    assert_eq!(counts, (2, 2));
+    // What a watch shows may be in the audit log a moment later.
+    let logged = eventually("all four writes are in the audit log", SOON, async || {
+        Ok((counts() >= (2, 2)).then_some(()))
+    });
+    logged.await.unwrap();
     scene.fills(&pool, 1).await;
+    assert_eq!(counts(), (2, 2));
     let instance = scene.tenant.instance(&agent_of(&bound));
     let instance = instance.get().await.unwrap();
     assert_eq!(instance.data["status"]["url"], bound.data["status"]["url"]);

@@ -243,6 +243,21 @@ async fn another_key_of_the_same_organisation_is_no_event() {
         }
         pins
     };
+    // What an account tells of the agent may come after the agent is ready.
+    let told = eventually("each account tells what there is in it", SOON, async || {
+        let living = scene.tenant.inventory().await?.resources;
+        let own = [agent.get().await?];
+        let wrong = world::books::differences(&scene.tenant, &own, &living).await?;
+        let mut counted = wrong.is_empty();
+        for provider in PROVIDERS.iter().filter(|one| **one != "bankr") {
+            let resources =
+                account(&scene, provider).get().await?.data["status"]["resources"].as_u64();
+            let least = if *provider == "telnyx" { 2 } else { 1 };
+            counted &= resources.is_some_and(|count| count >= least);
+        }
+        Ok(counted.then_some(()))
+    });
+    told.await.unwrap();
     let (before, mark) = (pins().await, world.audit().mark().unwrap());
     let rest = agent.get().await.unwrap().metadata.resource_version;
     put_keys_of(&scene, scene.tenant.name()).await;

@@ -49,8 +49,10 @@ struct ToldAgent {
     now: Telling,
     /// Whether any try came as far as to say something of the agent.
     tried: bool,
-    /// Since when nothing can be sent to it.
+    /// Since when nothing can be sent to it. `None` as well where something ever was: it may have heard.
     unreached: Option<Timestamp>,
+    /// Whether something was ever sent.
+    sent: bool,
 }
 
 /// What agents are being told, by instance; and which of all could be reached.
@@ -78,6 +80,7 @@ impl Tellings {
             now: Telling::None,
             tried: false,
             unreached: None,
+            sent: false,
         });
         told.tries = told.tries.saturating_add(1);
         told.now = Telling::UnderWay;
@@ -103,8 +106,10 @@ impl Tellings {
         told.now = Telling::Answered(outcome);
         told.tried |= tried != TriedTelling::NotAtAll;
         match tried {
+            TriedTelling::NotSent if told.sent => {}
             TriedTelling::NotSent => told.unreached = told.unreached.or(Some(now)),
-            TriedTelling::Sent | TriedTelling::InVain => told.unreached = None,
+            TriedTelling::Sent => (told.unreached, told.sent) = (None, true),
+            TriedTelling::InVain => told.unreached = None,
             TriedTelling::NotAtAll => {}
         }
     }
@@ -121,6 +126,7 @@ impl Tellings {
             _ if !told.tried => HeardOfAgent::Nothing,
             (_, None) => HeardOfAgent::Silence,
             (_, Some(since)) => HeardOfAgent::Unreached {
+                since,
                 others: held(&self.1).any_since(since),
             },
         }
@@ -176,13 +182,22 @@ mod tests {
             at(2),
         );
         all.later(&agent, at(2));
-        let unreached = |others| HeardOfAgent::Unreached { others };
+        let unreached = |others| HeardOfAgent::Unreached {
+            since: at(2),
+            others,
+        };
         assert_eq!(all.heard(&agent), unreached(false));
         all.answered(("n", &Uid::from("j")), unknown(), TriedTelling::Sent, at(3));
         assert_eq!(all.heard(&agent), unreached(true));
         all.begun(&agent);
         all.answered(own(), unknown(), TriedTelling::Sent, at(4));
         all.later(&agent, at(4));
+        assert_eq!(all.heard(&agent), HeardOfAgent::Silence);
+        // It may have heard that one, whatever cannot be sent afterwards.
+        all.begun(&agent);
+        let outcome = TellOutcome::NotSent { why: String::new() };
+        all.answered(own(), outcome, TriedTelling::NotSent, at(5));
+        all.later(&agent, at(5));
         assert_eq!(all.heard(&agent), HeardOfAgent::Silence);
     }
 }

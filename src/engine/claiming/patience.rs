@@ -27,14 +27,17 @@ pub enum HeardOfAgent {
     Answer,
     /// It was tried, and may have heard.
     Silence,
-    /// Nothing could be sent. `others`: to another agent something could, since then.
+    /// Nothing could ever be sent.
     Unreached {
-        /// Whether it is this agent alone.
+        /// Since when.
+        since: Timestamp,
+        /// Whether to another agent something could be sent since then.
         others: bool,
     },
 }
 
-/// Whether an agent is given up. `deadline`: until when it may take.
+/// Whether an agent is given up. `deadline`: until when it may take. Before that only one that nobody can have told: from the time
+/// that it was handed over on it could not be reached, and others can.
 pub fn is_given_up(
     heard: HeardOfAgent,
     handed_over: Timestamp,
@@ -43,10 +46,12 @@ pub fn is_given_up(
 ) -> bool {
     match heard {
         HeardOfAgent::Nothing | HeardOfAgent::UnderWay | HeardOfAgent::Answer => false,
-        HeardOfAgent::Unreached { others: true } if now.duration_since(handed_over) > UNREACHED => {
-            true
+        HeardOfAgent::Silence => deadline <= now,
+        HeardOfAgent::Unreached { since, others } => {
+            let from_the_beginning = since.duration_since(handed_over) <= UNREACHED;
+            let alone = others && from_the_beginning && now.duration_since(since) > UNREACHED;
+            alone || deadline <= now
         }
-        HeardOfAgent::Unreached { .. } | HeardOfAgent::Silence => deadline <= now,
     }
 }
 
@@ -54,7 +59,8 @@ pub fn is_given_up(
 #[derive(Debug, Default)]
 pub struct Reachability {
     last: Option<Timestamp>,
-    /// Since then: agents to which nothing could be sent, by namespace and UID, and when that was tried last.
+    /// Since then: agents to which nothing could be sent, by namespace and UID, and since when. So those that are tried again keep
+    /// nobody else from being tried.
     not: BTreeMap<(String, String), Timestamp>,
 }
 
@@ -68,9 +74,9 @@ impl Reachability {
     /// Nothing could be sent to one.
     pub fn not_reached(&mut self, namespace: &str, agent: &str, now: Timestamp) {
         self.not
-            .retain(|_, last| now.duration_since(*last) < REST * 2);
-        self.not
-            .insert((namespace.to_owned(), agent.to_owned()), now);
+            .retain(|_, first| now.duration_since(*first) < REST * 2);
+        let agent = (namespace.to_owned(), agent.to_owned());
+        self.not.entry(agent).or_insert(now);
     }
 
     /// Whether any was reached after that.
@@ -81,8 +87,8 @@ impl Reachability {
     /// Until when no agent is taken in a namespace, because none of the last ones could be reached.
     pub fn rests(&self, namespace: &str, now: Timestamp) -> Option<Timestamp> {
         let own = self.not.iter().filter(|((of, _), _)| of == namespace);
-        let own: Vec<Timestamp> = own.map(|(_, last)| *last).collect();
-        let until = own.iter().max().map(|last| *last + REST);
+        let own: Vec<Timestamp> = own.map(|(_, first)| *first).collect();
+        let until = own.iter().max().map(|newest| *newest + REST);
         until.filter(|until| own.len() >= MANY && *until > now)
     }
 }

@@ -89,10 +89,15 @@ fn an_agent_is_given_up_only_after_this_process_has_heard_nothing_of_it() {
     // The answer may come in the last moment, and may have come while the API server was away.
     assert!(!given_up(HeardOfAgent::UnderWay, late) && !given_up(HeardOfAgent::Answer, hours));
     assert!(!given_up(HeardOfAgent::Silence, 74) && given_up(HeardOfAgent::Silence, 75));
-    let unreached = |others| HeardOfAgent::Unreached { others };
-    assert!(given_up(unreached(true), 6) && !given_up(unreached(true), 5));
+    let unreached = |second, others| HeardOfAgent::Unreached {
+        since: at(second),
+        others,
+    };
+    assert!(given_up(unreached(1, true), 7) && !given_up(unreached(1, true), 6));
+    // Whoever led before may have told it.
+    assert!(!given_up(unreached(20, true), 74) && given_up(unreached(20, true), 75));
     // Nobody else is reached either: it may be our own network.
-    assert!(!given_up(unreached(false), 74) && given_up(unreached(false), 75));
+    assert!(!given_up(unreached(1, false), 74) && given_up(unreached(1, false), 75));
 }
 
 #[test]
@@ -105,6 +110,9 @@ fn where_no_agent_is_reached_none_is_taken_for_a_while() {
     assert_eq!(all.rests("n", at(5)), None, "two agents, one of them often");
     all.not_reached("n", "c", at(5));
     assert_eq!(all.rests("n", at(6)), Some(at(65)));
+    for agent in ["a", "b", "c"] {
+        all.not_reached("n", agent, at(60));
+    }
     assert_eq!(all.rests("n", at(65)), None, "one more is tried");
     assert_eq!(all.rests("other", at(6)), None);
     assert!(!all.any_since(at(0)));
