@@ -12,6 +12,7 @@ use super::stores::Stores;
 use super::unreadable;
 use crate::api::{AgentClaim, AgentClaimStatus, Seen};
 use crate::cluster::ClusterError;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use kube::api::Api;
