@@ -120,7 +120,10 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
         return wait(Some(w.now));
     }
     conclude(w, d, &held)?;
-    dropped.map_or(Continue(()), wait)
+    match dropped {
+        true => wait(None),
+        false => Continue(()),
+    }
 }
 
 fn runs(w: &World) -> bool {

@@ -14,24 +14,23 @@ use crate::engine::following::{follows, prepares};
 use crate::engine::world::World;
 use crate::model::Fault;
 use crate::model::tool::Wish;
-use jiff::Timestamp;
 use std::ops::ControlFlow;
 use std::ops::ControlFlow::Continue;
 
-/// What the agent has until its turn although its template no longer names it, is in use only while the agent may run. Where the
-/// agent must wait for that: until when.
+/// What the agent has until its turn although its template no longer names it, is in use only while the agent may run. Answers
+/// whether the agent must wait for that.
 pub(super) fn dropped(
     w: &World,
     d: &mut Draft,
     subjects: &[Subject<'_>],
-) -> ControlFlow<PhaseEnd, Option<Option<Timestamp>>> {
+) -> ControlFlow<PhaseEnd, bool> {
     let named = |entry: &LedgerEntry| {
         let mut subjects = subjects.iter();
         subjects.any(|subject| subject.slot == entry.slot && subject.made(entry))
     };
     let has = |entry: &&LedgerEntry| entry.state == SlotState::Exists && !named(entry);
     let dropped: Vec<LedgerEntry> = d.status.external.iter().filter(has).cloned().collect();
-    let mut until = None;
+    let mut waits = false;
     for entry in dropped.iter().filter(|_| !follows(w)) {
         let Some(held) = used(w, d, entry)? else {
             continue;
@@ -50,9 +49,9 @@ pub(super) fn dropped(
         } else if !HELD.contains(&held.reason) {
             d.working(held.reason, message);
         }
-        until = Some(None);
+        waits = true;
     }
-    Continue(until)
+    Continue(waits)
 }
 
 /// Puts what is on record into use or out of it, as its agent may run. Answers what keeps it from that.
