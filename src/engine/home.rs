@@ -11,8 +11,8 @@ use super::sight::{Doubt, doubt};
 use super::step::Step;
 use super::world::{AccountView, TemplateReady, TemplateView, World};
 use super::{access, adopt, ledger, paused, retry, tools};
-use crate::api::condition::{kind, reason};
-use crate::api::instance::OnExternalDeletion;
+use crate::api::condition::{Statement, kind, reason};
+use crate::api::instance::{OnExternalDeletion, OperatingMode};
 use crate::api::{LedgerEntry, Slot, SlotState};
 use crate::model::Announcement;
 use crate::model::slot::RAILWAY;
@@ -111,7 +111,7 @@ fn begin_project(w: &World, d: &mut Draft) -> Phase {
         return wait(Some(w.now + SignedDuration::from_secs(1)));
     }
     if ledger::made_once(&d.status) && reports_deletion(w, d) {
-        return told_deleted(d);
+        return told_deleted(w, d);
     }
     make_project(w, d)
 }
@@ -285,7 +285,7 @@ fn keep_project(w: &World, d: &mut Draft) -> Phase {
         return adopt::lost(d, "project");
     }
     if reports_deletion(w, d) {
-        return told_deleted(d);
+        return told_deleted(w, d);
     }
     d.announcements.push(Announcement {
         warning: true,
@@ -320,14 +320,19 @@ fn reports_deletion(w: &World, d: &Draft) -> bool {
     reports || claim.is_some_and(|claim| claim.handed_over_at.is_some())
 }
 
-fn told_deleted(d: &mut Draft) -> Phase {
+fn told_deleted(w: &World, d: &mut Draft) -> Phase {
     let message = "the project was deleted at the provider, and its data with it; set onExternalDeletion to Recreate to make it anew, or delete this instance";
     d.stalled_on(kind::PROJECT_READY, reason::DELETED_EXTERNALLY, message);
     if let Some(known) = &mut d.status.deployment {
         known.ready = false;
         known.state = DeploymentState::Removed;
     }
-    wait(None)
+    if w.instance.spec.operating_mode == OperatingMode::Running {
+        return wait(None);
+    }
+    let message = "the project was deleted at the provider, and nothing runs";
+    d.say(Statement::yes(kind::SUSPENDED, reason::SUSPENDED, message));
+    tools::rest(w, d)
 }
 
 /// Projects beside the recorded one that are the instance's as well. One that landed after it had been given up is empty,

@@ -4,6 +4,11 @@
 //! shown (where a provider's own id is a secret, its room gives a fingerprint instead). Deliberately absent: what a
 //! provider calls these things.
 
+mod marks;
+
+pub use marks::DISABLED;
+use marks::ENABLED;
+
 use super::slot::Part;
 use super::values::hex;
 use crate::api::LedgerEntry;
@@ -121,23 +126,6 @@ impl Wish {
         }
     }
 
-    /// Whether nobody may use it, by settings as [`Wish::settings`] has them.
-    pub fn is_out_of_use(settings: &str) -> bool {
-        settings.ends_with(DISABLED)
-    }
-
-    /// Whether it was put into use again, and what was asked before that may come later.
-    pub fn comes_into_use(settings: &str) -> bool {
-        settings.ends_with(ENABLED)
-    }
-
-    /// The settings without what they say of its use.
-    pub fn unmarked(settings: &str) -> &str {
-        let mut marks = [DISABLED, ENABLED].into_iter();
-        let bare = marks.find_map(|mark| settings.strip_suffix(mark));
-        bare.unwrap_or(settings)
-    }
-
     /// When a key's limit comes back, by settings as [`Wish::settings`] has them.
     pub fn given_again(settings: &str) -> LimitReset {
         let word = Wish::unmarked(settings).split_once('/');
@@ -146,12 +134,6 @@ impl Wish {
         known.unwrap_or_default()
     }
 }
-
-/// At the end of the settings of what nobody may use for now.
-pub const DISABLED: &str = " disabled";
-
-/// The same, of what was put into use again and not seen so yet.
-const ENABLED: &str = " enabled";
 
 const AGAIN: [LimitReset; 3] = [LimitReset::Daily, LimitReset::Weekly, LimitReset::Monthly];
 

@@ -149,20 +149,27 @@ fn put_out_of_use(
     set: Option<&str>,
     out: Wish,
 ) -> Next {
-    let settings = out.settings();
+    let (settings, asked) = (out.settings(), out.going_out_of_use());
+    let record = |d: &mut Draft, settings| {
+        if let Some(entry) = ledger::entry_mut(&mut d.status, entry.slot) {
+            entry.settings = settings;
+        }
+    };
     // What somebody else put out of use is out of use, and not ours.
-    let theirs = entry.settings != settings && set.is_some_and(Wish::is_out_of_use);
+    let ours = Wish::is_out_of_use(&entry.settings);
     let so = entry.settings == settings && set.is_none_or(|set| set == settings);
-    if theirs || so {
+    if so || !ours && set.is_some_and(Wish::is_out_of_use) {
+        return Next::Fine;
+    }
+    if entry.settings == asked && set == Some(&settings) {
+        record(d, settings);
         return Next::Fine;
     }
     if let Some(held) = out_of_reach(w, entry) {
         return Next::Held(held.but_complete());
     }
-    // On record before it is asked for: whose it is to put it back.
-    if let Some(entry) = ledger::entry_mut(&mut d.status, entry.slot) {
-        entry.settings = settings;
-    }
+    // On record before it is asked for: whose it is to put it back. Until that is answered it is asked for again.
+    record(d, asked);
     adjusted(d, entry, out)
 }
 

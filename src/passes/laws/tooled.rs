@@ -7,7 +7,7 @@
 use super::scene::{Scene, Trouble, second};
 use super::story::{Run, Story};
 use crate::api::condition::{self, kind};
-use crate::api::instance::{OperatingMode, UpdatePolicy};
+use crate::api::instance::{OnExternalDeletion, OperatingMode, UpdatePolicy};
 use crate::api::money::Money;
 use crate::model::Fault;
 use crate::model::tool::Usage;
@@ -291,6 +291,66 @@ fn nothing_is_taken_from_an_agent_that_cannot_take_its_new_revision_because_its_
     scene.happened();
     scene.settle();
     assert!(!there(&scene) && scene.is(kind::READY), "{:?}", scene.log);
+}
+
+#[test]
+fn an_agent_whose_project_was_deleted_has_no_key_in_use_while_it_is_suspended() {
+    let mut scene = tooled().rested();
+    scene.edit(|object| object.spec.on_external_deletion = Some(OnExternalDeletion::Report));
+    let now = scene.now;
+    scene.provider.meddle(now, |projects| {
+        projects.iter_mut().for_each(|home| home.deleted = true);
+    });
+    scene.happened();
+    scene.run_for(second(600));
+    let told = |scene: &Scene| scene.reason(kind::PROJECT_READY).map(str::to_owned);
+    assert_eq!(told(&scene).as_deref(), Some("DeletedExternally"));
+    let limit = key(&scene).to_owned();
+    suspended(&mut scene);
+    scene.run_for(second(60));
+    assert_eq!(key(&scene), format!("{limit} disabled"), "{:?}", scene.log);
+    assert_eq!(told(&scene).as_deref(), Some("DeletedExternally"));
+    assert!(scene.is(kind::SUSPENDED));
+    scene.edit(|object| object.spec.on_external_deletion = Some(OnExternalDeletion::Recreate));
+    resumed(&mut scene);
+    scene.settle();
+    assert_eq!(key(&scene), limit);
+    assert!(scene.is(kind::READY), "{:?}", scene.log);
+}
+
+#[test]
+fn a_request_to_disable_a_key_that_came_to_nothing_is_made_again_at_once() {
+    let mut scene = tooled().long_suspended();
+    resumed(&mut scene);
+    scene.settle();
+    scene.log.clear();
+    // No listing yet is young enough to say anything of the key.
+    suspended(&mut scene);
+    let mut undisturbed = scene.clone();
+    undisturbed.settle();
+    let mut steps = undisturbed.log.iter();
+    let at = steps.position(|step| *step == "AdjustTool").unwrap();
+    let refused = Fault::Transient {
+        message: "busy".into(),
+    };
+    for trouble in [
+        Trouble::CrashBefore,
+        Trouble::Vanished,
+        Trouble::Refused(refused),
+    ] {
+        let mut scene = scene.clone();
+        scene.trouble.insert(at, trouble.clone());
+        scene.run_for(second(60));
+        assert!(
+            scene.fired == 1 && key(&scene).ends_with(" disabled"),
+            "{trouble:?}: {:?}",
+            scene.log
+        );
+        let status = scene.object.as_ref().unwrap().status.clone().unwrap();
+        let mut ledger = status.external.iter();
+        let llm = ledger.find(|one| one.slot.to_string() == "tool/llm");
+        assert!(llm.unwrap().settings.ends_with(" disabled"), "{llm:?}");
+    }
 }
 
 #[test]
