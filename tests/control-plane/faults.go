@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -21,15 +24,18 @@ import (
 // them. Empty is any. The API server has authenticated, authorized and logged a
 // request when it meets a fault: what is tried is what the caller may do.
 type order struct {
-	User        string          `json:"user,omitempty"`
-	Verb        string          `json:"verb,omitempty"`
-	Resource    string          `json:"resource,omitempty"`
-	Subresource *string         `json:"subresource,omitempty"`
-	Namespace   string          `json:"namespace,omitempty"`
-	Name        string          `json:"name,omitempty"`
-	Nth         int             `json:"nth"`
-	Times       *int            `json:"times"`
-	Effect      json.RawMessage `json:"effect"`
+	User        string  `json:"user,omitempty"`
+	Verb        string  `json:"verb,omitempty"`
+	Resource    string  `json:"resource,omitempty"`
+	Subresource *string `json:"subresource,omitempty"`
+	Namespace   string  `json:"namespace,omitempty"`
+	Name        string  `json:"name,omitempty"`
+	Nth         int     `json:"nth"`
+	// One in so many of those that are due is struck, by chance; the same
+	// requests in the same order are the same ones.
+	OneIn  uint64          `json:"one_in,omitempty"`
+	Times  *int            `json:"times"`
+	Effect json.RawMessage `json:"effect"`
 }
 
 // effect is what happens to a request; one of its fields is set.
@@ -37,6 +43,8 @@ type effect struct {
 	resetBefore, resetAfter bool
 	answer                  *metav1.Status
 	delay                   time.Duration
+	// late answers nobody, and does what was asked so long after.
+	late time.Duration
 	// watchGap withholds what watches would send until then.
 	watchGap time.Duration
 }
@@ -49,9 +57,10 @@ type fault struct {
 
 	effect effect
 	posted time.Time
+	chance *rand.Rand
 }
 
-const knownEffects = `effects are "conflict", {"status": n, "reason": …, "message": …}, "reset_before", "reset_after", {"delay": seconds}, {"watch_gap": seconds}`
+const knownEffects = `effects are "conflict", {"status": n, "reason": …, "message": …}, "reset_before", "reset_after", {"delay": seconds}, {"late": seconds}, {"watch_gap": seconds}`
 
 func readEffect(raw json.RawMessage) (effect, error) {
 	var name string
@@ -71,6 +80,7 @@ func readEffect(raw json.RawMessage) (effect, error) {
 		Reason   metav1.StatusReason `json:"reason"`
 		Message  string              `json:"message"`
 		Delay    float64             `json:"delay"`
+		Late     float64             `json:"late"`
 		WatchGap float64             `json:"watch_gap"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
@@ -86,6 +96,8 @@ func readEffect(raw json.RawMessage) (effect, error) {
 		return effect{answer: refusal(wire.Status, wire.Reason, wire.Message)}, nil
 	case wire.Delay > 0:
 		return effect{delay: seconds(wire.Delay)}, nil
+	case wire.Late > 0:
+		return effect{late: seconds(wire.Late)}, nil
 	case wire.WatchGap > 0:
 		return effect{watchGap: seconds(wire.WatchGap)}, nil
 	}
@@ -117,7 +129,8 @@ func (f *fault) matches(user string, info *request.RequestInfo) bool {
 
 // due says whether the request that was just counted is one of those to strike.
 func (f *fault) due() bool {
-	return f.Matched >= f.Nth && (f.Times == nil || *f.Times <= 0 || f.Matched-f.Nth < *f.Times)
+	meant := f.Matched >= f.Nth && (f.Times == nil || *f.Times <= 0 || f.Matched-f.Nth < *f.Times)
+	return meant && (f.OneIn == 0 || f.chance.Uint64N(f.OneIn) == 0)
 }
 
 // faults are those posted and not taken away, oldest first.
@@ -147,6 +160,7 @@ func (f *faults) post(body []byte) (*fault, error) {
 	defer f.mutex.Unlock()
 	f.posted++
 	added.ID = strconv.Itoa(f.posted)
+	added.chance = rand.New(rand.NewPCG(uint64(f.posted), added.OneIn))
 	f.list = append(f.list, &added)
 	return &added, nil
 }
@@ -215,6 +229,17 @@ func (f *faults) wrap(handler http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		case struck.answer != nil:
 			answerJSON(w, int(struck.answer.Code), struck.answer)
+		case struck.late > 0:
+			// The body goes with the connection.
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			late := r.Clone(context.WithoutCancel(r.Context()))
+			late.Body = io.NopCloser(bytes.NewReader(body))
+			time.AfterFunc(struck.late, func() { handler.ServeHTTP(&discarded{header: http.Header{}}, late) })
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
 		case struck.delay > 0:
 			select {
 			case <-time.After(struck.delay):

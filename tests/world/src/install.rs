@@ -26,6 +26,9 @@ pub const IMAGE: &str = "image.repository=registry.example/yardmaster";
 /// The release's name, and the chart's ServiceAccount.
 pub const SERVICE_ACCOUNT: &str = "yardmaster";
 
+/// The user that the controller is to the API server.
+pub(crate) const CONTROLLER_USER: &str = "system:serviceaccount:yardmaster-system:yardmaster";
+
 const SERVED: Duration = Duration::from_secs(30);
 /// A world may stay up for days.
 const TOKEN_SECONDS: i64 = 30 * 24 * 3600;

@@ -23,9 +23,6 @@ use crate::options::Options;
 use crate::world::World;
 use fleet::Fleet;
 
-/// The user as whom the controller speaks to the API server.
-const CONTROLLER_USER: &str = "system:serviceaccount:yardmaster-system:yardmaster";
-
 /// The list in the world's directory.
 const SCRIPT: &str = "storm.jsonl";
 

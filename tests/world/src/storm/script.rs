@@ -419,10 +419,10 @@ fn cluster_fault(random: &mut StdRng) -> Value {
     };
     if random.random_range(0..8) == 0 {
         let seconds = random.random_range(1..6);
-        return json!({"user": super::CONTROLLER_USER, "verb": "watch", "effect": {"watch_gap": seconds}});
+        return json!({"user": crate::install::CONTROLLER_USER, "verb": "watch", "effect": {"watch_gap": seconds}});
     }
     json!({
-        "user": super::CONTROLLER_USER,
+        "user": crate::install::CONTROLLER_USER,
         "verb": verbs[random.random_range(0..verbs.len())],
         "nth": random.random_range(1..20),
         "times": random.random_range(1..3),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Breakers, Options, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth};
+use world::{Breakers, Options, Rush, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth};
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
 #[derive(Parser)]
@@ -38,10 +38,34 @@ enum Command {
         #[arg(default_value = "target/worlds")]
         worlds: PathBuf,
     },
+    /// Send many claims for few agents while answers get lost, two controllers lead, and leaders die: nothing is served twice.
+    Rush(RushOf),
     /// Put a fleet through a storm of disturbances, and see that it comes to rest and goes.
     Storm(StormOf),
     /// Start a world, print `ready`, and keep it until Ctrl-C or SIGTERM.
     Up(Up),
+}
+
+#[derive(Args)]
+struct RushOf {
+    /// Where the world's files go.
+    #[arg(long, value_name = "DIR", default_value = "target/rush")]
+    dir: PathBuf,
+    /// Agents that are idle at first.
+    #[arg(long, default_value_t = 300)]
+    agents: usize,
+    /// Claims that come at once.
+    #[arg(long, default_value_t = 1000)]
+    claims: usize,
+    /// Rounds in which a leader is killed or sleeps.
+    #[arg(long, default_value_t = 50)]
+    rounds: usize,
+    /// Of what befalls them.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The controller's binary; without it, it is built.
+    #[arg(long, value_name = "FILE")]
+    controller: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -112,6 +136,7 @@ async fn main() -> ExitCode {
         Command::Measure(measure) => measure.run().await,
         Command::Truth { worlds } => truth::look(&worlds).map(|looked| println!("{looked}")),
         Command::Breakers(breakers) => breakers.run().await,
+        Command::Rush(rush) => rush.run().await,
         Command::Storm(storm) => storm.run().await,
         Command::Up(up) => up.run().await,
     };
@@ -142,6 +167,21 @@ impl BreakersOf {
             agents: self.agents,
         };
         println!("{}", breakers.run().await?);
+        Ok(())
+    }
+}
+
+impl RushOf {
+    async fn run(self) -> Result<()> {
+        let rush = Rush {
+            dir: self.dir,
+            controller: built(self.controller).await?,
+            agents: self.agents,
+            claims: self.claims,
+            rounds: self.rounds,
+            seed: self.seed,
+        };
+        println!("{}", rush.run().await?);
         Ok(())
     }
 }
