@@ -6,7 +6,7 @@
 
 use super::call::{ClusterError, Written, call, find};
 use crate::api::claim::ReleasePolicy;
-use crate::api::{AgentClaim, AgentInstance, CLAIM_LABEL, InstanceRef, POOL_LABEL};
+use crate::api::{AgentClaim, AgentInstance, CLAIM_LABEL, InstanceRef, POOL_LABEL, Seen};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
@@ -159,14 +159,20 @@ pub async fn create(client: &Client, instance: &AgentInstance) -> Written<()> {
     Ok(())
 }
 
-/// The instances of a pool, live.
-pub async fn of_pool(client: &Client, namespace: &str, pool: &str) -> Written<Vec<AgentInstance>> {
+/// The instances of a pool, live. One that this version cannot read is the pool's by its label alone.
+pub async fn of_pool(
+    client: &Client,
+    namespace: &str,
+    pool: &str,
+) -> Written<Vec<Seen<AgentInstance>>> {
     let labelled = ListParams::default().labels(&format!("{POOL_LABEL}={pool}"));
-    let api = instances(client, namespace);
+    let api: Api<Seen<AgentInstance>> = Api::namespaced(client.clone(), namespace);
     let found = call("looking for a pool's agents", api.list(&labelled)).await?;
-    let own = |one: &AgentInstance| {
-        let named = one.spec.pool_ref.as_ref();
-        named.is_some_and(|named| named.name.as_str() == pool)
+    let own = |one: &Seen<AgentInstance>| {
+        one.read().is_none_or(|one| {
+            let named = one.spec.pool_ref.as_ref();
+            named.is_some_and(|named| named.name.as_str() == pool)
+        })
     };
     Ok(found.items.into_iter().filter(own).collect())
 }

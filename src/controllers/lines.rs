@@ -7,6 +7,7 @@
 use super::held;
 use super::turned::{Ref, Turned, named};
 use super::wake::{Change, pool_of, pool_of_member, template_of};
+use crate::api::text::ObjectName;
 use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, Seen};
 use crate::engine::claiming::waits;
 use crate::engine::line::WaitingLine;
@@ -44,6 +45,8 @@ pub struct FreeAgent {
 struct PoolLine {
     line: WaitingLine<LineName>,
     free: BTreeMap<FreeOrder, FreeAgent>,
+    /// Agents that were restored while a claim had them for good: that claim's name, by theirs.
+    restored: HashMap<String, ObjectName>,
 }
 
 /// A claim by namespace and name.
@@ -81,6 +84,10 @@ impl Lines {
         let own = pools.entry(pool).or_default();
         if let Some(before) = &before {
             own.free.remove(&FreeAgent::of(before).order);
+            own.restored.remove(&before.name_any());
+        }
+        if let Some((name, claim)) = after.as_ref().and_then(|after| restored_with(after)) {
+            own.restored.insert(name, claim);
         }
         match after.filter(|after| claimable(after)) {
             Some(after) => {
@@ -198,6 +205,14 @@ impl Lines {
         }
     }
 
+    /// The agent that a claim of this name had when it was restored.
+    pub fn restored(&self, claim: &AgentClaim) -> Option<String> {
+        let (name, pools) = (claim.name_any(), held(&self.pools));
+        let mut restored = pools.get(&pool_of(claim))?.restored.iter();
+        let found = restored.find(|(_, of)| of.as_str() == name);
+        found.map(|(agent, _)| agent.clone())
+    }
+
     /// How many wait for an agent of a pool, and since when.
     pub fn waiting(&self, pool: &Ref<AgentPool>) -> (usize, Option<Timestamp>) {
         let pools = held(&self.pools);
@@ -246,6 +261,13 @@ impl FreeAgent {
             made,
         }
     }
+}
+
+/// A restored agent that was a claim's for good, and that claim's name. With another UID of its own a claim finds it by nothing else.
+fn restored_with(instance: &AgentInstance) -> Option<(String, ObjectName)> {
+    let hold = instance.spec.claim_ref.as_ref()?;
+    let restored = hold.handed_over_at.is_some() && !instance.is_its_own();
+    restored.then(|| (instance.name_any(), hold.name.clone()))
 }
 
 fn line_name(named: &Ref<AgentClaim>) -> LineName {

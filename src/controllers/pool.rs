@@ -4,10 +4,13 @@
 //! What holds: nothing is decided here (`engine::pool`); an agent is deleted exactly as it was seen, so that a claim which takes it
 //! meanwhile keeps it; the status is written once a second at most. Deliberately absent: claims (`claim`).
 
+mod strays;
+
 use super::context::Context;
 use super::ended::Ended;
 use super::kind::Kind;
 use super::paused::{holds, is_unread, recovers};
+use super::queue::Rank;
 use super::store::Store;
 use super::stores::{InstanceBy, Stores};
 use super::turned::{Ref, named};
@@ -17,13 +20,10 @@ use super::wake::template_of;
 use crate::api::condition::{is_true, kind};
 use crate::api::pool::WaitingClaims;
 use crate::api::{
-    AgentClaim, AgentInstance, AgentInstanceSpec, AgentPool, AgentPoolStatus, FINALIZER,
-    POOL_LABEL, ProviderAccount, Seen,
+    AgentInstance, AgentInstanceSpec, AgentPool, AgentPoolStatus, FINALIZER, POOL_LABEL,
+    ProviderAccount, Seen,
 };
-use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, finalizer, status};
-use crate::engine::claiming::{member, view};
-use crate::engine::claims::is_free_again;
 use crate::engine::pool::{PoolAccount, PoolAgent, PoolAround, PoolPlan, PoolTemplate, plan};
 use crate::engine::report::transitions;
 use jiff::Timestamp;
@@ -72,37 +72,16 @@ impl Kind for AgentPool {
 
     /// What was made for a pool that is gone by now, and that nobody has, goes as well: no other pool counts it.
     async fn absent(named: &Ref<AgentPool>, ctx: &Arc<Context>) {
-        if let Err(error) = left_over(ctx, named).await {
+        let again = strays::left_over(ctx, named).await.unwrap_or_else(|error| {
             let pool = named.name.as_str();
-            tracing::warn!(%error, pool, namespace = named.namespace, "an agent of a pool that is gone is left; it is looked at again when it changes");
+            tracing::warn!(%error, pool, namespace = named.namespace, "an agent of a pool that is gone is left; it is looked at again");
+            true
+        });
+        if again {
+            let queue = &ctx.stores.pools.queue;
+            queue.add(named.clone(), Rank::Fleet, HELD);
         }
     }
-}
-
-async fn left_over(ctx: &Context, pool: &Ref<AgentPool>) -> Result<(), ClusterError> {
-    let now = ctx.around.now();
-    let found = ctx.stores.instances.by(&InstanceBy::Pool(pool.clone()));
-    let agents = found.iter().map(|one| seen(ctx, one, now));
-    let left: Vec<PoolAgent> = agents.filter(PoolAgent::is_left_over).collect();
-    if left.is_empty() || ctx.around.leave.take().is_err() {
-        return Ok(());
-    }
-    let namespace = pool.namespace.clone().unwrap_or_default();
-    let api: Api<Seen<AgentPool>> = Api::namespaced(ctx.around.client.clone(), &namespace);
-    if find("looking for a pool", api.get_opt(&pool.name))
-        .await?
-        .is_some()
-    {
-        return Ok(());
-    }
-    for agent in left {
-        let (client, version) = (&ctx.around.client, agent.version.clone());
-        match claims::delete(client, &namespace, &agent.name, &agent.uid, version).await {
-            Ok(()) | Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// An agent as its pool sees it.
@@ -123,16 +102,17 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let plan = plan(pool, &around, now);
     // One that the API server refuses keeps nothing else from being done, nor told.
     let mut refused = Ok(());
-    pass_over(give_back(ctx, pool).await, &mut refused)?;
+    pass_over(strays::give_back(ctx, pool).await, &mut refused)?;
     // One that was taken meanwhile stays: it comes back as what it is now.
     for agent in &plan.delete {
         pass_over(delete(ctx, pool, agent).await, &mut refused)?;
     }
-    for account in &plan.create {
+    let shown = plan.create.is_empty() || strays::are_shown(ctx, pool, &around.agents).await?;
+    for account in plan.create.iter().filter(|_| shown) {
         pass_over(create(ctx, pool, account).await, &mut refused)?;
     }
     let namespace = pool.namespace().unwrap_or_default();
-    if plan.let_go && !has_more(ctx, pool).await? {
+    if plan.let_go && !strays::has_more(ctx, pool).await? {
         finalizer::let_go(&pools(ctx, &namespace), pool, FINALIZER).await?;
         ctx.memories
             .unseen
@@ -312,62 +292,6 @@ async fn delete(ctx: &Context, pool: &AgentPool, agent: &PoolAgent) -> Result<()
         Err(ClusterError::Stale { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// What was taken for a claim that does not want it any more comes back: its claim is gone, or has another one, and nobody else looks.
-async fn give_back(ctx: &Context, pool: &AgentPool) -> Result<(), ClusterError> {
-    let own = named(&Seen::Read(Arc::new(pool.clone())));
-    let namespace = pool.namespace().unwrap_or_default();
-    for instance in ctx.stores.instances.by(&InstanceBy::Pool(own)) {
-        let hold = instance.spec.claim_ref.as_ref();
-        let Some(hold) = hold.filter(|hold| hold.handed_over_at.is_none()) else {
-            continue;
-        };
-        let named = Ref::new(hold.name.as_str()).within(&namespace);
-        let known = ctx.stores.claims.get(&named);
-        let known = known.filter(|known| known.uid().as_ref() == Some(&hold.uid));
-        let names = |claim: &AgentClaim| {
-            let status = claim.status.as_ref();
-            let named = status.and_then(|status| status.instance_ref.as_ref());
-            named.map(|named| named.uid.clone())
-        };
-        let elsewhere = match &known {
-            None => true,
-            Some(Seen::Read(claim)) => {
-                view(claim).over || names(claim).is_some_and(|uid| Some(uid) != instance.uid())
-            }
-            Some(Seen::Unreadable(_)) => false,
-        };
-        // Its claim goes on with it by itself.
-        if !elsewhere {
-            continue;
-        }
-        let api: Api<Seen<AgentClaim>> = Api::namespaced(ctx.around.client.clone(), &namespace);
-        let live = find("reading a claim", api.get_opt(hold.name.as_str())).await?;
-        let live = live.filter(|live| live.uid().as_ref() == Some(&hold.uid));
-        let wanted = match &live {
-            Some(Seen::Read(claim)) => Some(view(claim)),
-            // What cannot be read may want it.
-            Some(Seen::Unreadable(_)) => continue,
-            None => None,
-        };
-        if is_free_again(&member(&instance), wanted.as_ref()) {
-            match claims::give_back(&ctx.around.client, &instance.metadata).await {
-                Ok(_) | Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether there is an agent that the watch has not shown: what another leader made last, say.
-async fn has_more(ctx: &Context, pool: &AgentPool) -> Result<bool, ClusterError> {
-    let (client, now) = (&ctx.around.client, ctx.around.now());
-    let namespace = pool.namespace().unwrap_or_default();
-    let live = claims::of_pool(client, &namespace, &pool.name_any()).await?;
-    let agents = live.iter().map(|one| PoolAgent::of(one, now));
-    Ok(!agents.collect::<Vec<_>>().iter().all(PoolAgent::is_parted))
 }
 
 /// Writes the status, if it is another. Answers when it may be written, where that is later.

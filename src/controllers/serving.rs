@@ -46,6 +46,8 @@ pub struct Serving<'a> {
     /// Whether `its` is what a write or a read has answered, and not what the store shows.
     live: bool,
     looked: bool,
+    /// Whether the claim was read since it was last written.
+    read: bool,
     around: NamedInstance,
 }
 
@@ -59,6 +61,7 @@ impl<'a> Serving<'a> {
             named: named(&Seen::Read(Arc::new(claim.clone()))),
             looked: fresh && its.is_empty(),
             live: its.is_empty(),
+            read: false,
             its,
             around: NamedInstance::Unknown,
             claim,
@@ -108,6 +111,9 @@ impl<'a> Serving<'a> {
         }
         if claiming::is_settled(&self.claim) && self.claim.metadata.deletion_timestamp.is_none() {
             return Ok(Then::End(None));
+        }
+        if self.is_lost() && self.paused(now).is_none() {
+            return self.write(&ClaimNews::Lost).await;
         }
         let does = self.decide(now);
         let writes = matches!(
@@ -161,12 +167,20 @@ impl<'a> Serving<'a> {
         }
     }
 
+    /// The instance that it names, and has.
+    fn own(&self) -> Option<&HeldAgent> {
+        let named = claiming::view(&self.claim).names?;
+        self.its.iter().find(|one| one.member.uid == named)
+    }
+
+    /// Whether what its agent answered is gone with the project in which the agent was.
+    fn is_lost(&self) -> bool {
+        let view = claiming::view(&self.claim);
+        view.ready && !view.over && self.own().is_some_and(|own| own.emptied)
+    }
+
     fn is_given_up(&self, now: Timestamp) -> bool {
-        let named = claiming::view(&self.claim).names;
-        let own = self
-            .its
-            .iter()
-            .find(|one| Some(&one.member.uid) == named.as_ref());
+        let own = self.own();
         let handed_over = own.and_then(|one| Some((one, one.handed_over_at?)));
         handed_over.is_some_and(|(own, at)| {
             let agent = Uid::from(own.member.uid.as_str());
@@ -200,7 +214,7 @@ impl<'a> Serving<'a> {
             Ok(claim) => {
                 self.claim = claim;
                 // What was looked at before is good for that version alone.
-                self.looked = false;
+                (self.looked, self.read) = (false, false);
                 self.around = NamedInstance::Unknown;
                 Ok(Then::GoOn)
             }
@@ -220,7 +234,7 @@ impl<'a> Serving<'a> {
         match found.filter(|found| found.uid() == self.claim.uid()) {
             Some(claim) => {
                 self.claim = claim;
-                (self.looked, self.live) = (false, false);
+                (self.looked, self.live, self.read) = (false, false, true);
                 self.around = NamedInstance::Unknown;
                 Ok(Then::GoOn)
             }
@@ -283,6 +297,10 @@ impl<'a> Serving<'a> {
     async fn wait(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
         let paused = self.paused(now).filter(|_| !self.its.is_empty());
         if let Some(again) = paused {
+            for one in &self.its {
+                let agent = Uid::from(one.member.uid.as_str());
+                self.ctx.memories.tellings.unheard(&agent);
+            }
             // One that is looked at again at once is not worth a word.
             if !claiming::view(&self.claim).ready && again.duration_since(now) > SOON {
                 self.write(&ClaimNews::Paused).await?;
@@ -298,6 +316,11 @@ impl<'a> Serving<'a> {
         let (ctx, pool) = (self.ctx, pool_of(&self.claim));
         let there = ctx.stores.pools.get(&pool);
         let gives = there.is_some_and(|pool| pool.meta().deletion_timestamp.is_none());
+        if let Some(agent) = ctx.stores.lines.restored(&self.claim) {
+            self.write(&ClaimNews::Restored { agent }).await?;
+            self.next_in_line(ctx.stores.lines.stand_aside(&self.claim));
+            return Ok(Then::End(Some(now + PAUSED)));
+        }
         ctx.stores.lines.join(&self.claim, &self.named);
         let namespace = self.claim.namespace().unwrap_or_default();
         let rests = ctx.memories.tellings.rests(&namespace, now);

@@ -46,7 +46,15 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, unti
     let (ctx, claim) = (Arc::clone(ctx), claim.clone());
     tokio::spawn(async move {
         let named = named(&Seen::Read(Arc::new(claim.clone())));
-        let (outcome, tried) = tell(&ctx, &claim, &instance, until).await;
+        let telling = {
+            let (ctx, claim, instance) = (Arc::clone(&ctx), claim.clone(), instance.clone());
+            tokio::spawn(async move { tell(&ctx, &claim, &instance, until).await })
+        };
+        // Nobody would tell it again that is believed to be told still.
+        let (outcome, tried) = telling.await.unwrap_or_else(|_| {
+            let why = "telling it came to no end, by a fault of Yardmaster's".to_owned();
+            (TellOutcome::Unknown { why }, TriedTelling::NotAtAll)
+        });
         tracing::info!(
             namespace = claim.namespace(),
             claim = claim.name_any(),
@@ -154,7 +162,11 @@ pub fn ask_beside(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef)
     }
     let (ctx, claim) = (Arc::clone(ctx), claim.clone());
     tokio::spawn(async move {
-        let said = ask(&ctx, &claim, &instance).await.unwrap_or_default();
+        let asking = {
+            let (ctx, claim, instance) = (Arc::clone(&ctx), claim.clone(), instance.clone());
+            tokio::spawn(async move { ask(&ctx, &claim, &instance).await })
+        };
+        let said = asking.await.ok().and_then(Result::ok).flatten();
         ctx.memories.askings.answered(&key, said);
         let named = named(&Seen::Read(Arc::new(claim)));
         ctx.stores

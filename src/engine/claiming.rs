@@ -24,6 +24,11 @@ pub enum ClaimNews {
     NoPool,
     /// No agent of the pool is free.
     NoAgent,
+    /// There is an agent that a claim of this name had, restored from a backup.
+    Restored {
+        /// Its name.
+        agent: String,
+    },
     /// It waited until its deadline.
     TooLate,
     /// Nothing is done to its agent now.
@@ -226,6 +231,12 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
         ClaimNews::NoAgent => said(
             reason::NO_AGENT_FREE,
             &format!("waits for an agent of AgentPool {pool}, whose conditions say what it does"),
+        ),
+        ClaimNews::Restored { agent } => said(
+            reason::RESTORED_ELSEWHERE,
+            &format!(
+                "AgentInstance {agent} was restored from a backup and belongs to a claim of this name that was another one: it may know who it is; delete it, and this claim takes another agent, or make the claim under another name"
+            ),
         ),
         ClaimNews::Rejected => said(
             reason::NO_AGENT_FREE,

@@ -9,7 +9,7 @@ mod around;
 mod telling;
 mod unseen;
 
-pub use agent::{AgentStanding, PoolAgent, claimable, is_current, settled};
+pub use agent::{AgentStanding, PoolAgent, claimable, is_current, is_emptied, settled};
 pub use around::{PoolAccount, PoolAround, PoolTemplate};
 pub use unseen::Unseen;
 

@@ -11,6 +11,7 @@ mod breakers;
 #[cfg(test)]
 mod change;
 #[cfg(test)]
+mod claimed;
 mod claims;
 #[cfg(test)]
 mod costs;

@@ -137,6 +137,13 @@ impl Tellings {
         held(&self.1).rests(namespace, now)
     }
 
+    /// What was heard of it says nothing any more: meanwhile it could not be told, whatever it would have answered.
+    pub fn unheard(&self, agent: &Uid) {
+        if let Some(told) = held(&self.0).get_mut(agent) {
+            (told.tried, told.unreached) = (false, None);
+        }
+    }
+
     /// It came to nothing: when it is told again.
     pub fn later(&self, agent: &Uid, now: Timestamp) -> Timestamp {
         let mut all = held(&self.0);
@@ -199,5 +206,10 @@ mod tests {
         all.answered(own(), outcome, TriedTelling::NotSent, at(5));
         all.later(&agent, at(5));
         assert_eq!(all.heard(&agent), HeardOfAgent::Silence);
+        // It was paused meanwhile, past its deadline say: nobody gives it up before it was told once more.
+        all.unheard(&agent);
+        assert_eq!(all.heard(&agent), HeardOfAgent::Nothing);
+        all.begun(&agent);
+        assert_eq!(all.heard(&agent), HeardOfAgent::UnderWay);
     }
 }

@@ -7,7 +7,7 @@ use crate::controllers::turned::Ref;
 use crate::controllers::wake::template_of;
 use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::claims::PoolMember;
-use crate::engine::pool::settled;
+use crate::engine::pool::{is_emptied, settled};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -19,6 +19,8 @@ pub(super) struct HeldAgent {
     pub handed_over_at: Option<Timestamp>,
     /// Whether nothing outside is in flight for it.
     pub settled: bool,
+    /// Whether its project was deleted at the provider, and the agent with it.
+    pub emptied: bool,
     /// The account in which it lives.
     pub account: String,
     /// Its template.
@@ -39,6 +41,7 @@ impl HeldAgent {
                 .and_then(|hold| hold.handed_over_at.as_ref())
                 .map(|at| at.0),
             settled: settled(instance),
+            emptied: is_emptied(instance),
             account: instance.spec.account_ref.name.0.clone(),
             template: template_of(instance),
         }

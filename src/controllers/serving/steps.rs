@@ -7,11 +7,11 @@ use super::held::{HeldAgent, Then};
 use crate::api::AgentClaim;
 use crate::cluster::{ClusterError, claims};
 use crate::controllers::lines::FreeAgent;
-use crate::controllers::paused::holds;
+use crate::controllers::paused::{holds, is_unread};
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::Ref;
 use crate::controllers::uid::Uid;
-use crate::engine::claiming::ClaimNews;
+use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::claims::{ClaimHold, PoolMember};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -29,7 +29,9 @@ impl Serving<'_> {
     pub(super) async fn take(&mut self) -> Result<bool, ClusterError> {
         let ctx = self.ctx;
         let may = |agent: &FreeAgent| {
-            ctx.stores.usable(&agent.account) && !holds(ctx, &agent.account, &agent.template)
+            ctx.stores.usable(&agent.account)
+                && !holds(ctx, &agent.account, &agent.template)
+                && !is_unread(ctx, &agent.account)
         };
         let lines = &ctx.stores.lines;
         let mut offered = lines.offer(&self.claim, may);
@@ -52,6 +54,7 @@ impl Serving<'_> {
                         url: agent.url,
                         handed_over_at: None,
                         settled: true,
+                        emptied: false,
                         account: agent.account,
                         template: agent.template,
                     });
@@ -113,6 +116,10 @@ impl Serving<'_> {
     }
 
     pub(super) async fn give_back(&mut self, uid: &str) -> Result<Then, ClusterError> {
+        // Somebody else may have bound it to this one meanwhile, and would believe it lost.
+        if !self.read && !claiming::view(&self.claim).over {
+            return self.read_again().await;
+        }
         let given = claims::give_back(&self.ctx.around.client, &self.one(uid)?.meta).await;
         if given.is_ok() {
             self.its.retain(|one| one.member.uid != uid);

@@ -8,7 +8,7 @@ use crate::api::{AgentClaim, AgentInstance, AgentPool, InstanceRef, Seen};
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::{Ref, Turned};
 use crate::engine::claiming::waits;
-use crate::engine::pool::claimable;
+use crate::engine::pool::{claimable, is_emptied};
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
 
@@ -159,5 +159,6 @@ fn as_its_claim_has_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use<>
         uid: meta.uid.clone().unwrap_or_default(),
     };
     let deleted = meta.deletion_timestamp.is_some();
-    (its, deleted, hold.map(|hold| hold.uid))
+    let emptied = instance.read().is_some_and(|one| is_emptied(one));
+    (its, deleted, hold.map(|hold| hold.uid), emptied)
 }

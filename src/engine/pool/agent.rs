@@ -182,6 +182,13 @@ pub fn settled(instance: &AgentInstance) -> bool {
     !ledger.any(|entry| matches!(entry.state, SlotState::Creating | SlotState::Deleting))
 }
 
+/// Whether its project was deleted at the provider, and that is told rather than mended.
+pub fn is_emptied(instance: &AgentInstance) -> bool {
+    let status = instance.status.iter();
+    let mut said = status.flat_map(|status| &status.conditions);
+    said.any(|one| one.type_ == kind::STALLED && one.reason == reason::DELETED_EXTERNALLY)
+}
+
 fn standing(instance: &AgentInstance, now: Timestamp) -> AgentStanding {
     if claimable(instance) {
         return AgentStanding::Idle;

@@ -17,9 +17,21 @@ pub struct Unseen {
     made: HashMap<String, (String, Timestamp)>,
     /// Agents that were deleted, by UID: when.
     deleted: HashMap<String, Timestamp>,
+    /// Whether the watch was seen to show all that there were, and has shown since then what was made.
+    counted: bool,
 }
 
 impl Unseen {
+    /// Whether what the watch shows, and what is remembered here, is all.
+    pub fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    /// The watch shows all that there are.
+    pub fn counted(&mut self) {
+        self.counted = true;
+    }
+
     /// An agent is being made.
     pub fn makes(&mut self, name: &str, account: &str, now: Timestamp) {
         self.made.insert(name.to_owned(), (account.to_owned(), now));
@@ -38,9 +50,12 @@ impl Unseen {
     /// Agents as the watch shows them, with what it does not show yet.
     pub fn complete(&mut self, agents: &mut Vec<PoolAgent>, now: Timestamp) {
         let late = |since: &Timestamp| now.duration_since(*since) < PATIENCE;
-        self.made.retain(|name, (_, since)| {
-            late(since) && !agents.iter().any(|agent| agent.name == *name)
-        });
+        self.made
+            .retain(|name, _| !agents.iter().any(|agent| agent.name == *name));
+        let waited = self.made.len();
+        self.made.retain(|_, (_, since)| late(since));
+        // It may be there all the same.
+        self.counted &= self.made.len() == waited;
         self.deleted.retain(|uid, since| {
             let shown = agents.iter().find(|agent| agent.uid == *uid);
             late(since) && shown.is_some_and(|agent| !agent.deleting)
