@@ -1,7 +1,8 @@
 //! AgentClaim: each visit goes on with what is next for the claim, until it waits for something.
 //!
 //! Holds: nothing is decided here (`engine::claims`, `engine::claiming`). A claim that was seen being made is served without a
-//! read: a free agent is taken, the claim bound to it, both with the versions that were watched.
+//! read: a free agent is taken, the claim bound to it, both with the versions that were watched. So is one that this process has
+//! left, as long as the watch shows what it has written.
 
 use super::context::Context;
 use super::ended::Ended;
@@ -27,28 +28,26 @@ impl Kind for AgentClaim {
     }
 
     async fn reconcile(seen: &Seen<AgentClaim>, ctx: &Arc<Context>) -> Result<Ended, ClusterError> {
-        let lines = &ctx.stores.lines;
-        let fresh = seen.read().filter(|claim| lines.is_fresh(claim));
-        let (claim, fresh) = match fresh {
-            Some(claim) => (Arc::clone(claim), true),
+        let now = ctx.around.now();
+        if let Some(expires) = seen.read().and_then(|claim| Serving::rests(ctx, claim, now)) {
+            return Ok(Ended::until(expires.map(|at| wait(at, now))));
+        }
+        let known = seen.read().filter(|claim| Serving::is_known(ctx, claim));
+        let claim = match known {
+            Some(claim) => Arc::clone(claim),
             None => {
                 let namespace = seen.namespace().unwrap_or_default();
                 let api = Api::namespaced(ctx.around.client.clone(), &namespace);
                 match unreadable::get(ctx, &api, "reading the claim", seen).await? {
-                    Some(Seen::Read(claim)) => (claim, false),
+                    Some(Seen::Read(claim)) => claim,
                     _ => return Ok(Ended::at_rest()),
                 }
             }
         };
-        let again = Serving::of(ctx, Arc::unwrap_or_clone(claim), fresh)
-            .run()
-            .await?;
+        let serving = Serving::of(ctx, Arc::unwrap_or_clone(claim));
+        let again = serving.run().await?;
         let now = ctx.around.now();
-        // A time that has come meanwhile is one to come again.
-        let wait = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        Ok(Ended::until(
-            again.map(|at| wait(at).max(Duration::from_millis(50))),
-        ))
+        Ok(Ended::until(again.map(|at| wait(at, now))))
     }
 
     fn conditions(status: &mut AgentClaimStatus) -> Option<&mut Vec<Condition>> {
@@ -68,4 +67,10 @@ impl Kind for AgentClaim {
                 .add(next, super::queue::Rank::News, Duration::ZERO);
         }
     }
+}
+
+/// A time that has come meanwhile is one to come again.
+fn wait(at: Timestamp, now: Timestamp) -> Duration {
+    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    wait.max(Duration::from_millis(50))
 }

@@ -29,3 +29,10 @@ pub struct Context {
     /// Running agents.
     pub agents: Agents,
 }
+
+impl Context {
+    /// Whether agents are being taken just now, and more claims wait to be served.
+    pub fn claims_press(&self) -> bool {
+        self.stores.lines.are_busy(self.around.now()) && self.stores.claims.queue.presses()
+    }
+}

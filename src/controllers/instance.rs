@@ -31,6 +31,8 @@ const WAITS: Ended = Ended {
 impl Kind for AgentInstance {
     const NAME: &'static str = "AgentInstance";
 
+    const GIVES_WAY: bool = true;
+
     fn store(stores: &Stores) -> &Store<AgentInstance> {
         &stores.instances
     }

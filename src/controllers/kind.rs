@@ -24,12 +24,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
+/// Who gives way comes after so long.
+const LATER: Duration = Duration::from_millis(50);
+
 /// A kind that is reconciled.
 pub trait Kind:
     Stored + HasStatus<Status: Clone + Default + PartialEq + Serialize + Send + Sync>
 {
     /// Its name, for people and metrics.
     const NAME: &'static str;
+
+    /// Whether its passes come later while agents are taken and more claims wait to be served: for those somebody waits.
+    const GIVES_WAY: bool = false;
 
     /// Where its objects are kept.
     fn store(stores: &Stores) -> &Store<Self>;
@@ -87,6 +93,10 @@ where
             () = stop.clone() => return,
             named = store.queue.next() => named,
         };
+        if K::GIVES_WAY && ctx.claims_press() {
+            store.queue.done(&named, Some(LATER));
+            continue;
+        }
         for last in store.take_gone(&named) {
             ctx.memories.forget(&Uid::of(&last));
             K::gone(&last, &ctx);

@@ -12,11 +12,14 @@ use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, Seen};
 use crate::engine::claiming::waits;
 use crate::engine::line::WaitingLine;
 use crate::engine::pool::{claimable, is_current};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+
+/// After so long without an agent taken nobody gives way to claims any more, however many wait.
+const BUSY: SignedDuration = SignedDuration::from_millis(200);
 
 /// Which of those that are free is the first: at the current revision, then the newest.
 type FreeOrder = (bool, Reverse<Timestamp>, String);
@@ -58,6 +61,8 @@ pub struct Lines {
     pools: Mutex<HashMap<Ref<AgentPool>, PoolLine>>,
     /// Claims that were seen being made, by UID, at the version that they had then.
     fresh: Mutex<HashMap<String, Option<String>>>,
+    /// When an agent was last taken.
+    served: Mutex<Option<Timestamp>>,
 }
 
 impl Lines {
@@ -179,6 +184,16 @@ impl Lines {
         let agent = own.pop(may)?;
         own.line.serve(&who);
         Some(agent)
+    }
+
+    /// An agent was taken.
+    pub fn taken(&self, now: Timestamp) {
+        *held(&self.served) = Some(now);
+    }
+
+    /// Whether agents are being taken just now.
+    pub fn are_busy(&self, now: Timestamp) -> bool {
+        held(&self.served).is_some_and(|last| now.duration_since(last) < BUSY)
     }
 
     /// An agent for a claim whose turn it was, in place of one that somebody else has.

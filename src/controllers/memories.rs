@@ -8,6 +8,7 @@ pub mod askings;
 pub mod places;
 pub mod recorded;
 pub mod retries;
+pub mod served;
 pub mod sources;
 pub mod sweeps;
 pub mod tellings;
@@ -24,6 +25,7 @@ use kube::Resource;
 use places::Places;
 use recorded::{LeftThings, RecordNames};
 use retries::Retries;
+use served::Served;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,6 +56,8 @@ pub struct Memories {
     pub left: LeftThings,
     /// Places that are about to be taken.
     pub places: Places,
+    /// At which versions claims were left.
+    pub served: Served,
     /// What agents are being told.
     pub tellings: Tellings,
     /// Which agents are being asked whose they are.
@@ -74,6 +78,7 @@ impl Memories {
         self.recorded.forget(uid);
         self.warned.forget(uid);
         self.unseen.forget(uid);
+        self.served.forget(uid);
         self.tellings.forget(uid);
         self.askings.forget(uid);
     }

@@ -43,6 +43,8 @@ const HELD: Duration = Duration::from_secs(10);
 impl Kind for AgentPool {
     const NAME: &'static str = "AgentPool";
 
+    const GIVES_WAY: bool = true;
+
     fn store(stores: &Stores) -> &Store<AgentPool> {
         &stores.pools
     }

@@ -206,6 +206,15 @@ impl<T: InLine> Queue<T> {
         }
     }
 
+    /// Whether anybody is due whom a person waits for.
+    pub fn presses(&self) -> bool {
+        let (line, now) = (held(&self.line), Instant::now());
+        let due = line.later.range(..=(now, u64::MAX));
+        let mut ranks = due.filter_map(|(_, who)| Some(line.waiting.get(who)?.0.rank));
+        !line.ready[Rank::Person as usize].namespaces.is_empty()
+            || ranks.any(|rank| rank == Rank::Person)
+    }
+
     /// The pass over it has ended; it comes again by itself `again` later, if at all.
     pub fn done(&self, who: &T, again: Option<Duration>) {
         let mut line = held(&self.line);

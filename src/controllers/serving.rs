@@ -6,11 +6,11 @@
 
 mod answers;
 mod held;
+mod known;
 mod steps;
 
 use super::context::Context;
 use super::paused::{holds, is_unread};
-use super::stores::InstanceBy;
 use super::turned::{Ref, named};
 use super::uid::Uid;
 use super::wake::pool_of;
@@ -23,6 +23,7 @@ use crate::engine::claims::{
 };
 use crate::model::pause::annotated;
 use held::{Does, HeldAgent, Then};
+use known::{shown, versions};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::Api;
 use kube::{Resource, ResourceExt};
@@ -52,15 +53,14 @@ pub struct Serving<'a> {
 }
 
 impl<'a> Serving<'a> {
-    /// A claim, `fresh` where it is the version that was seen being made.
-    pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim, fresh: bool) -> Serving<'a> {
-        let uid = claim.uid().unwrap_or_default();
-        let shown = ctx.stores.instances.by(&InstanceBy::Claim(uid));
-        let its: Vec<HeldAgent> = shown.iter().map(|one| HeldAgent::of(one)).collect();
+    /// A claim as it was seen being made, as this process has left it, or as it was read.
+    pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim) -> Serving<'a> {
+        let its = shown(ctx, &claim);
+        let left = ctx.memories.served.are(&Uid::of(&claim), &versions(&claim, &its));
         Serving {
             named: named(&Seen::Read(Arc::new(claim.clone()))),
-            looked: fresh && its.is_empty(),
-            live: its.is_empty(),
+            looked: ctx.stores.lines.is_fresh(&claim) && its.is_empty(),
+            live: its.is_empty() || left,
             read: false,
             its,
             around: NamedInstance::Unknown,
@@ -71,8 +71,13 @@ impl<'a> Serving<'a> {
 
     /// Goes on until the claim waits. Answers when it comes again by itself.
     pub async fn run(mut self) -> Result<Option<Timestamp>, ClusterError> {
+        let (uid, served) = (Uid::of(&self.claim), &self.ctx.memories.served);
+        served.forget(&uid);
         for _ in 0..STEPS {
             if let Then::End(again) = self.step().await? {
+                if self.live && !self.its.is_empty() {
+                    served.at(&uid, versions(&self.claim, &self.its));
+                }
                 return Ok([again, self.next_time()].into_iter().flatten().min());
             }
         }

@@ -68,7 +68,7 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, unti
         ctx.stores
             .claims
             .queue
-            .add(named, Rank::Person, Duration::ZERO);
+            .add(named, Rank::News, Duration::ZERO);
     });
 }
 

@@ -118,6 +118,14 @@ pub fn is_settled(claim: &AgentClaim) -> bool {
         || says(claim, kind::STALLED, reason::AGENT_LOST)
 }
 
+/// Whether its agent has answered to all that it says now, and nobody has to let it in.
+pub fn is_served(claim: &AgentClaim) -> bool {
+    let (view, meta) = (view(claim), &claim.metadata);
+    let status = claim.status.as_ref();
+    let observed = status.is_some_and(|status| status.observed_generation == meta.generation);
+    view.ready && !view.over && observed && !is_pending(claim) && !is_settled(claim)
+}
+
 /// Whether its time was over.
 pub fn has_expired(claim: &AgentClaim) -> bool {
     says(claim, kind::EXPIRED, reason::EXPIRED)

@@ -39,6 +39,7 @@ impl Serving<'_> {
             let (client, version) = (&ctx.around.client, agent.version.as_deref());
             match claims::take(client, &agent.named.name, version, &self.claim).await {
                 Ok(meta) => {
+                    lines.taken(ctx.around.now());
                     let member = PoolMember {
                         uid: agent.uid,
                         made: agent.made.as_second(),
@@ -97,7 +98,14 @@ impl Serving<'_> {
             instance: own.reference(),
             url: own.url.clone(),
         };
-        self.write(&news).await
+        let then = self.write(&news).await?;
+        // Who is not bound yet comes before what is left to do for this one.
+        let queue = &self.ctx.stores.claims.queue;
+        if self.own().is_some() && queue.presses() {
+            queue.add(self.named.clone(), Rank::News, Duration::ZERO);
+            return Ok(Then::End(None));
+        }
+        Ok(then)
     }
 
     /// After a write of an instance: what it is now, or everything anew.

@@ -1,8 +1,9 @@
 //! `measure claims`: how long a claim waits for an agent of a warm pool, and what that costs.
 //!
 //! Holds: the agents are seeded and the pool makes none in their place, so nothing else is written meanwhile; the load has
-//! connections of its own; a time begins before the request to create a claim is sent, and ends with the watch event that shows
-//! it Bound, or Ready; a row ends when every claim of it is Ready. Deliberately absent: releasing claims, and refill.
+//! connections of its own; a time begins when a claim's moment has come, also where it waits for one of them, and ends with the
+//! watch event that shows it Bound, or Ready; a row ends when every claim of it is Ready and nothing more is done for any. Deliberately
+//! absent: releasing claims, and refill.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +21,7 @@ use kube::{Client, ResourceExt as _};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time;
 use world::{Controller, Mark, Tenant, World, condition};
@@ -38,6 +39,9 @@ const EVERY: Duration = Duration::from_millis(200);
 
 /// Percentiles of the Poisson row are told for windows of this length too: a queue that grows shows itself there.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// Requests of the load that are under way at once: as many connections as it has.
+const IN_FLIGHT: usize = 32;
 
 /// As many writes show what one costs by itself.
 const FLOOR: usize = 200;
@@ -98,6 +102,8 @@ pub(super) async fn claims(world: &World, load: &Load) -> Result<()> {
     controller.start().await?;
     let bench = Bench::begin(&tenant, &controller, claims + load.idle).await?;
 
+    let floor = bench.floor().await?;
+    quiet(&controller).await?;
     let mut rows = Vec::new();
     let spaced = (0..load.spaced).map(|n| EVERY * u32::try_from(n).unwrap_or(u32::MAX));
     rows.push(bench.row("one every 200 ms", spaced.collect()).await?);
@@ -106,7 +112,7 @@ pub(super) async fn claims(world: &World, load: &Load) -> Result<()> {
     rows.push(bench.row("at once", at_once).await?);
     rows.push(bench.row("by chance", by_chance).await?);
     let told = json!({
-        "seeded": claims + load.idle, "rate": load.rate, "rows": rows, "writeOfAnAgentMs": bench.floor().await?,
+        "seeded": claims + load.idle, "rate": load.rate, "rows": rows, "writeOfAnAgentMs": floor,
     });
     drop(bench);
     println!("{told}");
@@ -173,6 +179,7 @@ struct Bench<'a> {
     tenant: &'a Tenant<'a>,
     controller: &'a Controller,
     claims: Api<DynamicObject>,
+    in_flight: Semaphore,
     shown: Arc<Shown>,
     watch: JoinHandle<()>,
 }
@@ -206,15 +213,7 @@ impl<'a> Bench<'a> {
             pool.data["status"]["idle"].as_u64() == u64::try_from(agents).ok()
         });
         filled.await?;
-        let mut passes = controller.passes().await?;
-        loop {
-            time::sleep(Duration::from_secs(3)).await;
-            let now = controller.passes().await?;
-            if now == passes {
-                break;
-            }
-            passes = now;
-        }
+        quiet(controller).await?;
         let world = tenant.world();
         let mut own = Vec::new();
         for _ in 0..2 {
@@ -238,6 +237,7 @@ impl<'a> Bench<'a> {
             tenant,
             controller,
             claims,
+            in_flight: Semaphore::new(IN_FLIGHT),
             shown,
             watch,
         })
@@ -260,12 +260,14 @@ impl<'a> Bench<'a> {
             "spec": {"poolRef": {"name": POOL}, "agent": {"name": name, "instructions": "be of use"}},
         }))?;
         let sent = Instant::now();
+        let _one = self.in_flight.acquire().await?;
         self.claims.create(&PostParams::default(), &claim).await?;
         Ok(sent)
     }
 
     /// Claims that come at these moments.
     async fn row(&self, row: &str, moments: Vec<Duration>) -> Result<Value> {
+        self.connects().await?;
         let before = self.before().await?;
         let begun = Instant::now();
         let sent = moments.iter().enumerate().map(|(n, at)| async move {
@@ -298,6 +300,14 @@ impl<'a> Bench<'a> {
         self.told(row, &before, &told).await
     }
 
+    /// Opens the connections that the load has.
+    async fn connects(&self) -> Result<()> {
+        let any = kube::api::ListParams::default().limit(1);
+        let all = (0..IN_FLIGHT).map(|_| self.claims.list(&any));
+        try_join_all(all).await?;
+        Ok(())
+    }
+
     /// What a row has shown, and what it has cost.
     async fn told(
         &self,
@@ -306,6 +316,8 @@ impl<'a> Bench<'a> {
         times: &[(Duration, Duration, Duration)],
     ) -> Result<Value> {
         let (world, claims) = (self.tenant.world(), times.len());
+        // What a row wakes is its own cost, however late it comes.
+        quiet(self.controller).await?;
         let now = self.before().await?;
         let mut writes = BTreeMap::new();
         let mut reads = 0;
@@ -362,6 +374,19 @@ impl<'a> Bench<'a> {
             ensure!(patched.name_any() == name);
         }
         Ok(percentiles(times.into_iter()))
+    }
+}
+
+/// Waits until the controller has nothing to do.
+async fn quiet(controller: &Controller) -> Result<()> {
+    let mut passes = controller.passes().await?;
+    loop {
+        time::sleep(Duration::from_secs(3)).await;
+        let now = controller.passes().await?;
+        if now == passes {
+            return Ok(());
+        }
+        passes = now;
     }
 }
 
