@@ -131,7 +131,7 @@ impl Rush {
     }
 
     async fn come(&self, world: &World) -> Result<Rushed> {
-        let fast = json!({"requestsPerSecond": 200, "requestsPerHour": 500_000, "projectInterval": "1s", "maxProjects": 10_000});
+        let fast = json!({"requestsPerSecond": 50, "requestsPerHour": 50_000, "projectInterval": "1s", "maxProjects": 10_000});
         let tenant = world.tenant_with("rush", fast).await?;
         let limits =
             json!({"spec": {"limits": {"resources": 10_000, "resourcesPerNamespace": 10_000}}});
