@@ -1,4 +1,4 @@
-//! The writes of a claim on an instance: taken, given back, handed over; and the look for what a claim has.
+//! The writes of a claim and of a pool on an instance: taken, given back, handed over, updated; and the look for what a claim has.
 //!
 //! What holds: each bears the resourceVersion of the object from which it was decided; what is taken bears the claim's UID as a
 //! label, by which it is found again; answers are read as metadata alone, because people wait for them. Deliberately absent:
@@ -6,6 +6,7 @@
 
 use super::call::{ClusterError, Written, call, find};
 use crate::api::claim::ReleasePolicy;
+use crate::api::updates::UpdateTo;
 use crate::api::{AgentClaim, AgentInstance, CLAIM_LABEL, InstanceRef, POOL_LABEL};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -102,6 +103,17 @@ pub async fn hand_over(
     let namespace = claim.namespace().unwrap_or_default();
     let name = seen.name.clone().unwrap_or_default();
     write(client, (&namespace, &name), "handing an agent over", patch).await
+}
+
+/// Asks an idle instance to take a revision, or takes that back. `version`: of the instance as it was seen.
+pub async fn update_to(
+    client: &Client,
+    named: (&str, &str),
+    version: Option<&str>,
+    to: Option<&UpdateTo>,
+) -> Written<ObjectMeta> {
+    let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"updateTo": to}});
+    write(client, named, "updating an agent of a pool", patch).await
 }
 
 /// The instances that bear a claim's UID, live.

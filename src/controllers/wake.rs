@@ -237,9 +237,9 @@ fn as_member(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
         ..status
     });
     let deleted = meta.deletion_timestamp.is_some();
-    // Which claim has it says nothing of a rollout.
+    // Which claim has it says nothing of a rollout, and what its pool asks of it is none.
     let mut spec = instance.spec.clone();
-    spec.claim_ref = None;
+    (spec.claim_ref, spec.update_to) = (None, None);
     Some((meta.uid.clone(), deleted, spec, status))
 }
 

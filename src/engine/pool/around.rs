@@ -59,6 +59,7 @@ pub(super) struct Counts {
     pub(super) idle: usize,
     pub(super) coming: usize,
     pub(super) unhealthy: usize,
+    pub(super) updating: usize,
     pub(super) claimed: usize,
     pub(super) restored: usize,
 }
@@ -75,6 +76,7 @@ impl Counts {
             unhealthy: are(|one| {
                 matches!(one, AgentStanding::Unhealthy { .. } | AgentStanding::Unread)
             }),
+            updating: are(|one| *one == AgentStanding::Updating),
             restored: agents
                 .iter()
                 .filter(|one| one.standing == AgentStanding::Restored && !one.claimed)

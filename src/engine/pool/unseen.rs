@@ -1,9 +1,11 @@
 //! What was just written of a pool's agents and the watch has not shown yet.
 //!
-//! What holds: an agent that was made counts from when that was asked for, and one that was deleted does no more, however late the
-//! watch is; so a pool makes exactly as many as it wants. What is never shown is forgotten after [`PATIENCE`].
+//! What holds: an agent that was made counts from when that was asked for, one that was deleted does no more, and one that was asked
+//! to take a revision is no claim's, however late the watch is; so a pool makes exactly as many as it wants, and updates no more at
+//! once than it may. What is never shown is forgotten after [`PATIENCE`].
 
-use super::agent::{AgentStanding, PoolAgent};
+use super::agent::{AgentStanding, AskedUpdate, PoolAgent, UpdateStage};
+use crate::api::updates::UpdateTo;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -17,6 +19,8 @@ pub struct Unseen {
     made: HashMap<String, (String, Timestamp)>,
     /// Agents that were deleted, by UID: when.
     deleted: HashMap<String, Timestamp>,
+    /// Agents that were asked to take a revision, by UID: which, and when.
+    asked: HashMap<String, (String, Timestamp)>,
 }
 
 impl Unseen {
@@ -35,6 +39,12 @@ impl Unseen {
         self.deleted.insert(uid.to_owned(), now);
     }
 
+    /// An agent was asked to take a revision.
+    pub fn asked(&mut self, uid: &str, to: &UpdateTo) {
+        let asked = (to.revision.clone(), to.since.0);
+        self.asked.insert(uid.to_owned(), asked);
+    }
+
     /// Agents as the watch shows them, with what it does not show yet.
     pub fn complete(&mut self, agents: &mut Vec<PoolAgent>, now: Timestamp) {
         let late = |since: &Timestamp| now.duration_since(*since) < PATIENCE;
@@ -48,6 +58,24 @@ impl Unseen {
         for agent in agents.iter_mut() {
             agent.deleting |= self.deleted.contains_key(&agent.uid);
         }
+        self.asked.retain(|uid, (_, since)| {
+            let shown = agents.iter().find(|agent| agent.uid == *uid);
+            let update = shown.and_then(|agent| agent.update.as_ref());
+            let seen = update.is_some_and(|update| update.since >= *since);
+            let not_yet = shown.is_some_and(|agent| !agent.claimed) && !seen;
+            late(since) && not_yet
+        });
+        for agent in agents.iter_mut() {
+            if let Some((revision, since)) = self.asked.get(&agent.uid) {
+                agent.standing = AgentStanding::Updating;
+                agent.update = Some(AskedUpdate {
+                    revision: revision.clone(),
+                    since: *since,
+                    stage: UpdateStage::Asked,
+                    failed: None,
+                });
+            }
+        }
         agents.extend(self.made.iter().map(|(name, (account, since))| PoolAgent {
             name: name.clone(),
             uid: String::new(),
@@ -56,6 +84,10 @@ impl Unseen {
             account: account.clone(),
             standing: AgentStanding::Coming,
             current: true,
+            revision: None,
+            follows: false,
+            settled: false,
+            update: None,
             claimed: false,
             in_between: false,
             deleting: false,
