@@ -2,8 +2,8 @@
 //!
 //! Holds: a pool owns no instance; `spec.poolRef` of an instance names its pool, and counts are made from that.
 
-use super::text::NameRef;
-use super::updates::UpdateStrategy;
+use super::text::{NameRef, Span};
+use super::updates::{UpdatePolicy, UpdateStrategy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -71,6 +71,31 @@ pub struct AgentPoolSpec {
     /// How a change of the template reaches idle agents. The template's own `rollout` has no part in it.
     #[serde(default)]
     pub update_strategy: UpdateStrategy,
+    /// What holds for claims of this pool that say nothing else. It becomes a claim's own with the claim's status (`bindBy` as soon as it
+    /// waits, `expiresAt` when it is bound), and stays so when this changes. A claim of a pool that is not there has none of it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_defaults: Option<ClaimDefaults>,
+}
+
+/// What holds for a pool's claims that say nothing else.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimDefaults {
+    /// How long a claim waits for an agent, from its creation, or the pool's where that is later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind_deadline: Option<Span>,
+    /// How long an agent may take to answer when it is told who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s')").message("must be at least 5s: an agent that is given up sooner may just be about to answer, and is deleted in vain"))]
+    pub provision_deadline: Option<Span>,
+    /// How long a claim has its agent. Not for claims with `releasePolicy: Retain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<Span>,
+    /// Whether an agent takes new revisions of its template once a claim has it.
+    // Not as an option in the schema: there null would be asked to be one of the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UpdatePolicy")]
+    pub update_policy: Option<UpdatePolicy>,
 }
 
 impl AgentPoolSpec {

@@ -6,6 +6,7 @@
 
 use super::call::{ClusterError, Written, call, find};
 use crate::api::claim::ReleasePolicy;
+use crate::api::instance::UpdatePolicy;
 use crate::api::updates::UpdateTo;
 use crate::api::{AgentClaim, AgentInstance, CLAIM_LABEL, InstanceRef, POOL_LABEL};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
@@ -81,6 +82,7 @@ pub async fn hand_over(
     client: &Client,
     seen: &ObjectMeta,
     claim: &AgentClaim,
+    updates: UpdatePolicy,
     at: MicroTime,
 ) -> Written<ObjectMeta> {
     let mut owners = seen.owner_references.clone().unwrap_or_default();
@@ -98,7 +100,12 @@ pub async fn hand_over(
             "labels": {CLAIM_LABEL: claim.uid()},
             "ownerReferences": owners,
         },
-        "spec": {"claimRef": {"name": claim.name_any(), "uid": claim.uid(), "handedOverAt": at}},
+        "spec": {
+            "claimRef": {"name": claim.name_any(), "uid": claim.uid(), "handedOverAt": at},
+            // From here on its claim says whether it is deployed anew, and its pool nothing any more.
+            "updatePolicy": updates,
+            "updateTo": null,
+        },
     });
     let namespace = claim.namespace().unwrap_or_default();
     let name = seen.name.clone().unwrap_or_default();

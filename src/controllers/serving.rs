@@ -17,7 +17,7 @@ use super::wake::pool_of;
 use crate::api::{AgentClaim, InstanceRef, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, status};
-use crate::engine::claiming::{self, ClaimNews, is_given_up};
+use crate::engine::claiming::{self, ClaimNews, ClaimTerms, is_given_up};
 use crate::engine::claims::{
     ClaimSight, ClaimStep, NamedInstance, PoolMember, is_free_again, next,
 };
@@ -41,6 +41,8 @@ const PAUSED: SignedDuration = SignedDuration::from_secs(10);
 pub struct Serving<'a> {
     ctx: &'a Arc<Context>,
     claim: AgentClaim,
+    /// Of its pool.
+    terms: ClaimTerms,
     named: Ref<AgentClaim>,
     its: Vec<HeldAgent>,
     /// Whether `its` is what a write or a read has answered, and not what the store shows.
@@ -55,12 +57,15 @@ impl<'a> Serving<'a> {
         let uid = claim.uid().unwrap_or_default();
         let shown = ctx.stores.instances.by(&InstanceBy::Claim(uid));
         let its: Vec<HeldAgent> = shown.iter().map(|one| HeldAgent::of(one)).collect();
+        let pool = ctx.stores.pools.get(&pool_of(&claim));
+        let pool = pool.as_ref().and_then(Seen::read);
         Serving {
             named: named(&Seen::Read(Arc::new(claim.clone()))),
             looked: fresh && its.is_empty(),
             live: its.is_empty(),
             its,
             around: NamedInstance::Unknown,
+            terms: ClaimTerms::of(pool.map(|pool| &**pool)),
             claim,
             ctx,
         }
@@ -89,7 +94,7 @@ impl<'a> Serving<'a> {
             .as_ref()
             .and_then(|status| status.expires_at.as_ref());
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
-        let bind_by = claiming::bind_by(&self.claim).filter(|_| waits);
+        let bind_by = claiming::bind_by(&self.claim, &self.terms).filter(|_| waits);
         let next = [expires.map(|at| at.0), bind_by];
         let next = next.into_iter().flatten().min()?;
         let now = self.ctx.around.now();
@@ -140,7 +145,7 @@ impl<'a> Serving<'a> {
             looked: self.looked,
             free: None,
             given_up: self.is_given_up(now),
-            late: claiming::is_late(&self.claim, now),
+            late: claiming::is_late(&self.claim, &self.terms, now),
             paused: self.paused(now).is_some(),
         };
         let of = |member: &PoolMember<String>| member.uid.clone();
@@ -190,7 +195,7 @@ impl<'a> Serving<'a> {
 
     /// Says what became so.
     async fn write(&mut self, news: &ClaimNews) -> Result<Then, ClusterError> {
-        let new = claiming::status(&self.claim, news, self.ctx.around.now());
+        let new = claiming::status(&self.claim, news, &self.terms, self.ctx.around.now());
         if self.claim.status.as_ref() == Some(&new) {
             return Ok(Then::End(None));
         }
@@ -315,7 +320,7 @@ impl<'a> Serving<'a> {
         } else {
             ClaimNews::NoPool
         };
-        let new = claiming::status(&self.claim, &news, now);
+        let new = claiming::status(&self.claim, &news, &self.terms, now);
         if self.claim.status.as_ref() != Some(&new) {
             self.write(&news).await?;
         }

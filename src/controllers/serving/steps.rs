@@ -129,8 +129,9 @@ impl Serving<'_> {
         if !own.settled {
             return Ok(Then::End(Some(now + SOON)));
         }
-        let at = MicroTime(now);
-        let handed = claims::hand_over(&self.ctx.around.client, &own.meta, &self.claim, at).await;
+        let (client, at) = (&self.ctx.around.client, MicroTime(now));
+        let updates = self.terms.update_policy(&self.claim);
+        let handed = claims::hand_over(client, &own.meta, &self.claim, updates, at).await;
         let written = handed.map(|meta| {
             for one in self.its.iter_mut().filter(|one| one.member.uid == uid) {
                 one.meta = meta.clone();

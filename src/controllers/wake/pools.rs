@@ -38,10 +38,14 @@ pub(super) fn of_pool(turned: &Turned<AgentPool>) -> Vec<Wake> {
     wakes
 }
 
-/// Whether it is there for claims.
+/// Whether it is there for claims, and what it says of them.
 fn whether_it_gives(pool: &Seen<AgentPool>) -> impl PartialEq + use<> {
     let meta = pool.meta();
-    (meta.uid.clone(), meta.deletion_timestamp.is_some())
+    let defaults = pool
+        .read()
+        .and_then(|pool| pool.spec.claim_defaults.clone());
+    let goes = meta.deletion_timestamp.is_some();
+    (meta.uid.clone(), goes, defaults)
 }
 
 pub(super) fn of_claim(turned: &Turned<AgentClaim>) -> Vec<Wake> {
