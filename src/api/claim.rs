@@ -72,6 +72,26 @@ pub struct AgentClaimSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "UpdatePolicy")]
     pub update_policy: Option<UpdatePolicy>,
+    /// What happens where no agent is free. Wait: the claim waits for one. Create: it waits as well, and the pool makes one more than it
+    /// keeps idle, as far as maxInstances, maxCreating and its accounts let it. Whichever is ready first goes to the first in line.
+    #[serde(default)]
+    pub when_empty: WhenEmpty,
+    /// How long after it has finished the claim is deleted, such as `24h`. It has finished when its time with its agent is over (Expired),
+    /// when it has waited in vain (DeadlineExceeded), and when as many agents as it may try could not be told (ProvisionFailed); not
+    /// where its agent has refused it or is lost: somebody has to see to that. Left out, never; where the claim is kept in Git leave it
+    /// out, else it is made anew each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_after_finished: Option<Span>,
+}
+
+/// What happens where no agent is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WhenEmpty {
+    /// The claim waits.
+    #[default]
+    Wait,
+    /// It waits, and the pool makes one more than it keeps idle.
+    Create,
 }
 
 /// Who an agent is to be: what it is told.

@@ -166,6 +166,22 @@ pub async fn delete(
     Ok(())
 }
 
+/// Deletes a claim exactly as it was decided upon.
+pub async fn delete_claim(client: &Client, claim: &AgentClaim) -> Written<()> {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: claim.uid(),
+            resource_version: claim.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    let namespace = claim.namespace().unwrap_or_default();
+    let api: Api<AgentClaim> = Api::namespaced(client.clone(), &namespace);
+    let what = "deleting a claim that has finished";
+    call(what, api.delete(&claim.name_any(), &params)).await?;
+    Ok(())
+}
+
 /// Makes an agent for a pool.
 pub async fn create(client: &Client, instance: &AgentInstance) -> Written<()> {
     let namespace = instance.namespace().unwrap_or_default();

@@ -90,6 +90,10 @@ impl<'a> Serving<'a> {
         }
         let expires = self
             .claim
+        let now = self.ctx.around.now();
+        if let Some(goes) = self.goes_at() {
+            return Some(goes.max(self.paused(now).unwrap_or(goes)));
+        }
             .status
             .as_ref()
             .and_then(|status| status.expires_at.as_ref());
@@ -112,6 +116,9 @@ impl<'a> Serving<'a> {
             return self.expire(now).await;
         }
         if claiming::is_settled(&self.claim) && self.claim.metadata.deletion_timestamp.is_none() {
+        if self.goes_at().is_some_and(|at| at <= now) && self.paused(now).is_none() {
+            return self.finish(now).await;
+        }
             return Ok(Then::End(None));
         }
         let does = self.decide(now);

@@ -7,7 +7,7 @@ mod patience;
 mod terms;
 
 pub use patience::{HeardOfAgent, Reachability, is_given_up};
-pub use terms::{ClaimTerms, bind_by, give_up_at};
+pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at};
 
 use super::claims::{ClaimHold, ClaimView, PoolMember};
 use crate::api::condition::{self, Statement, conclude, kind, reason};

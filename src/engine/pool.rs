@@ -50,13 +50,13 @@ pub fn plan(pool: &AgentPool, around: &PoolAround, now: Timestamp) -> PoolPlan {
     let old = pool.status.clone().unwrap_or_default();
     let goes = pool.metadata.deletion_timestamp.is_some();
     let most = pool.spec.max_instances.map_or(usize::MAX, size);
+    let room = most.saturating_sub(counts.claimed);
+    let kept = size(pool.spec.replicas).min(room);
+    let mut rollout = updates::rollout(pool, around, kept, now);
     let wanted = match goes {
         true => 0,
-        false => size(pool.spec.replicas).min(most.saturating_sub(counts.claimed)),
+        false => (around.wanted(pool) + rollout.surge).min(room),
     };
-    let mut rollout = updates::rollout(pool, around, wanted, now);
-    let more = (wanted + rollout.surge).min(most.saturating_sub(counts.claimed));
-    let wanted = if goes { 0 } else { more };
     let (mut failures, recovers) = failures(old.failures, around, now);
     let mut delete = surplus(around, counts.free.saturating_sub(wanted));
     let mut again = [recovers, rollout.again].into_iter().flatten().min();

@@ -36,6 +36,12 @@ pub(super) fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAroun
     let unseen = &ctx.memories.unseen;
     unseen.of(&Uid::of(pool), |unseen| unseen.complete(&mut agents, now));
     let (count, oldest) = ctx.stores.lines.waiting(&own);
+    // One that has an agent already only has to hear of it.
+    let mut asking = ctx.stores.lines.asking(&own);
+    asking.retain(|uid| {
+        let its = InstanceBy::Claim(uid.clone());
+        ctx.stores.instances.by(&its).is_empty()
+    });
     let accounts = pool.spec.account_refs.iter();
     PoolAround {
         agents,
@@ -47,6 +53,7 @@ pub(super) fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAroun
         waiting: (count > 0).then(|| WaitingClaims {
             count: i32::try_from(count).unwrap_or(i32::MAX),
             oldest: oldest.map(Time),
+        asking: asking.len(),
         }),
     }
 }

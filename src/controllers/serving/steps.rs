@@ -11,10 +11,10 @@ use crate::controllers::paused::holds;
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::Ref;
 use crate::controllers::uid::Uid;
-use crate::engine::claiming::ClaimNews;
+use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::claims::{ClaimHold, PoolMember};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -174,6 +174,23 @@ impl Serving<'_> {
                 None => self.delete(&uid).await,
             },
             false => self.give_back(&uid).await,
+        }
+    }
+
+    /// When it is deleted, where it has finished and nothing of it is left.
+    pub(super) fn goes_at(&self) -> Option<Timestamp> {
+        claiming::deleted_at(&self.claim).filter(|_| self.its.is_empty())
+    }
+
+    /// It has finished, and goes.
+    pub(super) async fn finish(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
+        match claims::delete_claim(&self.ctx.around.client, &self.claim).await {
+            Ok(()) | Err(ClusterError::Gone { .. }) => {
+                self.claim.metadata.deletion_timestamp = Some(Time(now));
+                Ok(Then::End(None))
+            }
+            Err(ClusterError::Stale { .. }) => self.read_again().await,
+            Err(error) => Err(error),
         }
     }
 }

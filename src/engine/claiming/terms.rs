@@ -4,6 +4,7 @@
 //! Deliberately absent: what follows when a time has come.
 
 use crate::api::claim::ReleasePolicy;
+use crate::api::condition::{kind, reason};
 use crate::api::instance::UpdatePolicy;
 use crate::api::pool::ClaimDefaults;
 use crate::api::text::Span;
@@ -80,6 +81,26 @@ pub fn give_up_at(claim: &AgentClaim, handed_over: Timestamp) -> Timestamp {
     };
     at.unwrap_or(handed_over)
 }
+
+/// When a claim that has finished is deleted, where it says so.
+pub fn deleted_at(claim: &AgentClaim) -> Option<Timestamp> {
+    let ttl = claim.spec.ttl_after_finished.as_ref()?;
+    let conditions = &claim.status.as_ref()?.conditions;
+    let finished = conditions.iter().find(|one| {
+        let kind_and_reason = (one.type_.as_str(), one.reason.as_str());
+        one.status == "True" && FINISHED.contains(&kind_and_reason)
+    })?;
+    let goes = claim.metadata.deletion_timestamp.is_some();
+    let at = after(finished.last_transition_time.0, Some(ttl));
+    at.filter(|_| !goes)
+}
+
+/// What says that nothing more comes of a claim, and that nobody has to see to it.
+const FINISHED: [(&str, &str); 3] = [
+    (kind::EXPIRED, reason::EXPIRED),
+    (kind::STALLED, reason::DEADLINE_EXCEEDED),
+    (kind::STALLED, reason::PROVISION_FAILED),
+];
 
 fn after(begin: Timestamp, span: Option<&Span>) -> Option<Timestamp> {
     let span = SignedDuration::try_from(span?.duration()?).ok()?;

@@ -102,10 +102,7 @@ fn what_a_pool_says_becomes_a_claims_own_and_stays_so() {
         text(status.expires_at).as_deref(),
         Some("2026-11-02T12:00:00Z")
     );
-    assert_eq!(
-        give_up_at(&told, now()).to_string(),
-        "2026-11-02T10:02:00Z"
-    );
+    assert_eq!(give_up_at(&told, now()).to_string(), "2026-11-02T10:02:00Z");
     assert_eq!(told.spec, silent.spec);
 
     // What a claim says itself is so, and what is to be kept has no end.
@@ -234,9 +231,32 @@ fn a_pause_is_said_and_forgets_nothing() {
     assert_eq!(view(&paused), view(&bound()));
     let mut late = claim();
     late.spec.bind_deadline = Some("5s".into());
-    assert!(is_late(&late, &ClaimTerms::default(), now()) && waits(&after(&late, &ClaimNews::Paused)));
+    assert!(
+        is_late(&late, &ClaimTerms::default(), now()) && waits(&after(&late, &ClaimNews::Paused))
+    );
     assert!(!is_late(&bound(), &ClaimTerms::default(), now()) && !expires(&bound(), now()));
     let then = "2026-11-02T11:00:00Z".parse().unwrap();
     assert!(expires(&bound(), then));
     assert!(!expires(&after(&bound(), &ClaimNews::Expired), then));
+}
+
+#[test]
+fn a_claim_that_has_finished_is_deleted_where_it_says_so() {
+    let mut claim = claim_without_times();
+    let refused = ClaimNews::Refused("no".to_owned());
+    let finished = [ClaimNews::Expired, ClaimNews::TooLate, ClaimNews::Failed];
+    for news in &finished {
+        assert_eq!(deleted_at(&after(&claim, news)), None, "{news:?}");
+    }
+    claim.spec.ttl_after_finished = Some("1h".into());
+    for news in &finished {
+        let at = deleted_at(&after(&claim, news)).unwrap();
+        assert_eq!(at.to_string(), "2026-11-02T11:00:00Z", "{news:?}");
+    }
+    for news in [refused, ClaimNews::Lost, ClaimNews::NoAgent] {
+        assert_eq!(deleted_at(&after(&claim, &news)), None, "{news:?}");
+    }
+    let mut goes = after(&claim, &ClaimNews::Expired);
+    goes.metadata.deletion_timestamp = Some(Time(now()));
+    assert_eq!(deleted_at(&goes), None);
 }

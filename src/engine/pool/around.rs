@@ -3,6 +3,7 @@
 //! Holds: it is all that a plan is made from.
 
 use super::agent::{AgentStanding, PoolAgent};
+use crate::api::AgentPool;
 use crate::api::pool::{ReplacementFailures, WaitingClaims};
 
 /// What is known beside a pool.
@@ -18,6 +19,16 @@ pub struct PoolAround {
     pub paused: bool,
     /// Claims that wait for one of its agents.
     pub waiting: Option<WaitingClaims>,
+    /// How many of them want one more to be made than the pool keeps idle.
+    pub asking: usize,
+}
+
+impl PoolAround {
+    /// How many idle agents a pool wants: those that it keeps, and one for each claim that asks for it. Whoever is first in line gets
+    /// the first of them.
+    pub(super) fn wanted(&self, pool: &AgentPool) -> usize {
+        size(pool.spec.replicas) + self.asking
+    }
 }
 
 /// A pool's template.

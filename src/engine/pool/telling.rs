@@ -142,7 +142,7 @@ fn stopped(rollout: &PoolRollout) -> Option<(&'static str, String)> {
 
 /// Why fewer are made than wanted, because more are not allowed.
 fn quota(pool: &AgentPool, around: &PoolAround, counts: Counts) -> Option<String> {
-    let wanted = size(pool.spec.replicas);
+    let wanted = around.wanted(pool);
     let most = pool.spec.max_instances.map(size);
     if let Some(most) = most.filter(|most| wanted + counts.claimed > *most) {
         return Some(format!(

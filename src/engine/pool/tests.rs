@@ -66,6 +66,7 @@ fn around(agents: Vec<PoolAgent>) -> PoolAround {
         paused: false,
         waiting: None,
     }
+        asking: 0,
 }
 
 fn deleted(plan: &PoolPlan) -> Vec<&str> {
