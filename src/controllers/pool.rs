@@ -22,7 +22,7 @@ use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, finalizer, status};
 use crate::engine::claiming::{member, view};
 use crate::engine::claims::is_free_again;
-use crate::engine::pool::{PoolAgent, PoolPlan, plan};
+use crate::engine::pool::{PoolAccount, PoolAgent, PoolAround, PoolPlan, plan};
 use crate::engine::report::transitions;
 use beside::{look, seen};
 use jiff::Timestamp;
@@ -143,7 +143,9 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let more = (moves || unread).then(|| now + TOLD);
     // The end of a pause, or of RecoveryMode, is told to instances alone.
     let held = around.agents.iter().any(|one| one.held && one.is_free());
-    let closed = around.accounts.iter().any(|one| !one.usable);
+    let short = is_true(&plan.status.conditions, kind::QUOTA_EXCEEDED);
+    let shut = |one: &PoolAccount| !one.usable || short && one.full.is_some();
+    let closed = around.accounts.iter().any(shut);
     let later = (held || closed).then(|| now + HELD);
     let next = [plan.again, held_back, more, later];
     let next = next.into_iter().flatten().min();

@@ -186,6 +186,8 @@ fn of_account(turned: &Turned<ProviderAccount>) -> Vec<Wake> {
     // business.
     if differs(turned, as_users_read_it) {
         wakes.push(now(Whom::Users(name.clone()), Rank::Fleet));
+        let pools = NearPool::PoolsOver(name.clone());
+        wakes.push(now(Whom::Near(pools), Rank::Fleet));
     }
     if differs(turned, whether_usable) {
         wakes.push(now(Whom::RolledOutOver(name.clone()), Rank::News));

@@ -112,7 +112,7 @@ fn status(pool: &AgentPool, around: &PoolAround, counts: Counts) -> AgentPoolSta
         observed_generation: pool.metadata.generation,
         replicas: Some(number(counts.free)),
         idle: Some(number(counts.idle)),
-        creating: Some(number(counts.coming)),
+        creating: Some(number(counts.coming + counts.unplaced)),
         unhealthy: Some(number(counts.unhealthy)),
         updating: Some(number(counts.updating)),
         claimed: Some(number(counts.claimed)),

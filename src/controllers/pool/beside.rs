@@ -2,12 +2,12 @@
 //!
 //! Holds: it is what the watch has shown and what was just written; nothing is read here.
 
-use super::seen;
 use crate::api::condition::{is_true, kind};
 use crate::api::pool::WaitingClaims;
 use crate::api::{AgentInstance, AgentPool, ProviderAccount, Seen};
 use crate::controllers::context::Context;
-use crate::controllers::paused::recovers;
+use crate::controllers::paused::{holds, is_unread, recovers};
+use crate::controllers::places::of_pool;
 use crate::controllers::stores::InstanceBy;
 use crate::controllers::telling::row_of;
 use crate::controllers::turned::{Ref, named};
@@ -43,12 +43,11 @@ pub(super) fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAroun
         ctx.stores.instances.by(&its).is_empty()
     });
     let accounts = pool.spec.account_refs.iter();
+    let accounts = accounts.map(|one| account(ctx, &own, one.name.as_str(), &agents));
     PoolAround {
+        accounts: accounts.collect(),
         agents,
         template: template(ctx, pool),
-        accounts: accounts
-            .map(|one| account(ctx, one.name.as_str()))
-            .collect(),
         paused: ctx.around.settings.observe_only,
         waiting: (count > 0).then(|| WaitingClaims {
             count: i32::try_from(count).unwrap_or(i32::MAX),
@@ -84,18 +83,20 @@ fn template(ctx: &Context, pool: &AgentPool) -> PoolTemplate {
     revision.map_or(PoolTemplate::NotReady, PoolTemplate::Ready)
 }
 
-fn account(ctx: &Context, name: &str) -> PoolAccount {
+fn account(ctx: &Context, pool: &Ref<AgentPool>, name: &str, agents: &[PoolAgent]) -> PoolAccount {
     let found = ctx.stores.accounts.get(&Ref::new(name));
     let read: Option<&Arc<ProviderAccount>> = found.as_ref().and_then(Seen::read);
     let goes = read.is_some_and(|one| one.metadata.deletion_timestamp.is_some());
     let paused = read.is_some_and(|one| one.spec.paused);
-    let most = read.map_or(0, |one| one.spec.limits.resources);
-    let taken = read
-        .and_then(|one| one.status.as_ref()?.resources)
-        .unwrap_or(0);
+    let made = agents
+        .iter()
+        .filter(|one| one.account == name && one.uid.is_empty());
+    let namespace = pool.namespace.as_deref().unwrap_or_default();
+    let (room, full) = of_pool(ctx, name, namespace, made.count());
     PoolAccount {
         name: name.to_owned(),
         usable: ctx.stores.usable(name) && !goes && !paused && !recovers(ctx, name),
-        room: usize::try_from(most.saturating_sub(taken)).unwrap_or(0),
+        room,
+        full,
     }
 }

@@ -56,6 +56,8 @@ pub enum AgentStanding {
     Idle,
     /// It is on its way.
     Coming,
+    /// A limit of its account keeps it from coming: another one in its place would come no further.
+    Unplaced,
     /// It takes, or is to take, another revision.
     Updating,
     /// It failed, or was ready and is not any more.
@@ -173,6 +175,7 @@ impl PoolAgent {
             AgentStanding::Unhealthy { replaceable } => {
                 (u8::from(!replaceable), Timestamp::MIN, self.made)
             }
+            AgentStanding::Unplaced => (1, self.made, Timestamp::MIN),
             AgentStanding::Coming | AgentStanding::Updating => (2, self.made, Timestamp::MIN),
             AgentStanding::Unread | AgentStanding::Restored => (5, Timestamp::MIN, self.made),
             AgentStanding::Idle => (3 + u8::from(self.current), Timestamp::MIN, self.made),
@@ -279,6 +282,9 @@ fn standing(instance: &AgentInstance, now: Timestamp) -> AgentStanding {
     };
     let stalled = condition::find(&status.conditions, kind::STALLED);
     if let Some(stalled) = stalled.filter(|stalled| stalled.status == "True") {
+        if stalled.reason == reason::QUOTA_EXCEEDED {
+            return AgentStanding::Unplaced;
+        }
         let replaceable = ITS_OWN.contains(&stalled.reason.as_str());
         return AgentStanding::Unhealthy { replaceable };
     }

@@ -53,6 +53,8 @@ pub struct PoolAccount {
     pub usable: bool,
     /// How many more it lets there be.
     pub room: usize,
+    /// Why that is none, with its numbers.
+    pub full: Option<String>,
 }
 
 /// So many replacements in a row may come to nothing.
@@ -71,6 +73,7 @@ pub(super) struct Counts {
     pub(super) coming: usize,
     pub(super) unhealthy: usize,
     pub(super) updating: usize,
+    pub(super) unplaced: usize,
     pub(super) claimed: usize,
     pub(super) restored: usize,
 }
@@ -88,6 +91,7 @@ impl Counts {
                 matches!(one, AgentStanding::Unhealthy { .. } | AgentStanding::Unread)
             }),
             updating: are(|one| *one == AgentStanding::Updating),
+            unplaced: are(|one| *one == AgentStanding::Unplaced),
             restored: agents
                 .iter()
                 .filter(|one| one.standing == AgentStanding::Restored && !one.claimed)

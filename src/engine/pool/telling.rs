@@ -80,7 +80,9 @@ pub(super) fn conditions(
 fn sum(counts: Counts, wanted: usize) -> String {
     let mut sum = format!(
         "{} of {wanted} agents are idle, {} on their way, {} unhealthy",
-        counts.idle, counts.coming, counts.unhealthy
+        counts.idle,
+        counts.coming + counts.unplaced,
+        counts.unhealthy
     );
     if counts.updating > 0 {
         sum = format!("{sum}, {} being updated", counts.updating);
@@ -152,8 +154,18 @@ fn quota(pool: &AgentPool, around: &PoolAround, counts: Counts) -> Option<String
     }
     let usable = || around.accounts.iter().filter(|one| one.usable);
     let full = usable().next().is_some() && usable().all(|one| one.room == 0);
-    (full && counts.free < wanted).then(|| {
-        "its accounts are full; raise limits.resources of one of them, or add another account to accountRefs".to_owned()
+    let full = full && counts.free < wanted;
+    if !full && counts.unplaced == 0 {
+        return None;
+    }
+    let mut said: Vec<String> = usable().filter_map(|one| one.full.clone()).collect();
+    if said.is_empty() {
+        said.push("the agents' own conditions say which".to_owned());
+    }
+    let why = said.join("; ");
+    Some(match counts.unplaced {
+        0 => why,
+        held => format!("{held} agents are held back by a limit of their account: {why}"),
     })
 }
 

@@ -58,6 +58,7 @@ fn around(agents: Vec<PoolAgent>) -> PoolAround {
         name: name.to_owned(),
         usable: true,
         room: 100,
+        full: None,
     };
     PoolAround {
         agents,
