@@ -69,6 +69,12 @@ impl Kind for AgentPool {
         Some(&mut status.conditions)
     }
 
+    fn gone(last: &Seen<AgentPool>, ctx: &Context) {
+        let namespace = last.namespace().unwrap_or_default();
+        let pool = (namespace.as_str(), &*last.name_any());
+        ctx.around.gauge.forget_pool(pool);
+    }
+
     /// What was made for a pool that is gone by now, and that nobody has, goes as well: no other pool counts it.
     async fn absent(named: &Ref<AgentPool>, ctx: &Arc<Context>) {
         if let Err(error) = left_over(ctx, named).await {
@@ -112,6 +118,7 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let (uid, now) = (Uid::of(pool), ctx.around.now());
     let around = look(ctx, pool, now);
     let plan = plan(pool, &around, now);
+    show(ctx, pool, &around);
     // One that the API server refuses keeps nothing else from being done, nor told.
     let mut refused = Ok(());
     pass_over(give_back(ctx, pool).await, &mut refused)?;
@@ -153,6 +160,19 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     Ok(Ended::until(
         wait.map(|wait| wait + Duration::from_millis(10)),
     ))
+}
+
+/// Shows how many claims wait for one of its agents.
+fn show(ctx: &Context, pool: &AgentPool, around: &PoolAround) {
+    let waiting = around.waiting.as_ref();
+    let count = waiting.map_or(0, |waiting| usize::try_from(waiting.count).unwrap_or(0));
+    let since = waiting
+        .and_then(|waiting| waiting.oldest.as_ref())
+        .map(|oldest| oldest.0);
+    let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
+    ctx.around
+        .gauge
+        .pool_waiting((&namespace, &name), count, since);
 }
 
 /// A write that is refused is told at the end of the pass; every other fault ends it.

@@ -5,6 +5,7 @@
 //! happens elsewhere (`telling`).
 
 mod answers;
+mod heard;
 mod held;
 mod steps;
 
@@ -59,7 +60,7 @@ impl<'a> Serving<'a> {
         let its: Vec<HeldAgent> = shown.iter().map(|one| HeldAgent::of(one)).collect();
         let pool = ctx.stores.pools.get(&pool_of(&claim));
         let pool = pool.as_ref().and_then(Seen::read);
-        Serving {
+        let serving = Serving {
             named: named(&Seen::Read(Arc::new(claim.clone()))),
             looked: fresh && its.is_empty(),
             live: its.is_empty(),
@@ -68,7 +69,11 @@ impl<'a> Serving<'a> {
             terms: ClaimTerms::of(pool.map(|pool| &**pool)),
             claim,
             ctx,
+        };
+        if fresh {
+            serving.begins(&serving.claim);
         }
+        serving
     }
 
     /// Goes on until the claim waits. Answers when it comes again by itself.
@@ -101,7 +106,6 @@ impl<'a> Serving<'a> {
         let bind_by = claiming::bind_by(&self.claim, &self.terms).filter(|_| waits);
         let next = [expires.map(|at| at.0), bind_by];
         let next = next.into_iter().flatten().min()?;
-        let now = self.ctx.around.now();
         // What is over while it is paused is over as soon as it is not.
         let again = self.paused(now).filter(|_| next <= now);
         Some(again.unwrap_or(next))
@@ -210,7 +214,9 @@ impl<'a> Serving<'a> {
         let written = claims::quickly("telling a claim", status::write(client, &self.claim, &new));
         match written.await {
             Ok(claim) => {
+                let before = self.claim.status.take().unwrap_or_default();
                 self.claim = claim;
+                self.became(&before, news);
                 // What was looked at before is good for that version alone.
                 self.looked = false;
                 self.around = NamedInstance::Unknown;

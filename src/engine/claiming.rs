@@ -3,9 +3,11 @@
 //! What holds: what ends a claim (its time, a refusal, an agent that is lost) stands in its status, so that nobody begins again; the
 //! times count from its creation and from when it was bound. Deliberately absent: what is done next (`claims`).
 
+mod news;
 mod patience;
 mod terms;
 
+pub use news::{heard, outcome};
 pub use patience::{HeardOfAgent, Reachability, is_given_up};
 pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at};
 

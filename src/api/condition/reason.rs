@@ -195,6 +195,8 @@ pub const PROVISIONED: &str = "Provisioned";
 pub const PROVISION_REFUSED: &str = "Refused";
 /// As many agents as a claim may try could not be told.
 pub const PROVISION_FAILED: &str = "ProvisionFailed";
+/// An agent could not be told, and the claim takes another one.
+pub const AGENT_REJECTED: &str = "AgentRejected";
 /// The agent of a claim is gone.
 pub const AGENT_LOST: &str = "AgentLost";
 /// A time that the spec sets has come.
