@@ -90,15 +90,15 @@ impl<'a> Serving<'a> {
 
     /// When one of its own times comes.
     fn next_time(&self) -> Option<Timestamp> {
+        let now = self.ctx.around.now();
+        if let Some(goes) = self.goes_at() {
+            return Some(goes.max(self.paused(now).unwrap_or(goes)));
+        }
         if claiming::view(&self.claim).over {
             return None;
         }
         let expires = self
             .claim
-        let now = self.ctx.around.now();
-        if let Some(goes) = self.goes_at() {
-            return Some(goes.max(self.paused(now).unwrap_or(goes)));
-        }
             .status
             .as_ref()
             .and_then(|status| status.expires_at.as_ref());
@@ -116,13 +116,13 @@ impl<'a> Serving<'a> {
         if claiming::expires(&self.claim, now) && self.paused(now).is_none() {
             return self.write(&ClaimNews::Expired).await;
         }
+        if self.goes_at().is_some_and(|at| at <= now) && self.paused(now).is_none() {
+            return self.finish(now).await;
+        }
         if claiming::has_expired(&self.claim) {
             return self.expire(now).await;
         }
         if claiming::is_settled(&self.claim) && self.claim.metadata.deletion_timestamp.is_none() {
-        if self.goes_at().is_some_and(|at| at <= now) && self.paused(now).is_none() {
-            return self.finish(now).await;
-        }
             return Ok(Then::End(None));
         }
         let does = self.decide(now);

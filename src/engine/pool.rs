@@ -243,4 +243,8 @@ fn failed(
 }
 
 #[cfg(test)]
+mod races_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod updates_tests;

@@ -52,8 +52,8 @@ pub(super) fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAroun
         waiting: (count > 0).then(|| WaitingClaims {
             count: i32::try_from(count).unwrap_or(i32::MAX),
             oldest: oldest.map(Time),
-        asking: asking.len(),
         }),
+        asking: asking.len(),
     }
 }
 
