@@ -5,6 +5,7 @@
 //! (`engine::claims`).
 
 use super::text::{NameRef, ObjectName, Span};
+use super::updates::UpdatePolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -50,25 +51,47 @@ pub struct AgentClaimSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub owner: Option<String>,
-    /// How long after its creation the claim waits for an agent, such as `5m`. Left out, for ever.
+    /// How long after its creation the claim waits for an agent, such as `5m`. Left out, as its pool's claimDefaults say, else for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bind_deadline: Option<Span>,
-    /// How long an agent may take to answer when it is told who it is. Then it is deleted, and the claim gets another one.
-    #[serde(default = "AgentClaimSpec::provision_deadline")]
+    /// How long an agent may take to answer when it is told who it is. Then it is deleted, and the claim gets another one. Left out, as
+    /// its pool's claimDefaults say, else 75 seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s')").message("must be at least 5s: an agent that is given up sooner may just be about to answer, and is deleted in vain"))]
-    pub provision_deadline: Span,
-    /// How long the claim has its agent, such as `72h`: then the agent is deleted, and the claim stays. Left out, for ever.
+    pub provision_deadline: Option<Span>,
+    /// How long the claim has its agent, such as `72h`: then the agent is deleted, and the claim stays. Left out, as its pool's
+    /// claimDefaults say, else for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<Span>,
     /// What becomes of the agent when the claim is deleted. Delete: it goes. Retain: it stays as it is, nobody's.
     #[serde(default)]
     pub release_policy: ReleasePolicy,
+    /// Whether the agent takes new revisions of its template once the claim has it: each is a deployment, and what the agent keeps
+    /// in memory alone is lost by it. Left out, as its pool's claimDefaults say, else Manual.
+    // Not as an option in the schema: there null would be asked to be one of the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UpdatePolicy")]
+    pub update_policy: Option<UpdatePolicy>,
+    /// What happens where no agent is free. Wait: the claim waits for one. Create: it waits as well, and the pool makes one more than it
+    /// keeps idle, as far as maxInstances, maxCreating and its accounts let it. Whichever is ready first goes to the first in line.
+    #[serde(default)]
+    pub when_empty: WhenEmpty,
+    /// How long after it has finished the claim is deleted, such as `24h`. It has finished when its time with its agent is over (Expired),
+    /// when it has waited in vain (DeadlineExceeded), and when as many agents as it may try could not be told (ProvisionFailed); not
+    /// where its agent has refused it or is lost: somebody has to see to that. Left out, never; where the claim is kept in Git leave it
+    /// out, else it is made anew each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_after_finished: Option<Span>,
 }
 
-impl AgentClaimSpec {
-    fn provision_deadline() -> Span {
-        Span::from("75s")
-    }
+/// What happens where no agent is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WhenEmpty {
+    /// The claim waits.
+    #[default]
+    Wait,
+    /// It waits, and the pool makes one more than it keeps idle.
+    Create,
 }
 
 /// Who an agent is to be: what it is told.
@@ -120,6 +143,9 @@ pub struct AgentClaimStatus {
     /// When its agent is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// How long its agent may take to answer, where its pool alone says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provision_deadline: Option<Span>,
     /// Where the agent answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 300))]

@@ -9,6 +9,8 @@ use super::limits::{MonthlyUsd, Sizes};
 use super::money::Money;
 use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
 use super::text::{Span, ToolName};
+pub use super::updates::UpdatePolicy;
+use super::updates::UpdateTo;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
@@ -64,7 +66,8 @@ pub struct AgentInstanceSpec {
     /// Running, or Suspended: nothing runs, and what holds data stays.
     #[serde(default)]
     pub operating_mode: OperatingMode,
-    /// Automatic: follows its template in its turn. Manual: stays at its revision until this is set to Automatic.
+    /// Automatic: follows its template in its turn. Manual: stays at its revision until this is set to Automatic, or its pool updates
+    /// it (`updateStrategy`).
     #[serde(default)]
     pub update_policy: UpdatePolicy,
     /// Delete: everything outside goes with the object. Retain: it stays, and is nobody's any more.
@@ -106,6 +109,9 @@ pub struct AgentInstanceSpec {
     /// The claim that has it. Yardmaster writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_ref: Option<ClaimRef>,
+    /// The revision to which its pool updates it, while no claim has it. Yardmaster writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_to: Option<UpdateTo>,
 }
 
 impl AgentInstance {
@@ -155,16 +161,6 @@ pub enum OperatingMode {
     Running,
     /// It does not, and what holds data stays.
     Suspended,
-}
-
-/// Whether an instance follows its template.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum UpdatePolicy {
-    /// In its turn.
-    #[default]
-    Automatic,
-    /// Not until told to.
-    Manual,
 }
 
 /// What happens outside when the object is deleted.

@@ -23,6 +23,7 @@ pub mod seen;
 pub mod template;
 pub mod text;
 mod tool;
+pub mod updates;
 
 #[cfg(test)]
 mod admissible;

@@ -1,4 +1,4 @@
-//! The writes of a claim on an instance: taken, given back, handed over; and the look for what a claim has.
+//! The writes of a claim and of a pool on an instance: taken, given back, handed over, updated; and the look for what a claim has.
 //!
 //! What holds: each bears the resourceVersion of the object from which it was decided; what is taken bears the claim's UID as a
 //! label, by which it is found again; answers are read as metadata alone, because people wait for them. Deliberately absent:
@@ -6,6 +6,8 @@
 
 use super::call::{ClusterError, Written, call, find};
 use crate::api::claim::ReleasePolicy;
+use crate::api::instance::UpdatePolicy;
+use crate::api::updates::UpdateTo;
 use crate::api::{AgentClaim, AgentInstance, CLAIM_LABEL, InstanceRef, POOL_LABEL, Seen};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -80,6 +82,7 @@ pub async fn hand_over(
     client: &Client,
     seen: &ObjectMeta,
     claim: &AgentClaim,
+    updates: UpdatePolicy,
     at: MicroTime,
 ) -> Written<ObjectMeta> {
     let mut owners = seen.owner_references.clone().unwrap_or_default();
@@ -97,11 +100,27 @@ pub async fn hand_over(
             "labels": {CLAIM_LABEL: claim.uid()},
             "ownerReferences": owners,
         },
-        "spec": {"claimRef": {"name": claim.name_any(), "uid": claim.uid(), "handedOverAt": at}},
+        "spec": {
+            "claimRef": {"name": claim.name_any(), "uid": claim.uid(), "handedOverAt": at},
+            // From here on its claim says whether it is deployed anew, and its pool nothing any more.
+            "updatePolicy": updates,
+            "updateTo": null,
+        },
     });
     let namespace = claim.namespace().unwrap_or_default();
     let name = seen.name.clone().unwrap_or_default();
     write(client, (&namespace, &name), "handing an agent over", patch).await
+}
+
+/// Asks an idle instance to take a revision, or takes that back. `version`: of the instance as it was seen.
+pub async fn update_to(
+    client: &Client,
+    named: (&str, &str),
+    version: Option<&str>,
+    to: Option<&UpdateTo>,
+) -> Written<ObjectMeta> {
+    let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"updateTo": to}});
+    write(client, named, "updating an agent of a pool", patch).await
 }
 
 /// The instances that bear a claim's UID, live.
@@ -144,6 +163,22 @@ pub async fn delete(
     };
     let api = instances(client, namespace);
     call("deleting an agent of a pool", api.delete(name, &params)).await?;
+    Ok(())
+}
+
+/// Deletes a claim exactly as it was decided upon.
+pub async fn delete_claim(client: &Client, claim: &AgentClaim) -> Written<()> {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: claim.uid(),
+            resource_version: claim.resource_version(),
+        }),
+        ..DeleteParams::default()
+    };
+    let namespace = claim.namespace().unwrap_or_default();
+    let api: Api<AgentClaim> = Api::namespaced(client.clone(), &namespace);
+    let what = "deleting a claim that has finished";
+    call(what, api.delete(&claim.name_any(), &params)).await?;
     Ok(())
 }
 

@@ -66,6 +66,12 @@ pub trait Gauge: Send + Sync {
     fn forget(&self, _account: &str) {}
     /// So many objects of a kind cannot be read.
     fn unreadable(&self, _kind: &str, _count: usize) {}
+    /// So many claims wait for an agent of a pool, and the first of them since then.
+    fn pool_waiting(&self, _pool: (&str, &str), _count: usize, _since: Option<Timestamp>) {}
+    /// A pool is gone.
+    fn forget_pool(&self, _pool: (&str, &str)) {}
+    /// Something became so of a claim, so long after it was made.
+    fn claim(&self, _outcome: &'static str, _after: Option<Duration>) {}
     /// A watch of a kind failed, and is begun again.
     fn watch_failed(&self, _kind: &str) {}
 }

@@ -29,7 +29,10 @@ impl Kind for AgentClaim {
 
     async fn reconcile(seen: &Seen<AgentClaim>, ctx: &Arc<Context>) -> Result<Ended, ClusterError> {
         let now = ctx.around.now();
-        if let Some(expires) = seen.read().and_then(|claim| Serving::rests(ctx, claim, now)) {
+        if let Some(expires) = seen
+            .read()
+            .and_then(|claim| Serving::rests(ctx, claim, now))
+        {
             return Ok(Ended::until(expires.map(|at| wait(at, now))));
         }
         let known = seen.read().filter(|claim| Serving::is_known(ctx, claim));

@@ -318,7 +318,10 @@ async fn template_view(
     }
     let desired = stamp.desired(seal, &values, own);
     let turn = match template.and_then(Seen::read) {
-        Some(template) if !stamp.needs_no_turn(instance) => {
+        // Whose turn it is to take it for its pool, its pool says.
+        Some(template)
+            if !stamp.needs_no_turn(instance) && !rollout::is_asked(instance, stamp.revision()) =>
+        {
             rollout_turn(ctx, template, stamp.revision(), instance)
         }
         _ => RolloutTurn::Yes,

@@ -4,6 +4,8 @@
 //! offered is nobody else's until it is offered again. What is here may be a moment old: the resourceVersion of the write that
 //! follows proves it. Deliberately absent: the order of a line (`engine::line`), and writes.
 
+mod asking;
+
 use super::held;
 use super::turned::{Ref, Turned, named};
 use super::wake::{Change, pool_of, pool_of_member, template_of};
@@ -12,6 +14,7 @@ use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, Seen};
 use crate::engine::claiming::waits;
 use crate::engine::line::WaitingLine;
 use crate::engine::pool::{claimable, is_current};
+use asking::AskingClaims;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use std::cmp::Reverse;
@@ -63,6 +66,7 @@ pub struct Lines {
     fresh: Mutex<HashMap<String, Option<String>>>,
     /// When an agent was last taken.
     served: Mutex<Option<Timestamp>>,
+    asking: AskingClaims,
 }
 
 impl Lines {
@@ -71,6 +75,7 @@ impl Lines {
         match change {
             Change::Instance(turned) => self.member(turned),
             Change::Claim(turned) => {
+                self.asking.note(turned);
                 self.claim(turned);
                 Vec::new()
             }
@@ -233,6 +238,11 @@ impl Lines {
         let pools = held(&self.pools);
         let line = pools.get(pool).map(|own| &own.line);
         line.map_or((0, None), |line| (line.count(), line.oldest()))
+    }
+
+    /// The UIDs of claims that wait, and for which a pool makes one agent more than it keeps idle.
+    pub fn asking(&self, pool: &Ref<AgentPool>) -> Vec<String> {
+        self.asking.of(pool)
     }
 
     /// All who wait for an agent of a pool.

@@ -4,6 +4,7 @@
 //! is; a fault counts for nothing once something else is tried. Deliberately absent: whatever must not be lost, which
 //! stands in a status.
 
+pub mod announcements;
 pub mod askings;
 pub mod places;
 pub mod recorded;
@@ -19,6 +20,7 @@ use super::inquiries::Inquiries;
 use super::uid::Uid;
 use crate::api::{AgentTemplate, Seen};
 use crate::engine::pool::Unseen;
+use announcements::Announcements;
 use askings::Askings;
 use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
@@ -64,6 +66,10 @@ pub struct Memories {
     pub askings: Askings,
     /// Agents of pools that were made or deleted, and are not seen so yet.
     pub unseen: UnseenAgents,
+    /// What is to be told of claims.
+    pub announcements: Announcements,
+    /// Since when claims that were seen being made wait.
+    pub since: WaitingSince,
     /// Unreadable objects that the log has been told of.
     pub warned: Warned,
 }
@@ -81,6 +87,7 @@ impl Memories {
         self.served.forget(uid);
         self.tellings.forget(uid);
         self.askings.forget(uid);
+        self.since.forget(uid);
     }
 }
 
@@ -164,6 +171,26 @@ impl Counted {
     /// They were written, together with something else.
     pub fn written(&self, uid: &Uid, now: Timestamp) {
         held(&self.0).insert(uid.clone(), now);
+    }
+
+    fn forget(&self, uid: &Uid) {
+        held(&self.0).remove(uid);
+    }
+}
+
+/// Since when claims that were seen being made wait, to less than a second.
+#[derive(Debug, Default)]
+pub struct WaitingSince(Mutex<HashMap<Uid, Timestamp>>);
+
+impl WaitingSince {
+    /// One is served for the first time, or again.
+    pub fn begins(&self, claim: Uid, now: Timestamp) {
+        held(&self.0).entry(claim).or_insert(now);
+    }
+
+    /// Since when it waits.
+    pub fn of(&self, claim: &Uid) -> Option<Timestamp> {
+        held(&self.0).get(claim).copied()
     }
 
     fn forget(&self, uid: &Uid) {

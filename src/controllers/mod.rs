@@ -6,7 +6,7 @@
 //! before each and the status at the end. [`failures`] says when to come again after an error of the API server's.
 //!
 //! [`account`] and [`template`] are two other kinds. [`pool`] keeps agents idle, and [`claim`] takes one of them: [`lines`] knows
-//! who waits and who is free, [`serving`] carries out the steps, [`telling`] calls the agent. [`accounts`] keeps the way to each provider and what was read
+//! who waits and who is free, [`serving`] carries out the steps, [`telling`] calls the agent, [`announcing`] tells people of it. [`accounts`] keeps the way to each provider and what was read
 //! there, [`rollouts`] where each rollout stands, [`memories`] what a process may forget. [`inquiries`] asks image
 //! registries, [`sources`] notices changed Secrets and ConfigMaps, [`sweep`] finds what nobody claims (and [`survey`]
 //! shows it; what is left behind on purpose is in [`records`]), [`audit`] logs what was changed outside, [`unreadable`] tells of objects that this version cannot read.
@@ -16,6 +16,7 @@
 mod access;
 pub mod account;
 pub mod accounts;
+mod announcing;
 pub mod around;
 pub mod audit;
 pub mod claim;
@@ -80,5 +81,6 @@ where
         _ = all => {}
         () = sources::watch(Arc::clone(&ctx)) => {}
         () = sweep::watch(Arc::clone(&ctx)) => {}
+        () = announcing::run(Arc::clone(&ctx)) => {}
     }
 }

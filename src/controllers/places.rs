@@ -8,12 +8,14 @@ use super::accounts::{ToolAccount, Workspace};
 use super::context::Context;
 use super::memories::places::KnownPlaces;
 use super::turned::Ref;
+use crate::api::condition::{kind, reason};
+use crate::api::instance::OperatingMode;
 use crate::api::limits::MonthlyUsd;
-use crate::api::{AgentInstance, LedgerEntry, ProviderAccount, ProviderAccountStatus, Slot};
+use crate::api::{AgentInstance, LedgerEntry, ProviderAccount, ProviderAccountStatus, Seen, Slot};
 use crate::cluster::call::call;
 use crate::cluster::{ClusterError, left_behind, status};
 use crate::engine::orders::{order, strike};
-use crate::engine::places::{Most, PlaceAsked, TakenPlaces, Taker, Things};
+use crate::engine::places::{Most, PlaceAsked, TakenPlaces, Taker, Things, room};
 use crate::model::monthly;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -40,6 +42,63 @@ pub fn of_project(
     let known = || account.known(&ctx.around, &ctx.stores, &asks);
     let places = &ctx.memories.places;
     places.count(&account.name, &asks, now, takes, known)
+}
+
+/// How many more projects of a namespace there may be in an account, and why no more where that is none. `made`: agents that were
+/// made there a moment ago and that no store shows.
+pub fn of_pool(
+    ctx: &Context,
+    account: &str,
+    namespace: &str,
+    made: usize,
+) -> (usize, Option<String>) {
+    let Some(most) = most(ctx, account) else {
+        return (0, None);
+    };
+    let asks = Taker {
+        identity: String::new(),
+        slot: Slot::Project,
+        namespace: namespace.to_owned(),
+    };
+    let now = ctx.around.now();
+    let workspace = ctx.accounts.workspace(account);
+    let taken = workspace.and_then(|workspace| {
+        let known = || workspace.known(&ctx.around, &ctx.stores, &asks);
+        ctx.memories.places.glance(account, &asks, now, known)
+    });
+    // Before its first reading, what its status says.
+    let taken = taken.unwrap_or_else(|| {
+        let object = ctx.stores.accounts.get(&Ref::new(account));
+        let object = object.as_ref().and_then(Seen::read);
+        let told = object.and_then(|object| object.status.as_ref()?.resources);
+        TakenPlaces {
+            all: told.map_or(0, |told| usize::try_from(told).unwrap_or(0)),
+            ..TakenPlaces::default()
+        }
+    });
+    let mut coming = TakenPlaces {
+        all: made,
+        namespace: made,
+        ..TakenPlaces::default()
+    };
+    let there = ctx.stores.recorded_in(account);
+    for one in there.iter().filter(|one| asks_for_home(one, account)) {
+        coming.all += 1;
+        coming.namespace += usize::from(one.namespace().as_deref() == Some(namespace));
+    }
+    room(most, taken, coming, (account, namespace))
+}
+
+/// Whether an instance has no project yet, and will ask for one in an account.
+fn asks_for_home(instance: &AgentInstance, account: &str) -> bool {
+    let conditions = instance.status.iter().flat_map(|status| &status.conditions);
+    let mut stalled = conditions.filter(|one| one.type_ == kind::STALLED && one.status == "True");
+    instance.spec.account_ref.name.as_str() == account
+        && instance.spec.operating_mode == OperatingMode::Running
+        && instance.metadata.deletion_timestamp.is_none()
+        && instance.is_its_own()
+        && !Taker::of(instance, Slot::Project).begun(instance)
+        && stalled.all(|one| one.reason == reason::QUOTA_EXCEEDED)
 }
 
 /// The same of a tool's account. `None` before the records of what was left behind were read.

@@ -4,35 +4,33 @@
 //! What holds: nothing is decided here (`engine::pool`); an agent is deleted exactly as it was seen, so that a claim which takes it
 //! meanwhile keeps it; the status is written once a second at most. Deliberately absent: claims (`claim`).
 
+mod beside;
 mod strays;
+mod writes;
 
 use super::context::Context;
 use super::ended::Ended;
 use super::kind::Kind;
-use super::paused::{holds, is_unread, recovers};
+use super::paused::is_unread;
 use super::queue::Rank;
 use super::store::Store;
-use super::stores::{InstanceBy, Stores};
-use super::turned::{Ref, named};
+use super::stores::Stores;
+use super::turned::Ref;
 use super::uid::Uid;
 use super::unreadable;
-use super::wake::template_of;
 use crate::api::condition::{is_true, kind};
-use crate::api::pool::WaitingClaims;
-use crate::api::{
-    AgentInstance, AgentInstanceSpec, AgentPool, AgentPoolStatus, FINALIZER, POOL_LABEL,
-    ProviderAccount, Seen,
-};
-use crate::cluster::{ClusterError, claims, finalizer, status};
-use crate::engine::pool::{PoolAccount, PoolAgent, PoolAround, PoolPlan, PoolTemplate, plan};
+use crate::api::{AgentPool, AgentPoolStatus, FINALIZER, Seen};
+use crate::cluster::{ClusterError, finalizer, status};
+use crate::engine::pool::{PoolAccount, PoolAround, PoolPlan, plan};
 use crate::engine::report::transitions;
+use beside::look;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
 use kube::{Resource, ResourceExt};
-use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use writes::{create, delete, update};
 
 /// The status is written once in so long.
 const TOLD: Duration = Duration::from_secs(1);
@@ -72,6 +70,12 @@ impl Kind for AgentPool {
         Some(&mut status.conditions)
     }
 
+    fn gone(last: &Seen<AgentPool>, ctx: &Context) {
+        let namespace = last.namespace().unwrap_or_default();
+        let pool = (namespace.as_str(), &*last.name_any());
+        ctx.around.gauge.forget_pool(pool);
+    }
+
     /// What was made for a pool that is gone by now, and that nobody has, goes as well: no other pool counts it.
     async fn absent(named: &Ref<AgentPool>, ctx: &Arc<Context>) {
         let again = strays::left_over(ctx, named).await.unwrap_or_else(|error| {
@@ -86,14 +90,6 @@ impl Kind for AgentPool {
     }
 }
 
-/// An agent as its pool sees it.
-fn seen(ctx: &Context, instance: &AgentInstance, now: Timestamp) -> PoolAgent {
-    let mut agent = PoolAgent::of(instance, now);
-    agent.held |= holds(ctx, &agent.account, &template_of(instance));
-    agent.held |= is_unread(ctx, &agent.account);
-    agent
-}
-
 fn pools(ctx: &Context, namespace: &str) -> Api<AgentPool> {
     Api::namespaced(ctx.around.client.clone(), namespace)
 }
@@ -102,6 +98,7 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let (uid, now) = (Uid::of(pool), ctx.around.now());
     let around = look(ctx, pool, now);
     let plan = plan(pool, &around, now);
+    show(ctx, pool, &around);
     // One that the API server refuses keeps nothing else from being done, nor told.
     let mut refused = Ok(());
     pass_over(strays::give_back(ctx, pool).await, &mut refused)?;
@@ -112,6 +109,9 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let shown = plan.create.is_empty() || strays::are_shown(ctx, pool, &around.agents).await?;
     for account in plan.create.iter().filter(|_| shown) {
         pass_over(create(ctx, pool, account).await, &mut refused)?;
+    }
+    for asked in &plan.update {
+        pass_over(update(ctx, pool, asked).await, &mut refused)?;
     }
     let namespace = pool.namespace().unwrap_or_default();
     if plan.let_go && !strays::has_more(ctx, pool).await? {
@@ -127,10 +127,13 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let mut agents = around.agents.iter();
     let unread = agents.any(|one| is_unread(ctx, &one.account));
     let moves = !plan.create.is_empty() || !plan.delete.is_empty() || plan.let_go;
+    let moves = moves || !plan.update.is_empty();
     let more = (moves || unread).then(|| now + TOLD);
     // The end of a pause, or of RecoveryMode, is told to instances alone.
     let held = around.agents.iter().any(|one| one.held && one.is_free());
-    let closed = around.accounts.iter().any(|one| !one.usable);
+    let short = is_true(&plan.status.conditions, kind::QUOTA_EXCEEDED);
+    let shut = |one: &PoolAccount| !one.usable || short && one.full.is_some();
+    let closed = around.accounts.iter().any(shut);
     let later = (held || closed).then(|| now + HELD);
     let next = [plan.again, held_back, more, later];
     let next = next.into_iter().flatten().min();
@@ -138,6 +141,19 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     Ok(Ended::until(
         wait.map(|wait| wait + Duration::from_millis(10)),
     ))
+}
+
+/// Shows how many claims wait for one of its agents.
+fn show(ctx: &Context, pool: &AgentPool, around: &PoolAround) {
+    let waiting = around.waiting.as_ref();
+    let count = waiting.map_or(0, |waiting| usize::try_from(waiting.count).unwrap_or(0));
+    let since = waiting
+        .and_then(|waiting| waiting.oldest.as_ref())
+        .map(|oldest| oldest.0);
+    let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
+    ctx.around
+        .gauge
+        .pool_waiting((&namespace, &name), count, since);
 }
 
 /// A write that is refused is told at the end of the pass; every other fault ends it.
@@ -153,146 +169,6 @@ fn pass_over(
             Ok(())
         }
         other => other,
-    }
-}
-
-/// All that is known beside the pool, by what the watch has shown and what was just written.
-fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAround {
-    let own = named(&Seen::Read(Arc::new(pool.clone())));
-    let found = ctx.stores.instances.by(&InstanceBy::Pool(own.clone()));
-    let mut agents: Vec<PoolAgent> = found.iter().map(|one| seen(ctx, one, now)).collect();
-    agents.extend(unread(ctx, &own));
-    let unseen = &ctx.memories.unseen;
-    unseen.of(&Uid::of(pool), |unseen| unseen.complete(&mut agents, now));
-    let (count, oldest) = ctx.stores.lines.waiting(&own);
-    let accounts = pool.spec.account_refs.iter();
-    PoolAround {
-        agents,
-        template: template(ctx, pool),
-        accounts: accounts
-            .map(|one| account(ctx, one.name.as_str()))
-            .collect(),
-        paused: ctx.around.settings.observe_only,
-        waiting: (count > 0).then(|| WaitingClaims {
-            count: i32::try_from(count).unwrap_or(i32::MAX),
-            oldest: oldest.map(Time),
-        }),
-    }
-}
-
-/// Instances that this version cannot read, and that may be the pool's: they are there, and nothing is done to them.
-fn unread(ctx: &Context, pool: &Ref<AgentPool>) -> Vec<PoolAgent> {
-    let all = ctx.stores.instances.unreadable().into_iter();
-    let own =
-        all.filter(|one| one.metadata.namespace == pool.namespace && one.mentions(&pool.name));
-    own.map(|one| PoolAgent::unread(&one.metadata)).collect()
-}
-
-fn template(ctx: &Context, pool: &AgentPool) -> PoolTemplate {
-    let namespace = pool.namespace().unwrap_or_default();
-    let named = Ref::new(pool.spec.template_ref.name.as_str()).within(&namespace);
-    let Some(found) = ctx.stores.templates.get(&named) else {
-        return PoolTemplate::NotFound;
-    };
-    let Some(template) = found.read() else {
-        return PoolTemplate::NotReady;
-    };
-    if super::telling::row_of(template).is_none() {
-        return PoolTemplate::Mute;
-    }
-    let status = template.status.as_ref();
-    let ready = status.filter(|status| is_true(&status.conditions, kind::READY));
-    let revision = ready.and_then(|status| status.revision.clone());
-    revision.map_or(PoolTemplate::NotReady, PoolTemplate::Ready)
-}
-
-fn account(ctx: &Context, name: &str) -> PoolAccount {
-    let found = ctx.stores.accounts.get(&Ref::new(name));
-    let read: Option<&Arc<ProviderAccount>> = found.as_ref().and_then(Seen::read);
-    let goes = read.is_some_and(|one| one.metadata.deletion_timestamp.is_some());
-    let paused = read.is_some_and(|one| one.spec.paused);
-    let most = read.map_or(0, |one| one.spec.limits.resources);
-    let taken = read
-        .and_then(|one| one.status.as_ref()?.resources)
-        .unwrap_or(0);
-    PoolAccount {
-        name: name.to_owned(),
-        usable: ctx.stores.usable(name) && !goes && !paused && !recovers(ctx, name),
-        room: usize::try_from(most.saturating_sub(taken)).unwrap_or(0),
-    }
-}
-
-async fn create(ctx: &Context, pool: &AgentPool, account: &str) -> Result<(), ClusterError> {
-    let (uid, unseen) = (Uid::of(pool), &ctx.memories.unseen);
-    let name = format!("{}-{}", pool.name_any(), suffix(rand::random()));
-    let spec: Result<AgentInstanceSpec, _> = serde_json::from_value(json!({
-        "templateRef": pool.spec.template_ref,
-        "accountRef": {"name": account},
-        "poolRef": {"name": pool.name_any()},
-        // It stays as it is until a claim has it, and then as long as nobody says otherwise.
-        "updatePolicy": "Manual",
-    }));
-    let Ok(spec) = spec else {
-        return Ok(());
-    };
-    // Who was stopped between the count and here may not lead any more.
-    if ctx.around.leave.take().is_err() {
-        return Ok(());
-    }
-    let mut instance = AgentInstance::new(&name, spec);
-    instance.metadata.namespace = pool.namespace();
-    let label = (POOL_LABEL.to_owned(), pool.name_any());
-    instance.metadata.labels = Some([label].into());
-    unseen.of(&uid, |unseen| {
-        unseen.makes(&name, account, ctx.around.now())
-    });
-    let made = claims::create(&ctx.around.client, &instance).await;
-    // Of every other error nobody knows what came of it.
-    if let Err(
-        ClusterError::Refused { .. } | ClusterError::Stale { .. } | ClusterError::Gone { .. },
-    ) = made
-    {
-        unseen.of(&uid, |unseen| unseen.not_made(&name));
-    }
-    match made {
-        // Another one has the name.
-        Err(ClusterError::Stale { .. }) => Ok(()),
-        other => other,
-    }
-}
-
-/// Five letters and digits that are not mistaken for each other.
-fn suffix(random: u32) -> String {
-    const LETTERS: [char; 27] = [
-        'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w',
-        'x', 'z', '2', '4', '5', '6', '7', '8', '9',
-    ];
-    let mut rest = usize::try_from(random).unwrap_or_default();
-    let mut text = String::new();
-    for _ in 0..5 {
-        text.push(LETTERS[rest % LETTERS.len()]);
-        rest /= LETTERS.len();
-    }
-    text
-}
-
-async fn delete(ctx: &Context, pool: &AgentPool, agent: &PoolAgent) -> Result<(), ClusterError> {
-    if agent.uid.is_empty() {
-        return Ok(());
-    }
-    let namespace = pool.namespace().unwrap_or_default();
-    let (client, version) = (&ctx.around.client, agent.version.clone());
-    let deleted = claims::delete(client, &namespace, &agent.name, &agent.uid, version).await;
-    match deleted {
-        Ok(()) | Err(ClusterError::Gone { .. }) => {
-            let (uid, now) = (Uid::of(pool), ctx.around.now());
-            ctx.memories
-                .unseen
-                .of(&uid, |unseen| unseen.deleted(&agent.uid, now));
-            Ok(())
-        }
-        Err(ClusterError::Stale { .. }) => Ok(()),
-        Err(error) => Err(error),
     }
 }
 

@@ -230,6 +230,15 @@ impl<T: InLine> Queue<T> {
         }
     }
 
+    /// Whether anybody is due or worked on.
+    pub fn is_busy(&self) -> bool {
+        let line = held(&self.line);
+        let next = line.later.first_key_value();
+        let due = next.is_some_and(|((due, _), _)| *due <= Instant::now());
+        let ready = line.ready.iter().any(|one| !one.namespaces.is_empty());
+        due || ready || !line.running.is_empty()
+    }
+
     /// How many wait, due or not.
     #[cfg(test)]
     pub fn waiting(&self) -> usize {

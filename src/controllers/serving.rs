@@ -5,6 +5,7 @@
 //! happens elsewhere (`telling`).
 
 mod answers;
+mod heard;
 mod held;
 mod known;
 mod steps;
@@ -17,14 +18,14 @@ use super::wake::pool_of;
 use crate::api::{AgentClaim, InstanceRef, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, status};
-use crate::engine::claiming::{self, ClaimNews, is_given_up};
+use crate::engine::claiming::{self, ClaimNews, ClaimTerms, is_given_up};
 use crate::engine::claims::{
     ClaimSight, ClaimStep, NamedInstance, PoolMember, is_free_again, next,
 };
 use crate::model::pause::annotated;
 use held::{Does, HeldAgent, Then};
-use known::{shown, versions};
 use jiff::{SignedDuration, Timestamp};
+use known::{shown, versions};
 use kube::api::Api;
 use kube::{Resource, ResourceExt};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ const PAUSED: SignedDuration = SignedDuration::from_secs(10);
 pub struct Serving<'a> {
     ctx: &'a Arc<Context>,
     claim: AgentClaim,
+    /// Of its pool.
+    terms: ClaimTerms,
     named: Ref<AgentClaim>,
     its: Vec<HeldAgent>,
     /// Whether `its` is what a write or a read has answered, and not what the store shows.
@@ -56,17 +59,28 @@ impl<'a> Serving<'a> {
     /// A claim as it was seen being made, as this process has left it, or as it was read.
     pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim) -> Serving<'a> {
         let its = shown(ctx, &claim);
-        let left = ctx.memories.served.are(&Uid::of(&claim), &versions(&claim, &its));
-        Serving {
+        let left = ctx
+            .memories
+            .served
+            .are(&Uid::of(&claim), &versions(&claim, &its));
+        let fresh = ctx.stores.lines.is_fresh(&claim);
+        let pool = ctx.stores.pools.get(&pool_of(&claim));
+        let pool = pool.as_ref().and_then(Seen::read);
+        let serving = Serving {
             named: named(&Seen::Read(Arc::new(claim.clone()))),
-            looked: ctx.stores.lines.is_fresh(&claim) && its.is_empty(),
+            looked: fresh && its.is_empty(),
             live: its.is_empty() || left,
             read: false,
             its,
             around: NamedInstance::Unknown,
+            terms: ClaimTerms::of(pool.map(|pool| &**pool)),
             claim,
             ctx,
+        };
+        if fresh {
+            serving.begins(&serving.claim);
         }
+        serving
     }
 
     /// Goes on until the claim waits. Answers when it comes again by itself.
@@ -88,6 +102,10 @@ impl<'a> Serving<'a> {
 
     /// When one of its own times comes.
     fn next_time(&self) -> Option<Timestamp> {
+        let now = self.ctx.around.now();
+        if let Some(goes) = self.goes_at() {
+            return Some(goes.max(self.paused(now).unwrap_or(goes)));
+        }
         if claiming::view(&self.claim).over {
             return None;
         }
@@ -97,10 +115,9 @@ impl<'a> Serving<'a> {
             .as_ref()
             .and_then(|status| status.expires_at.as_ref());
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
-        let bind_by = claiming::bind_by(&self.claim).filter(|_| waits);
+        let bind_by = claiming::bind_by(&self.claim, &self.terms).filter(|_| waits);
         let next = [expires.map(|at| at.0), bind_by];
         let next = next.into_iter().flatten().min()?;
-        let now = self.ctx.around.now();
         // What is over while it is paused is over as soon as it is not.
         let again = self.paused(now).filter(|_| next <= now);
         Some(again.unwrap_or(next))
@@ -110,6 +127,9 @@ impl<'a> Serving<'a> {
         let now = self.ctx.around.now();
         if claiming::expires(&self.claim, now) && self.paused(now).is_none() {
             return self.write(&ClaimNews::Expired).await;
+        }
+        if self.goes_at().is_some_and(|at| at <= now) && self.paused(now).is_none() {
+            return self.finish(now).await;
         }
         if claiming::has_expired(&self.claim) {
             return self.expire(now).await;
@@ -151,7 +171,7 @@ impl<'a> Serving<'a> {
             looked: self.looked,
             free: None,
             given_up: self.is_given_up(now),
-            late: claiming::is_late(&self.claim, now),
+            late: claiming::is_late(&self.claim, &self.terms, now),
             paused: self.paused(now).is_some(),
         };
         let of = |member: &PoolMember<String>| member.uid.clone();
@@ -209,7 +229,7 @@ impl<'a> Serving<'a> {
 
     /// Says what became so.
     async fn write(&mut self, news: &ClaimNews) -> Result<Then, ClusterError> {
-        let new = claiming::status(&self.claim, news, self.ctx.around.now());
+        let new = claiming::status(&self.claim, news, &self.terms, self.ctx.around.now());
         if self.claim.status.as_ref() == Some(&new) {
             return Ok(Then::End(None));
         }
@@ -217,7 +237,9 @@ impl<'a> Serving<'a> {
         let written = claims::quickly("telling a claim", status::write(client, &self.claim, &new));
         match written.await {
             Ok(claim) => {
+                let before = self.claim.status.take().unwrap_or_default();
                 self.claim = claim;
+                self.became(&before, news);
                 // What was looked at before is good for that version alone.
                 (self.looked, self.read) = (false, false);
                 self.around = NamedInstance::Unknown;
@@ -343,7 +365,7 @@ impl<'a> Serving<'a> {
         } else {
             ClaimNews::NoPool
         };
-        let new = claiming::status(&self.claim, &news, now);
+        let new = claiming::status(&self.claim, &news, &self.terms, now);
         if self.claim.status.as_ref() != Some(&new) {
             self.write(&news).await?;
         }

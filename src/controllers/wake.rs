@@ -186,6 +186,8 @@ fn of_account(turned: &Turned<ProviderAccount>) -> Vec<Wake> {
     // business.
     if differs(turned, as_users_read_it) {
         wakes.push(now(Whom::Users(name.clone()), Rank::Fleet));
+        let pools = NearPool::PoolsOver(name.clone());
+        wakes.push(now(Whom::Near(pools), Rank::Fleet));
     }
     if differs(turned, whether_usable) {
         wakes.push(now(Whom::RolledOutOver(name.clone()), Rank::News));
@@ -237,9 +239,9 @@ fn as_member(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
         ..status
     });
     let deleted = meta.deletion_timestamp.is_some();
-    // Which claim has it says nothing of a rollout.
+    // Which claim has it says nothing of a rollout, and what its pool asks of it is none.
     let mut spec = instance.spec.clone();
-    spec.claim_ref = None;
+    (spec.claim_ref, spec.update_to) = (None, None);
     Some((meta.uid.clone(), deleted, spec, status))
 }
 

@@ -3,16 +3,19 @@
 //! What holds: what ends a claim (its time, a refusal, an agent that is lost) stands in its status, so that nobody begins again; the
 //! times count from its creation and from when it was bound. Deliberately absent: what is done next (`claims`).
 
+mod news;
 mod patience;
+mod terms;
 
+pub use news::{heard, outcome};
 pub use patience::{HeardOfAgent, Reachability, is_given_up};
+pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at};
 
 use super::claims::{ClaimHold, ClaimView, PoolMember};
 use crate::api::condition::{self, Statement, conclude, kind, reason};
-use crate::api::text::Span;
 use crate::api::{AgentClaim, AgentClaimStatus, AgentInstance, InstanceRef};
 use crate::model::{AgentBinding, ClaimKept};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -61,22 +64,6 @@ pub enum ClaimNews {
     Expired,
 }
 
-/// Until when it waits for an agent.
-pub fn bind_by(claim: &AgentClaim) -> Option<Timestamp> {
-    let created = claim.metadata.creation_timestamp.as_ref()?.0;
-    after(created, claim.spec.bind_deadline.as_ref())
-}
-
-/// When its agent is given up, handed over by then and without an answer.
-pub fn give_up_at(claim: &AgentClaim, handed_over: Timestamp) -> Timestamp {
-    after(handed_over, Some(&claim.spec.provision_deadline)).unwrap_or(handed_over)
-}
-
-fn after(begin: Timestamp, span: Option<&Span>) -> Option<Timestamp> {
-    let span = SignedDuration::try_from(span?.duration()?).ok()?;
-    begin.checked_add(span).ok()
-}
-
 /// Whether its time with its agent is over, and that is not said yet.
 pub fn expires(claim: &AgentClaim, now: Timestamp) -> bool {
     let view = view(claim);
@@ -86,8 +73,8 @@ pub fn expires(claim: &AgentClaim, now: Timestamp) -> bool {
 }
 
 /// Whether it has waited for an agent as long as it would.
-pub fn is_late(claim: &AgentClaim, now: Timestamp) -> bool {
-    waits(claim) && bind_by(claim).is_some_and(|at| at <= now)
+pub fn is_late(claim: &AgentClaim, terms: &ClaimTerms, now: Timestamp) -> bool {
+    waits(claim) && bind_by(claim, terms).is_some_and(|at| at <= now)
 }
 
 /// Whether what an agent says of whom it belongs to lets its claim be ready: nobody has to let it in any more, and it is the claim's.
@@ -177,21 +164,27 @@ pub fn member(instance: &AgentInstance) -> PoolMember<String> {
     }
 }
 
-/// A claim's status, once something became so.
-pub fn status(claim: &AgentClaim, news: &ClaimNews, now: Timestamp) -> AgentClaimStatus {
+/// A claim's status, once something became so. `terms`: of its pool.
+pub fn status(
+    claim: &AgentClaim,
+    news: &ClaimNews,
+    terms: &ClaimTerms,
+    now: Timestamp,
+) -> AgentClaimStatus {
     let mut new = claim.status.clone().unwrap_or_default();
     new.observed_generation = claim.metadata.generation;
-    new.bind_by = bind_by(claim).map(Time);
+    new.bind_by = bind_by(claim, terms).map(Time);
     match news {
         ClaimNews::Bound { instance, url } => {
             new.instance_ref = Some(instance.clone());
             new.url.clone_from(url);
-            new.expires_at = after(now, claim.spec.expires_after.as_ref()).map(Time);
+            new.expires_at = terms.expires_at(claim, now).map(Time);
+            new.provision_deadline = terms.provision_deadline(claim);
         }
         ClaimNews::Told(result) | ClaimNews::Pending(result) => new.result.clone_from(result),
         ClaimNews::Rejected => {
             new.rejected.extend(new.instance_ref.take());
-            (new.url, new.expires_at) = (None, None);
+            (new.url, new.expires_at, new.provision_deadline) = (None, None, None);
         }
         _ => {}
     }

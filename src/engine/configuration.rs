@@ -5,13 +5,15 @@
 
 use super::compose::Composed;
 use super::draft::{Draft, Phase, act, wait};
-use super::following::{held_back, say_template, stopped, waits_for_its_turn, waits_its_turn};
+use super::following::{
+    held_back, moves, say_template, stopped, waits_for_its_turn, waits_its_turn,
+};
 use super::sight::{self, Doubt};
 use super::step::Step;
 use super::world::{Desired, RolloutTurn, TemplateReady, World};
 use super::{ledger, quota, rollout};
 use crate::api::condition::{Statement, kind, reason};
-use crate::api::instance::{MOST_VARIABLES, OperatingMode, UpdatePolicy};
+use crate::api::instance::{MOST_VARIABLES, OperatingMode};
 use crate::api::{Slot, SlotState};
 use crate::model::slot::RAILWAY;
 use crate::model::{Announcement, Sight};
@@ -50,7 +52,7 @@ pub(super) fn configuration(w: &World, d: &mut Draft, template: &TemplateReady) 
         return ControlFlow::Continue(());
     }
     if outdated {
-        if w.instance.spec.update_policy == UpdatePolicy::Manual {
+        if !moves(w, template) {
             say_template(
                 d,
                 true,

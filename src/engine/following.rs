@@ -3,7 +3,7 @@
 //! Holds: what runs is changed in its turn only; who would have its turn and cannot use it says so, and nobody waits for it.
 
 use super::draft::Draft;
-use super::world::{RolloutTurn, TemplateView, World};
+use super::world::{RolloutTurn, TemplateReady, TemplateView, World};
 use super::{ledger, rollout};
 use crate::api::condition::{Statement, find, kind, reason};
 use crate::api::instance::{OperatingMode, UpdatePolicy};
@@ -24,11 +24,17 @@ pub(super) fn follows(w: &World) -> bool {
         // One that is being adopted stays as it was found until it takes a revision.
         return w.instance.spec.adopt.is_none();
     }
-    w.instance.spec.operating_mode == OperatingMode::Running
-        && w.instance.spec.update_policy == UpdatePolicy::Automatic
+    takes_part(w)
         && template.turn == RolloutTurn::Yes
         // Nothing of it can be applied meanwhile: what runs keeps what it has.
         && w.paused_in(w.instance.spec.account_ref.name.as_str()).is_none()
+}
+
+/// Whether the instance follows its template by itself, or its pool asks it to take this revision.
+pub(super) fn moves(w: &World, template: &TemplateReady) -> bool {
+    let spec = &w.instance.spec;
+    spec.update_policy == UpdatePolicy::Automatic
+        || rollout::is_asked(&w.instance, &template.revision)
 }
 
 /// Whether something runs that another revision must wait for. An attempt under way is brought to its end, and what was
@@ -63,13 +69,15 @@ pub(super) fn as_it_was(w: &World, d: &mut Draft) {
 pub(super) fn prepares(w: &World) -> bool {
     let passed =
         matches!(&w.template, TemplateView::Ready(ready) if ready.turn == RolloutTurn::Passed);
-    follows(w) || passed && automatic(w)
+    follows(w) || passed && takes_part(w)
 }
 
-/// Whether the instance takes part in rollouts.
-fn automatic(w: &World) -> bool {
-    let spec = &w.instance.spec;
-    spec.operating_mode == OperatingMode::Running && spec.update_policy == UpdatePolicy::Automatic
+/// Whether the instance takes part in rollouts, its template's or its pool's.
+fn takes_part(w: &World) -> bool {
+    let TemplateView::Ready(template) = &w.template else {
+        return false;
+    };
+    w.instance.spec.operating_mode == OperatingMode::Running && moves(w, template)
 }
 
 /// So long a rollout waits for an instance whose turn it is and that is still trying.
@@ -87,7 +95,7 @@ pub(super) fn not_taken(w: &World, d: &mut Draft, until: Option<Timestamp>) {
     let again_at_once = until.is_some_and(|at| at <= w.now);
     if elsewhere
         || again_at_once
-        || !automatic(w)
+        || !takes_part(w)
         || !rollout::behind(&d.status, &template.revision)
     {
         return;

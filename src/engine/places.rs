@@ -176,6 +176,30 @@ impl Most {
     }
 }
 
+/// How many more projects of a namespace there may be, and why no more where that is none. `coming`: agents that have no project yet
+/// and will ask for one.
+pub fn room(
+    most: Most,
+    taken: TakenPlaces,
+    coming: TakenPlaces,
+    (account, namespace): (&str, &str),
+) -> (usize, Option<String>) {
+    if let Some(full) = most.full(taken, PlaceAsked::PROJECT, account, namespace) {
+        return (0, Some(full));
+    }
+    let all = most.all.saturating_sub(taken.all + coming.all);
+    let own = taken.namespace + coming.namespace;
+    let own = most.namespace.saturating_sub(own);
+    let room = all.min(own);
+    let full = (room == 0).then(|| {
+        format!(
+            "agents on their way take the last places of ProviderAccount {account}: {} of namespace {namespace} have one and {} have none yet, and spec.limits.resourcesPerNamespace there is {}; {} of all have one and {} have none yet, and spec.{} is {}",
+            taken.namespace, coming.namespace, most.namespace, taken.all, coming.all, most.field, most.all
+        )
+    });
+    (room, full)
+}
+
 /// Who asks for a place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Taker {

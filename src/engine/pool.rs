@@ -8,10 +8,12 @@ mod agent;
 mod around;
 mod telling;
 mod unseen;
+mod updates;
 
 pub use agent::{AgentStanding, PoolAgent, claimable, is_current, is_emptied, settled};
 pub use around::{PoolAccount, PoolAround, PoolTemplate};
 pub use unseen::Unseen;
+pub use updates::PoolUpdate;
 
 use crate::api::pool::ReplacementFailures;
 use crate::api::{AgentPool, AgentPoolStatus};
@@ -20,6 +22,7 @@ use around::{Counts, has_stopped, number, size};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeMap;
+use updates::PoolRollout;
 
 /// What a pool does now.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct PoolPlan {
     pub create: Vec<String>,
     /// These go.
     pub delete: Vec<PoolAgent>,
+    /// This is asked of these.
+    pub update: Vec<PoolUpdate>,
     /// Whether its finalizer comes off.
     pub let_go: bool,
     /// Its status.
@@ -45,50 +50,75 @@ pub fn plan(pool: &AgentPool, around: &PoolAround, now: Timestamp) -> PoolPlan {
     let old = pool.status.clone().unwrap_or_default();
     let goes = pool.metadata.deletion_timestamp.is_some();
     let most = pool.spec.max_instances.map_or(usize::MAX, size);
+    let room = most.saturating_sub(counts.claimed);
+    let kept = size(pool.spec.replicas).min(room);
+    let mut rollout = updates::rollout(pool, around, kept, now);
     let wanted = match goes {
         true => 0,
-        false => size(pool.spec.replicas).min(most.saturating_sub(counts.claimed)),
+        false => (around.wanted(pool) + rollout.surge).min(room),
     };
-    let (mut failures, recovers) = failures(old.failures.clone(), around, now);
+    let (mut failures, recovers) = failures(old.failures, around, now);
     let mut delete = surplus(around, counts.free.saturating_sub(wanted));
-    let mut again = recovers;
+    let mut again = [recovers, rollout.again].into_iter().flatten().min();
+    let mut create = Vec::new();
     if !goes {
-        let (replaced, pause) = replaced(pool, around, failures.as_ref(), now);
+        let (replaced, pause) = replaced(pool, around, failures.as_ref(), &rollout, now);
         again = [again, pause].into_iter().flatten().min();
-        let replaced: Vec<PoolAgent> = replaced.filter(|one| !delete.contains(one)).collect();
+        let replaced: Vec<PoolAgent> = replaced
+            .into_iter()
+            .filter(|one| !delete.contains(one))
+            .collect();
         if !replaced.is_empty() {
             failures = Some(failed(failures, around, now));
             delete.extend(replaced);
         }
+        let missing = wanted.saturating_sub(counts.free);
+        create = self::create(pool, around, missing, counts.coming, most);
     }
-    let missing = wanted.saturating_sub(counts.free);
-    let create = match goes {
-        true => Vec::new(),
-        false => create(pool, around, missing, counts.coming, most),
-    };
-    let (create, delete) = match around.paused {
-        true => (Vec::new(), Vec::new()),
-        false => (create, delete),
-    };
+    if around.paused {
+        (create, delete) = (Vec::new(), Vec::new());
+    }
+    let mut update = std::mem::take(&mut rollout.asks);
+    update.retain(|asks| !goes && !delete.contains(&asks.agent));
     let moves = !create.is_empty() || !delete.is_empty() || counts.coming > 0;
-    let status = AgentPoolStatus {
-        observed_generation: pool.metadata.generation,
-        replicas: Some(number(counts.free)),
-        idle: Some(number(counts.idle)),
-        creating: Some(number(counts.coming)),
-        unhealthy: Some(number(counts.unhealthy)),
-        claimed: Some(number(counts.claimed)),
-        waiting: around.waiting.clone(),
-        selector: Some(telling::selector(pool)),
-        conditions: telling::conditions(pool, around, counts, failures.as_ref(), moves, now),
-        failures,
-    };
+    let moves = moves || rollout.under_way > 0 || !update.is_empty();
+    let conditions = telling::conditions(
+        pool,
+        around,
+        (counts, &rollout),
+        failures.as_ref(),
+        moves,
+        now,
+    );
     PoolPlan {
         create,
         delete,
+        update,
         let_go: goes && around.agents.iter().all(PoolAgent::is_parted),
-        status,
+        status: AgentPoolStatus {
+            conditions,
+            failures,
+            update_stopped: rollout.stopped,
+            updated: Some(number(rollout.updated)),
+            ..status(pool, around, counts)
+        },
         again,
+    }
+}
+
+/// What was counted.
+fn status(pool: &AgentPool, around: &PoolAround, counts: Counts) -> AgentPoolStatus {
+    AgentPoolStatus {
+        observed_generation: pool.metadata.generation,
+        replicas: Some(number(counts.free)),
+        idle: Some(number(counts.idle)),
+        creating: Some(number(counts.coming + counts.unplaced)),
+        unhealthy: Some(number(counts.unhealthy)),
+        updating: Some(number(counts.updating)),
+        claimed: Some(number(counts.claimed)),
+        waiting: around.waiting.clone(),
+        selector: Some(telling::selector(pool)),
+        ..AgentPoolStatus::default()
     }
 }
 
@@ -143,27 +173,26 @@ fn surplus(around: &PoolAround, many: usize) -> Vec<PoolAgent> {
 }
 
 /// Those that failed and are replaced now; else when that is looked at again.
-fn replaced<'a>(
+fn replaced(
     pool: &AgentPool,
-    around: &'a PoolAround,
+    around: &PoolAround,
     failures: Option<&ReplacementFailures>,
+    rollout: &PoolRollout,
     now: Timestamp,
-) -> (impl Iterator<Item = PoolAgent> + use<'a>, Option<Timestamp>) {
+) -> (Vec<PoolAgent>, Option<Timestamp>) {
     let failed = AgentStanding::Unhealthy { replaceable: true };
-    let those = move |replace: bool| {
-        let free = around.agents.iter().filter(|one| one.is_free());
-        free.filter(move |one| replace && one.standing == failed && !one.held)
-            .cloned()
-    };
+    let free = around.agents.iter().filter(|one| one.is_free());
+    let those = free.filter(|one| one.standing == failed && !one.held && !rollout.keeps(one));
+    let those: Vec<PoolAgent> = those.cloned().collect();
     let unhealthy = Counts::of(&around.agents).unhealthy;
     let together = unhealthy > size(pool.spec.max_unhealthy);
-    if those(true).next().is_none() || together || has_stopped(failures) {
-        return (those(false), None);
+    if those.is_empty() || together || has_stopped(failures) {
+        return (Vec::new(), None);
     }
     let next = failures.map(|failures| failures.last.0 + pause(failures.count));
     match next.filter(|next| *next > now) {
-        Some(next) => (those(false), Some(next)),
-        None => (those(true), None),
+        Some(next) => (Vec::new(), Some(next)),
+        None => (those, None),
     }
 }
 
@@ -214,4 +243,8 @@ fn failed(
 }
 
 #[cfg(test)]
+mod races_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod updates_tests;

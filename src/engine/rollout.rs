@@ -328,6 +328,16 @@ fn unclear(status: &AgentInstanceStatus) -> bool {
         .is_some_and(|said| said.status == "Unknown" && whose.contains(&said.reason.as_str()))
 }
 
+/// Whether its pool asks it to take a revision. A claim's agent takes none by that, whatever was asked of it before.
+pub fn is_asked(instance: &AgentInstance, revision: &str) -> bool {
+    let spec = &instance.spec;
+    let asked = spec.update_to.as_ref();
+    spec.pool_ref.is_some()
+        && spec.claim_ref.is_none()
+        && spec.update_policy == UpdatePolicy::Manual
+        && asked.is_some_and(|asked| asked.revision == revision)
+}
+
 /// Whether it is this instance's turn.
 pub fn turn(standing: &RolloutProgress, member: &AgentInstance) -> RolloutTurn {
     if let Some(failure) = &standing.failed {

@@ -1,11 +1,12 @@
 //! What the process counts and times.
 //!
 //! What holds: base units, `_total` on counters, a HELP text each; labels take few values: kinds, providers, operations,
-//! outcomes and the names of ProviderAccounts, never of instances or claims, and of namespaces those that have committed most
-//! money ([`MOST_NAMESPACES`] of an account). A [`Metrics`] is a handle:
+//! outcomes and the names of ProviderAccounts, never of instances or claims, of namespaces those that have committed most
+//! money ([`MOST_NAMESPACES`] of an account), and of pools those for which most claims wait. A [`Metrics`] is a handle:
 //! cheap to clone, and recording never fails. Deliberately absent: what the objects say of themselves (conditions are
 //! for that), and anything a person could be named by.
 
+mod claims;
 mod families;
 
 use crate::api::limits::MonthlyUsd;
@@ -13,8 +14,8 @@ use crate::api::money::Money;
 use crate::railway::Gate;
 use crate::wire::held;
 use families::{
-    AccountLabels, BuildLabels, HeldBackLabels, Inner, KindLabels, LineLabels, MoneyLabels,
-    ObjectLabels, OperationLabels, OrphanLabels, RECONCILE_SECONDS, REQUEST_SECONDS,
+    AccountLabels, BuildLabels, CLAIM_SECONDS, HeldBackLabels, Inner, KindLabels, LineLabels,
+    MoneyLabels, ObjectLabels, OperationLabels, OrphanLabels, RECONCILE_SECONDS, REQUEST_SECONDS,
     ReconcileLabels, RequestLabels, SlotLabels, SweptLabels,
 };
 use prometheus_client::encoding::text::encode;
@@ -77,6 +78,13 @@ impl Metrics {
             recovery: Family::default(),
             unreadable: Family::default(),
             watch_failures: Family::default(),
+            pools_waiting: Mutex::default(),
+            pools_shown: Mutex::default(),
+            pool_waiting: Family::default(),
+            pool_waiting_since: Family::default(),
+            claims: Family::default(),
+            bound_seconds: Histogram::new(CLAIM_SECONDS),
+            ready_seconds: Histogram::new(CLAIM_SECONDS),
             leader: Gauge::default(),
         };
         inner.register(build);

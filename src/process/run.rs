@@ -25,7 +25,7 @@ use crate::registry::Registry;
 use crate::tools::Wallet;
 use crate::wire::Leave;
 use futures::FutureExt;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -232,6 +232,18 @@ impl Gauge for Instruments {
 
     fn unreadable(&self, kind: &str, count: usize) {
         self.metrics.unreadable(kind, count);
+    }
+
+    fn pool_waiting(&self, pool: (&str, &str), count: usize, since: Option<Timestamp>) {
+        self.metrics.pool_waiting(pool, count, since);
+    }
+
+    fn forget_pool(&self, pool: (&str, &str)) {
+        self.metrics.forget_pool(pool);
+    }
+
+    fn claim(&self, outcome: &'static str, after: Option<Duration>) {
+        self.metrics.claim(outcome, after);
     }
 
     fn watch_failed(&self, kind: &str) {

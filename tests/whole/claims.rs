@@ -11,7 +11,7 @@ use world::{Object, Options, World, condition, eventually, test_directory};
 use crate::support::{SOON, Scene, holds, manifest, merged, says};
 
 /// So long a pool of twenty may take here.
-const LONG: Duration = Duration::from_secs(180);
+pub const LONG: Duration = Duration::from_secs(180);
 
 impl<'w> Scene<'w> {
     /// A pool `p` of template `t`; `rest` is merged into the spec.

@@ -44,6 +44,8 @@ mod outage;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod pools;
+#[cfg(test)]
 mod provision;
 #[cfg(test)]
 mod quotas;

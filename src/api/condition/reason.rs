@@ -109,6 +109,8 @@ pub const OUTDATED: &str = "Outdated";
 pub const OUTDATED_MANUAL: &str = "OutdatedManual";
 /// The rollout stopped because updated instances do not get ready.
 pub const ROLLOUT_STOPPED: &str = "RolloutStopped";
+/// An agent did not get ready at its new revision in time.
+pub const PROGRESS_DEADLINE_EXCEEDED: &str = "ProgressDeadlineExceeded";
 /// Runs an older revision; the rollout came to it, and it could not take the new one.
 pub const PASSED_OVER: &str = "PassedOver";
 /// Every instance that follows the template is ready at its current revision.
@@ -193,6 +195,8 @@ pub const PROVISIONED: &str = "Provisioned";
 pub const PROVISION_REFUSED: &str = "Refused";
 /// As many agents as a claim may try could not be told.
 pub const PROVISION_FAILED: &str = "ProvisionFailed";
+/// An agent could not be told, and the claim takes another one.
+pub const AGENT_REJECTED: &str = "AgentRejected";
 /// The agent of a claim is gone.
 pub const AGENT_LOST: &str = "AgentLost";
 /// A time that the spec sets has come.

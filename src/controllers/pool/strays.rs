@@ -3,7 +3,7 @@
 //!
 //! Holds: each is looked for live before anything is done about it.
 
-use super::seen;
+use super::beside::seen;
 use crate::api::{AgentClaim, AgentInstance, AgentPool, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims};

@@ -14,7 +14,7 @@ use crate::controllers::uid::Uid;
 use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::claims::{ClaimHold, PoolMember};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -144,8 +144,9 @@ impl Serving<'_> {
         if !own.settled {
             return Ok(Then::End(Some(now + SOON)));
         }
-        let at = MicroTime(now);
-        let handed = claims::hand_over(&self.ctx.around.client, &own.meta, &self.claim, at).await;
+        let (client, at) = (&self.ctx.around.client, MicroTime(now));
+        let updates = self.terms.update_policy(&self.claim);
+        let handed = claims::hand_over(client, &own.meta, &self.claim, updates, at).await;
         let written = handed.map(|meta| {
             for one in self.its.iter_mut().filter(|one| one.member.uid == uid) {
                 one.meta = meta.clone();
@@ -188,6 +189,23 @@ impl Serving<'_> {
                 None => self.delete(&uid).await,
             },
             false => self.give_back(&uid).await,
+        }
+    }
+
+    /// When it is deleted, where it has finished and nothing of it is left.
+    pub(super) fn goes_at(&self) -> Option<Timestamp> {
+        claiming::deleted_at(&self.claim).filter(|_| self.its.is_empty())
+    }
+
+    /// It has finished, and goes.
+    pub(super) async fn finish(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
+        match claims::delete_claim(&self.ctx.around.client, &self.claim).await {
+            Ok(()) | Err(ClusterError::Gone { .. }) => {
+                self.claim.metadata.deletion_timestamp = Some(Time(now));
+                Ok(Then::End(None))
+            }
+            Err(ClusterError::Stale { .. }) => self.read_again().await,
+            Err(error) => Err(error),
         }
     }
 }

@@ -38,10 +38,14 @@ pub(super) fn of_pool(turned: &Turned<AgentPool>) -> Vec<Wake> {
     wakes
 }
 
-/// Whether it is there for claims.
+/// Whether it is there for claims, and what it says of them.
 fn whether_it_gives(pool: &Seen<AgentPool>) -> impl PartialEq + use<> {
     let meta = pool.meta();
-    (meta.uid.clone(), meta.deletion_timestamp.is_some())
+    let defaults = pool
+        .read()
+        .and_then(|pool| pool.spec.claim_defaults.clone());
+    let goes = meta.deletion_timestamp.is_some();
+    (meta.uid.clone(), goes, defaults)
 }
 
 pub(super) fn of_claim(turned: &Turned<AgentClaim>) -> Vec<Wake> {
@@ -80,18 +84,23 @@ pub fn pool_of_member(instance: &AgentInstance) -> Option<Ref<AgentPool>> {
 pub(super) fn itself(turned: &Turned<AgentInstance>, named: Ref<AgentInstance>) -> Wake {
     let spec = |one: &Option<Seen<AgentInstance>>| {
         let one = one.as_ref().and_then(Seen::read)?;
-        let (hold, mut spec) = (one.spec.claim_ref.clone(), one.spec.clone());
-        spec.claim_ref = None;
+        let (hold, asked) = (one.spec.claim_ref.clone(), one.spec.update_to.clone());
+        let mut spec = one.spec.clone();
+        (spec.claim_ref, spec.update_to) = (None, None);
         let deleted = one.metadata.deletion_timestamp.is_some();
-        Some((hold, (spec, deleted, one.metadata.annotations.clone())))
-    };
-    let held = match (spec(&turned.before), spec(&turned.after)) {
-        (Some((before, rest)), Some((after, now))) => before != after && rest == now,
-        _ => false,
+        let rest = (spec, deleted, one.metadata.annotations.clone());
+        Some((hold, asked, rest))
     };
     let mut wake = now(Whom::Instance(named), Rank::Person);
-    if held {
-        (wake.rank, wake.after) = (Rank::News, CALM);
+    if let (Some((hold, asked, rest)), Some((holds, asks, now))) =
+        (spec(&turned.before), spec(&turned.after))
+        && rest == now
+    {
+        if hold != holds {
+            (wake.rank, wake.after) = (Rank::News, CALM);
+        } else if asked != asks {
+            wake.rank = Rank::Fleet;
+        }
     }
     wake
 }
@@ -143,7 +152,13 @@ fn as_its_pool_counts_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use
         said.map(|one| (one.type_.clone(), one.status.clone(), one.reason.clone()))
             .collect::<Vec<_>>()
     });
-    let spec = read.map(|one| (one.spec.claim_ref.clone(), claimable(one)));
+    let spec = read.map(|one| {
+        let (status, asked) = (one.status.as_ref(), one.spec.update_to.clone());
+        let begun = status.and_then(|status| status.rollout.as_ref()?.begun_at.clone());
+        let revision = status.and_then(|status| status.template_revision.clone());
+        let update = (asked, begun, revision);
+        (one.spec.claim_ref.clone(), claimable(one), update)
+    });
     let meta = instance.meta();
     let pool = read.and_then(|one| one.spec.pool_ref.as_ref().map(|pool| pool.name.clone()));
     let whole = (meta.uid.clone(), meta.deletion_timestamp.is_some());

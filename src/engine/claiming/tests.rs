@@ -1,6 +1,9 @@
 //! What a claim says, and what of that a later look reads.
 
 use super::*;
+use crate::api::AgentPool;
+use crate::api::claim::ReleasePolicy;
+use crate::api::instance::UpdatePolicy;
 use serde_json::json;
 
 fn now() -> Timestamp {
@@ -16,7 +19,7 @@ fn claim() -> AgentClaim {
 }
 
 fn after(claim: &AgentClaim, news: &ClaimNews) -> AgentClaim {
-    let status = status(claim, news, now());
+    let status = status(claim, news, &ClaimTerms::default(), now());
     AgentClaim {
         status: Some(status),
         ..claim.clone()
@@ -51,6 +54,89 @@ fn times_count_from_creation_and_from_the_binding() {
         give_up_at(&bound, now()).to_string(),
         "2026-11-02T10:01:15Z"
     );
+}
+
+fn pool(defaults: serde_json::Value, created: &str) -> AgentPool {
+    serde_json::from_value(json!({
+        "metadata": {"name": "p", "namespace": "n", "creationTimestamp": created},
+        "spec": {"templateRef": {"name": "t"}, "accountRefs": [{"name": "a"}], "claimDefaults": defaults},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn what_a_pool_says_becomes_a_claims_own_and_stays_so() {
+    let defaults = json!({"bindDeadline": "10m", "provisionDeadline": "2m", "expiresAfter": "2h", "updatePolicy": "Automatic"});
+    let early = "2026-11-02T08:00:00Z";
+    let of = |defaults| ClaimTerms::of(Some(&pool(defaults, early)));
+    let silent = claim_without_times();
+    let bind = || ClaimNews::Bound {
+        instance: InstanceRef {
+            name: "i".to_owned(),
+            uid: "iu".to_owned(),
+        },
+        url: None,
+    };
+    let with = |claim: &AgentClaim, news: &ClaimNews, terms: &ClaimTerms| {
+        let status = status(claim, news, terms, now());
+        AgentClaim {
+            status: Some(status),
+            ..claim.clone()
+        }
+    };
+    let text = |time: Option<Time>| time.map(|time| time.0.to_string());
+    // Without a pool there is none yet.
+    let alone = with(&silent, &ClaimNews::NoPool, &ClaimTerms::default());
+    assert_eq!(alone.status.as_ref().unwrap().bind_by, None);
+    let waiting = with(&alone, &ClaimNews::NoAgent, &of(defaults.clone()));
+    let by = |claim: &AgentClaim| text(claim.status.clone().unwrap().bind_by);
+    assert_eq!(by(&waiting).as_deref(), Some("2026-11-02T10:09:00Z"));
+    // The pool says something else by then, or nothing.
+    let other = of(json!({"bindDeadline": "1m", "expiresAfter": "1m"}));
+    assert!(!is_late(&waiting, &other, now()) && is_late(&silent, &other, now()));
+    let bound = with(&waiting, &bind(), &of(defaults.clone()));
+    let told = with(&bound, &ClaimNews::Told(BTreeMap::new()), &other);
+    assert_eq!(by(&told), by(&waiting));
+    let status = told.status.clone().unwrap();
+    assert_eq!(
+        text(status.expires_at).as_deref(),
+        Some("2026-11-02T12:00:00Z")
+    );
+    assert_eq!(give_up_at(&told, now()).to_string(), "2026-11-02T10:02:00Z");
+    assert_eq!(told.spec, silent.spec);
+
+    // What a claim says itself is so, and what is to be kept has no end.
+    let mut own = claim();
+    own.spec.provision_deadline = Some("30s".into());
+    own.spec.update_policy = Some(UpdatePolicy::Manual);
+    let terms = of(defaults.clone());
+    let own = with(&own, &bind(), &terms);
+    let status = own.status.clone().unwrap();
+    assert_eq!(by(&own).as_deref(), Some("2026-11-02T10:04:00Z"));
+    assert_eq!(
+        text(status.expires_at).as_deref(),
+        Some("2026-11-02T11:00:00Z")
+    );
+    assert_eq!(give_up_at(&own, now()).to_string(), "2026-11-02T10:00:30Z");
+    assert_eq!(terms.update_policy(&own), UpdatePolicy::Manual);
+    assert_eq!(terms.update_policy(&silent), UpdatePolicy::Automatic);
+    let none = ClaimTerms::default();
+    assert_eq!(none.update_policy(&silent), UpdatePolicy::Manual);
+    let mut kept = silent;
+    kept.spec.release_policy = ReleasePolicy::Retain;
+    let kept = with(&kept, &bind(), &terms);
+    assert_eq!(kept.status.unwrap().expires_at, None);
+
+    // Nobody has waited for a pool before it was there.
+    let late = pool(defaults, "2026-11-02T09:59:30Z");
+    let by = bind_by(&claim_without_times(), &ClaimTerms::of(Some(&late)));
+    assert_eq!(by.unwrap().to_string(), "2026-11-02T10:09:30Z");
+}
+
+fn claim_without_times() -> AgentClaim {
+    let mut claim = claim();
+    (claim.spec.bind_deadline, claim.spec.expires_after) = (None, None);
+    claim
 }
 
 #[test]
@@ -145,9 +231,32 @@ fn a_pause_is_said_and_forgets_nothing() {
     assert_eq!(view(&paused), view(&bound()));
     let mut late = claim();
     late.spec.bind_deadline = Some("5s".into());
-    assert!(is_late(&late, now()) && waits(&after(&late, &ClaimNews::Paused)));
-    assert!(!is_late(&bound(), now()) && !expires(&bound(), now()));
+    assert!(
+        is_late(&late, &ClaimTerms::default(), now()) && waits(&after(&late, &ClaimNews::Paused))
+    );
+    assert!(!is_late(&bound(), &ClaimTerms::default(), now()) && !expires(&bound(), now()));
     let then = "2026-11-02T11:00:00Z".parse().unwrap();
     assert!(expires(&bound(), then));
     assert!(!expires(&after(&bound(), &ClaimNews::Expired), then));
+}
+
+#[test]
+fn a_claim_that_has_finished_is_deleted_where_it_says_so() {
+    let mut claim = claim_without_times();
+    let refused = ClaimNews::Refused("no".to_owned());
+    let finished = [ClaimNews::Expired, ClaimNews::TooLate, ClaimNews::Failed];
+    for news in &finished {
+        assert_eq!(deleted_at(&after(&claim, news)), None, "{news:?}");
+    }
+    claim.spec.ttl_after_finished = Some("1h".into());
+    for news in &finished {
+        let at = deleted_at(&after(&claim, news)).unwrap();
+        assert_eq!(at.to_string(), "2026-11-02T11:00:00Z", "{news:?}");
+    }
+    for news in [refused, ClaimNews::Lost, ClaimNews::NoAgent] {
+        assert_eq!(deleted_at(&after(&claim, &news)), None, "{news:?}");
+    }
+    let mut goes = after(&claim, &ClaimNews::Expired);
+    goes.metadata.deletion_timestamp = Some(Time(now()));
+    assert_eq!(deleted_at(&goes), None);
 }

@@ -3,7 +3,7 @@
 //! Holds: it follows from the object alone, and from the time.
 
 use crate::api::condition::{self, kind, reason};
-use crate::api::instance::OperatingMode;
+use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::{AgentInstance, SlotState};
 use crate::model::pause::annotated;
 use jiff::{SignedDuration, Timestamp};
@@ -26,8 +26,16 @@ pub struct PoolAgent {
     pub account: String,
     /// How it stands.
     pub standing: AgentStanding,
-    /// Whether it is at the template's revision.
+    /// Whether it is known to be at the template's revision.
     pub current: bool,
+    /// The revision at which it runs. `None`: it was never deployed.
+    pub revision: Option<String>,
+    /// Whether its template's own rollout moves it.
+    pub follows: bool,
+    /// Whether nothing outside is in flight for it.
+    pub settled: bool,
+    /// What its pool has asked of it.
+    pub update: Option<AskedUpdate>,
     /// Whether a claim has it.
     pub claimed: bool,
     /// Whether that is not for good yet.
@@ -48,6 +56,10 @@ pub enum AgentStanding {
     Idle,
     /// It is on its way.
     Coming,
+    /// A limit of its account keeps it from coming: another one in its place would come no further.
+    Unplaced,
+    /// It takes, or is to take, another revision.
+    Updating,
     /// It failed, or was ready and is not any more.
     Unhealthy {
         /// Whether another one in its place may do better.
@@ -57,6 +69,30 @@ pub enum AgentStanding {
     Restored,
     /// This version cannot read it: it is there, and nothing is done to it.
     Unread,
+}
+
+/// What its pool has asked of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedUpdate {
+    /// The revision that it is to take.
+    pub revision: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// How far that is.
+    pub stage: UpdateStage,
+    /// Why it does not get ready, where that is its own failure.
+    pub failed: Option<String>,
+}
+
+/// How far an update is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateStage {
+    /// It runs another revision still.
+    Asked,
+    /// It has taken the revision, and was not ready since.
+    Taken,
+    /// It was ready at it.
+    Done,
 }
 
 /// How long an agent that was ready may be without being so; and so long one is ready before that proves anything.
@@ -83,6 +119,10 @@ impl PoolAgent {
             account: instance.spec.account_ref.name.0.clone(),
             standing: standing(instance, now),
             current: is_current(instance),
+            revision: revision(instance).cloned(),
+            follows: instance.spec.update_policy == UpdatePolicy::Automatic,
+            settled: settled(instance),
+            update: update(instance),
             claimed: hold.is_some(),
             in_between: hold.is_some_and(|hold| hold.handed_over_at.is_none()),
             deleting: instance.metadata.deletion_timestamp.is_some(),
@@ -101,6 +141,10 @@ impl PoolAgent {
             account: String::new(),
             standing: AgentStanding::Unread,
             current: false,
+            revision: None,
+            follows: false,
+            settled: false,
+            update: None,
             claimed: false,
             in_between: false,
             deleting: object.deletion_timestamp.is_some(),
@@ -131,7 +175,8 @@ impl PoolAgent {
             AgentStanding::Unhealthy { replaceable } => {
                 (u8::from(!replaceable), Timestamp::MIN, self.made)
             }
-            AgentStanding::Coming => (2, self.made, Timestamp::MIN),
+            AgentStanding::Unplaced => (1, self.made, Timestamp::MIN),
+            AgentStanding::Coming | AgentStanding::Updating => (2, self.made, Timestamp::MIN),
             AgentStanding::Unread | AgentStanding::Restored => (5, Timestamp::MIN, self.made),
             AgentStanding::Idle => (3 + u8::from(self.current), Timestamp::MIN, self.made),
         };
@@ -157,10 +202,47 @@ pub fn claimable(instance: &AgentInstance) -> bool {
         && instance.is_its_own()
         && !has_another_owner(instance)
         && !annotated(instance.annotations())
+        && !awaits_update(instance)
         && conditions
             .into_iter()
             .any(|said| condition::is_true(said, kind::READY))
         && settled(instance)
+}
+
+/// The revision at which it runs.
+fn revision(instance: &AgentInstance) -> Option<&String> {
+    instance.status.as_ref()?.template_revision.as_ref()
+}
+
+/// Whether its pool has asked it to take a revision that it has not taken: its pass may begin that at any moment.
+fn awaits_update(instance: &AgentInstance) -> bool {
+    let asked = instance.spec.update_to.as_ref();
+    asked.is_some_and(|asked| revision(instance) != Some(&asked.revision))
+}
+
+fn update(instance: &AgentInstance) -> Option<AskedUpdate> {
+    let asked = instance.spec.update_to.as_ref()?;
+    let status = instance.status.as_ref();
+    let taking = status.and_then(|status| status.rollout.as_ref());
+    let begun =
+        taking.is_some_and(|taking| taking.revision == asked.revision && taking.begun_at.is_some());
+    let conditions = status.map_or(&[][..], |status| &status.conditions);
+    let ready = condition::is_true(conditions, kind::READY) && settled(instance);
+    let stage = match awaits_update(instance) {
+        true => UpdateStage::Asked,
+        false if begun && !ready => UpdateStage::Taken,
+        false => UpdateStage::Done,
+    };
+    let stalled = condition::find(conditions, kind::STALLED).filter(|one| one.status == "True");
+    let own = stalled.filter(|one| ITS_OWN.contains(&one.reason.as_str()));
+    Some(AskedUpdate {
+        revision: asked.revision.clone(),
+        since: asked.since.0,
+        stage,
+        failed: own
+            .filter(|_| stage != UpdateStage::Asked)
+            .map(|one| one.reason.clone()),
+    })
 }
 
 /// Whether somebody else controls it: an object has one controller, and a claim could not be it.
@@ -199,11 +281,17 @@ fn standing(instance: &AgentInstance, now: Timestamp) -> AgentStanding {
     if instance.spec.claim_ref.is_none() && has_another_owner(instance) {
         return AgentStanding::Unhealthy { replaceable: false };
     }
+    if update(instance).is_some_and(|update| update.stage != UpdateStage::Done) {
+        return AgentStanding::Updating;
+    }
     let Some(status) = &instance.status else {
         return AgentStanding::Coming;
     };
     let stalled = condition::find(&status.conditions, kind::STALLED);
     if let Some(stalled) = stalled.filter(|stalled| stalled.status == "True") {
+        if stalled.reason == reason::QUOTA_EXCEEDED {
+            return AgentStanding::Unplaced;
+        }
         let replaceable = ITS_OWN.contains(&stalled.reason.as_str());
         return AgentStanding::Unhealthy { replaceable };
     }

@@ -3,6 +3,7 @@
 //! Holds: it is all that a plan is made from.
 
 use super::agent::{AgentStanding, PoolAgent};
+use crate::api::AgentPool;
 use crate::api::pool::{ReplacementFailures, WaitingClaims};
 
 /// What is known beside a pool.
@@ -18,6 +19,16 @@ pub struct PoolAround {
     pub paused: bool,
     /// Claims that wait for one of its agents.
     pub waiting: Option<WaitingClaims>,
+    /// How many of them want one more to be made than the pool keeps idle.
+    pub asking: usize,
+}
+
+impl PoolAround {
+    /// How many idle agents a pool wants: those that it keeps, and one for each claim that asks for it. Whoever is first in line gets
+    /// the first of them.
+    pub(super) fn wanted(&self, pool: &AgentPool) -> usize {
+        size(pool.spec.replicas) + self.asking
+    }
 }
 
 /// A pool's template.
@@ -42,6 +53,8 @@ pub struct PoolAccount {
     pub usable: bool,
     /// How many more it lets there be.
     pub room: usize,
+    /// Why that is none, with its numbers.
+    pub full: Option<String>,
 }
 
 /// So many replacements in a row may come to nothing.
@@ -59,6 +72,8 @@ pub(super) struct Counts {
     pub(super) idle: usize,
     pub(super) coming: usize,
     pub(super) unhealthy: usize,
+    pub(super) updating: usize,
+    pub(super) unplaced: usize,
     pub(super) claimed: usize,
     pub(super) restored: usize,
 }
@@ -75,6 +90,8 @@ impl Counts {
             unhealthy: are(|one| {
                 matches!(one, AgentStanding::Unhealthy { .. } | AgentStanding::Unread)
             }),
+            updating: are(|one| *one == AgentStanding::Updating),
+            unplaced: are(|one| *one == AgentStanding::Unplaced),
             restored: agents
                 .iter()
                 .filter(|one| one.standing == AgentStanding::Restored && !one.claimed)

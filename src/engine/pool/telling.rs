@@ -3,8 +3,10 @@
 //! Holds: a sentence says nothing that changes without a change of what it speaks of.
 
 use super::around::{Counts, PoolAround, PoolTemplate, has_stopped, size};
+use super::updates::PoolRollout;
 use crate::api::condition::{Statement, conclude, kind, reason};
-use crate::api::pool::ReplacementFailures;
+use crate::api::pool::{ReplacementFailures, StoppedUpdate};
+use crate::api::updates::UpdateStrategyType;
 use crate::api::{AgentPool, POOL_LABEL};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -19,7 +21,7 @@ pub(super) fn selector(pool: &AgentPool) -> String {
 pub(super) fn conditions(
     pool: &AgentPool,
     around: &PoolAround,
-    counts: Counts,
+    (counts, rollout): (Counts, &PoolRollout),
     failures: Option<&ReplacementFailures>,
     moves: bool,
     now: Timestamp,
@@ -28,16 +30,8 @@ pub(super) fn conditions(
     let filled = counts.idle >= wanted;
     let quota = quota(pool, around, counts);
     let stalled = stalled(pool, around, counts, failures);
-    let mut sum = format!(
-        "{} of {wanted} agents are idle, {} on their way, {} unhealthy",
-        counts.idle, counts.coming, counts.unhealthy
-    );
-    if counts.restored > 0 {
-        sum = format!(
-            "{sum}; beside them {} restored from a backup, which serve no claim and are not touched: delete them, or have each begin anew (RestoredElsewhere)",
-            counts.restored
-        );
-    }
+    let stalled = stalled.or_else(|| stopped(rollout));
+    let sum = sum(counts, wanted);
     let mut said = Vec::new();
     said.push(match (&stalled, &quota) {
         _ if pool.metadata.deletion_timestamp.is_some() => Statement::no(
@@ -73,6 +67,7 @@ pub(super) fn conditions(
         (false, true) => Statement::yes(kind::PROGRESSING, reason::FILLING, ""),
         (false, false) => Statement::no(kind::PROGRESSING, reason::CURRENT, ""),
     });
+    said.extend(rolled_out(pool, around, rollout));
     said.extend(
         quota.map(|message| Statement::yes(kind::QUOTA_EXCEEDED, reason::QUOTA_EXCEEDED, message)),
     );
@@ -81,9 +76,75 @@ pub(super) fn conditions(
     conclude(&old.conditions, &said, pool.metadata.generation, now)
 }
 
+/// The numbers of a pool's agents, in words.
+fn sum(counts: Counts, wanted: usize) -> String {
+    let mut sum = format!(
+        "{} of {wanted} agents are idle, {} on their way, {} unhealthy",
+        counts.idle,
+        counts.coming + counts.unplaced,
+        counts.unhealthy
+    );
+    if counts.updating > 0 {
+        sum = format!("{sum}, {} being updated", counts.updating);
+    }
+    if counts.restored > 0 {
+        sum = format!(
+            "{sum}; beside them {} restored from a backup, which serve no claim and are not touched: delete them, or have each begin anew (RestoredElsewhere)",
+            counts.restored
+        );
+    }
+    sum
+}
+
+/// How far idle agents have come to the template's revision. Nothing where that is not known.
+fn rolled_out(pool: &AgentPool, around: &PoolAround, rollout: &PoolRollout) -> Option<Statement> {
+    let PoolTemplate::Ready(_) = &around.template else {
+        return None;
+    };
+    let kind = kind::ROLLED_OUT;
+    if let Some((reason, message)) = stopped(rollout) {
+        return Some(Statement::no(kind, reason, message));
+    }
+    let (behind, under_way) = (rollout.behind, rollout.under_way);
+    if behind + under_way == 0 {
+        let message = "every idle agent is at the template's revision";
+        return Some(Statement::yes(kind, reason::ROLLED_OUT, message));
+    }
+    let numbers = format!(
+        "{} idle agents are at the template's revision, {under_way} are being updated to it, {behind} are of another one",
+        rollout.updated
+    );
+    let (reason, message) = match pool.spec.update_strategy.kind {
+        UpdateStrategyType::OnReplenish => (
+            reason::OUTDATED,
+            format!(
+                "{numbers}, and stay so until claims take them (updateStrategy.type OnReplenish)"
+            ),
+        ),
+        UpdateStrategyType::RollingUpdate if around.paused => (
+            reason::PAUSED,
+            format!("{numbers}; nothing is updated while it is paused"),
+        ),
+        UpdateStrategyType::RollingUpdate => (reason::ROLLING_OUT, numbers),
+    };
+    Some(Statement::no(kind, reason, message))
+}
+
+/// Why the update of idle agents has stopped.
+fn stopped(rollout: &PoolRollout) -> Option<(&'static str, String)> {
+    let StoppedUpdate { by, reason, .. } = rollout.stopped.as_ref()?;
+    Some((
+        reason::ROLLOUT_STOPPED,
+        format!(
+            "the update of idle agents has stopped: {by} took the template's revision and did not get ready ({reason}; its own conditions say more); {} are of another revision still; correct the template, and the next revision goes to {by} as well; to try this one again, set updateStrategy.type to OnReplenish and back",
+            rollout.behind
+        ),
+    ))
+}
+
 /// Why fewer are made than wanted, because more are not allowed.
 fn quota(pool: &AgentPool, around: &PoolAround, counts: Counts) -> Option<String> {
-    let wanted = size(pool.spec.replicas);
+    let wanted = around.wanted(pool);
     let most = pool.spec.max_instances.map(size);
     if let Some(most) = most.filter(|most| wanted + counts.claimed > *most) {
         return Some(format!(
@@ -93,8 +154,18 @@ fn quota(pool: &AgentPool, around: &PoolAround, counts: Counts) -> Option<String
     }
     let usable = || around.accounts.iter().filter(|one| one.usable);
     let full = usable().next().is_some() && usable().all(|one| one.room == 0);
-    (full && counts.free < wanted).then(|| {
-        "its accounts are full; raise limits.resources of one of them, or add another account to accountRefs".to_owned()
+    let full = full && counts.free < wanted;
+    if !full && counts.unplaced == 0 {
+        return None;
+    }
+    let mut said: Vec<String> = usable().filter_map(|one| one.full.clone()).collect();
+    if said.is_empty() {
+        said.push("the agents' own conditions say which".to_owned());
+    }
+    let why = said.join("; ");
+    Some(match counts.unplaced {
+        0 => why,
+        held => format!("{held} agents are held back by a limit of their account: {why}"),
     })
 }
 

@@ -6,11 +6,11 @@ use crate::api::{AgentInstance, IDENTITY_ANNOTATION};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-fn pool(spec: Value) -> AgentPool {
+pub(super) fn pool(spec: Value) -> AgentPool {
     let mut whole =
         json!({"templateRef": {"name": "t"}, "accountRefs": [{"name": "a"}, {"name": "b"}]});
     for (name, value) in spec.as_object().unwrap() {
@@ -22,7 +22,7 @@ fn pool(spec: Value) -> AgentPool {
     .unwrap()
 }
 
-fn agent(name: &str, standing: AgentStanding) -> PoolAgent {
+pub(super) fn agent(name: &str, standing: AgentStanding) -> PoolAgent {
     PoolAgent {
         name: name.to_owned(),
         uid: format!("uid-{name}"),
@@ -31,6 +31,10 @@ fn agent(name: &str, standing: AgentStanding) -> PoolAgent {
         account: "a".to_owned(),
         standing,
         current: true,
+        revision: Some("r1".to_owned()),
+        follows: false,
+        settled: true,
+        update: None,
         claimed: false,
         in_between: false,
         deleting: false,
@@ -39,21 +43,22 @@ fn agent(name: &str, standing: AgentStanding) -> PoolAgent {
     }
 }
 
-fn claimed(name: &str) -> PoolAgent {
+pub(super) fn claimed(name: &str) -> PoolAgent {
     PoolAgent {
         claimed: true,
         ..agent(name, AgentStanding::Coming)
     }
 }
 
-const FAILED: AgentStanding = AgentStanding::Unhealthy { replaceable: true };
-const STUCK: AgentStanding = AgentStanding::Unhealthy { replaceable: false };
+pub(super) const FAILED: AgentStanding = AgentStanding::Unhealthy { replaceable: true };
+pub(super) const STUCK: AgentStanding = AgentStanding::Unhealthy { replaceable: false };
 
-fn around(agents: Vec<PoolAgent>) -> PoolAround {
+pub(super) fn around(agents: Vec<PoolAgent>) -> PoolAround {
     let account = |name: &str| PoolAccount {
         name: name.to_owned(),
         usable: true,
         room: 100,
+        full: None,
     };
     PoolAround {
         agents,
@@ -61,21 +66,22 @@ fn around(agents: Vec<PoolAgent>) -> PoolAround {
         accounts: vec![account("a"), account("b")],
         paused: false,
         waiting: None,
+        asking: 0,
     }
 }
 
-fn deleted(plan: &PoolPlan) -> Vec<&str> {
+pub(super) fn deleted(plan: &PoolPlan) -> Vec<&str> {
     plan.delete.iter().map(|one| one.name.as_str()).collect()
 }
 
-fn says(plan: &PoolPlan, kind: &str) -> (String, String) {
+pub(super) fn says(plan: &PoolPlan, kind: &str) -> (String, String) {
     let said = find(&plan.status.conditions, kind);
     said.map_or_else(Default::default, |one| {
         (one.status.clone(), one.reason.clone())
     })
 }
 
-fn word(status: &str, reason: &str) -> (String, String) {
+pub(super) fn word(status: &str, reason: &str) -> (String, String) {
     (status.to_owned(), reason.to_owned())
 }
 

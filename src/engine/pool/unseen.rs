@@ -1,9 +1,11 @@
 //! What was just written of a pool's agents and the watch has not shown yet.
 //!
-//! What holds: an agent that was made counts from when that was asked for, and one that was deleted does no more, however late the
-//! watch is; so a pool makes exactly as many as it wants. What is never shown is forgotten after [`PATIENCE`].
+//! What holds: an agent that was made counts from when that was asked for, one that was deleted does no more, and one that was asked
+//! to take a revision is no claim's, however late the watch is; so a pool makes exactly as many as it wants, and updates no more at
+//! once than it may. What is never shown is forgotten after [`PATIENCE`].
 
-use super::agent::{AgentStanding, PoolAgent};
+use super::agent::{AgentStanding, AskedUpdate, PoolAgent, UpdateStage};
+use crate::api::updates::UpdateTo;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -19,6 +21,8 @@ pub struct Unseen {
     deleted: HashMap<String, Timestamp>,
     /// Whether the watch was seen to show all that there were, and has shown since then what was made.
     counted: bool,
+    /// Agents that were asked to take a revision, by UID: which, and when.
+    asked: HashMap<String, (String, Timestamp)>,
 }
 
 impl Unseen {
@@ -47,6 +51,12 @@ impl Unseen {
         self.deleted.insert(uid.to_owned(), now);
     }
 
+    /// An agent was asked to take a revision.
+    pub fn asked(&mut self, uid: &str, to: &UpdateTo) {
+        let asked = (to.revision.clone(), to.since.0);
+        self.asked.insert(uid.to_owned(), asked);
+    }
+
     /// Agents as the watch shows them, with what it does not show yet.
     pub fn complete(&mut self, agents: &mut Vec<PoolAgent>, now: Timestamp) {
         let late = |since: &Timestamp| now.duration_since(*since) < PATIENCE;
@@ -63,6 +73,24 @@ impl Unseen {
         for agent in agents.iter_mut() {
             agent.deleting |= self.deleted.contains_key(&agent.uid);
         }
+        self.asked.retain(|uid, (_, since)| {
+            let shown = agents.iter().find(|agent| agent.uid == *uid);
+            let update = shown.and_then(|agent| agent.update.as_ref());
+            let seen = update.is_some_and(|update| update.since >= *since);
+            let not_yet = shown.is_some_and(|agent| !agent.claimed) && !seen;
+            late(since) && not_yet
+        });
+        for agent in agents.iter_mut() {
+            if let Some((revision, since)) = self.asked.get(&agent.uid) {
+                agent.standing = AgentStanding::Updating;
+                agent.update = Some(AskedUpdate {
+                    revision: revision.clone(),
+                    since: *since,
+                    stage: UpdateStage::Asked,
+                    failed: None,
+                });
+            }
+        }
         agents.extend(self.made.iter().map(|(name, (account, since))| PoolAgent {
             name: name.clone(),
             uid: String::new(),
@@ -71,6 +99,10 @@ impl Unseen {
             account: account.clone(),
             standing: AgentStanding::Coming,
             current: true,
+            revision: None,
+            follows: false,
+            settled: false,
+            update: None,
             claimed: false,
             in_between: false,
             deleting: false,

@@ -5,7 +5,8 @@ use crate::api::AgentInstance;
 use crate::api::condition::{Statement, conclude, find, is_true, kind, reason};
 use crate::api::instance::UpdatePolicy;
 use crate::api::template::{AgentTemplateStatus, ResolvedImage, Rollout};
-use crate::api::text::Span;
+use crate::api::text::{NameRef, Span};
+use crate::api::updates::UpdateTo;
 use crate::engine::rollout::{self, RolloutProgress, standing, turn};
 use crate::engine::template::{self, Resolution};
 use crate::engine::world::{AccountView, RolloutTurn};
@@ -785,4 +786,43 @@ fn a_template_says_how_far_its_rollout_is_and_each_news_once() {
         BTreeSet::new(),
     ];
     assert_eq!(heard, expected);
+}
+
+#[test]
+fn a_pools_idle_agent_takes_what_its_pool_asks_for_and_a_claims_agent_nothing() {
+    let asked = |claimed: bool| {
+        let mut scene = Scene::new().rested();
+        scene.edit(|object| {
+            object.spec.update_policy = UpdatePolicy::Manual;
+            object.spec.pool_ref = Some(NameRef { name: "p".into() });
+        });
+        scene.revise("2");
+        scene.settle();
+        let revision = |scene: &Scene| {
+            let status = scene.object.as_ref().unwrap().status.clone().unwrap();
+            let said = find(&status.conditions, kind::TEMPLATE_SYNCED).cloned();
+            (status.template_revision, said.map(|said| said.reason))
+        };
+        let old = (
+            Some("r1".to_owned()),
+            Some(reason::OUTDATED_MANUAL.to_owned()),
+        );
+        assert_eq!(revision(&scene), old);
+        // Of another revision than the template's it is asked in vain.
+        for to in ["r9", "r2"] {
+            scene.edit(|object| {
+                let (revision, since) = (to.to_owned(), MicroTime(Timestamp::UNIX_EPOCH));
+                object.spec.update_to = Some(UpdateTo { revision, since });
+                let claim = serde_json::json!({"name": "c", "uid": "u"});
+                object.spec.claim_ref = claimed.then(|| serde_json::from_value(claim).unwrap());
+            });
+            scene.settle();
+            if claimed || to == "r9" {
+                assert_eq!(revision(&scene), old, "{claimed} {to}");
+            }
+        }
+        revision(&scene).0
+    };
+    assert_eq!(asked(false).as_deref(), Some("r2"));
+    assert_eq!(asked(true).as_deref(), Some("r1"));
 }

@@ -1,5 +1,6 @@
 //! The families of metrics: their names, labels and buckets.
 
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -76,6 +77,17 @@ pub(super) struct HeldBackLabels {
     pub(super) reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub(super) struct PoolLabels {
+    pub(super) namespace: String,
+    pub(super) pool: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ClaimLabels {
+    pub(super) outcome: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct BuildLabels {
     pub(super) version: &'static str,
@@ -96,6 +108,14 @@ pub(super) const RECONCILE_SECONDS: [f64; 12] = [
 /// From a near API to the longest exchange allowed, in seconds.
 pub(super) const REQUEST_SECONDS: [f64; 10] =
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+/// From a claim that a warm agent serves to one that waits for a pool to fill, in seconds.
+pub(super) const CLAIM_SECONDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0, 3600.0,
+];
+
+/// Claims that wait for an agent of a pool, and since when the first of them does.
+pub(super) type WaitingOfPool = (usize, Option<Timestamp>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -122,12 +142,21 @@ pub(super) struct Inner {
     pub(super) recovery: Family<AccountLabels, Gauge>,
     pub(super) unreadable: Family<ObjectLabels, Gauge>,
     pub(super) watch_failures: Family<ObjectLabels, Counter>,
+    /// Of every pool, by namespace and name.
+    pub(super) pools_waiting: Mutex<BTreeMap<(String, String), WaitingOfPool>>,
+    pub(super) pools_shown: Mutex<BTreeSet<PoolLabels>>,
+    pub(super) pool_waiting: Family<PoolLabels, Gauge>,
+    pub(super) pool_waiting_since: Family<PoolLabels, Gauge>,
+    pub(super) claims: Family<ClaimLabels, Counter>,
+    pub(super) bound_seconds: Histogram,
+    pub(super) ready_seconds: Histogram,
     pub(super) leader: Gauge,
 }
 
 impl Inner {
     /// The names and HELP texts; `_total` and `yardmaster_` are added by the registry.
     pub(super) fn register(&mut self, build: Family<BuildLabels, Gauge>) {
+        self.register_claims();
         let registry = &mut self.registry;
         registry.register(
             "reconciles",
@@ -218,6 +247,35 @@ impl Inner {
             "build_info",
             "Always 1; the label says which version runs",
             build,
+        );
+    }
+
+    fn register_claims(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "pool_waiting_claims",
+            "Claims that wait for an agent of a pool; of many pools those for which most wait by name, the others together",
+            self.pool_waiting.clone(),
+        );
+        registry.register(
+            "pool_oldest_waiting_claim_timestamp_seconds",
+            "When the claim was made that has waited longest for an agent of a pool, in seconds since 1970; 0 where none waits",
+            self.pool_waiting_since.clone(),
+        );
+        registry.register(
+            "claims",
+            "What came of claims: bound, ready, acceptance_pending, refused, agent_rejected, provision_failed, deadline_exceeded, agent_lost, expired",
+            self.claims.clone(),
+        );
+        registry.register(
+            "claim_bound_seconds",
+            "How long after it was made a claim had an agent",
+            self.bound_seconds.clone(),
+        );
+        registry.register(
+            "claim_ready_seconds",
+            "How long after it was made a claim's agent had answered",
+            self.ready_seconds.clone(),
         );
     }
 }

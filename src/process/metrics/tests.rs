@@ -32,6 +32,10 @@ fn used() -> Metrics {
     metrics.account_recovery("main", true);
     metrics.unreadable("AgentTemplate", 1);
     metrics.watch_failed("AgentTemplate");
+    let since = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    metrics.pool_waiting(("team", "warm"), 3, Some(since));
+    metrics.claim("bound", Some(Duration::from_millis(7)));
+    metrics.claim("refused", None);
     metrics.leader(true);
     metrics
 }
@@ -57,6 +61,12 @@ fn everything_recorded_is_shown() {
         "yardmaster_account_recovery_mode{account=\"main\"} 1",
         "yardmaster_unreadable_objects{kind=\"AgentTemplate\"} 1",
         "yardmaster_watch_failures_total{kind=\"AgentTemplate\"} 1",
+        "yardmaster_pool_waiting_claims{namespace=\"team\",pool=\"warm\"} 3",
+        "yardmaster_pool_oldest_waiting_claim_timestamp_seconds{namespace=\"team\",pool=\"warm\"} 1800000000",
+        "yardmaster_claims_total{outcome=\"bound\"} 1",
+        "yardmaster_claims_total{outcome=\"refused\"} 1",
+        "yardmaster_claim_bound_seconds_bucket{le=\"0.01\"} 1",
+        "yardmaster_claim_ready_seconds_count 0",
         "yardmaster_leader 1",
         concat!(
             "yardmaster_build_info{version=\"",
@@ -80,7 +90,7 @@ fn every_metric_has_a_help_text() {
             .collect::<Vec<_>>()
     };
     assert_eq!(named("# TYPE "), named("# HELP "));
-    assert_eq!(named("# TYPE ").len(), 17);
+    assert_eq!(named("# TYPE ").len(), 22);
 }
 
 #[test]
@@ -143,4 +153,27 @@ fn of_many_namespaces_the_dearest_are_named_and_what_is_gone_is_shown_no_more() 
     assert_eq!(shown("yardmaster_monthly_usd{"), 6);
     metrics.forget_account("main");
     assert_eq!(shown("yardmaster_monthly_usd{"), 2);
+}
+
+#[test]
+fn of_many_pools_those_are_shown_by_name_for_which_most_claims_wait() {
+    let metrics = Metrics::new();
+    let names: Vec<String> = (0..102).map(|number| format!("p{number}")).collect();
+    let at = |second: i64| jiff::Timestamp::from_second(second).ok();
+    for (number, name) in names.iter().enumerate() {
+        let since = at(1_000 - i64::try_from(number).unwrap());
+        metrics.pool_waiting(("n", name), number + 1, since);
+    }
+    let shows = |line: &str| metrics.open_metrics().lines().any(|one| one == line);
+    let others = "{namespace=\"(others)\",pool=\"(others)\"}";
+    assert!(shows(&format!("yardmaster_pool_waiting_claims{others} 3")));
+    let oldest = "yardmaster_pool_oldest_waiting_claim_timestamp_seconds";
+    assert!(shows(&format!("{oldest}{others} 999")));
+    assert!(!metrics.open_metrics().contains("\"p1\""));
+    metrics.pool_waiting(("n", "p1"), 500, at(7));
+    assert!(shows(&format!("{oldest}{{namespace=\"n\",pool=\"p1\"}} 7")));
+    for name in &names[..2] {
+        metrics.forget_pool(("n", name));
+    }
+    assert!(!metrics.open_metrics().contains("(others)"));
 }
