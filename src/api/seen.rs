@@ -117,6 +117,12 @@ impl Unreadable {
                 variable.remove("value");
             }
         }
+        for persona in ["/spec/persona", "/spec/agent"] {
+            let persona = self.whole.pointer_mut(persona);
+            if let Some(persona) = persona.and_then(Value::as_object_mut) {
+                persona.remove("instructions");
+            }
+        }
         // What is in it is read as `metadata` already.
         if let Some(whole) = self.whole.as_object_mut() {
             whole.remove("metadata");

@@ -12,6 +12,7 @@ use super::stores::Stores;
 use super::unreadable;
 use crate::api::{AgentClaim, AgentClaimStatus, Seen};
 use crate::cluster::ClusterError;
+use crate::engine::persona;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -28,14 +29,19 @@ impl Kind for AgentClaim {
 
     async fn reconcile(seen: &Seen<AgentClaim>, ctx: &Arc<Context>) -> Result<Ended, ClusterError> {
         let lines = &ctx.stores.lines;
-        let fresh = seen.read().filter(|claim| lines.is_fresh(claim));
+        // What stores leave out, and somebody has to judge, is read.
+        let whole = |claim: &&Arc<AgentClaim>| lines.is_fresh(claim) && !persona::refers(claim);
+        let fresh = seen.read().filter(whole);
         let (claim, fresh) = match fresh {
             Some(claim) => (Arc::clone(claim), true),
             None => {
                 let namespace = seen.namespace().unwrap_or_default();
                 let api = Api::namespaced(ctx.around.client.clone(), &namespace);
                 match unreadable::get(ctx, &api, "reading the claim", seen).await? {
-                    Some(Seen::Read(claim)) => (claim, false),
+                    Some(Seen::Read(claim)) => {
+                        let fresh = lines.is_fresh(&claim);
+                        (claim, fresh)
+                    }
                     _ => return Ok(Ended::at_rest()),
                 }
             }

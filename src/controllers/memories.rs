@@ -7,6 +7,7 @@
 pub mod askings;
 pub mod places;
 pub mod recorded;
+pub mod retellings;
 pub mod retries;
 pub mod sources;
 pub mod sweeps;
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 use places::Places;
 use recorded::{LeftThings, RecordNames};
+use retellings::Retellings;
 use retries::Retries;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -56,6 +58,8 @@ pub struct Memories {
     pub places: Places,
     /// What agents are being told.
     pub tellings: Tellings,
+    /// Which agents are being told something new.
+    pub retellings: Retellings,
     /// Which agents are being asked whose they are.
     pub askings: Askings,
     /// Agents of pools that were made or deleted, and are not seen so yet.
@@ -75,6 +79,7 @@ impl Memories {
         self.warned.forget(uid);
         self.unseen.forget(uid);
         self.tellings.forget(uid);
+        self.retellings.forget(uid);
         self.askings.forget(uid);
     }
 }

@@ -36,6 +36,7 @@ pub mod pool;
 pub mod queue;
 pub mod records;
 mod restored;
+mod retelling;
 mod rollouts;
 mod serving;
 pub mod sources;

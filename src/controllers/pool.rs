@@ -215,6 +215,9 @@ fn template(ctx: &Context, pool: &AgentPool) -> PoolTemplate {
     let Some(template) = found.read() else {
         return PoolTemplate::NotReady;
     };
+    if template.spec.runtime.is_none() {
+        return PoolTemplate::Bare;
+    }
     if super::telling::row_of(template).is_none() {
         return PoolTemplate::Mute;
     }

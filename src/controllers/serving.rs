@@ -5,6 +5,7 @@
 //! happens elsewhere (`telling`).
 
 mod answers;
+mod edits;
 mod held;
 mod steps;
 
@@ -21,6 +22,7 @@ use crate::engine::claiming::{self, ClaimNews, is_given_up};
 use crate::engine::claims::{
     ClaimSight, ClaimStep, NamedInstance, PoolMember, is_free_again, next,
 };
+use crate::model::Provision;
 use crate::model::pause::annotated;
 use held::{Does, HeldAgent, Then};
 use jiff::{SignedDuration, Timestamp};
@@ -47,6 +49,8 @@ pub struct Serving<'a> {
     live: bool,
     looked: bool,
     around: NamedInstance,
+    /// What its agent is to be told, once it was put together.
+    words: Option<Provision>,
 }
 
 impl<'a> Serving<'a> {
@@ -61,6 +65,7 @@ impl<'a> Serving<'a> {
             live: its.is_empty(),
             its,
             around: NamedInstance::Unknown,
+            words: None,
             claim,
             ctx,
         }
@@ -83,14 +88,10 @@ impl<'a> Serving<'a> {
         if claiming::view(&self.claim).over {
             return None;
         }
-        let expires = self
-            .claim
-            .status
-            .as_ref()
-            .and_then(|status| status.expires_at.as_ref());
+        let expires = claiming::expires_at(&self.claim);
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
         let bind_by = claiming::bind_by(&self.claim).filter(|_| waits);
-        let next = [expires.map(|at| at.0), bind_by];
+        let next = [expires, bind_by];
         let next = next.into_iter().flatten().min()?;
         let now = self.ctx.around.now();
         // What is over while it is paused is over as soon as it is not.
@@ -120,6 +121,7 @@ impl<'a> Serving<'a> {
         match does {
             Does::Look => self.look().await,
             Does::Wait => self.wait(now).await,
+            Does::Rest if self.is_to_follow() => self.follow(now).await,
             Does::Rest => Ok(Then::End(self.pending(now).await?)),
             Does::Bind(uid) => self.bind(&uid).await,
             Does::GiveBack(uid) => self.give_back(&uid).await,
@@ -159,6 +161,11 @@ impl<'a> Serving<'a> {
             // None is offered before it is its turn.
             ClaimStep::Wait | ClaimStep::Take(_) => Does::Wait,
         }
+    }
+
+    fn is_to_follow(&self) -> bool {
+        let view = claiming::view(&self.claim);
+        view.ready && !view.over && claiming::is_edited(&self.claim)
     }
 
     fn is_given_up(&self, now: Timestamp) -> bool {
@@ -222,6 +229,7 @@ impl<'a> Serving<'a> {
                 self.claim = claim;
                 (self.looked, self.live) = (false, false);
                 self.around = NamedInstance::Unknown;
+                self.words = None;
                 Ok(Then::GoOn)
             }
             None => {
@@ -292,6 +300,11 @@ impl<'a> Serving<'a> {
         }
         if !claiming::waits(&self.claim) || !self.its.is_empty() {
             // It is woken by the one that goes; meanwhile nobody stands behind it.
+            self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
+            return Ok(Then::End(None));
+        }
+        // A claim that cannot be told takes no agent.
+        if !self.put_together().await? {
             self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
             return Ok(Then::End(None));
         }

@@ -4,7 +4,7 @@
 //! keyed hash whose key only this installation has. An instance's variable wins over its template's; what the
 //! controller itself sets wins over both.
 
-pub use super::pull::{Broken, registry};
+pub use super::pull::{Broken, registry, runtime};
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
 use crate::api::limits::Sizes;
@@ -91,9 +91,9 @@ pub fn revision(
     digest: &str,
     values: &Values,
 ) -> Result<String, Broken> {
-    let image = by_digest(template.runtime.image.as_str(), digest);
-    let variables = resolve(&template.env, values)?;
-    let mut variables = variables;
+    let runtime = runtime(template)?;
+    let image = by_digest(runtime.image.as_str(), digest);
+    let mut variables = resolve(&template.env, values)?;
     // Every instance that takes the revision gets these tools, and so other variables. What a tool is limited to is
     // changed in place, and OnDemand is each instance's own affair.
     for tool in template
@@ -104,8 +104,8 @@ pub fn revision(
         let what = format!("{} {:?}", tool.kind.provider(), tool.inbox_key);
         variables.insert(format!("tool/{}", tool.name), SecretString::from(what));
     }
-    let registry = registry(&template.runtime, values)?;
-    let configuration = configuration(&template.runtime, image, registry, variables);
+    let registry = registry(runtime, values)?;
+    let configuration = configuration(runtime, image, registry, variables);
     Ok(name(seal, &configuration))
 }
 
@@ -119,7 +119,7 @@ pub fn compose(
     token: &SecretString,
     given: &BTreeMap<String, SecretString>,
 ) -> Result<Composed, Broken> {
-    let runtime = &template.runtime;
+    let runtime = runtime(template)?;
     let image = by_digest(runtime.image.as_str(), digest);
     let mut variables = resolve(&template.env, values)?;
     let own = resolve(env, values)?;
@@ -237,7 +237,11 @@ fn whole(units: f64) -> u64 {
     units.round().max(0.0) as u64
 }
 
-fn resolve(env: &[EnvVar], values: &Values) -> Result<BTreeMap<String, SecretString>, Broken> {
+/// The values of variables, by name.
+pub(super) fn resolve(
+    env: &[EnvVar],
+    values: &Values,
+) -> Result<BTreeMap<String, SecretString>, Broken> {
     let mut resolved = BTreeMap::new();
     let mut room = MOST;
     for var in env {

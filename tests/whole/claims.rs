@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(180);
 
 impl<'w> Scene<'w> {
     /// A pool `p` of template `t`; `rest` is merged into the spec.
-    async fn pool(&self, replicas: usize, rest: Value) -> Object<'w> {
+    pub async fn pool(&self, replicas: usize, rest: Value) -> Object<'w> {
         let account = self.tenant.account();
         let spec = json!({
             "replicas": replicas, "maxCreating": 20, "templateRef": {"name": "t"}, "accountRefs": [{"name": account}],
@@ -25,7 +25,7 @@ impl<'w> Scene<'w> {
         self.tenant.object("AgentPool", "p")
     }
 
-    async fn claim(&self, name: &str, rest: Value) -> Object<'w> {
+    pub async fn claim(&self, name: &str, rest: Value) -> Object<'w> {
         let agent = json!({"instructions": format!("be {name}")});
         let spec = merged(json!({"poolRef": {"name": "p"}, "agent": agent}), rest);
         self.apply(manifest("AgentClaim", name, spec)).await;
@@ -33,7 +33,7 @@ impl<'w> Scene<'w> {
     }
 
     /// Waits until so many agents are idle, no other one is on its way, and the pool says so.
-    async fn fills(&self, pool: &Object<'_>, idle: usize) {
+    pub async fn fills(&self, pool: &Object<'_>, idle: usize) {
         let what = format!("{idle} agents are idle, and the pool says so");
         let filled = eventually(&what, LONG, async || {
             let agents = self.all("AgentInstance").await;
@@ -59,7 +59,7 @@ impl<'w> Scene<'w> {
         filled.await.unwrap();
     }
 
-    async fn all(&self, kind: &str) -> Vec<DynamicObject> {
+    pub async fn all(&self, kind: &str) -> Vec<DynamicObject> {
         let api = self
             .world
             .cluster()
@@ -70,11 +70,11 @@ impl<'w> Scene<'w> {
     }
 }
 
-async fn ready(claim: &Object<'_>) -> DynamicObject {
+pub async fn ready(claim: &Object<'_>) -> DynamicObject {
     claim.wait_condition("Ready", "True", SOON).await.unwrap()
 }
 
-fn agent_of(claim: &DynamicObject) -> String {
+pub fn agent_of(claim: &DynamicObject) -> String {
     let named = claim.data["status"]["instanceRef"]["name"].as_str();
     named.unwrap_or_default().to_owned()
 }

@@ -43,6 +43,8 @@ mod outage;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]
+mod persona;
+#[cfg(test)]
 mod provision;
 #[cfg(test)]
 mod quotas;

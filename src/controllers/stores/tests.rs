@@ -35,6 +35,16 @@ fn template(tools: &Value) -> Value {
     })
 }
 
+fn with_a_persona() -> Value {
+    json!({
+        "metadata": {"name": "wise", "namespace": "team", "uid": "uid-w", "generation": 1},
+        "spec": {"persona": {
+            "instructions": "hunter2", "variables": {"name": "hunter2"},
+            "instructionsFrom": [{"configMapKeyRef": {"name": "texts", "key": "k"}}],
+        }},
+    })
+}
+
 fn seen<K: Stored>(object: &Value) -> Seen<K> {
     serde_json::from_value(object.clone()).unwrap()
 }
@@ -114,6 +124,15 @@ async fn an_object_is_kept_without_values_and_without_what_nobody_reads() {
     }
     let template = stores.templates.all().remove(0);
     assert_eq!(template.read().unwrap().spec.env[0].value, None);
+    let persona = with_a_persona();
+    template_event(&stores, Event::Apply(seen(&persona)));
+    let named = Ref::new("wise").within("team");
+    let kept = stores.templates.get(&named).unwrap();
+    let kept = serde_json::to_string(&kept.read().unwrap().spec).unwrap();
+    assert!(
+        !kept.contains("hunter2") && kept.contains("texts"),
+        "{kept}"
+    );
     // What is referred to stays.
     let ada = stores.instances.state().remove(0);
     assert!(ada.spec.env[1].value_from.is_some());

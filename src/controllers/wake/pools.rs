@@ -4,7 +4,7 @@
 //! (`lines`), not here. An agent that a claim takes looks at itself a moment later, when nobody waits for its claim any more.
 
 use super::change::{NearPool, TOGETHER, Wake, Whom, as_people_left_it, differs, named, now};
-use crate::api::{AgentClaim, AgentInstance, AgentPool, InstanceRef, Seen};
+use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, InstanceRef, Seen};
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::{Ref, Turned};
 use crate::engine::claiming::waits;
@@ -67,6 +67,13 @@ fn whether_it_waits(claim: &Seen<AgentClaim>) -> impl PartialEq + use<> {
 pub fn pool_of(claim: &AgentClaim) -> Ref<AgentPool> {
     let namespace = claim.namespace().unwrap_or_default();
     Ref::new(claim.spec.pool_ref.name.as_str()).within(&namespace)
+}
+
+/// The template whose persona a claim's agent is to be told.
+pub fn persona_of(claim: &AgentClaim) -> Option<Ref<AgentTemplate>> {
+    let namespace = claim.namespace().unwrap_or_default();
+    let named = claim.spec.persona_ref.as_ref()?;
+    Some(Ref::new(named.name.as_str()).within(&namespace))
 }
 
 /// The pool for which an instance was made.

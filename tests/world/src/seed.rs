@@ -176,7 +176,7 @@ impl<'w> Seed<'w> {
             );
         }
         let referred = [
-            references(Some(&template.spec.runtime), &template.spec.env),
+            references(template.spec.runtime.as_ref(), &template.spec.env),
             references(None, &first.spec.env),
         ];
         let configuration = entry(&status, Slot::Configuration)?;
