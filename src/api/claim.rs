@@ -152,6 +152,9 @@ pub struct AgentClaimStatus {
     /// The Secret with what the agent answered that may let somebody in somewhere, such as an invite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<NameRef>,
+    /// Whether its variables are its agent's for good: whatever is deployed from now on has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub variables_kept: bool,
     /// Names the instructions and the metadata that the agent was told last: a keyed hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -180,6 +183,16 @@ pub struct InstanceRef {
     /// Its UID.
     #[schemars(length(max = 64))]
     pub uid: String,
+}
+
+/// What a claim brought to its agent, beside what it told it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FromClaim {
+    /// The claim's variables. Whatever is deployed from now on has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
 }
 
 /// The claim that has an instance.

@@ -83,7 +83,7 @@ pub async fn hand_over(
     at: MicroTime,
 ) -> Written<ObjectMeta> {
     let owners = owners(seen, claim);
-    let patch = json!({
+    let mut patch = json!({
         "metadata": {
             "resourceVersion": seen.resource_version,
             "labels": {CLAIM_LABEL: claim.uid()},
@@ -91,6 +91,10 @@ pub async fn hand_over(
         },
         "spec": {"claimRef": {"name": claim.name_any(), "uid": claim.uid(), "handedOverAt": at}},
     });
+    // Not what is only told: nobody would read it there.
+    if !claim.spec.env.is_empty() {
+        patch["spec"]["fromClaim"] = json!({"env": claim.spec.env});
+    }
     let namespace = claim.namespace().unwrap_or_default();
     let name = seen.name.clone().unwrap_or_default();
     write(client, (&namespace, &name), "handing an agent over", patch).await

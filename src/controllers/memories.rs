@@ -60,6 +60,8 @@ pub struct Memories {
     pub tellings: Tellings,
     /// Which agents are being told something new.
     pub retellings: Retellings,
+    /// Whose variables are being set.
+    pub keepings: Retellings,
     /// Which agents are being asked whose they are.
     pub askings: Askings,
     /// Agents of pools that were made or deleted, and are not seen so yet.
@@ -80,6 +82,7 @@ impl Memories {
         self.unseen.forget(uid);
         self.tellings.forget(uid);
         self.retellings.forget(uid);
+        self.keepings.forget(uid);
         self.askings.forget(uid);
     }
 }

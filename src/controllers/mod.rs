@@ -26,6 +26,7 @@ pub mod failures;
 pub mod gather;
 pub mod inquiries;
 pub mod instance;
+mod keeping;
 pub mod kind;
 pub mod lines;
 pub mod memories;

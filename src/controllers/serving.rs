@@ -122,7 +122,10 @@ impl<'a> Serving<'a> {
             Does::Look => self.look().await,
             Does::Wait => self.wait(now).await,
             Does::Rest if self.is_to_follow() => self.follow(now).await,
-            Does::Rest => Ok(Then::End(self.pending(now).await?)),
+            Does::Rest => {
+                let again = [self.keep(now).await?, self.pending(now).await?];
+                Ok(Then::End(again.into_iter().flatten().min()))
+            }
             Does::Bind(uid) => self.bind(&uid).await,
             Does::GiveBack(uid) => self.give_back(&uid).await,
             Does::HandOver(uid) => self.hand_over(&uid, now).await,

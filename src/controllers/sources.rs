@@ -185,7 +185,10 @@ fn wanted(ctx: &Context) -> ReferredTo {
     }
     for instance in ctx.stores.instances.state() {
         let named = NamespacedName::of(instance.as_ref());
-        for source in references(None, &instance.spec.env).into_keys() {
+        let brought = instance.spec.from_claim.iter();
+        let brought = brought.flat_map(|brought| references(None, &brought.env).into_keys());
+        let own = references(None, &instance.spec.env).into_keys();
+        for source in own.chain(brought) {
             add(&named.namespace, source, Dependent::Instance(named.clone()));
         }
     }

@@ -242,7 +242,7 @@ fn as_member(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
     let deleted = meta.deletion_timestamp.is_some();
     // Which claim has it says nothing of a rollout.
     let mut spec = instance.spec.clone();
-    spec.claim_ref = None;
+    (spec.claim_ref, spec.from_claim) = (None, None);
     Some((meta.uid.clone(), deleted, spec, status))
 }
 

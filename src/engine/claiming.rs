@@ -54,6 +54,8 @@ pub enum ClaimNews {
         /// Why the agent would not hear of it.
         refused: Option<String>,
     },
+    /// Its variables are its agent's for good.
+    Kept,
     /// Its agent refuses what the claim says.
     Refused(String),
     /// Its agent could not be told, and is gone.
@@ -114,6 +116,16 @@ pub fn expires_at(claim: &AgentClaim) -> Option<Timestamp> {
         ),
         None => told,
     }
+}
+
+/// Whether its variables are to be kept for what is deployed later.
+pub fn is_to_keep(claim: &AgentClaim) -> bool {
+    let view = view(claim);
+    let kept = claim
+        .status
+        .as_ref()
+        .is_some_and(|status| status.variables_kept);
+    view.ready && !view.over && !kept && !claim.spec.env.is_empty()
 }
 
 /// Whether it says something else than when it was bound, or last followed.
@@ -244,8 +256,13 @@ pub fn status(claim: &AgentClaim, news: &ClaimNews, now: Timestamp) -> AgentClai
             new.instance_ref = Some(instance.clone());
             new.url.clone_from(url);
             new.expires_at = after(now, claim.spec.expires_after.as_ref()).map(Time);
+            new.variables_kept = false;
         }
         ClaimNews::Expired => new.expires_at = expires_at(claim).map(Time),
+        ClaimNews::Kept => {
+            new.variables_kept = true;
+            return new;
+        }
         ClaimNews::Told(answer) | ClaimNews::Pending(answer) => {
             new.result.clone_from(&answer.shown);
             new.secret_ref.clone_from(&answer.secret);
@@ -344,7 +361,7 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
         ),
         ClaimNews::Told(_) => said(reason::PROVISIONED, ""),
         ClaimNews::Followed { .. } if !is_pending(claim) => said(reason::PROVISIONED, ""),
-        ClaimNews::Pending(_) | ClaimNews::Followed { .. } => said(
+        ClaimNews::Pending(_) | ClaimNews::Followed { .. } | ClaimNews::Kept => said(
             reason::ACCEPTANCE_PENDING,
             "its agent waits to be let in where spec.agent.joinUrl leads; accept it there",
         ),

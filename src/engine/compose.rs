@@ -31,6 +31,9 @@ pub struct Composed {
     pub own: String,
     /// How large it makes the agent.
     pub sizes: Sizes,
+    /// Variables that its claim brought. Whatever is deployed has them, and they are no reason to deploy anything: so they are in no
+    /// key, and nobody sets them back.
+    pub brought: Vec<Variable>,
 }
 
 /// The variable with which the controller recognises what it has applied.
@@ -41,7 +44,17 @@ impl Composed {
     /// where an older one with the same content may or may not have landed (`facts/railway.md` 4: an identical patch
     /// deploys nothing).
     pub fn for_attempt(&self, attempt: i32) -> Configuration {
+        let mut configuration = self.compared(attempt);
+        configuration.variables.extend(self.brought.iter().cloned());
+        configuration.variables.sort_by(|a, b| a.name.cmp(&b.name));
+        configuration
+    }
+
+    /// What of an attempt is compared with what is there.
+    pub fn compared(&self, attempt: i32) -> Configuration {
         let mut configuration = self.configuration.clone();
+        let theirs = |name: &str| self.brought.iter().any(|one| one.name == name);
+        configuration.variables.retain(|one| !theirs(&one.name));
         let value = SecretString::from(format!("{}.{attempt}", self.key));
         configuration.variables.push(Variable {
             name: CONFIGURATION_VARIABLE.into(),
@@ -109,12 +122,12 @@ pub fn revision(
     Ok(name(seal, &configuration))
 }
 
-/// The configuration of one instance. `given`: what its tools give it.
+/// The configuration of one instance. `env`: its own variables, and those that its claim brought; `given`: what its tools give it.
 pub fn compose(
     seal: &Seal,
     template: &AgentTemplateSpec,
     digest: &str,
-    env: &[EnvVar],
+    (env, brought): (&[EnvVar], &[EnvVar]),
     values: &Values,
     token: &SecretString,
     given: &BTreeMap<String, SecretString>,
@@ -126,6 +139,8 @@ pub fn compose(
     variables.extend(own.clone());
     variables.insert("GATEWAY_TOKEN".into(), token.clone());
     variables.extend(given.clone());
+    let brought = resolve(brought, values)?.into_iter();
+    let brought = brought.filter(|(name, _)| !given.contains_key(name));
     if let Some(port) = runtime.port {
         variables.insert("PORT".into(), SecretString::from(port.to_string()));
     }
@@ -137,6 +152,9 @@ pub fn compose(
         key,
         own: own_name(seal, &own),
         sizes: sizes(runtime),
+        brought: brought
+            .map(|(name, value)| Variable { name, value })
+            .collect(),
     })
 }
 

@@ -10,7 +10,7 @@ use super::world::{
 };
 use crate::api::condition::{find, is_true, kind};
 use crate::api::instance::Ownership;
-use crate::api::template::{ResolvedImage, Runtime};
+use crate::api::template::{EnvVar, ResolvedImage, Runtime};
 use crate::api::text::Span;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentTemplate, Part, Seen, Slot, SlotState};
 use crate::model::slot::FoundBy;
@@ -304,6 +304,11 @@ pub fn applied(desired: &Desired, instance: &AgentInstance) -> bool {
     })
 }
 
+fn brought(instance: &AgentInstance) -> &[EnvVar] {
+    let brought = instance.spec.from_claim.as_ref();
+    brought.map_or(&[], |brought| &brought.env)
+}
+
 /// What an agent is made from, beside its template.
 pub struct Own<'a> {
     /// The agent's object.
@@ -315,12 +320,13 @@ pub struct Own<'a> {
 }
 
 impl Stamp<'_> {
-    /// What the template refers to, and what the instance does.
-    pub fn references(&self, instance: &AgentInstance) -> [References; 2] {
+    /// What the template refers to, what the instance does, and what its claim brought.
+    pub fn references(&self, instance: &AgentInstance) -> [References; 3] {
         let spec = &self.template.spec;
         [
             references(Some(self.runtime), &spec.env),
             references(None, &instance.spec.env),
+            references(None, brought(instance)),
         ]
     }
 
@@ -350,7 +356,7 @@ impl Stamp<'_> {
             seal,
             &self.template.spec,
             &self.image.digest,
-            &own.instance.spec.env,
+            (&own.instance.spec.env, brought(own.instance)),
             values,
             own.token,
             own.given,

@@ -265,3 +265,52 @@ async fn what_a_claim_says_later_is_done_and_told_once() {
     agent.delete().await.unwrap();
     agent.wait_gone(SOON).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_claim_brought_is_deployed_later_and_deploys_nothing() {
+    let scene = Scene::new("brought").await;
+    let env = |more: Value| json!({"env": [{"name": "LEVEL", "value": "info"}, more]});
+    let first = env(json!({"name": "MODE", "value": "a"}));
+    scene.template("t", json!({}), first).await;
+    let pool = scene.pool(1, json!({})).await;
+    scene.fills(&pool, 1).await;
+    scene.secret("ada", json!({"key": "kept-value"})).await;
+    let mark = scene.mark();
+    let brought = json!({"env": [
+        {"name": "LEVEL", "value": "debug"},
+        {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "ada", "key": "key"}}},
+    ]});
+    let claim = scene.claim("c", brought).await;
+    let bound = ready(&claim).await;
+    let kept = claim.wait_until("its variables are kept", SOON, |claim| {
+        claim.data["status"]["variablesKept"] == true
+    });
+    kept.await.unwrap();
+    let agent = scene.tenant.instance(&agent_of(&bound));
+    // Whoever looks at what is there finds nothing to set back, and nobody is deployed for it.
+    scene.fills(&pool, 1).await;
+    scene.listings(3).await;
+    assert_eq!(scene.deployments(&agent).await, 1);
+    says(&agent, "Synced", "True", "Ready").await;
+    let upserts = scene.mutations(mark).into_iter();
+    let upserts = upserts.filter(|one| one == "variableCollectionUpsert");
+    assert_eq!(upserts.count(), 1);
+    let says_now = scene.agent(&agent).await;
+    assert_eq!(says_now["variableHashes"]["LEVEL"], hash("info"));
+
+    // Whatever is deployed later has them.
+    let automatic = json!({"spec": {"updatePolicy": "Automatic"}});
+    agent.patch(automatic).await.unwrap();
+    let second = env(json!({"name": "MODE", "value": "b"}));
+    scene.template("t", json!({}), second).await;
+    let deployed = eventually("it was deployed once more", SOON, async || {
+        let now = scene.agent(&agent).await;
+        let done = now["deployments"] == 2 && now["variableHashes"]["MODE"] == hash("b").as_str();
+        Ok(done.then_some(now))
+    });
+    let deployed = deployed.await.unwrap();
+    assert_eq!(deployed["variableHashes"]["LEVEL"], hash("debug"));
+    assert_eq!(deployed["variableHashes"]["KEY"], hash("kept-value"));
+    scene.listings(2).await;
+    assert_eq!(scene.deployments(&agent).await, 2);
+}

@@ -7,14 +7,46 @@ use super::Serving;
 use super::held::Then;
 use crate::cluster::{ClusterError, claims};
 use crate::controllers::memories::retellings::Retelling;
-use crate::controllers::retelling;
 use crate::controllers::uid::Uid;
+use crate::controllers::{keeping, retelling};
 use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::persona::said;
 use crate::model::TellOutcome;
 use jiff::Timestamp;
 
 impl Serving<'_> {
+    /// Has the claim's variables set for what is deployed later. Answers when to look again.
+    pub(super) async fn keep(&mut self, now: Timestamp) -> Result<Option<Timestamp>, ClusterError> {
+        if !claiming::is_to_keep(&self.claim) {
+            return Ok(None);
+        }
+        if let Some(again) = self.paused(now) {
+            return Ok(Some(again));
+        }
+        let named = claiming::view(&self.claim).names;
+        let mut its = self.its.iter();
+        let Some(own) = its.find(|one| Some(&one.member.uid) == named.as_ref()) else {
+            return Ok(None);
+        };
+        let key = Uid::from(own.member.uid.as_str());
+        let keepings = &self.ctx.memories.keepings;
+        match keepings.of(&key, "", now) {
+            Retelling::UnderWay => Ok(None),
+            Retelling::Later(at) => Ok(Some(at)),
+            Retelling::None => {
+                let (instance, account) = (own.reference(), own.account.clone());
+                keeping::begin(self.ctx, &self.claim, instance, account);
+                Ok(None)
+            }
+            Retelling::Answered(TellOutcome::Told(_)) => {
+                keepings.forget(&key);
+                self.write(&ClaimNews::Kept).await?;
+                Ok(None)
+            }
+            Retelling::Answered(_) => Ok(Some(keepings.later(&key, now))),
+        }
+    }
+
     /// Does what the claim says by now.
     pub(super) async fn follow(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
         if let Some(again) = self.paused(now) {

@@ -57,7 +57,9 @@ impl Stored for AgentInstance {
     }
 
     fn strip(&mut self) {
-        for variable in &mut self.spec.env {
+        let brought = self.spec.from_claim.iter_mut();
+        let brought = brought.flat_map(|brought| &mut brought.env);
+        for variable in self.spec.env.iter_mut().chain(brought) {
             variable.value = None;
         }
     }

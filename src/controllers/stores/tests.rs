@@ -17,7 +17,8 @@ fn instance(name: &str, account: &str) -> Value {
                 "yardmaster.dev/identity": "kept".repeat(10_000)}},
         "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": account},
             "env": [{"name": "A", "value": "hunter2"},
-                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            "fromClaim": {"env": [{"name": "C", "value": "hunter2"}]}},
         "status": {"templateRevision": "r1", "conditions": [
             {"type": "Ready", "status": "True", "reason": "Ready", "message": "",
                 "lastTransitionTime": "2026-01-01T00:00:00Z"},

@@ -88,7 +88,7 @@ pub(super) fn itself(turned: &Turned<AgentInstance>, named: Ref<AgentInstance>) 
     let spec = |one: &Option<Seen<AgentInstance>>| {
         let one = one.as_ref().and_then(Seen::read)?;
         let (hold, mut spec) = (one.spec.claim_ref.clone(), one.spec.clone());
-        spec.claim_ref = None;
+        (spec.claim_ref, spec.from_claim) = (None, None);
         let deleted = one.metadata.deletion_timestamp.is_some();
         Some((hold, (spec, deleted, one.metadata.annotations.clone())))
     };

@@ -78,7 +78,8 @@ fn an_upgrade_deploys_nothing() {
             for (source, data) in values(references(None, &env)) {
                 all.entry(source).or_default().extend(data);
             }
-            let composed = compose(&seal, &template, DIGEST, &env, &all, &token, &given).unwrap();
+            let composed =
+                compose(&seal, &template, DIGEST, (&env, &[]), &all, &token, &given).unwrap();
             made.push_str(&format!("{name} {agent}: {}\n", composed.key));
             keys += 1;
         }

@@ -69,7 +69,7 @@ fn persona_and_profile_are_in_no_revision() {
         let key = |spec: &AgentTemplateSpec| {
             let given = BTreeMap::new();
             let values = values("v");
-            compose(&seal(), spec, digest, &[], &values, &token, &given)
+            compose(&seal(), spec, digest, (&[], &[]), &values, &token, &given)
         };
         assert_eq!(key(&spec).unwrap().key, key(&plain()).unwrap().key);
         // What has nothing else makes no agent.
@@ -206,7 +206,7 @@ fn the_instance_wins_over_the_template_and_the_controller_over_both() {
         &seal(),
         &plain(),
         "sha256:1",
-        &env,
+        (&env, &[]),
         &values("v"),
         &token,
         &BTreeMap::new(),
@@ -303,7 +303,7 @@ fn each_attempt_is_a_change_of_its_own() {
         &seal(),
         &plain(),
         "sha256:1",
-        &[],
+        (&[], &[]),
         &values("v"),
         &token,
         &BTreeMap::new(),
@@ -320,4 +320,41 @@ fn each_attempt_is_a_change_of_its_own() {
             .to_owned()
     };
     assert_ne!(marker(1), marker(2));
+}
+
+#[test]
+fn what_a_claim_brought_is_deployed_and_is_no_reason_to_deploy() {
+    let brought: Vec<EnvVar> = serde_json::from_value(serde_json::json!([
+        {"name": "A", "value": "claim"},
+        {"name": "NEW", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "EXA_API_KEY", "value": "claim"},
+    ]))
+    .unwrap();
+    let (token, values) = (SecretString::from("t"), values("v"));
+    let given = BTreeMap::from([("EXA_API_KEY".to_owned(), SecretString::from("tool"))]);
+    let of = |brought: &[EnvVar]| {
+        let env = (&[][..], brought);
+        compose(&seal(), &plain(), "sha256:1", env, &values, &token, &given).unwrap()
+    };
+    let (before, after) = (of(&[]), of(&brought));
+    assert_eq!((&before.key, &before.own), (&after.key, &after.own));
+    let value = |configuration: &Configuration, name: &str| {
+        let mut all = configuration.variables.iter();
+        let found = all.find(|one| one.name == name);
+        found.map(|one| one.value.expose_secret().to_owned())
+    };
+    let deployed = after.for_attempt(1);
+    for (name, expected) in [("A", "claim"), ("NEW", "v"), ("EXA_API_KEY", "tool")] {
+        assert_eq!(value(&deployed, name).as_deref(), Some(expected), "{name}");
+        let many = deployed.variables.iter().filter(|one| one.name == name);
+        assert_eq!(many.count(), 1);
+    }
+    assert!(after.names().contains(&"NEW".to_owned()));
+    // Whether they are there already is nobody's trouble.
+    let compared = after.compared(1);
+    assert_eq!(
+        (value(&compared, "A"), value(&compared, "NEW")),
+        (None, None)
+    );
+    assert!(value(&compared, "EXA_API_KEY").is_some() && value(&compared, "B").is_some());
 }
