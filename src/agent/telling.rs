@@ -42,6 +42,24 @@ impl Agents {
         told(request, row, provision, token, within).await
     }
 
+    /// Tells an agent that knows who it is something new: its instructions, its model, what else it is told. `moment`: when that was
+    /// said; what is older says nothing any more.
+    pub async fn tell_anew(
+        &self,
+        _: Led<'_>,
+        host: &str,
+        row: &TellingRow,
+        (provision, moment): (&Provision, &str),
+        token: &SecretString,
+    ) -> TellOutcome {
+        if !is_public_name(host) || !is_path(row.update) {
+            let why = Answer::NotAsked.to_string();
+            return TellOutcome::NotSent { why };
+        }
+        let request = self.http.post(format!("https://{host}{}", row.update));
+        told_anew(request, provision, moment, token, self.timeout).await
+    }
+
     /// Asks an agent whose it is.
     pub async fn binding(
         &self,
@@ -100,6 +118,53 @@ async fn told(
     }
 }
 
+async fn told_anew(
+    request: RequestBuilder,
+    provision: &Provision,
+    moment: &str,
+    token: &SecretString,
+    within: Duration,
+) -> TellOutcome {
+    let mut said = json!({
+        "claim": provision.claim,
+        "instructions": provision.instructions,
+        "metadata": provision.metadata,
+        "templateUpdatedAt": moment,
+    });
+    if let Some(model) = &provision.model {
+        said["model"] = json!(model);
+    }
+    let request = with_token(request, token).json(&said);
+    let reply = wire::reply(request, super::LARGEST, within).await;
+    let Reply { status, body, .. } = match reply {
+        Ok(reply) => reply,
+        Err(NoReply::NotSent(why)) => return TellOutcome::NotSent { why },
+        Err(NoReply::Lost(why)) => return TellOutcome::Unknown { why },
+    };
+    let body = body.unwrap_or_default();
+    let answer = serde_json::from_slice::<Map<String, Value>>(&body).ok();
+    let field = |name: &str| answer.as_ref().and_then(|answer| answer.get(name));
+    let said = field("error").and_then(Value::as_str);
+    match status {
+        200 if field("ok") == Some(&Value::Bool(true)) => TellOutcome::Told(AgentResult::default()),
+        // Of whoever is in front of an agent nobody knows what he means.
+        400 | 422 if said.is_some() => TellOutcome::Refused {
+            message: repeated(said.unwrap_or_default(), status, provision, token),
+        },
+        404 | 405 if !is_the_edge(status, &body) => TellOutcome::Refused {
+            message: format!("{}: it takes in nothing new", Answer::Status(status)),
+        },
+        status if is_the_edge(status, &body) => {
+            let why = Answer::NotRunning.to_string();
+            TellOutcome::Unknown { why }
+        }
+        status => {
+            let why = Answer::Status(status).to_string();
+            TellOutcome::Unknown { why }
+        }
+    }
+}
+
 fn with_token(request: RequestBuilder, token: &SecretString) -> RequestBuilder {
     request
         .header(reqwest::header::ACCEPT, "application/json")
@@ -113,6 +178,9 @@ fn body(provision: &Provision) -> Value {
     say("claim", json!(provision.claim));
     say("agentName", json!(provision.agent_name));
     say("instructions", json!(provision.instructions));
+    if let Some(model) = &provision.model {
+        say("model", json!(model));
+    }
     if let Some(url) = &provision.join_url {
         say("joinUrl", json!(url.expose_secret()));
     }

@@ -4,9 +4,12 @@
 //! agent may have been told stands in the latter alone. Deliberately absent: the order in which both are written
 //! (`engine::claims`).
 
+use super::persona::AgentPersona;
+use super::template::EnvVar;
 use super::text::{NameRef, ObjectName, Span};
 use super::updates::UpdatePolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,14 @@ use std::collections::BTreeMap;
     derive = "PartialEq",
     doc = "Asks for one agent of a pool, gets exactly one, and tells it who it is. The agent goes when the claim goes.",
     validation = Rule::new("self.metadata.name.size() <= 63").message("metadata.name must have at most 63 characters; choose a shorter one"),
+    validation = told("personaRef"),
+    validation = told("env"),
+    validation = told("bindDeadline"),
+    validation = told("provisionDeadline"),
+    validation = told("agent.name"),
+    validation = told("agent.joinUrl"),
+    validation = told("agent.profileImage"),
+    validation = told("agent.model"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.instanceRef) || (has(self.status) && ((has(self.status.instanceRef) && self.status.instanceRef.name == oldSelf.status.instanceRef.name) || (has(self.status.rejected) && self.status.rejected.exists(r, r.name == oldSelf.status.instanceRef.name))))").message("status.instanceRef stays, or moves to status.rejected: an agent that was claimed is never forgotten"),
     printcolumn(name = "Bound", type_ = "string", json_path = ".status.conditions[?(@.type=='Bound')].status"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
@@ -39,14 +50,25 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self == oldSelf").message("spec is immutable: what a claim asks for is told to its agent once; make another AgentClaim"),
+    validation = Rule::new("has(self.owner) == has(oldSelf.owner) && (!has(self.owner) || self.owner == oldSelf.owner)").message("owner is immutable: the claim stands in line for whom it was made; make another AgentClaim"),
+    validation = Rule::new("has(self.personaRef) || has(self.agent.instructions)").message("agent.instructions must say what the agent is to do, or personaRef name an AgentTemplate whose persona does"),
+    validation = Rule::new("!has(self.agent.model) || has(self.personaRef)").message("agent.model needs a personaRef whose template lets claims choose (persona.model.allowOverride); take agent.model away, or name one"),
     validation = Rule::new("!has(self.expiresAfter) || self.releasePolicy != 'Retain'").message("expiresAfter deletes the agent, and releasePolicy Retain keeps it: take one of the two away")
 )]
 pub struct AgentClaimSpec {
     /// The pool, in the same namespace. It may be made after the claim.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("poolRef is immutable: the claim stands in that pool's line, or has one of its agents; make another AgentClaim"))]
     pub pool_ref: NameRef,
+    /// An AgentTemplate in the same namespace. Of it only `persona` and `profile` count: never its image, and none of its variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona_ref: Option<NameRef>,
     /// Who the agent is to be.
     pub agent: AgentPersona,
+    /// Variables that the agent is given when it is told who it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text where the agent can fetch it"))]
+    pub env: Vec<EnvVar>,
     /// For whom the agent is. Where claims wait, owners take turns; a claim without one is an owner of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -94,21 +116,20 @@ pub enum WhenEmpty {
     Create,
 }
 
-/// Who an agent is to be: what it is told.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct AgentPersona {
-    /// Its name. Left out, the claim's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub name: Option<String>,
-    /// What it is to do, in words.
-    #[schemars(length(min = 1, max = 32_768))]
-    pub instructions: String,
-    /// Where it is to join, as its harness understands it. It is passed on to the agent, and never called by Yardmaster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
-    pub join_url: Option<String>,
+/// The rule that a field stays once a claim has an agent. Before that nobody was told anything, and nothing of the claim stands anywhere
+/// else: whoever corrects it keeps his place in the line. It stands at the root, where the status is seen.
+fn told(field: &str) -> Rule {
+    let (new, old) = (
+        format!("self.spec.{field}"),
+        format!("oldSelf.spec.{field}"),
+    );
+    let rule = format!(
+        "!has(oldSelf.status) || !has(oldSelf.status.instanceRef) || (has({new}) == has({old}) && (!has({new}) || {new} == {old}))"
+    );
+    let message = format!(
+        "spec.{field} stays once the claim has an agent, which was told it; of a claim that has one only expiresAfter, releasePolicy, agent.instructions and agent.metadata change; make another AgentClaim"
+    );
+    Rule::new(rule).message(message.as_str())
 }
 
 /// What becomes of an agent whose claim is deleted.
@@ -154,6 +175,16 @@ pub struct AgentClaimStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "result_schema")]
     pub result: BTreeMap<String, String>,
+    /// The Secret with what the agent answered that may let somebody in somewhere, such as an invite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<NameRef>,
+    /// Whether its variables are its agent's for good: whatever is deployed from now on has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub variables_kept: bool,
+    /// Names the instructions and the metadata that the agent was told last: a keyed hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub told: Option<String>,
     /// Bound (it has an agent), Ready (the agent knows who it is, and has said so), Expired, Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
@@ -178,6 +209,16 @@ pub struct InstanceRef {
     /// Its UID.
     #[schemars(length(max = 64))]
     pub uid: String,
+}
+
+/// What a claim brought to its agent, beside what it told it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FromClaim {
+    /// The claim's variables. Whatever is deployed from now on has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
 }
 
 /// The claim that has an instance.

@@ -2,7 +2,7 @@
 
 use super::IDENTITY_ANNOTATION;
 pub use super::adopt::{Adopt, AdoptTool, Ownership};
-use super::claim::ClaimRef;
+use super::claim::{ClaimRef, FromClaim};
 use super::deployment::{DeploymentStatus, ProjectStatus};
 use super::ledger::{LedgerEntry, Unknown};
 use super::limits::{MonthlyUsd, Sizes};
@@ -112,6 +112,9 @@ pub struct AgentInstanceSpec {
     /// The revision to which its pool updates it, while no claim has it. Yardmaster writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_to: Option<UpdateTo>,
+    /// What that claim brought. Yardmaster writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_claim: Option<FromClaim>,
 }
 
 impl AgentInstance {
@@ -183,9 +186,9 @@ pub enum OnExternalDeletion {
     Report,
 }
 
-/// Most names of variables on record: twice what one configuration can have (128 of a template, 128 of an instance, what
-/// tools give, what we give), because the old and the new ones may both be set until the provider has answered.
-pub const MOST_VARIABLES: usize = 600;
+/// Most names of variables on record: twice what one configuration can have (128 of a template, 128 of an instance, 128 of a
+/// claim, what tools give, what we give), because the old and the new ones may both be set until the provider has answered.
+pub const MOST_VARIABLES: usize = 800;
 
 /// Most entries of a ledger. An instance has about fifteen; what a template no longer names stays until it is taken back.
 pub const MOST_SLOTS: usize = 256;

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod money;
 pub mod named;
 mod orphans;
+pub mod persona;
 pub mod pool;
 mod providers;
 mod runtime;

@@ -342,11 +342,11 @@ fn the_record_of_variables_holds_the_old_names_and_the_new_ones() {
     };
     let (template, own) = (
         most("AgentTemplate.spec.env"),
-        most("AgentInstance.spec.env"),
+        most("AgentInstance.spec.env") + most("AgentInstance.spec.fromClaim.env"),
     );
     // GATEWAY_TOKEN, PORT, YARDMASTER_CONFIGURATION.
     let names = template + own + GIVEN.len() + 3;
-    assert_eq!(names, 269);
+    assert_eq!(names, 397);
     assert!(2 * names <= MOST_VARIABLES);
     assert_eq!(most("AgentInstance.status.variables"), MOST_VARIABLES);
     assert_eq!(most("AgentInstance.status.external"), MOST_SLOTS);

@@ -107,14 +107,19 @@ impl Unreadable {
 
     /// Takes out the values of variables, and the manifest that was applied last: whoever only keeps the object needs neither.
     pub fn strip(&mut self) {
-        let variables = self.whole.pointer_mut("/spec/env");
-        for variable in variables
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(variable) = variable.as_object_mut() {
-                variable.remove("value");
+        for variables in ["/spec/env", "/spec/fromClaim/env"] {
+            let variables = self.whole.pointer_mut(variables);
+            let variables = variables.and_then(Value::as_array_mut);
+            for variable in variables.into_iter().flatten() {
+                if let Some(variable) = variable.as_object_mut() {
+                    variable.remove("value");
+                }
+            }
+        }
+        for persona in ["/spec/persona", "/spec/agent"] {
+            let persona = self.whole.pointer_mut(persona);
+            if let Some(persona) = persona.and_then(Value::as_object_mut) {
+                persona.remove("instructions");
             }
         }
         // What is in it is read as `metadata` already.

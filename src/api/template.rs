@@ -1,6 +1,7 @@
-//! AgentTemplate: what to stamp. Image, runtime settings, variables, and how a change rolls out.
+//! AgentTemplate: what to stamp. Image, runtime settings, variables, and how a change rolls out; and who agents are to be.
 
 use super::account::KeyRef;
+use super::persona::{TemplatePersona, TemplateProfile};
 pub use super::runtime::{
     Contract, Harness, HealthCheck, HealthContract, ReadyAnswer, Resources, RestartKind,
     RestartPolicy, Runtime, VolumeSpec,
@@ -41,6 +42,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new("has(self.runtime) || has(self.persona)").message("runtime must say how agents run; it may be left out only beside persona, in a template that claims name in personaRef"),
+    validation = Rule::new("!has(oldSelf.runtime) || has(self.runtime)").message("runtime cannot be taken away: agents may be made from it; make another AgentTemplate for a persona alone"),
     validation = given("OPENROUTER_API_KEY"),
     validation = given("EXA_API_KEY"),
     validation = given("AGENTMAIL_INBOX"),
@@ -53,8 +56,15 @@ use serde::{Deserialize, Serialize};
     validation = given("BANKR_WALLET_ADDRESS")
 )]
 pub struct AgentTemplateSpec {
-    /// How the agent runs.
-    pub runtime: Runtime,
+    /// How the agent runs. Left out in a template that only has a persona: no AgentInstance and no AgentPool can be made from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
+    /// Who the agents of claims are that name this template in `personaRef`. To change it deploys nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona: Option<TemplatePersona>,
+    /// How it is shown to people. To change it deploys nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<TemplateProfile>,
     /// Variables of every instance. An instance's own variables win over these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]

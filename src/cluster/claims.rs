@@ -85,16 +85,8 @@ pub async fn hand_over(
     updates: UpdatePolicy,
     at: MicroTime,
 ) -> Written<ObjectMeta> {
-    let mut owners = seen.owner_references.clone().unwrap_or_default();
-    if claim.spec.release_policy == ReleasePolicy::Delete {
-        owners.retain(|owner| Some(&owner.uid) != claim.uid().as_ref());
-        let owner = claim.controller_owner_ref(&());
-        owners.extend(owner.map(|owner| OwnerReference {
-            block_owner_deletion: Some(true),
-            ..owner
-        }));
-    }
-    let patch = json!({
+    let owners = owners(seen, claim);
+    let mut patch = json!({
         "metadata": {
             "resourceVersion": seen.resource_version,
             "labels": {CLAIM_LABEL: claim.uid()},
@@ -107,6 +99,10 @@ pub async fn hand_over(
             "updateTo": null,
         },
     });
+    // Not what is only told: nobody would read it there.
+    if !claim.spec.env.is_empty() {
+        patch["spec"]["fromClaim"] = json!({"env": claim.spec.env});
+    }
     let namespace = claim.namespace().unwrap_or_default();
     let name = seen.name.clone().unwrap_or_default();
     write(client, (&namespace, &name), "handing an agent over", patch).await
@@ -121,6 +117,39 @@ pub async fn update_to(
 ) -> Written<ObjectMeta> {
     let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"updateTo": to}});
     write(client, named, "updating an agent of a pool", patch).await
+}
+
+/// Who owns an agent that was handed over: its claim, unless that says otherwise, and who owned it before.
+fn owners(seen: &ObjectMeta, claim: &AgentClaim) -> Vec<OwnerReference> {
+    let mut owners = seen.owner_references.clone().unwrap_or_default();
+    owners.retain(|owner| Some(&owner.uid) != claim.uid().as_ref());
+    if claim.spec.release_policy == ReleasePolicy::Delete {
+        let owner = claim.controller_owner_ref(&());
+        owners.extend(owner.map(|owner| OwnerReference {
+            block_owner_deletion: Some(true),
+            ..owner
+        }));
+    }
+    owners
+}
+
+/// Whether a claim's agent goes with it as the claim says. `seen`: as a read or a write has answered it.
+pub fn is_owned_as_said(seen: &ObjectMeta, claim: &AgentClaim) -> bool {
+    let mut now = seen.owner_references.iter().flatten();
+    let owned = now.any(|owner| Some(&owner.uid) == claim.uid().as_ref());
+    owned == (claim.spec.release_policy == ReleasePolicy::Delete)
+}
+
+/// Lets a claim's agent go with it, or stay, as the claim says by now.
+pub async fn own(client: &Client, seen: &ObjectMeta, claim: &AgentClaim) -> Written<ObjectMeta> {
+    let patch = json!({"metadata": {
+        "resourceVersion": seen.resource_version,
+        "ownerReferences": owners(seen, claim),
+    }});
+    let namespace = claim.namespace().unwrap_or_default();
+    let name = seen.name.clone().unwrap_or_default();
+    let what = "changing what an agent goes with";
+    write(client, (&namespace, &name), what, patch).await
 }
 
 /// The instances that bear a claim's UID, live.

@@ -5,6 +5,7 @@
 //! Deliberately absent: decisions.
 
 pub mod call;
+pub mod claim_secret;
 pub mod claims;
 pub mod credentials;
 pub mod events;

@@ -13,6 +13,7 @@ use super::stores::Stores;
 use super::unreadable;
 use crate::api::{AgentClaim, AgentClaimStatus, Seen};
 use crate::cluster::ClusterError;
+use crate::engine::persona;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -35,19 +36,27 @@ impl Kind for AgentClaim {
         {
             return Ok(Ended::until(expires.map(|at| wait(at, now))));
         }
-        let known = seen.read().filter(|claim| Serving::is_known(ctx, claim));
-        let claim = match known {
-            Some(claim) => Arc::clone(claim),
+        let fresh = |claim: &AgentClaim| ctx.stores.lines.is_fresh(claim);
+        let known = match seen.read() {
+            // What stores leave out, and somebody has to judge, is read.
+            Some(claim) if fresh(claim) && !persona::refers(claim) => {
+                Some((claim.as_ref().clone(), false))
+            }
+            Some(claim) => Serving::left(ctx, claim).map(|claim| (claim, true)),
+            None => None,
+        };
+        let (claim, left) = match known {
+            Some(known) => known,
             None => {
                 let namespace = seen.namespace().unwrap_or_default();
                 let api = Api::namespaced(ctx.around.client.clone(), &namespace);
                 match unreadable::get(ctx, &api, "reading the claim", seen).await? {
-                    Some(Seen::Read(claim)) => claim,
+                    Some(Seen::Read(claim)) => (Arc::unwrap_or_clone(claim), false),
                     _ => return Ok(Ended::at_rest()),
                 }
             }
         };
-        let serving = Serving::of(ctx, Arc::unwrap_or_clone(claim));
+        let serving = Serving::of(ctx, claim, left);
         let again = serving.run().await?;
         let now = ctx.around.now();
         Ok(Ended::until(again.map(|at| wait(at, now))))

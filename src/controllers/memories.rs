@@ -8,6 +8,7 @@ pub mod announcements;
 pub mod askings;
 pub mod places;
 pub mod recorded;
+pub mod retellings;
 pub mod retries;
 pub mod served;
 pub mod sources;
@@ -26,6 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Resource;
 use places::Places;
 use recorded::{LeftThings, RecordNames};
+use retellings::Retellings;
 use retries::Retries;
 use served::Served;
 use std::collections::HashMap;
@@ -62,6 +64,10 @@ pub struct Memories {
     pub served: Served,
     /// What agents are being told.
     pub tellings: Tellings,
+    /// Which agents are being told something new.
+    pub retellings: Retellings,
+    /// Whose variables are being set.
+    pub keepings: Retellings,
     /// Which agents are being asked whose they are.
     pub askings: Askings,
     /// Agents of pools that were made or deleted, and are not seen so yet.
@@ -86,6 +92,8 @@ impl Memories {
         self.unseen.forget(uid);
         self.served.forget(uid);
         self.tellings.forget(uid);
+        self.retellings.forget(uid);
+        self.keepings.forget(uid);
         self.askings.forget(uid);
         self.since.forget(uid);
     }

@@ -195,7 +195,7 @@ pub async fn at_railway(railway: &Gateway, step: &Step) -> Done<Outcome> {
             composed,
             attempt,
         } => {
-            let wanted = composed.for_attempt(*attempt);
+            let wanted = composed.compared(*attempt);
             Ok(Outcome::Compared(
                 railway.drift(environment, service, &wanted).await?,
             ))

@@ -5,10 +5,12 @@
 //! happens elsewhere (`telling`).
 
 mod answers;
+mod edits;
 mod heard;
 mod held;
 mod known;
 mod steps;
+mod waiting;
 
 use super::context::Context;
 use super::paused::{holds, is_unread};
@@ -22,12 +24,13 @@ use crate::engine::claiming::{self, ClaimNews, ClaimTerms, is_given_up};
 use crate::engine::claims::{
     ClaimSight, ClaimStep, NamedInstance, PoolMember, is_free_again, next,
 };
+use crate::model::Provision;
 use crate::model::pause::annotated;
 use held::{Does, HeldAgent, Then};
 use jiff::{SignedDuration, Timestamp};
 use known::{shown, versions};
+use kube::ResourceExt;
 use kube::api::Api;
-use kube::{Resource, ResourceExt};
 use std::sync::Arc;
 
 /// More steps than any way of serving a claim has.
@@ -53,16 +56,14 @@ pub struct Serving<'a> {
     /// Whether the claim was read since it was last written.
     read: bool,
     around: NamedInstance,
+    /// What its agent is to be told, once it was put together.
+    words: Option<Provision>,
 }
 
 impl<'a> Serving<'a> {
-    /// A claim as it was seen being made, as this process has left it, or as it was read.
-    pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim) -> Serving<'a> {
+    /// A claim as it was seen being made, as it was read, or as this process has left it (`left`).
+    pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim, left: bool) -> Serving<'a> {
         let its = shown(ctx, &claim);
-        let left = ctx
-            .memories
-            .served
-            .are(&Uid::of(&claim), &versions(&claim, &its));
         let fresh = ctx.stores.lines.is_fresh(&claim);
         let pool = ctx.stores.pools.get(&pool_of(&claim));
         let pool = pool.as_ref().and_then(Seen::read);
@@ -74,6 +75,7 @@ impl<'a> Serving<'a> {
             its,
             around: NamedInstance::Unknown,
             terms: ClaimTerms::of(pool.map(|pool| &**pool)),
+            words: None,
             claim,
             ctx,
         };
@@ -85,12 +87,13 @@ impl<'a> Serving<'a> {
 
     /// Goes on until the claim waits. Answers when it comes again by itself.
     pub async fn run(mut self) -> Result<Option<Timestamp>, ClusterError> {
-        let (uid, served) = (Uid::of(&self.claim), &self.ctx.memories.served);
-        served.forget(&uid);
         for _ in 0..STEPS {
             if let Then::End(again) = self.step().await? {
-                if self.live && !self.its.is_empty() {
-                    served.at(&uid, versions(&self.claim, &self.its));
+                let on_its_way = self.own().is_some() && !claiming::is_served(&self.claim);
+                if self.live && on_its_way {
+                    let versions = versions(&self.claim, &self.its);
+                    let served = &self.ctx.memories.served;
+                    served.leave(self.claim.clone(), versions);
                 }
                 return Ok([again, self.next_time()].into_iter().flatten().min());
             }
@@ -109,14 +112,10 @@ impl<'a> Serving<'a> {
         if claiming::view(&self.claim).over {
             return None;
         }
-        let expires = self
-            .claim
-            .status
-            .as_ref()
-            .and_then(|status| status.expires_at.as_ref());
+        let expires = claiming::expires_at(&self.claim, &self.terms);
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
         let bind_by = claiming::bind_by(&self.claim, &self.terms).filter(|_| waits);
-        let next = [expires.map(|at| at.0), bind_by];
+        let next = [expires, bind_by];
         let next = next.into_iter().flatten().min()?;
         // What is over while it is paused is over as soon as it is not.
         let again = self.paused(now).filter(|_| next <= now);
@@ -125,7 +124,7 @@ impl<'a> Serving<'a> {
 
     async fn step(&mut self) -> Result<Then, ClusterError> {
         let now = self.ctx.around.now();
-        if claiming::expires(&self.claim, now) && self.paused(now).is_none() {
+        if claiming::expires(&self.claim, &self.terms, now) && self.paused(now).is_none() {
             return self.write(&ClaimNews::Expired).await;
         }
         if self.goes_at().is_some_and(|at| at <= now) && self.paused(now).is_none() {
@@ -151,7 +150,11 @@ impl<'a> Serving<'a> {
         match does {
             Does::Look => self.look().await,
             Does::Wait => self.wait(now).await,
-            Does::Rest => Ok(Then::End(self.pending(now).await?)),
+            Does::Rest if self.is_to_follow() => self.follow(now).await,
+            Does::Rest => {
+                let again = [self.keep(now).await?, self.pending(now).await?];
+                Ok(Then::End(again.into_iter().flatten().min()))
+            }
             Does::Bind(uid) => self.bind(&uid).await,
             Does::GiveBack(uid) => self.give_back(&uid).await,
             Does::HandOver(uid) => self.hand_over(&uid, now).await,
@@ -202,6 +205,11 @@ impl<'a> Serving<'a> {
     fn is_lost(&self) -> bool {
         let view = claiming::view(&self.claim);
         view.ready && !view.over && self.own().is_some_and(|own| own.emptied)
+    }
+
+    fn is_to_follow(&self) -> bool {
+        let view = claiming::view(&self.claim);
+        view.ready && !view.over && claiming::is_edited(&self.claim)
     }
 
     fn is_given_up(&self, now: Timestamp) -> bool {
@@ -263,6 +271,7 @@ impl<'a> Serving<'a> {
                 self.claim = claim;
                 (self.looked, self.live, self.read) = (false, false, true);
                 self.around = NamedInstance::Unknown;
+                self.words = None;
                 Ok(Then::GoOn)
             }
             None => {
@@ -318,60 +327,5 @@ impl<'a> Serving<'a> {
         self.its = found.iter().map(HeldAgent::of).collect();
         (self.looked, self.live) = (true, true);
         Ok(Then::GoOn)
-    }
-
-    /// It waits: for an agent that is free, or for one that goes to be gone.
-    async fn wait(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
-        let paused = self.paused(now).filter(|_| !self.its.is_empty());
-        if let Some(again) = paused {
-            for one in &self.its {
-                let agent = Uid::from(one.member.uid.as_str());
-                self.ctx.memories.tellings.unheard(&agent);
-            }
-            // One that is looked at again at once is not worth a word.
-            if !claiming::view(&self.claim).ready && again.duration_since(now) > SOON {
-                self.write(&ClaimNews::Paused).await?;
-            }
-            self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
-            return Ok(Then::End(Some(again)));
-        }
-        if !claiming::waits(&self.claim) || !self.its.is_empty() {
-            // It is woken by the one that goes; meanwhile nobody stands behind it.
-            self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
-            return Ok(Then::End(None));
-        }
-        let (ctx, pool) = (self.ctx, pool_of(&self.claim));
-        let there = ctx.stores.pools.get(&pool);
-        let gives = there.is_some_and(|pool| pool.meta().deletion_timestamp.is_none());
-        if let Some(agent) = ctx.stores.lines.restored(&self.claim) {
-            self.write(&ClaimNews::Restored { agent }).await?;
-            self.next_in_line(ctx.stores.lines.stand_aside(&self.claim));
-            return Ok(Then::End(Some(now + PAUSED)));
-        }
-        ctx.stores.lines.join(&self.claim, &self.named);
-        let namespace = self.claim.namespace().unwrap_or_default();
-        let rests = ctx.memories.tellings.rests(&namespace, now);
-        let takes = gives && rests.is_none() && !ctx.around.settings.observe_only;
-        if takes && self.take().await? {
-            return Ok(Then::GoOn);
-        }
-        let created = self.claim.metadata.creation_timestamp.as_ref();
-        let told = created.map_or(now, |created| created.0 + SOON);
-        if told > now {
-            return Ok(Then::End(Some(told)));
-        }
-        let news = if gives {
-            ClaimNews::NoAgent
-        } else {
-            ClaimNews::NoPool
-        };
-        let new = claiming::status(&self.claim, &news, &self.terms, now);
-        if self.claim.status.as_ref() != Some(&new) {
-            self.write(&news).await?;
-        }
-        // One that is free and may not be bound now, because of its account, is not told of again.
-        let held_back = gives && ctx.stores.lines.is_held_back(&self.claim);
-        let again = held_back.then(|| now + SOON * 10);
-        Ok(Then::End([again, rests].into_iter().flatten().min()))
     }
 }

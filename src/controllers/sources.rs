@@ -9,12 +9,14 @@ use super::access::labels;
 use super::context::Context;
 use super::memories::sources::SourcePlace;
 use super::stores::InstanceBy;
-use super::wake::{Change, Dependent};
-use crate::api::{NamespacedName, SlotState};
+use super::wake::{Change, Dependent, persona_of};
+use crate::api::{NamespacedName, Seen, SlotState};
 use crate::cluster::values::read_one;
+use crate::engine::claiming::is_untold;
 use crate::engine::compose::references;
+use crate::engine::persona;
 use crate::model::slot::SLOTS;
-use crate::model::values::Source;
+use crate::model::values::{References, Source};
 use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::resume_unwind;
@@ -161,13 +163,32 @@ fn wanted(ctx: &Context) -> ReferredTo {
     };
     for template in ctx.stores.templates.state() {
         let (named, spec) = (NamespacedName::of(template.as_ref()), &template.spec);
-        for source in references(Some(&spec.runtime), &spec.env).into_keys() {
+        // What only has a persona is told of it by itself; of all others the claims are.
+        let alone = spec.persona.iter().filter(|_| spec.runtime.is_none());
+        let persona = alone.flat_map(|persona| persona::sources(persona).into_keys());
+        let own = references(spec.runtime.as_ref(), &spec.env);
+        for source in own.into_keys().chain(persona) {
             add(&named.namespace, source, Dependent::Template(named.clone()));
+        }
+    }
+    for claim in ctx.stores.claims.state() {
+        if !persona::refers(&claim) || !is_untold(&claim) {
+            continue;
+        }
+        let template = persona_of(&claim).and_then(|named| ctx.stores.templates.get(&named));
+        let template = template.as_ref().and_then(Seen::read);
+        let named = NamespacedName::of(claim.as_ref());
+        let referred = persona::references(&claim, template.map(|template| &template.spec));
+        for source in referred.into_iter().flat_map(References::into_keys) {
+            add(&named.namespace, source, Dependent::Claim(named.clone()));
         }
     }
     for instance in ctx.stores.instances.state() {
         let named = NamespacedName::of(instance.as_ref());
-        for source in references(None, &instance.spec.env).into_keys() {
+        let brought = instance.spec.from_claim.iter();
+        let brought = brought.flat_map(|brought| references(None, &brought.env).into_keys());
+        let own = references(None, &instance.spec.env).into_keys();
+        for source in own.chain(brought) {
             add(&named.namespace, source, Dependent::Instance(named.clone()));
         }
     }

@@ -6,7 +6,7 @@
 
 mod terms;
 
-pub use terms::{InstanceBy, PoolBy, TemplateBy};
+pub use terms::{ClaimBy, InstanceBy, PoolBy, TemplateBy};
 
 use super::around::Gauge;
 use super::lines::Lines;
@@ -185,6 +185,12 @@ impl Stores {
             NearPool::PoolsOf(template) => self.pools.names_by(&PoolBy::Template(template)),
             NearPool::PoolsOver(account) => self.pools.names_by(&PoolBy::Account(account)),
             NearPool::Claim(named) => return self.claims.queue.add(named, rank, after),
+            NearPool::ToldBy(template) => {
+                for named in self.claims.names_by(&ClaimBy(template)) {
+                    self.claims.queue.add(named, rank, after);
+                }
+                return;
+            }
             NearPool::Waiting(pool) => {
                 for named in self.lines.all_waiting(&pool) {
                     self.claims.queue.add(named, rank, after);

@@ -11,14 +11,18 @@ use super::memories::tellings::TriedTelling;
 use super::queue::Rank;
 use super::turned::{Ref, named};
 use super::uid::Uid;
-use super::wake::template_of;
+use super::wake::{persona_of, template_of};
 use crate::api::{AgentClaim, AgentInstance, AgentTemplate, InstanceRef, Seen};
-use crate::cluster::{ClusterError, claims, secret};
+use crate::cluster::call::find;
+use crate::cluster::{ClusterError, claims, secret, values};
+use crate::engine::compose::Broken;
+use crate::engine::persona;
 use crate::model::{
     AgentBinding, AgentResult, ClaimKept, Provision, TellOutcome, TellingRow, harness,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::api::Api;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,18 +33,50 @@ const LEAST: Duration = Duration::from_secs(5);
 
 /// How an agent of a template is told. `None`: it cannot be.
 pub fn row_of(template: &AgentTemplate) -> Option<TellingRow> {
-    harness::row(template.spec.runtime.harness).telling
+    let runtime = template.spec.runtime.as_ref()?;
+    harness::row(runtime.harness).telling
 }
 
 /// An agent that can be called.
-struct Reachable {
-    host: String,
-    row: TellingRow,
-    token: SecretString,
+pub struct Reachable {
+    /// Where it answers: a DNS name alone.
+    pub host: String,
+    /// How it is spoken to.
+    pub row: TellingRow,
+    /// What opens it.
+    pub token: SecretString,
 }
 
-/// Begins to tell a claim's agent who it is.
-pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, until: Timestamp) {
+/// What a claim's agent is to be told, from what stands there now.
+pub async fn words(
+    ctx: &Context,
+    claim: &AgentClaim,
+) -> Result<Result<Provision, Broken>, ClusterError> {
+    let namespace = claim.namespace().unwrap_or_default();
+    let found: Option<Seen<AgentTemplate>> = match persona_of(claim) {
+        Some(named) => {
+            let api = Api::namespaced(ctx.around.client.clone(), &namespace);
+            find("reading the persona's template", api.get_opt(&named.name)).await?
+        }
+        None => None,
+    };
+    let template = match persona::template(claim, found.as_ref()) {
+        Ok(template) => template,
+        Err(broken) => return Ok(Err(broken)),
+    };
+    let referred = persona::references(claim, template.map(|template| &template.spec));
+    let found = values::read(&ctx.around.client, &namespace, &referred).await?;
+    let values = values::values(found);
+    Ok(persona::provision(claim, template, &values))
+}
+
+/// Begins to tell a claim's agent who it is. `words`: what it is told, where that was just put together.
+pub fn begin(
+    ctx: &Arc<Context>,
+    (claim, words): (&AgentClaim, Option<Provision>),
+    instance: InstanceRef,
+    until: Timestamp,
+) {
     let key = Uid::from(instance.uid.as_str());
     ctx.memories.tellings.begun(&key);
     let (ctx, claim) = (Arc::clone(ctx), claim.clone());
@@ -48,7 +84,7 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, unti
         let named = named(&Seen::Read(Arc::new(claim.clone())));
         let telling = {
             let (ctx, claim, instance) = (Arc::clone(&ctx), claim.clone(), instance.clone());
-            tokio::spawn(async move { tell(&ctx, &claim, &instance, until).await })
+            tokio::spawn(async move { tell(&ctx, (&claim, words), &instance, until).await })
         };
         // Nobody would tell it again that is believed to be told still.
         let (outcome, tried) = telling.await.unwrap_or_else(|_| {
@@ -76,6 +112,7 @@ fn word(outcome: &TellOutcome) -> &'static str {
     match outcome {
         TellOutcome::Told(_) => "told",
         TellOutcome::Refused { .. } => "refused",
+        TellOutcome::Unsaid { .. } => "not put together",
         TellOutcome::NotSent { .. } => "not sent",
         TellOutcome::Unknown { .. } => "unknown",
     }
@@ -83,11 +120,22 @@ fn word(outcome: &TellOutcome) -> &'static str {
 
 async fn tell(
     ctx: &Context,
-    claim: &AgentClaim,
+    (claim, provision): (&AgentClaim, Option<Provision>),
     instance: &InstanceRef,
     until: Timestamp,
 ) -> (TellOutcome, TriedTelling) {
     let unknown = |why: String| TellOutcome::Unknown { why };
+    let provision = match provision {
+        Some(provision) => provision,
+        None => match words(ctx, claim).await {
+            Ok(Ok(provision)) => provision,
+            Ok(Err(Broken { reason, message })) => {
+                let outcome = TellOutcome::Unsaid { reason, message };
+                return (outcome, TriedTelling::Unsaid);
+            }
+            Err(error) => return (unknown(error.to_string()), TriedTelling::NotAtAll),
+        },
+    };
     let agent = match reach(ctx, claim, instance).await {
         Ok(Some(agent)) => agent,
         Ok(None) => {
@@ -95,16 +143,6 @@ async fn tell(
             return (unknown(why), TriedTelling::InVain);
         }
         Err(error) => return (unknown(error.to_string()), TriedTelling::NotAtAll),
-    };
-    let spec = &claim.spec.agent;
-    let provision = Provision {
-        claim: claim.uid().unwrap_or_default(),
-        agent_name: spec.name.clone().unwrap_or_else(|| claim.name_any()),
-        instructions: spec.instructions.clone(),
-        join_url: spec.join_url.clone().map(SecretString::from),
-        profile_image: None,
-        metadata: BTreeMap::new(),
-        env: BTreeMap::new(),
     };
     let left = Duration::try_from(until.duration_since(ctx.around.now())).unwrap_or_default();
     let within = left.max(LEAST);
@@ -190,7 +228,8 @@ async fn ask(
     Ok(Some(ctx.agents.binding(host, row, token).await))
 }
 
-async fn reach(
+/// A claim's agent, if it can be called.
+pub async fn reach(
     ctx: &Context,
     claim: &AgentClaim,
     named: &InstanceRef,

@@ -16,6 +16,7 @@ use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, AgentTemplateStatus, NamespacedName, Seen};
 use crate::cluster::{ClusterError, status, values};
 use crate::engine::compose::{Broken, by_digest, readiness, references, registry, revision};
+use crate::engine::persona;
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
 use crate::model::values::{Seal, Values};
 use crate::model::{Done, RegistryCredentials};
@@ -102,7 +103,9 @@ async fn look_up(
     template: &AgentTemplate,
 ) -> Result<Option<(Resolution, Option<Duration>)>, ClusterError> {
     let (spec, retries) = (&template.spec, &ctx.memories.retries);
-    let runtime = &spec.runtime;
+    let Some(runtime) = &spec.runtime else {
+        return Ok(Some((persona_alone(ctx, template).await?, None)));
+    };
     let namespace = template.namespace().unwrap_or_default();
     let referred = references(Some(runtime), &spec.env);
     let found = values::read(&ctx.around.client, &namespace, &[referred]).await?;
@@ -123,11 +126,13 @@ async fn look_up(
         (Some(image), Ok(_), _) => resolve(ctx, spec, image, &values),
         // Woken by something else than the time to ask again.
         (None, Ok(_), Some(patience)) => Resolution::Registry(patience.fault.clone()),
-        (None, Ok(credentials), None) => match digest(ctx, template, &about, credentials) {
-            Some(Ok(image)) => resolve(ctx, spec, image, &values),
-            Some(Err(fault)) => Resolution::Registry(fault),
-            None => return Ok(None),
-        },
+        (None, Ok(credentials), None) => {
+            match digest(ctx, template, runtime.image.as_str(), &about, credentials) {
+                Some(Ok(image)) => resolve(ctx, spec, image, &values),
+                Some(Err(fault)) => Resolution::Registry(fault),
+                None => return Ok(None),
+            }
+        }
     };
     let again = match &resolution {
         Resolution::Known { .. } => {
@@ -135,7 +140,7 @@ async fn look_up(
             None
         }
         // What it refers to is looked at once an interval (`sources`), and its spec wakes it by itself.
-        Resolution::Broken(_) => None,
+        Resolution::Broken(_) | Resolution::Persona => None,
         Resolution::Registry(fault) => {
             let now = ctx.around.now();
             let until = patience.map(|patience| patience.until);
@@ -145,6 +150,21 @@ async fn look_up(
         }
     };
     Ok(Some((resolution, again)))
+}
+
+/// Whether a template that only has a persona can be told to agents: it is said here before a claim names it.
+async fn persona_alone(
+    ctx: &Context,
+    template: &AgentTemplate,
+) -> Result<Resolution, ClusterError> {
+    let Some(persona) = &template.spec.persona else {
+        return Ok(Resolution::Persona);
+    };
+    let namespace = template.namespace().unwrap_or_default();
+    let referred = [persona::sources(persona)];
+    let found = values::read(&ctx.around.client, &namespace, &referred).await?;
+    let text = persona::instructions(persona, &values::values(found));
+    Ok(text.map_or_else(Resolution::Broken, |_| Resolution::Persona))
 }
 
 /// Names what is tried: a fault of one try says nothing about another. A corrected Secret changes only the credentials.
@@ -172,10 +192,11 @@ fn about(
 fn digest(
     ctx: &Arc<Context>,
     template: &AgentTemplate,
+    requested: &str,
     about: &str,
     credentials: Option<RegistryCredentials>,
 ) -> Option<Done<ResolvedImage>> {
-    let requested = template.spec.runtime.image.as_str().to_owned();
+    let requested = requested.to_owned();
     let namespace = template.namespace().unwrap_or_default();
     let named = ObjectRef::new(&template.name_any()).within(&namespace);
     let uid = Uid::of(template);

@@ -8,7 +8,7 @@ mod change;
 mod pools;
 
 pub use change::{Change, Dependent, NearPool, Wake, Whom};
-pub use pools::{pool_of, pool_of_member};
+pub use pools::{persona_of, pool_of, pool_of_member};
 
 use super::memories::places::GLANCE;
 use super::queue::Rank;
@@ -71,6 +71,7 @@ pub fn news(change: &Change) -> Vec<Wake> {
         Change::Source(Dependent::Instance(who)) => one(Whom::Instance(reference(who))),
         Change::Source(Dependent::Template(who)) => one(Whom::Template(reference(who))),
         Change::Source(Dependent::Account(name)) => account(name),
+        Change::Source(Dependent::Claim(who)) => one(Whom::Near(NearPool::Claim(reference(who)))),
         Change::Labels(namespace) => fleet(Whom::Inhabitants(namespace.clone())),
         Change::Answered(template) | Change::Values(template) => {
             one(Whom::Template(template.clone()))
@@ -166,6 +167,8 @@ fn of_template(turned: &Turned<AgentTemplate>) -> Vec<Wake> {
     };
     if differs(turned, as_people_left_it) {
         wakes.push(now(Whom::Template(named.clone()), Rank::Person));
+        let told = Whom::Near(NearPool::ToldBy(named.clone()));
+        wakes.push(now(told, Rank::News));
     }
     if differs(turned, as_instances_follow_it) {
         wakes.push(now(Whom::Followers(named.clone()), Rank::Fleet));
@@ -241,7 +244,7 @@ fn as_member(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
     let deleted = meta.deletion_timestamp.is_some();
     // Which claim has it says nothing of a rollout, and what its pool asks of it is none.
     let mut spec = instance.spec.clone();
-    (spec.claim_ref, spec.update_to) = (None, None);
+    (spec.claim_ref, spec.update_to, spec.from_claim) = (None, None, None);
     Some((meta.uid.clone(), deleted, spec, status))
 }
 

@@ -12,7 +12,9 @@ pub use patience::{HeardOfAgent, Reachability, is_given_up};
 pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at};
 
 use super::claims::{ClaimHold, ClaimView, PoolMember};
+use super::compose::Broken;
 use crate::api::condition::{self, Statement, conclude, kind, reason};
+use crate::api::text::NameRef;
 use crate::api::{AgentClaim, AgentClaimStatus, AgentInstance, InstanceRef};
 use crate::model::{AgentBinding, ClaimKept};
 use jiff::Timestamp;
@@ -43,15 +45,26 @@ pub enum ClaimNews {
         /// Where the agent answers.
         url: Option<String>,
     },
+    /// What its agent is to be told cannot be put together.
+    Unsaid(Broken),
     /// Its agent has not answered yet.
     Untold {
         /// Why.
         why: String,
     },
     /// Its agent knows who it is, and has answered this.
-    Told(BTreeMap<String, String>),
+    Told(ClaimAnswer),
     /// Its agent knows who it is, and somebody has to let it in.
-    Pending(BTreeMap<String, String>),
+    Pending(ClaimAnswer),
+    /// What it says by now is done, and its agent knows of it.
+    Followed {
+        /// Names what its agent was told last.
+        told: Option<String>,
+        /// Why the agent would not hear of it.
+        refused: Option<String>,
+    },
+    /// Its variables are its agent's for good.
+    Kept,
     /// Its agent refuses what the claim says.
     Refused(String),
     /// Its agent could not be told, and is gone.
@@ -64,12 +77,54 @@ pub enum ClaimNews {
     Expired,
 }
 
+/// What its agent answered.
+#[derive(Clone, Debug, Default)]
+pub struct ClaimAnswer {
+    /// What may be seen.
+    pub shown: BTreeMap<String, String>,
+    /// The Secret with all else.
+    pub secret: Option<NameRef>,
+    /// Names what the agent was told, where that is certain.
+    pub told: Option<String>,
+}
+
 /// Whether its time with its agent is over, and that is not said yet.
-pub fn expires(claim: &AgentClaim, now: Timestamp) -> bool {
+pub fn expires(claim: &AgentClaim, terms: &ClaimTerms, now: Timestamp) -> bool {
     let view = view(claim);
-    let at = claim.status.as_ref();
-    let at = at.and_then(|status| status.expires_at.as_ref());
-    !view.over && view.names.is_some() && at.is_some_and(|at| at.0 <= now)
+    let at = expires_at(claim, terms);
+    !view.over && view.names.is_some() && at.is_some_and(|at| at <= now)
+}
+
+/// When its time with its agent is over, as its spec says it now: counted from when it was bound.
+pub fn expires_at(claim: &AgentClaim, terms: &ClaimTerms) -> Option<Timestamp> {
+    let status = claim.status.as_ref()?;
+    let bound =
+        condition::find(&status.conditions, kind::BOUND).filter(|said| said.status == "True");
+    let told = status.expires_at.as_ref().map(|at| at.0);
+    // What was told is told until it is told otherwise.
+    match bound.filter(|_| claim.metadata.generation != status.observed_generation) {
+        Some(bound) => terms.expires_at(claim, bound.last_transition_time.0),
+        None => told,
+    }
+}
+
+/// Whether its variables are to be kept for what is deployed later.
+pub fn is_to_keep(claim: &AgentClaim) -> bool {
+    let view = view(claim);
+    let kept = claim
+        .status
+        .as_ref()
+        .is_some_and(|status| status.variables_kept);
+    view.ready && !view.over && !kept && !claim.spec.env.is_empty()
+}
+
+/// Whether it says something else than when it was bound, or last followed.
+pub fn is_edited(claim: &AgentClaim) -> bool {
+    let observed = claim
+        .status
+        .as_ref()
+        .map(|status| status.observed_generation);
+    observed.is_some_and(|observed| observed != claim.metadata.generation)
 }
 
 /// Whether it has waited for an agent as long as it would.
@@ -99,6 +154,27 @@ pub fn waits(claim: &AgentClaim) -> bool {
     view.names.is_none() && !view.over && !says(claim, kind::STALLED, reason::PROVISION_FAILED)
 }
 
+/// What keeps a claim from being told, and so from getting an agent.
+const UNSAID: [&str; 4] = [
+    reason::REFERENCE_NOT_FOUND,
+    reason::VALUE_NOT_USABLE,
+    reason::PERSONA_NOT_READY,
+    reason::NOT_ALLOWED,
+];
+
+/// Whether what its agent is to be told could not be put together: nobody waits behind it.
+pub fn is_unsaid(claim: &AgentClaim) -> bool {
+    UNSAID
+        .iter()
+        .any(|reason| says(claim, kind::STALLED, reason))
+}
+
+/// Whether its agent is to be told something still.
+pub fn is_untold(claim: &AgentClaim) -> bool {
+    let view = view(claim);
+    !view.over && !view.ready && !is_settled(claim)
+}
+
 /// Whether its agent has refused it, or is lost: nothing more is done for it but by a person.
 pub fn is_settled(claim: &AgentClaim) -> bool {
     says(claim, kind::STALLED, reason::PROVISION_REFUSED)
@@ -110,7 +186,8 @@ pub fn is_served(claim: &AgentClaim) -> bool {
     let (view, meta) = (view(claim), &claim.metadata);
     let status = claim.status.as_ref();
     let observed = status.is_some_and(|status| status.observed_generation == meta.generation);
-    view.ready && !view.over && observed && !is_pending(claim) && !is_settled(claim)
+    let whole = observed && !is_to_keep(claim) && !is_pending(claim) && !is_settled(claim);
+    view.ready && !view.over && whole
 }
 
 /// Whether its time was over.
@@ -172,7 +249,11 @@ pub fn status(
     now: Timestamp,
 ) -> AgentClaimStatus {
     let mut new = claim.status.clone().unwrap_or_default();
-    new.observed_generation = claim.metadata.generation;
+    // What changes of one that has an agent counts only when it was done.
+    let follows = !matches!(news, ClaimNews::Bound { .. } | ClaimNews::Followed { .. });
+    if new.instance_ref.is_none() || !follows {
+        new.observed_generation = claim.metadata.generation;
+    }
     new.bind_by = bind_by(claim, terms).map(Time);
     match news {
         ClaimNews::Bound { instance, url } => {
@@ -180,27 +261,43 @@ pub fn status(
             new.url.clone_from(url);
             new.expires_at = terms.expires_at(claim, now).map(Time);
             new.provision_deadline = terms.provision_deadline(claim);
+            new.variables_kept = false;
         }
-        ClaimNews::Told(result) | ClaimNews::Pending(result) => new.result.clone_from(result),
+        ClaimNews::Expired => new.expires_at = expires_at(claim, terms).map(Time),
+        ClaimNews::Kept => {
+            new.variables_kept = true;
+            return new;
+        }
+        ClaimNews::Told(answer) | ClaimNews::Pending(answer) => {
+            new.result.clone_from(&answer.shown);
+            new.secret_ref.clone_from(&answer.secret);
+            new.told.clone_from(&answer.told);
+        }
+        ClaimNews::Followed { told, .. } => {
+            new.expires_at = expires_at(claim, terms).map(Time);
+            new.told.clone_from(told);
+        }
         ClaimNews::Rejected => {
             new.rejected.extend(new.instance_ref.take());
             (new.url, new.expires_at, new.provision_deadline) = (None, None, None);
+            new.observed_generation = claim.metadata.generation;
         }
         _ => {}
     }
     let said = said(claim, news);
-    new.conditions = conclude(&new.conditions, &said, claim.metadata.generation, now);
+    new.conditions = conclude(&new.conditions, &said, new.observed_generation, now);
     new
 }
 
 fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     use ClaimNews::{
-        Bound, Expired, Failed, Lost, Paused, Pending, Refused, Told, TooLate, Untold,
+        Bound, Expired, Failed, Followed, Lost, Paused, Pending, Refused, Told, TooLate, Unsaid,
+        Untold,
     };
     let (reason, message) = word(claim, news);
     let has = match news {
-        Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) => true,
-        Paused => view(claim).names.is_some(),
+        Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) | Followed { .. } => true,
+        Paused | Unsaid(_) => view(claim).names.is_some(),
         _ => false,
     };
     let mut said = vec![match has {
@@ -209,12 +306,26 @@ fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     }];
     said.push(match news {
         Told(_) => Statement::yes(kind::READY, reason, &message),
+        Followed { .. } if !is_pending(claim) => Statement::yes(kind::READY, reason, &message),
         _ => Statement::no(kind::READY, reason, &message),
     });
+    if let Followed {
+        refused: Some(why), ..
+    } = news
+    {
+        let message = format!(
+            "its agent would not hear what the claim says by now: {why}; it goes on with what it was told before; write that again, or make another claim"
+        );
+        said.push(Statement::yes(
+            kind::STALLED,
+            reason::UPDATE_REFUSED,
+            message,
+        ));
+    }
     if matches!(news, Expired) {
         said.push(Statement::yes(kind::EXPIRED, reason, ""));
     }
-    if matches!(news, TooLate | Refused(_) | Failed | Lost) {
+    if matches!(news, TooLate | Refused(_) | Failed | Lost | Unsaid(_)) {
         said.push(Statement::yes(kind::STALLED, reason, message));
     }
     said
@@ -252,6 +363,7 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
             "nothing is done to its agent now: the agent, its template, its account or the installation is paused, or less is remembered of the account than was; their conditions say which",
         ),
         ClaimNews::Bound { .. } => said(reason::PROVISIONING, "its agent is being told who it is"),
+        ClaimNews::Unsaid(broken) => said(broken.reason, &broken.message),
         ClaimNews::Untold { why } => said(
             reason::PROVISIONING,
             &format!(
@@ -259,7 +371,8 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
             ),
         ),
         ClaimNews::Told(_) => said(reason::PROVISIONED, ""),
-        ClaimNews::Pending(_) => said(
+        ClaimNews::Followed { .. } if !is_pending(claim) => said(reason::PROVISIONED, ""),
+        ClaimNews::Pending(_) | ClaimNews::Followed { .. } | ClaimNews::Kept => said(
             reason::ACCEPTANCE_PENDING,
             "its agent waits to be let in where spec.agent.joinUrl leads; accept it there",
         ),

@@ -4,7 +4,7 @@
 //! keyed hash whose key only this installation has. An instance's variable wins over its template's; what the
 //! controller itself sets wins over both.
 
-pub use super::pull::{Broken, registry};
+pub use super::pull::{Broken, registry, runtime};
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
 use crate::api::limits::Sizes;
@@ -31,6 +31,9 @@ pub struct Composed {
     pub own: String,
     /// How large it makes the agent.
     pub sizes: Sizes,
+    /// Variables that its claim brought. Whatever is deployed has them, and they are no reason to deploy anything: so they are in no
+    /// key, and nobody sets them back.
+    pub brought: Vec<Variable>,
 }
 
 /// The variable with which the controller recognises what it has applied.
@@ -41,7 +44,17 @@ impl Composed {
     /// where an older one with the same content may or may not have landed (`facts/railway.md` 4: an identical patch
     /// deploys nothing).
     pub fn for_attempt(&self, attempt: i32) -> Configuration {
+        let mut configuration = self.compared(attempt);
+        configuration.variables.extend(self.brought.iter().cloned());
+        configuration.variables.sort_by(|a, b| a.name.cmp(&b.name));
+        configuration
+    }
+
+    /// What of an attempt is compared with what is there.
+    pub fn compared(&self, attempt: i32) -> Configuration {
         let mut configuration = self.configuration.clone();
+        let theirs = |name: &str| self.brought.iter().any(|one| one.name == name);
+        configuration.variables.retain(|one| !theirs(&one.name));
         let value = SecretString::from(format!("{}.{attempt}", self.key));
         configuration.variables.push(Variable {
             name: CONFIGURATION_VARIABLE.into(),
@@ -91,9 +104,9 @@ pub fn revision(
     digest: &str,
     values: &Values,
 ) -> Result<String, Broken> {
-    let image = by_digest(template.runtime.image.as_str(), digest);
-    let variables = resolve(&template.env, values)?;
-    let mut variables = variables;
+    let runtime = runtime(template)?;
+    let image = by_digest(runtime.image.as_str(), digest);
+    let mut variables = resolve(&template.env, values)?;
     // Every instance that takes the revision gets these tools, and so other variables. What a tool is limited to is
     // changed in place, and OnDemand is each instance's own affair.
     for tool in template
@@ -104,28 +117,30 @@ pub fn revision(
         let what = format!("{} {:?}", tool.kind.provider(), tool.inbox_key);
         variables.insert(format!("tool/{}", tool.name), SecretString::from(what));
     }
-    let registry = registry(&template.runtime, values)?;
-    let configuration = configuration(&template.runtime, image, registry, variables);
+    let registry = registry(runtime, values)?;
+    let configuration = configuration(runtime, image, registry, variables);
     Ok(name(seal, &configuration))
 }
 
-/// The configuration of one instance. `given`: what its tools give it.
+/// The configuration of one instance. `env`: its own variables, and those that its claim brought; `given`: what its tools give it.
 pub fn compose(
     seal: &Seal,
     template: &AgentTemplateSpec,
     digest: &str,
-    env: &[EnvVar],
+    (env, brought): (&[EnvVar], &[EnvVar]),
     values: &Values,
     token: &SecretString,
     given: &BTreeMap<String, SecretString>,
 ) -> Result<Composed, Broken> {
-    let runtime = &template.runtime;
+    let runtime = runtime(template)?;
     let image = by_digest(runtime.image.as_str(), digest);
     let mut variables = resolve(&template.env, values)?;
     let own = resolve(env, values)?;
     variables.extend(own.clone());
     variables.insert("GATEWAY_TOKEN".into(), token.clone());
     variables.extend(given.clone());
+    let brought = resolve(brought, values)?.into_iter();
+    let brought = brought.filter(|(name, _)| !given.contains_key(name));
     if let Some(port) = runtime.port {
         variables.insert("PORT".into(), SecretString::from(port.to_string()));
     }
@@ -137,6 +152,9 @@ pub fn compose(
         key,
         own: own_name(seal, &own),
         sizes: sizes(runtime),
+        brought: brought
+            .map(|(name, value)| Variable { name, value })
+            .collect(),
     })
 }
 
@@ -237,7 +255,11 @@ fn whole(units: f64) -> u64 {
     units.round().max(0.0) as u64
 }
 
-fn resolve(env: &[EnvVar], values: &Values) -> Result<BTreeMap<String, SecretString>, Broken> {
+/// The values of variables, by name.
+pub(super) fn resolve(
+    env: &[EnvVar],
+    values: &Values,
+) -> Result<BTreeMap<String, SecretString>, Broken> {
     let mut resolved = BTreeMap::new();
     let mut room = MOST;
     for var in env {

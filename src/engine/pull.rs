@@ -1,11 +1,22 @@
 //! Credentials with which a private image is pulled, from either form of Secret.
 
 use crate::api::condition::reason;
-use crate::api::template::Runtime;
+use crate::api::template::{AgentTemplateSpec, Runtime};
 use crate::model::RegistryCredentials;
 use crate::model::values::{Source, Values};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use secrecy::{ExposeSecret, SecretString};
+
+/// How a template's agents run.
+///
+/// # Errors
+/// It only has a persona.
+pub fn runtime(template: &AgentTemplateSpec) -> Result<&Runtime, Broken> {
+    template.runtime.as_ref().ok_or_else(|| Broken {
+        reason: reason::NO_RUNTIME,
+        message: "the template has a persona and no runtime, so that no agent can be made from it; name another AgentTemplate in templateRef, and this one in the personaRef of claims".to_owned(),
+    })
+}
 
 /// Pull credentials for the template's image, from either form of Secret.
 pub fn registry(runtime: &Runtime, values: &Values) -> Result<Option<RegistryCredentials>, Broken> {

@@ -25,6 +25,8 @@ pub enum Resolution {
     },
     /// Something that the spec refers to is missing or not usable.
     Broken(Broken),
+    /// It only has a persona, which claims can name.
+    Persona,
     /// The registry did not tell the digest.
     Registry(Fault),
 }
@@ -53,8 +55,14 @@ pub fn status(
             known(image, standing, paused)
         }
         Resolution::Broken(broken) => unusable(broken.reason, &broken.message, true),
+        Resolution::Persona => vec![Statement::yes(
+            kind::READY,
+            reason::READY,
+            "a persona alone: claims can name it in personaRef, and no agent is made from it",
+        )],
         Resolution::Registry(fault) => {
-            let image = &template.spec.runtime.image;
+            let runtime = template.spec.runtime.as_ref();
+            let image = runtime.map_or("", |runtime| runtime.image.as_str());
             let text = fault.message();
             match fault {
                 Fault::Rejected { .. } | Fault::Missing { .. } => unusable(

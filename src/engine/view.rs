@@ -10,7 +10,7 @@ use super::world::{
 };
 use crate::api::condition::{find, is_true, kind};
 use crate::api::instance::Ownership;
-use crate::api::template::ResolvedImage;
+use crate::api::template::{EnvVar, ResolvedImage, Runtime};
 use crate::api::text::Span;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentTemplate, Part, Seen, Slot, SlotState};
 use crate::model::slot::FoundBy;
@@ -234,6 +234,7 @@ pub fn observed(template: &AgentTemplate) -> bool {
 /// A template as its own controller has last seen it, ready to be used.
 pub struct Stamp<'a> {
     template: &'a AgentTemplate,
+    runtime: &'a Runtime,
     image: ResolvedImage,
     revision: String,
 }
@@ -247,6 +248,10 @@ pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Box<Te
         }
         None => return Err(Box::new(TemplateView::Missing)),
     };
+    let runtime = match compose::runtime(&template.spec) {
+        Ok(runtime) => runtime,
+        Err(broken) => return Err(Box::new(not_ready(true, broken.message))),
+    };
     let status = template.status.clone().unwrap_or_default();
     let current = observed(template);
     // What keeps the template from being ready comes first: one that never was has neither image nor revision.
@@ -258,6 +263,7 @@ pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Box<Te
     match (status.image, status.revision) {
         (Some(image), Some(revision)) if current => Ok(Stamp {
             template,
+            runtime,
             image,
             revision,
         }),
@@ -298,6 +304,11 @@ pub fn applied(desired: &Desired, instance: &AgentInstance) -> bool {
     })
 }
 
+fn brought(instance: &AgentInstance) -> &[EnvVar] {
+    let brought = instance.spec.from_claim.as_ref();
+    brought.map_or(&[], |brought| &brought.env)
+}
+
 /// What an agent is made from, beside its template.
 pub struct Own<'a> {
     /// The agent's object.
@@ -309,12 +320,13 @@ pub struct Own<'a> {
 }
 
 impl Stamp<'_> {
-    /// What the template refers to, and what the instance does.
-    pub fn references(&self, instance: &AgentInstance) -> [References; 2] {
+    /// What the template refers to, what the instance does, and what its claim brought.
+    pub fn references(&self, instance: &AgentInstance) -> [References; 3] {
         let spec = &self.template.spec;
         [
-            references(Some(&spec.runtime), &spec.env),
+            references(Some(self.runtime), &spec.env),
             references(None, &instance.spec.env),
+            references(None, brought(instance)),
         ]
     }
 
@@ -344,7 +356,7 @@ impl Stamp<'_> {
             seal,
             &self.template.spec,
             &self.image.digest,
-            &own.instance.spec.env,
+            (&own.instance.spec.env, brought(own.instance)),
             values,
             own.token,
             own.given,
@@ -363,7 +375,7 @@ impl Stamp<'_> {
 
     /// The template as its instances use it.
     pub fn view(self, turn: RolloutTurn) -> TemplateView {
-        let runtime = &self.template.spec.runtime;
+        let runtime = self.runtime;
         let readiness = match compose::readiness(runtime) {
             Ok(readiness) => readiness,
             Err(broken) => return not_ready(true, broken.message),

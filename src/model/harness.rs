@@ -21,6 +21,8 @@ pub struct HarnessRow {
 pub struct TellingRow {
     /// Where it is told.
     pub provision: &'static str,
+    /// Where it is told something new.
+    pub update: &'static str,
     /// Where it says whose it is.
     pub status: &'static str,
     /// What of its answer everybody may see who sees the claim. All else may be a capability, such as an invite.
@@ -37,6 +39,7 @@ pub fn row(harness: Harness) -> HarnessRow {
             },
             telling: Some(TellingRow {
                 provision: "/pool/provision",
+                update: "/pool/update-template",
                 status: "/convos/status",
                 shown: &["conversationId", "joined", "status"],
             }),

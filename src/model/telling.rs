@@ -16,6 +16,8 @@ pub struct Provision {
     pub agent_name: String,
     /// What it is to do. An agent refuses none at all.
     pub instructions: String,
+    /// The model that it is to use. Left out, its own.
+    pub model: Option<String>,
     /// The conversation that it is to join: whoever has it can join as well. Left out, it makes one.
     pub join_url: Option<SecretString>,
     /// Its picture.
@@ -36,6 +38,13 @@ pub enum TellOutcome {
         /// Why, in words that may be repeated.
         message: String,
     },
+    /// What it is to be told could not be put together: nothing was sent, and nothing is known of the agent.
+    Unsaid {
+        /// Why, in one stable word.
+        reason: &'static str,
+        /// Why, and what to do.
+        message: String,
+    },
     /// Nothing was sent: it is certain that it heard nothing.
     NotSent {
         /// Why, in words that may be repeated.
@@ -49,7 +58,7 @@ pub enum TellOutcome {
 }
 
 /// What an agent answered when it was told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AgentResult {
     /// Whether somebody has to let it into its conversation first.
     pub pending: bool,

@@ -14,6 +14,9 @@ type DateTime = String;
 /// A configuration as Railway takes and gives it (`facts/railway.md` 2.3). Holds secrets: never logged.
 type EnvironmentConfig = serde_json::Value;
 
+/// Variables by name. Holds secrets: never logged.
+type EnvironmentVariables = serde_json::Value;
+
 /// What a deployment says of its image; whatever else its meta holds is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct DeploymentMeta {
@@ -89,6 +92,7 @@ operations! {
     VolumeMount "src/railway/documents/volume_mount.graphql" "volumeInstanceUpdate" Change volume_mount::ResponseData;
     DomainCreate "src/railway/documents/domain_create.graphql" "serviceDomainCreate" Create domain_create::ResponseData;
     PatchCommit "src/railway/documents/patch_commit.graphql" "environmentPatchCommit" Change patch_commit::ResponseData;
+    VariablesSet "src/railway/documents/variables_set.graphql" "variableCollectionUpsert" Change variables_set::ResponseData;
     Deploy "src/railway/documents/deploy.graphql" "serviceInstanceDeployV2" Create deploy::ResponseData;
     DeploymentRemove "src/railway/documents/deployment_remove.graphql" "deploymentRemove" Delete deployment_remove::ResponseData;
     ProjectDelete "src/railway/documents/project_delete.graphql" "projectDelete" Delete project_delete::ResponseData;

@@ -3,9 +3,10 @@
 use super::account::Class;
 use super::documents::{
     Configuration as ConfigurationQuery, Deploy, DeploymentRemove, DomainCreate, DomainDelete,
-    PatchCommit, ServiceCreate, ServiceDelete, VolumeCreate, VolumeDelete, VolumeMount,
-    configuration, deploy, deployment_remove, domain_create, domain_delete, patch_commit,
-    service_create, service_delete, volume_create, volume_delete, volume_mount,
+    PatchCommit, ServiceCreate, ServiceDelete, VariablesSet, VolumeCreate, VolumeDelete,
+    VolumeMount, configuration, deploy, deployment_remove, domain_create, domain_delete,
+    patch_commit, service_create, service_delete, variables_set, volume_create, volume_delete,
+    volume_mount,
 };
 use super::faults::{About, Meant};
 use super::gateway::Gateway;
@@ -14,7 +15,9 @@ use super::{drift, patch};
 use crate::model::words::{quotes, sayable};
 use crate::model::{Configuration, Domain, Done, Fault, Gate};
 use crate::wire::held;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Shown beside each change in Railway's own pages.
 const COMMIT_MESSAGE: &str = "Yardmaster";
@@ -157,9 +160,39 @@ impl Gateway {
             Err(meant) if meant.about == About::Unchanged => Ok(()),
             Err(meant) => {
                 let fault = self.soften(meant, &[environment, service]);
-                Err(fault.reworded(|words| unquoted(words, wanted)))
+                let variables = wanted.variables.iter().map(|one| &one.value);
+                let password = wanted.registry.iter().map(|one| &one.password);
+                let secrets = || variables.clone().chain(password.clone());
+                Err(fault.reworded(|words| unquoted(words, secrets())))
             }
         }
+    }
+
+    /// Sets variables of a service and deploys nothing: what runs stays as it is, and what is deployed next has them. `place`: project,
+    /// environment and service. The same again changes nothing, so `Uncertain` may simply be repeated.
+    pub async fn set_variables(
+        &self,
+        (project, environment, service): (&str, &str, &str),
+        variables: &BTreeMap<String, SecretString>,
+    ) -> Done<()> {
+        let values = variables.iter();
+        let values = values.map(|(name, value)| (name.clone(), json!(value.expose_secret())));
+        let input = variables_set::VariableCollectionUpsertInput {
+            project_id: project.to_owned(),
+            environment_id: environment.to_owned(),
+            service_id: Some(service.to_owned()),
+            skip_deploys: Some(true),
+            variables: Value::Object(values.collect()),
+        };
+        let answer = self
+            .inner
+            .ask::<VariablesSet>(Class::User, variables_set::Variables { input })
+            .await
+            .map_err(|meant| {
+                let fault = self.soften(meant, &[project, environment, service]);
+                fault.reworded(|words| unquoted(words, variables.values()))
+            })?;
+        confirmed(answer.variable_collection_upsert)
     }
 
     /// The names of what differs from what `configure` would set: `image`, `startCommand`, `variable FOO` … Never
@@ -242,10 +275,7 @@ impl Gateway {
 }
 
 /// Railway's words about a configuration, without what is in it: variables and the registry's password are secrets.
-fn unquoted(words: &str, wanted: &Configuration) -> String {
-    let variables = wanted.variables.iter().map(|one| &one.value);
-    let password = wanted.registry.iter().map(|one| &one.password);
-    let mut values = variables.chain(password);
+fn unquoted<'a>(words: &str, mut values: impl Iterator<Item = &'a SecretString>) -> String {
     if values.any(|value| quotes(words, value.expose_secret())) {
         return "Railway does not take the configuration, and says so in words that quote a value of it; they are not repeated"
             .to_owned();

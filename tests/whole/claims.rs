@@ -585,6 +585,7 @@ async fn whose_an_agent_is_nobody_says_but_yardmaster() {
     for planted in [
         json!({"poolRef": {"name": "p"}}),
         json!({"claimRef": {"name": "c", "uid": "u"}}),
+        json!({"fromClaim": {"env": [{"name": "A", "value": "b"}]}}),
     ] {
         let planted = manifest("AgentInstance", "planted", spec(planted)).to_string();
         let (done, said) = as_mallory(&create, &planted).await;

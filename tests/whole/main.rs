@@ -12,6 +12,7 @@ mod breakers;
 mod change;
 #[cfg(test)]
 mod claimed;
+#[cfg(test)]
 mod claims;
 #[cfg(test)]
 mod costs;
@@ -43,6 +44,8 @@ mod manifests;
 mod outage;
 #[cfg(test)]
 mod paused;
+#[cfg(test)]
+mod persona;
 #[cfg(test)]
 mod pools;
 #[cfg(test)]

@@ -33,6 +33,7 @@ fn provision(claim: &str) -> Provision {
         claim: claim.to_owned(),
         agent_name: "Ada".to_owned(),
         instructions: "help".to_owned(),
+        model: None,
         join_url: Some("https://agents.example.com/j/whole".into()),
         profile_image: Some("https://agents.example.com/ada.png".to_owned()),
         metadata: BTreeMap::from([("team".to_owned(), "a".to_owned())]),

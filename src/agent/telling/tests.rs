@@ -17,6 +17,7 @@ fn row() -> TellingRow {
 
 fn provision() -> Provision {
     Provision {
+        model: None,
         claim: "uid-1".into(),
         agent_name: "Ada".into(),
         instructions: "help".into(),
@@ -143,6 +144,44 @@ async fn what_waits_for_acceptance_says_so_and_what_quotes_a_secret_is_not_shown
         };
         assert_eq!(result.shown.keys().collect::<Vec<_>>(), ["status"]);
         assert_eq!(result.kept["conversationId"].expose_secret(), hidden);
+    }
+}
+
+#[tokio::test]
+async fn an_agent_is_told_anew_what_may_change_and_nothing_else() {
+    let anew = async |status: u16, body: &str| {
+        let (url, served) = agent(http_answer(status, body)).await;
+        let request = http().post(format!("{url}/pool/update-template"));
+        let moment = "2026-11-27T10:00:00Z";
+        let token = TOKEN.into();
+        let outcome = told_anew(request, &provision(), moment, &token, PATIENCE).await;
+        (outcome, served.await.unwrap())
+    };
+    let (outcome, (head, told)) = anew(200, r#"{"ok": true}"#).await;
+    assert!(matches!(outcome, TellOutcome::Told(_)), "{outcome:?}");
+    assert!(head.contains(&format!("authorization: Bearer {TOKEN}")));
+    let expected = json!({
+        "claim": "uid-1", "instructions": "help", "metadata": {"team": "a"},
+        "templateUpdatedAt": "2026-11-27T10:00:00Z",
+    });
+    assert_eq!(told, expected);
+    let edge = r#"{"status":"error","code":404,"message":"Application not found"}"#;
+    for (status, body, says) in [
+        (422, r#"{"error": "too long"}"#, Some("too long")),
+        (404, r#"{"error": "not found"}"#, Some("answered 404")),
+        (405, "", Some("answered 405")),
+        (422, "<html>", None),
+        (404, edge, None),
+        (401, r#"{"error": "unauthorized"}"#, None),
+        (200, "{}", None),
+        (503, "", None),
+    ] {
+        let (outcome, _) = anew(status, body).await;
+        match (&outcome, says) {
+            (TellOutcome::Refused { message }, Some(says)) => assert!(message.contains(says)),
+            (TellOutcome::Unknown { .. }, None) => {}
+            _ => panic!("{status} {body}: {outcome:?}"),
+        }
     }
 }
 

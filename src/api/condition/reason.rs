@@ -193,6 +193,8 @@ pub const ACCEPTANCE_PENDING: &str = "AcceptancePending";
 pub const PROVISIONED: &str = "Provisioned";
 /// The agent refuses what the claim says.
 pub const PROVISION_REFUSED: &str = "Refused";
+/// The agent would not hear what its claim says by now.
+pub const UPDATE_REFUSED: &str = "UpdateRefused";
 /// As many agents as a claim may try could not be told.
 pub const PROVISION_FAILED: &str = "ProvisionFailed";
 /// An agent could not be told, and the claim takes another one.
@@ -203,6 +205,10 @@ pub const AGENT_LOST: &str = "AgentLost";
 pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
 /// More agents are unhealthy at once than single failures explain.
 pub const TOO_MANY_UNHEALTHY: &str = "TooManyUnhealthy";
+/// The template only has a persona: no agent can be made from it.
+pub const NO_RUNTIME: &str = "NoRuntime";
+/// What a claim's agent is to be told cannot be put together from the persona that the claim names.
+pub const PERSONA_NOT_READY: &str = "PersonaNotReady";
 /// Agents of the template cannot be told who they are.
 pub const HARNESS_MISMATCH: &str = "HarnessMismatch";
 /// Agents that replace others fail as well.

@@ -1,7 +1,9 @@
-//! The versions of claims, and of the agents that they have, that this process has written or read last.
+//! Claims that this process has left on their way, each with the versions at which it and its agents were written or read last.
 //!
-//! Holds: what the store shows at these very versions is as good as what a read would answer. All of it may be lost: then it is read.
+//! Holds: where the store shows these very versions, the claim that is kept is as good as what a read would answer, and unlike the
+//! store's it has all that its agent is to be told. All of it may be lost: then it is read.
 
+use crate::api::AgentClaim;
 use crate::controllers::held;
 use crate::controllers::uid::Uid;
 use std::collections::{BTreeMap, HashMap};
@@ -10,19 +12,21 @@ use std::sync::Mutex;
 /// A claim and its agents, by UID, each at a version.
 pub type ServedVersions = BTreeMap<String, Option<String>>;
 
-/// The last known versions, by claim.
+/// Claims on their way, by UID.
 #[derive(Debug, Default)]
-pub struct Served(Mutex<HashMap<Uid, ServedVersions>>);
+pub struct Served(Mutex<HashMap<Uid, (AgentClaim, ServedVersions)>>);
 
 impl Served {
-    /// A claim and what it has were written or read at these versions.
-    pub fn at(&self, claim: &Uid, versions: ServedVersions) {
-        held(&self.0).insert(claim.clone(), versions);
+    /// A claim is left like this.
+    pub fn leave(&self, claim: AgentClaim, versions: ServedVersions) {
+        held(&self.0).insert(Uid::of(&claim), (claim, versions));
     }
 
-    /// Whether these are the last known ones.
-    pub fn are(&self, claim: &Uid, versions: &ServedVersions) -> bool {
-        held(&self.0).get(claim) == Some(versions)
+    /// A claim that was left, if these are the last known versions. From then on it is nobody's.
+    pub fn take(&self, claim: &Uid, versions: &ServedVersions) -> Option<AgentClaim> {
+        let left = held(&self.0).remove(claim);
+        left.filter(|(_, known)| known == versions)
+            .map(|(claim, _)| claim)
     }
 
     /// Nothing is known of it any more.

@@ -35,6 +35,8 @@ pub enum Telling {
 pub enum TriedTelling {
     /// Not to the agent: for a reason of ours, which says nothing of it.
     NotAtAll,
+    /// What it is to be told could not be put together: of whatever was tried before it is not given up meanwhile.
+    Unsaid,
     /// It cannot be called as it is.
     InVain,
     /// Nothing could be sent.
@@ -97,7 +99,7 @@ impl Tellings {
         match tried {
             TriedTelling::Sent => held(&self.1).reached(now),
             TriedTelling::NotSent => held(&self.1).not_reached(namespace, &agent.to_string(), now),
-            TriedTelling::NotAtAll | TriedTelling::InVain => {}
+            TriedTelling::NotAtAll | TriedTelling::Unsaid | TriedTelling::InVain => {}
         }
         let mut all = held(&self.0);
         let Some(told) = all.get_mut(agent) else {
@@ -105,12 +107,13 @@ impl Tellings {
         };
         told.now = Telling::Answered(outcome);
         told.tried |= tried != TriedTelling::NotAtAll;
+        told.tried &= tried != TriedTelling::Unsaid;
         match tried {
             TriedTelling::NotSent if told.sent => {}
             TriedTelling::NotSent => told.unreached = told.unreached.or(Some(now)),
             TriedTelling::Sent => (told.unreached, told.sent) = (None, true),
             TriedTelling::InVain => told.unreached = None,
-            TriedTelling::NotAtAll => {}
+            TriedTelling::NotAtAll | TriedTelling::Unsaid => {}
         }
     }
 
@@ -211,5 +214,16 @@ mod tests {
         assert_eq!(all.heard(&agent), HeardOfAgent::Nothing);
         all.begun(&agent);
         assert_eq!(all.heard(&agent), HeardOfAgent::UnderWay);
+        // What the claim refers to is gone: the agent is not at fault, and is kept until it was tried again.
+        all.begun(&agent);
+        let (reason, message) = ("ReferenceNotFound", String::new());
+        let outcome = TellOutcome::Unsaid { reason, message };
+        all.answered(own(), outcome, TriedTelling::Unsaid, at(6));
+        all.later(&agent, at(6));
+        assert_eq!(all.heard(&agent), HeardOfAgent::Nothing);
+        all.begun(&agent);
+        all.answered(own(), unknown(), TriedTelling::Sent, at(7));
+        all.later(&agent, at(7));
+        assert_eq!(all.heard(&agent), HeardOfAgent::Silence);
     }
 }

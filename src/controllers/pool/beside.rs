@@ -74,6 +74,9 @@ fn template(ctx: &Context, pool: &AgentPool) -> PoolTemplate {
     let Some(template) = found.read() else {
         return PoolTemplate::NotReady;
     };
+    if template.spec.runtime.is_none() {
+        return PoolTemplate::Bare;
+    }
     if row_of(template).is_none() {
         return PoolTemplate::Mute;
     }

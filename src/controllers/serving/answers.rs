@@ -4,11 +4,14 @@
 
 use super::Serving;
 use super::held::Then;
-use crate::cluster::ClusterError;
-use crate::controllers::telling::{Asking, Telling, ask_beside, begin};
+use crate::api::template::NameRef;
+use crate::cluster::{ClusterError, claim_secret};
+use crate::controllers::telling::{Asking, Telling, ask_beside, begin, words};
 use crate::controllers::uid::Uid;
-use crate::engine::claiming::{self, ClaimNews};
-use crate::model::TellOutcome;
+use crate::engine::claiming::{self, ClaimAnswer, ClaimNews};
+use crate::engine::compose::Broken;
+use crate::engine::persona;
+use crate::model::{AgentResult, TellOutcome};
 use jiff::{SignedDuration, Timestamp};
 
 /// Where as many agents are asked already as may be, one is asked after so long.
@@ -31,24 +34,68 @@ impl Serving<'_> {
             Telling::Later(at) => return Ok(Then::End(Some(sooner(at, until, now)))),
             Telling::None => {
                 let instance = own.reference();
-                begin(self.ctx, &self.claim, instance, until);
+                let words = self.words.take();
+                begin(self.ctx, (&self.claim, words), instance, until);
                 return Ok(Then::End(None));
             }
         };
         match outcome {
             TellOutcome::Told(answer) => {
-                let result = answer.shown;
-                let news = match answer.pending {
-                    true => ClaimNews::Pending(result),
-                    false => ClaimNews::Told(result),
-                };
-                self.write(&news).await
+                let instance = own.reference().name;
+                self.heard(&instance, answer).await
             }
             TellOutcome::Refused { message } => self.write(&ClaimNews::Refused(message)).await,
+            TellOutcome::Unsaid { reason, message } => {
+                let again = self.ctx.memories.tellings.later(&key, now);
+                let news = ClaimNews::Unsaid(Broken { reason, message });
+                self.write(&news).await?;
+                Ok(Then::End(Some(again)))
+            }
             TellOutcome::NotSent { why } | TellOutcome::Unknown { why } => {
                 self.untold(why, &key, now, until).await
             }
         }
+    }
+
+    /// Puts together what the agent is to be told, where that stands elsewhere, too. Answers whether it could be.
+    pub(super) async fn put_together(&mut self) -> Result<bool, ClusterError> {
+        if !persona::refers(&self.claim) {
+            return Ok(true);
+        }
+        match words(self.ctx, &self.claim).await? {
+            Ok(words) => {
+                self.words = Some(words);
+                Ok(true)
+            }
+            Err(broken) => {
+                self.write(&ClaimNews::Unsaid(broken)).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What the agent answered is kept and told. `instance`: its name.
+    async fn heard(&mut self, instance: &str, answer: AgentResult) -> Result<Then, ClusterError> {
+        let mut secret = None;
+        if !answer.kept.is_empty() {
+            claim_secret::keep(&self.ctx.around.client, &self.claim, instance, &answer.kept)
+                .await?;
+            let name = claim_secret::name(&self.claim).as_str().into();
+            secret = Some(NameRef { name });
+        }
+        // Said otherwise since it was bound: nobody knows which of both it took.
+        let certain = !claiming::is_edited(&self.claim);
+        let seal = &self.ctx.around.installation.seal;
+        let said = ClaimAnswer {
+            shown: answer.shown,
+            secret,
+            told: certain.then(|| persona::said(seal, &self.claim)),
+        };
+        let news = match answer.pending {
+            true => ClaimNews::Pending(said),
+            false => ClaimNews::Told(said),
+        };
+        self.write(&news).await
     }
 
     async fn untold(
@@ -90,7 +137,12 @@ impl Serving<'_> {
                 Ok((!begun).then(|| now + ASKED))
             }
             Asking::Answered(Some(said)) if claiming::is_let_in(&self.claim, &said) => {
-                self.write(&ClaimNews::Told(status.result)).await?;
+                let said = ClaimAnswer {
+                    shown: status.result,
+                    secret: status.secret_ref,
+                    told: status.told,
+                };
+                self.write(&ClaimNews::Told(said)).await?;
                 Ok(None)
             }
             Asking::Answered(_) => Ok(Some(askings.later(&key, now))),

@@ -33,11 +33,10 @@ pub(super) fn versions(claim: &AgentClaim, its: &[HeldAgent]) -> ServedVersions 
 }
 
 impl Serving<'_> {
-    /// Whether a claim needs no read: it was seen being made, or is as this process has left it, with all that it has.
-    pub fn is_known(ctx: &Context, claim: &AgentClaim) -> bool {
-        let versions = || versions(claim, &shown(ctx, claim));
-        let served = &ctx.memories.served;
-        ctx.stores.lines.is_fresh(claim) || served.are(&Uid::of(claim), &versions())
+    /// A claim as this process has left it, where the store shows that it is so still, with all that it has.
+    pub fn left(ctx: &Context, shown: &AgentClaim) -> Option<AgentClaim> {
+        let versions = versions(shown, &self::shown(ctx, shown));
+        ctx.memories.served.take(&Uid::of(shown), &versions)
     }
 
     /// Whether a claim has its agent, which knows who it is, and nothing is to be done: then when its time comes, if it has one.

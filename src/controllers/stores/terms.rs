@@ -2,13 +2,14 @@
 //!
 //! Holds: values of variables, and what an agent is told, are kept by no store.
 
-use crate::api::claim::AgentPersona;
 use crate::api::condition::{kind, reason};
+use crate::api::persona::AgentPersona;
 use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, ProviderAccount, Seen};
 use crate::controllers::store::Stored;
 use crate::controllers::turned::Ref;
-use crate::controllers::wake::{pool_of_member, template_of};
+use crate::controllers::wake::{persona_of, pool_of_member, template_of};
 use crate::engine::account::uses;
+use crate::engine::claiming::is_untold;
 use crate::engine::rivals;
 use kube::ResourceExt;
 use std::collections::HashSet;
@@ -56,7 +57,9 @@ impl Stored for AgentInstance {
     }
 
     fn strip(&mut self) {
-        for variable in &mut self.spec.env {
+        let brought = self.spec.from_claim.iter_mut();
+        let brought = brought.flat_map(|brought| &mut brought.env);
+        for variable in self.spec.env.iter_mut().chain(brought) {
             variable.value = None;
         }
     }
@@ -89,6 +92,10 @@ impl Stored for AgentTemplate {
     fn strip(&mut self) {
         for variable in &mut self.spec.env {
             variable.value = None;
+        }
+        if let Some(persona) = &mut self.spec.persona {
+            persona.instructions = None;
+            persona.variables.clear();
         }
     }
 
@@ -145,19 +152,24 @@ impl Stored for AgentPool {
     }
 }
 
-/// Claims are looked up by their names alone; who waits stands in a line.
+/// The template whose persona a claim is to be told. Only of those whose agent was not told yet; who waits stands in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ClaimBy {}
+pub struct ClaimBy(pub Ref<AgentTemplate>);
 
 impl Stored for AgentClaim {
     type Term = ClaimBy;
 
-    fn terms(_: &Seen<AgentClaim>) -> Vec<ClaimBy> {
-        Vec::new()
+    fn terms(object: &Seen<AgentClaim>) -> Vec<ClaimBy> {
+        let untold = object.read().filter(|claim| is_untold(claim));
+        let persona = untold.and_then(|claim| persona_of(claim));
+        persona.map(ClaimBy).into_iter().collect()
     }
 
     fn strip(&mut self) {
         self.spec.agent = AgentPersona::default();
+        for variable in &mut self.spec.env {
+            variable.value = None;
+        }
     }
 
     fn observed(&self) -> Option<i64> {

@@ -17,7 +17,8 @@ fn instance(name: &str, account: &str) -> Value {
                 "yardmaster.dev/identity": "kept".repeat(10_000)}},
         "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": account},
             "env": [{"name": "A", "value": "hunter2"},
-                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            "fromClaim": {"env": [{"name": "C", "value": "hunter2"}]}},
         "status": {"templateRevision": "r1", "conditions": [
             {"type": "Ready", "status": "True", "reason": "Ready", "message": "",
                 "lastTransitionTime": "2026-01-01T00:00:00Z"},
@@ -32,6 +33,16 @@ fn template(tools: &Value) -> Value {
         "metadata": {"name": "t", "namespace": "team", "uid": "uid-t", "generation": 1},
         "spec": {"runtime": {"image": "ghcr.io/acme/agent:1"}, "tools": tools,
             "env": [{"name": "A", "value": "hunter2"}]},
+    })
+}
+
+fn with_a_persona() -> Value {
+    json!({
+        "metadata": {"name": "wise", "namespace": "team", "uid": "uid-w", "generation": 1},
+        "spec": {"persona": {
+            "instructions": "hunter2", "variables": {"name": "hunter2"},
+            "instructionsFrom": [{"configMapKeyRef": {"name": "texts", "key": "k"}}],
+        }},
     })
 }
 
@@ -114,6 +125,15 @@ async fn an_object_is_kept_without_values_and_without_what_nobody_reads() {
     }
     let template = stores.templates.all().remove(0);
     assert_eq!(template.read().unwrap().spec.env[0].value, None);
+    let persona = with_a_persona();
+    template_event(&stores, Event::Apply(seen(&persona)));
+    let named = Ref::new("wise").within("team");
+    let kept = stores.templates.get(&named).unwrap();
+    let kept = serde_json::to_string(&kept.read().unwrap().spec).unwrap();
+    assert!(
+        !kept.contains("hunter2") && kept.contains("texts"),
+        "{kept}"
+    );
     // What is referred to stays.
     let ada = stores.instances.state().remove(0);
     assert!(ada.spec.env[1].value_from.is_some());

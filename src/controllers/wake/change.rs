@@ -72,6 +72,8 @@ pub enum Dependent {
     Template(NamespacedName),
     /// An account.
     Account(String),
+    /// A claim.
+    Claim(NamespacedName),
 }
 
 /// Who is woken.
@@ -108,6 +110,8 @@ pub enum NearPool {
     Claim(Ref<AgentClaim>),
     /// Those who wait for one of its agents.
     Waiting(Ref<AgentPool>),
+    /// Claims that are to tell a template's persona.
+    ToldBy(Ref<AgentTemplate>),
     /// The pools of a template.
     PoolsOf(Ref<AgentTemplate>),
     /// The pools that may make agents in an account.

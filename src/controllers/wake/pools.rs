@@ -4,7 +4,7 @@
 //! (`lines`), not here. An agent that a claim takes looks at itself a moment later, when nobody waits for its claim any more.
 
 use super::change::{NearPool, TOGETHER, Wake, Whom, as_people_left_it, differs, named, now};
-use crate::api::{AgentClaim, AgentInstance, AgentPool, InstanceRef, Seen};
+use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, InstanceRef, Seen};
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::{Ref, Turned};
 use crate::engine::claiming::waits;
@@ -73,6 +73,13 @@ pub fn pool_of(claim: &AgentClaim) -> Ref<AgentPool> {
     Ref::new(claim.spec.pool_ref.name.as_str()).within(&namespace)
 }
 
+/// The template whose persona a claim's agent is to be told.
+pub fn persona_of(claim: &AgentClaim) -> Option<Ref<AgentTemplate>> {
+    let namespace = claim.namespace().unwrap_or_default();
+    let named = claim.spec.persona_ref.as_ref()?;
+    Some(Ref::new(named.name.as_str()).within(&namespace))
+}
+
 /// The pool for which an instance was made.
 pub fn pool_of_member(instance: &AgentInstance) -> Option<Ref<AgentPool>> {
     let namespace = instance.namespace().unwrap_or_default();
@@ -86,7 +93,7 @@ pub(super) fn itself(turned: &Turned<AgentInstance>, named: Ref<AgentInstance>) 
         let one = one.as_ref().and_then(Seen::read)?;
         let (hold, asked) = (one.spec.claim_ref.clone(), one.spec.update_to.clone());
         let mut spec = one.spec.clone();
-        (spec.claim_ref, spec.update_to) = (None, None);
+        (spec.claim_ref, spec.update_to, spec.from_claim) = (None, None, None);
         let deleted = one.metadata.deletion_timestamp.is_some();
         let rest = (spec, deleted, one.metadata.annotations.clone());
         Some((hold, asked, rest))

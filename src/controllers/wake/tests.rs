@@ -100,6 +100,7 @@ fn woken(change: &Change) -> Vec<String> {
             Whom::RolledOutOver(name) => format!("rolled out over {name}"),
             Whom::Near(NearPool::Pool(named)) => format!("pool {}", full(named)),
             Whom::Near(NearPool::Claim(named)) => format!("claim {}", full(named)),
+            Whom::Near(NearPool::ToldBy(named)) => format!("told by {}", full(named)),
             Whom::Near(NearPool::Waiting(named)) => format!("waiting at {}", full(named)),
             Whom::Near(NearPool::PoolsOf(named)) => format!("pools of {}", full(named)),
             Whom::Near(NearPool::PoolsOver(name)) => format!("pools over {name}"),
@@ -197,19 +198,19 @@ fn an_instance_wakes_itself_by_what_people_change_and_its_template_by_what_a_rol
 #[test]
 fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
     let (own, followers) = ("Person template team/t", "Fleet followers team/t");
-    let pools = "News pools of team/t";
+    let (told, pools) = ("News told by team/t", "News pools of team/t");
     let rows: [Row; 7] = [
         ("nothing", &[], &[]),
         ("its counts", &[("/status/instances", json!(7))], &[]),
         (
             "its spec",
             &[("/metadata/generation", json!(2))],
-            &[own, followers, pools],
+            &[own, told, followers, pools],
         ),
         (
             "an annotation",
             &[("/metadata/annotations/a", json!("b"))],
-            &[own],
+            &[own, told],
         ),
         (
             "it is paused",
@@ -217,7 +218,7 @@ fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
                 "/metadata/annotations/yardmaster.dev~1paused",
                 json!("true"),
             )],
-            &[own, followers, pools],
+            &[own, told, followers, pools],
         ),
         (
             "its revision",
@@ -236,7 +237,7 @@ fn a_template_wakes_its_instances_by_what_they_follow_and_when_it_is_gone() {
         assert_wakes(what, &change, expected);
     }
     let gone = Change::Template(turned(Some(template()), None));
-    assert_wakes("gone", &gone, &[own, followers, pools]);
+    assert_wakes("gone", &gone, &[own, told, followers, pools]);
 }
 
 #[test]
@@ -352,7 +353,7 @@ fn every_other_change_wakes_those_whom_it_concerns() {
     let named = || reference(&of_team("t"));
     let main = || "main".to_owned();
     let one = "News instance team/ada";
-    let rows: [(Change, &[&str]); 21] = [
+    let rows: [(Change, &[&str]); 22] = [
         (Change::Shown(vec![who()]), &[one]),
         (Change::Costs(vec![who()]), &["Fleet instance team/ada"]),
         (Change::FirstRead(main()), &["Fleet unidentified main"]),
@@ -383,6 +384,10 @@ fn every_other_change_wakes_those_whom_it_concerns() {
         (
             Change::Source(Dependent::Account(main())),
             &["News account main"],
+        ),
+        (
+            Change::Source(Dependent::Claim(of_team("c"))),
+            &["News claim team/c"],
         ),
         (Change::Labels("team".into()), &["Fleet inhabitants team"]),
         (Change::Answered(named()), &["News template team/t"]),

@@ -4,6 +4,7 @@ use super::*;
 use crate::api::AgentPool;
 use crate::api::claim::ReleasePolicy;
 use crate::api::instance::UpdatePolicy;
+use crate::api::text::Span;
 use serde_json::json;
 
 fn now() -> Timestamp {
@@ -95,7 +96,7 @@ fn what_a_pool_says_becomes_a_claims_own_and_stays_so() {
     let other = of(json!({"bindDeadline": "1m", "expiresAfter": "1m"}));
     assert!(!is_late(&waiting, &other, now()) && is_late(&silent, &other, now()));
     let bound = with(&waiting, &bind(), &of(defaults.clone()));
-    let told = with(&bound, &ClaimNews::Told(BTreeMap::new()), &other);
+    let told = with(&bound, &ClaimNews::Told(ClaimAnswer::default()), &other);
     assert_eq!(by(&told), by(&waiting));
     let status = told.status.clone().unwrap();
     assert_eq!(
@@ -145,9 +146,9 @@ fn what_ended_a_claim_is_read_again() {
     assert!(waits(&claim()) && !fresh.over && !fresh.ready && fresh.names.is_none());
     let named = view(&bound());
     assert!(!waits(&bound()) && named.names.as_deref() == Some("iu"));
-    let told = after(&bound(), &ClaimNews::Told(BTreeMap::new()));
+    let told = after(&bound(), &ClaimNews::Told(ClaimAnswer::default()));
     assert!(view(&told).ready && !is_settled(&told));
-    let pending = after(&bound(), &ClaimNews::Pending(BTreeMap::new()));
+    let pending = after(&bound(), &ClaimNews::Pending(ClaimAnswer::default()));
     assert!(view(&pending).ready && is_pending(&pending) && !is_pending(&told));
     // Its agent was ready once: it is not replaced.
     let lost = after(&told, &ClaimNews::Lost);
@@ -234,10 +235,17 @@ fn a_pause_is_said_and_forgets_nothing() {
     assert!(
         is_late(&late, &ClaimTerms::default(), now()) && waits(&after(&late, &ClaimNews::Paused))
     );
-    assert!(!is_late(&bound(), &ClaimTerms::default(), now()) && !expires(&bound(), now()));
+    assert!(
+        !is_late(&bound(), &ClaimTerms::default(), now())
+            && !expires(&bound(), &ClaimTerms::default(), now())
+    );
     let then = "2026-11-02T11:00:00Z".parse().unwrap();
-    assert!(expires(&bound(), then));
-    assert!(!expires(&after(&bound(), &ClaimNews::Expired), then));
+    assert!(expires(&bound(), &ClaimTerms::default(), then));
+    assert!(!expires(
+        &after(&bound(), &ClaimNews::Expired),
+        &ClaimTerms::default(),
+        then
+    ));
 }
 
 #[test]
@@ -259,4 +267,77 @@ fn a_claim_that_has_finished_is_deleted_where_it_says_so() {
     let mut goes = after(&claim, &ClaimNews::Expired);
     goes.metadata.deletion_timestamp = Some(Time(now()));
     assert_eq!(deleted_at(&goes), None);
+}
+
+#[test]
+fn what_a_claim_says_later_counts_when_it_was_done() {
+    let answer = || ClaimAnswer {
+        told: Some("first".to_owned()),
+        ..ClaimAnswer::default()
+    };
+    let told = after(&bound(), &ClaimNews::Told(answer()));
+    assert!(!is_edited(&told));
+    let mut edited = told.clone();
+    edited.metadata.generation = Some(2);
+    edited.spec.expires_after = Some(Span::from("3h"));
+    assert!(is_edited(&edited) && view(&edited).ready);
+    // The time that was told goes by what it says now, before anybody has written that.
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    assert_eq!(
+        expires_at(&told, &ClaimTerms::default()),
+        Some(at("2026-11-02T11:00:00Z"))
+    );
+    assert_eq!(
+        expires_at(&edited, &ClaimTerms::default()),
+        Some(at("2026-11-02T13:00:00Z"))
+    );
+    assert!(!expires(
+        &edited,
+        &ClaimTerms::default(),
+        at("2026-11-02T12:00:00Z")
+    ));
+    // Any other word of it leaves the generation as it is.
+    let why = String::new();
+    let said = status(
+        &edited,
+        &ClaimNews::Untold { why },
+        &ClaimTerms::default(),
+        now(),
+    );
+    assert_eq!(said.observed_generation, Some(1));
+    let refused = None;
+    let news = ClaimNews::Followed {
+        told: Some("second".to_owned()),
+        refused,
+    };
+    let followed = after(&edited, &news);
+    let status = followed.status.clone().unwrap();
+    assert!(!is_edited(&followed) && view(&followed).ready);
+    assert_eq!(status.told.as_deref(), Some("second"));
+    assert_eq!(status.expires_at.unwrap().0, at("2026-11-02T13:00:00Z"));
+    let refused = Some("too long".to_owned());
+    let told = Some("first".to_owned());
+    let news = ClaimNews::Followed { told, refused };
+    let refused = after(&edited, &news);
+    assert!(view(&refused).ready && !is_settled(&refused) && !is_edited(&refused));
+    let stalled = &refused.status.unwrap().conditions;
+    let stalled = condition::find(stalled, kind::STALLED).unwrap();
+    assert_eq!(stalled.reason, reason::UPDATE_REFUSED);
+    assert!(stalled.message.contains("too long"));
+}
+
+#[test]
+fn one_that_cannot_be_told_is_no_agents_fault() {
+    let broken = || Broken {
+        reason: reason::REFERENCE_NOT_FOUND,
+        message: "variable KEY: Secret s does not exist".to_owned(),
+    };
+    let unsaid = after(&claim(), &ClaimNews::Unsaid(broken()));
+    assert!(is_unsaid(&unsaid) && waits(&unsaid) && !is_settled(&unsaid));
+    assert!(!is_unsaid(&after(&unsaid, &ClaimNews::NoAgent)));
+    // One that has an agent keeps it.
+    let bound = after(&bound(), &ClaimNews::Unsaid(broken()));
+    assert!(view(&bound).names.is_some() && is_untold(&bound));
+    let said = &bound.status.unwrap().conditions;
+    assert!(condition::is_true(said, kind::BOUND));
 }

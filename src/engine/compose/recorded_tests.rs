@@ -57,7 +57,7 @@ fn an_upgrade_deploys_nothing() {
     let agents: Vec<(String, AgentInstanceSpec)> = objects("AgentInstance");
     let (mut made, mut keys) = (String::new(), 0);
     for (name, template) in objects::<AgentTemplateSpec>("AgentTemplate") {
-        let own = values(references(Some(&template.runtime), &template.env));
+        let own = values(references(template.runtime.as_ref(), &template.env));
         let revision = revision(&seal, &template, DIGEST, &own).unwrap();
         made.push_str(&format!("{name}: {revision}\n"));
         let given: BTreeMap<String, SecretString> = template
@@ -78,7 +78,8 @@ fn an_upgrade_deploys_nothing() {
             for (source, data) in values(references(None, &env)) {
                 all.entry(source).or_default().extend(data);
             }
-            let composed = compose(&seal, &template, DIGEST, &env, &all, &token, &given).unwrap();
+            let composed =
+                compose(&seal, &template, DIGEST, (&env, &[]), &all, &token, &given).unwrap();
             made.push_str(&format!("{name} {agent}: {}\n", composed.key));
             keys += 1;
         }

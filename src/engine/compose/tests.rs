@@ -50,9 +50,41 @@ fn what_says_that_an_agent_is_ready_is_in_no_revision() {
 }
 
 #[test]
+fn persona_and_profile_are_in_no_revision() {
+    let digest = "sha256:1";
+    let of = |spec: &AgentTemplateSpec| revision(&seal(), spec, digest, &values("v")).unwrap();
+    let left_out = of(&plain());
+    for persona in [
+        serde_json::json!({"instructions": "help {{who}}", "variables": {"who": "Ben"}}),
+        serde_json::json!({"instructions": "help nobody", "model": {"default": "small", "allowOverride": true}}),
+        serde_json::json!({"instructionsFrom": [{"configMapKeyRef": {"name": "c", "key": "k"}}]}),
+    ] {
+        let mut json = serde_json::to_value(plain()).unwrap();
+        json["persona"] = persona;
+        json["profile"] = serde_json::json!({"displayName": "Ada", "published": true});
+        let spec = template(json);
+        assert!(spec.persona.is_some() && spec.profile.is_some());
+        assert_eq!(of(&spec), left_out);
+        let token = SecretString::from("t");
+        let key = |spec: &AgentTemplateSpec| {
+            let given = BTreeMap::new();
+            let values = values("v");
+            compose(&seal(), spec, digest, (&[], &[]), &values, &token, &given)
+        };
+        assert_eq!(key(&spec).unwrap().key, key(&plain()).unwrap().key);
+        // What has nothing else makes no agent.
+        let alone = AgentTemplateSpec {
+            runtime: None,
+            ..spec
+        };
+        assert_eq!(key(&alone).unwrap_err().reason, reason::NO_RUNTIME);
+    }
+}
+
+#[test]
 fn a_harness_that_is_left_out_is_convos_and_stays_left_out() {
     let written = |spec: &AgentTemplateSpec| serde_json::to_value(&spec.runtime).unwrap();
-    assert_eq!(plain().runtime.harness, Harness::Convos);
+    assert_eq!(plain().runtime.unwrap().harness, Harness::Convos);
     assert_eq!(written(&plain()).get("harness"), None);
     let said = with(serde_json::json!({"harness": "convos"}));
     assert_eq!(written(&said), written(&plain()));
@@ -64,7 +96,7 @@ fn a_harness_that_is_left_out_is_convos_and_stays_left_out() {
 fn the_template_says_what_is_asked_and_else_its_harness() {
     let asked = |harness: &str, health: serde_json::Value| {
         let spec = with(serde_json::json!({"harness": harness, "contract": {"health": health}}));
-        let probe = readiness(&spec.runtime).unwrap();
+        let probe = readiness(spec.runtime.as_ref().unwrap()).unwrap();
         (probe.path, probe.expects)
     };
     let null = serde_json::Value::Null;
@@ -97,7 +129,7 @@ fn one_that_is_not_understood_is_refused_in_words_and_read_all_the_same() {
         serde_json::json!({"path": "/", "ready": {"status": 200, "equals": "a"}}),
     ] {
         let spec = with(serde_json::json!({"contract": {"health": health}}));
-        let broken = readiness(&spec.runtime).unwrap_err();
+        let broken = readiness(spec.runtime.as_ref().unwrap()).unwrap_err();
         assert_eq!(broken.reason, reason::VALUE_NOT_USABLE);
     }
 }
@@ -157,7 +189,7 @@ fn the_revision_follows_what_reaches_a_deployment_and_nothing_else() {
         .unwrap()
     );
     let mut patient = plain();
-    patient.runtime.startup_deadline = "1h".into();
+    patient.runtime.as_mut().unwrap().startup_deadline = "1h".into();
     patient.rollout.max_unavailable = 7;
     assert_eq!(
         base,
@@ -174,7 +206,7 @@ fn the_instance_wins_over_the_template_and_the_controller_over_both() {
         &seal(),
         &plain(),
         "sha256:1",
-        &env,
+        (&env, &[]),
         &values("v"),
         &token,
         &BTreeMap::new(),
@@ -214,7 +246,7 @@ fn a_missing_key_is_told_by_name() {
 #[test]
 fn pull_credentials_come_from_either_form_of_secret() {
     let mut spec = plain();
-    spec.runtime.image_pull_secret_ref = Some(crate::api::template::NameRef {
+    spec.runtime.as_mut().unwrap().image_pull_secret_ref = Some(crate::api::template::NameRef {
         name: "pull".into(),
     });
     let with = |pairs: &[(&str, &str)]| -> Values {
@@ -224,17 +256,18 @@ fn pull_credentials_come_from_either_form_of_secret() {
             .collect();
         BTreeMap::from([(Source::Secret("pull".into()), data)])
     };
-    let direct = registry(
-        &spec.runtime,
-        &with(&[("username", "u"), ("password", "p")]),
+    let login = with(&[("username", "u"), ("password", "p")]);
+    let direct = registry(spec.runtime.as_ref().unwrap(), &login)
+        .unwrap()
+        .unwrap();
+    assert_eq!(direct.username, "u");
+    let file = r#"{"auths":{"ghcr.io":{"auth":"dTpw"}}}"#;
+    let docker = registry(
+        spec.runtime.as_ref().unwrap(),
+        &with(&[(".dockerconfigjson", file)]),
     )
     .unwrap()
     .unwrap();
-    assert_eq!(direct.username, "u");
-    let file = r#"{"auths":{"ghcr.io":{"auth":"dTpw"}}}"#;
-    let docker = registry(&spec.runtime, &with(&[(".dockerconfigjson", file)]))
-        .unwrap()
-        .unwrap();
     assert_eq!(
         (docker.username.as_str(), docker.password.expose_secret()),
         ("u", "p")
@@ -254,13 +287,13 @@ fn pull_credentials_come_from_either_form_of_secret() {
         ("r.example.com:5000/agent:1", "r.example.com:5000", true),
         ("r.example.com:5000/agent:1", "r.example.com", false),
     ] {
-        let mut runtime = spec.runtime.clone();
+        let mut runtime = spec.runtime.clone().unwrap();
         runtime.image.0 = image.to_owned();
         let told = registry(&runtime, &with(&[(".dockerconfigjson", &at(key))]));
         assert_eq!(told.is_ok(), found, "{image} {key}");
     }
-    assert!(registry(&spec.runtime, &with(&[("token", "x")])).is_err());
-    assert!(registry(&spec.runtime, &Values::new()).is_err());
+    assert!(registry(spec.runtime.as_ref().unwrap(), &with(&[("token", "x")])).is_err());
+    assert!(registry(spec.runtime.as_ref().unwrap(), &Values::new()).is_err());
 }
 
 #[test]
@@ -270,7 +303,7 @@ fn each_attempt_is_a_change_of_its_own() {
         &seal(),
         &plain(),
         "sha256:1",
-        &[],
+        (&[], &[]),
         &values("v"),
         &token,
         &BTreeMap::new(),
@@ -287,4 +320,41 @@ fn each_attempt_is_a_change_of_its_own() {
             .to_owned()
     };
     assert_ne!(marker(1), marker(2));
+}
+
+#[test]
+fn what_a_claim_brought_is_deployed_and_is_no_reason_to_deploy() {
+    let brought: Vec<EnvVar> = serde_json::from_value(serde_json::json!([
+        {"name": "A", "value": "claim"},
+        {"name": "NEW", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+        {"name": "EXA_API_KEY", "value": "claim"},
+    ]))
+    .unwrap();
+    let (token, values) = (SecretString::from("t"), values("v"));
+    let given = BTreeMap::from([("EXA_API_KEY".to_owned(), SecretString::from("tool"))]);
+    let of = |brought: &[EnvVar]| {
+        let env = (&[][..], brought);
+        compose(&seal(), &plain(), "sha256:1", env, &values, &token, &given).unwrap()
+    };
+    let (before, after) = (of(&[]), of(&brought));
+    assert_eq!((&before.key, &before.own), (&after.key, &after.own));
+    let value = |configuration: &Configuration, name: &str| {
+        let mut all = configuration.variables.iter();
+        let found = all.find(|one| one.name == name);
+        found.map(|one| one.value.expose_secret().to_owned())
+    };
+    let deployed = after.for_attempt(1);
+    for (name, expected) in [("A", "claim"), ("NEW", "v"), ("EXA_API_KEY", "tool")] {
+        assert_eq!(value(&deployed, name).as_deref(), Some(expected), "{name}");
+        let many = deployed.variables.iter().filter(|one| one.name == name);
+        assert_eq!(many.count(), 1);
+    }
+    assert!(after.names().contains(&"NEW".to_owned()));
+    // Whether they are there already is nobody's trouble.
+    let compared = after.compared(1);
+    assert_eq!(
+        (value(&compared, "A"), value(&compared, "NEW")),
+        (None, None)
+    );
+    assert!(value(&compared, "EXA_API_KEY").is_some() && value(&compared, "B").is_some());
 }

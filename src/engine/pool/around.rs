@@ -38,6 +38,8 @@ pub enum PoolTemplate {
     NotFound,
     /// Nothing can be made from it now.
     NotReady,
+    /// It only has a persona: no agent can be made from it.
+    Bare,
     /// Its agents cannot be told who they are.
     Mute,
     /// Agents are made from this revision.

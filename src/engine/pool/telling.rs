@@ -190,6 +190,10 @@ fn stalled(
             reason::TEMPLATE_NOT_READY,
             format!("AgentTemplate {template} cannot be used; its own conditions say why"),
         )),
+        PoolTemplate::Bare => Some((
+            reason::NO_RUNTIME,
+            format!("AgentTemplate {template} only has a persona, and no agent can be made from it; make a pool of a template with a runtime, and name {template} in the personaRef of claims"),
+        )),
         PoolTemplate::Mute => Some((
             reason::HARNESS_MISMATCH,
             format!("agents of AgentTemplate {template} cannot be told who they are, by its runtime.harness; make a pool of another template"),

@@ -778,6 +778,7 @@ impl Scene {
             .into_iter()
             .map(|(name, value)| Variable { name, value });
         Composed {
+            brought: Vec::new(),
             configuration: Configuration {
                 image: format!("ghcr.io/acme/agent@{}", template.image.digest),
                 start_command: None,

@@ -194,6 +194,7 @@ fn wish(shop: &str, usd: u64) -> Wish {
 
 fn composed(mode: &str) -> Box<Composed> {
     Box::new(Composed {
+        brought: Vec::new(),
         configuration: Configuration {
             image: "ghcr.io/acme/agent:1".into(),
             start_command: None,

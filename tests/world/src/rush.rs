@@ -6,7 +6,7 @@
 
 mod witness;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time;
 
 use crate::control::Control;
@@ -364,7 +364,18 @@ impl Crowd<'_> {
                 )
             },
         );
-        settled.await
+        let Err(error) = settled.await else {
+            return Ok(());
+        };
+        let mut says: BTreeMap<String, usize> = BTreeMap::new();
+        for claim in self.all().await? {
+            let said = ["Bound", "Ready"].map(|kind| {
+                let said = condition(&claim, kind);
+                said.map_or(Value::Null, |said| said["reason"].clone())
+            });
+            *says.entry(format!("{said:?}")).or_default() += 1;
+        }
+        Err(error.context(format!("claims say (Bound, Ready): {says:#?}")))
     }
 
     /// Whether all that must hold does.

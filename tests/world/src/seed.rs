@@ -176,7 +176,7 @@ impl<'w> Seed<'w> {
             );
         }
         let referred = [
-            references(Some(&template.spec.runtime), &template.spec.env),
+            references(template.spec.runtime.as_ref(), &template.spec.env),
             references(None, &first.spec.env),
         ];
         let configuration = entry(&status, Slot::Configuration)?;
@@ -215,8 +215,16 @@ impl<'w> Seed<'w> {
         let digest = &image.context("the template's image is not known")?.digest;
         let (seal, template) = (&self.installation.seal, &self.template.spec);
         let (env, given) = (&self.first.spec.env, BTreeMap::new());
-        compose(seal, template, digest, env, &self.values, token, &given)
-            .map_err(|broken| anyhow::anyhow!(broken.message))
+        compose(
+            seal,
+            template,
+            digest,
+            (env, &[]),
+            &self.values,
+            token,
+            &given,
+        )
+        .map_err(|broken| anyhow::anyhow!(broken.message))
     }
 
     /// Writes some agents: objects, what they have outside, and then what their objects say of that.

@@ -65,8 +65,7 @@ impl Agents {
                 Answer::error(404, "not found")
             }
             ("POST", "/pool/update-template") => self.remember(running, |memory| {
-                memory.updates += 1;
-                memory.template_updated_at = body["templateUpdatedAt"].as_str().map(str::to_owned);
+                memory.hear_anew(body);
                 done(200)
             }),
             ("POST", "/pool/clone-summary") if body["childInboxId"].is_string() => {

@@ -87,7 +87,7 @@ impl Agents {
             .iter()
             .map(|(name, value)| (name, hashed(value)));
         let hashes: BTreeMap<&String, String> = hashes.collect();
-        Some(json!({
+        let mut shown = json!({
             "domain": domain.map(|domain| &domain.domain),
             "service": service.map(|service| &service.name),
             "serviceId": service_id,
@@ -119,7 +119,11 @@ impl Agents {
             "updates": memory.updates,
             "clones": memory.clones,
             "requests": memory.requests,
-        }))
+        });
+        shown["instructionsHash"] = json!(memory.instructions.as_deref().map(hashed));
+        shown["metadata"] = memory.metadata;
+        shown["model"] = json!(memory.model);
+        Some(shown)
     }
 }
 

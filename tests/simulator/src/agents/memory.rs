@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde_json::Value;
+
 use crate::identity::uuid;
 use crate::settings::MemoryKept;
 
@@ -32,6 +34,10 @@ pub(crate) struct Memory {
     /// Something of a tenant is left in it.
     pub tainted: bool,
     pub agent_name: Option<String>,
+    /// What it was told to do last, and what else.
+    pub instructions: Option<String>,
+    pub metadata: Value,
+    pub model: Option<String>,
     /// Names of variables that a provision call handed over.
     pub given: BTreeSet<String>,
     pub template_updated_at: Option<String>,
@@ -54,6 +60,9 @@ impl Default for Memory {
             invited: None,
             tainted: false,
             agent_name: None,
+            instructions: None,
+            metadata: Value::Null,
+            model: None,
             given: BTreeSet::new(),
             template_updated_at: None,
             provisions: 0,
@@ -114,6 +123,33 @@ impl Memory {
         self.binding == Binding::Free && !self.tainted
     }
 
+    /// Takes in what it is told; what it is not told stays.
+    pub(super) fn hear(&mut self, body: &Value) {
+        if let Some(text) = body["instructions"].as_str() {
+            self.instructions = Some(text.to_owned());
+        }
+        if body["metadata"].is_object() {
+            self.metadata = body["metadata"].clone();
+        }
+        if let Some(model) = body["model"].as_str() {
+            self.model = Some(model.to_owned());
+        }
+    }
+
+    /// Takes in what it is told anew, unless that is older than what it was told last.
+    pub(super) fn hear_anew(&mut self, body: &Value) {
+        self.updates += 1;
+        let moment = body["templateUpdatedAt"].as_str();
+        let older = moment.is_some_and(|moment| {
+            let last = self.template_updated_at.as_deref();
+            last.is_some_and(|last| moment < last)
+        });
+        if !older {
+            self.template_updated_at = moment.map(str::to_owned);
+            self.hear(body);
+        }
+    }
+
     /// Forgets its conversation, and never its claim; whether it is clean then is another matter.
     pub(super) fn reset(&mut self, cleans: bool) {
         self.resets += 1;
@@ -122,6 +158,7 @@ impl Memory {
         self.invited = None;
         if cleans {
             self.agent_name = None;
+            (self.instructions, self.metadata, self.model) = (None, Value::Null, None);
             self.given.clear();
         }
     }

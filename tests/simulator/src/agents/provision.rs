@@ -56,6 +56,7 @@ impl Agents {
             self.remember(running, |memory| {
                 memory.tainted = true;
                 memory.agent_name = body["agentName"].as_str().map(str::to_owned);
+                memory.hear(body);
                 let given = body["env"].as_object();
                 memory.given = given
                     .map(|rows| rows.keys().cloned().collect())

@@ -1,0 +1,95 @@
+//! What a claim brought stays its agent's: its variables are set beside all passes, without deploying anything, so that whatever is
+//! deployed next has them; the claim is woken when that is done.
+//!
+//! What holds: nothing of it is sent before the agent was told the same; the same again changes nothing, so that what is not certain is
+//! repeated. Deliberately absent: the deployment itself, of which they are a part by then (`engine::compose`).
+
+use super::context::Context;
+use super::queue::Rank;
+use super::telling::words;
+use super::turned::named;
+use super::uid::Uid;
+use crate::api::{AgentClaim, InstanceRef, Seen, Slot};
+use crate::cluster::{ClusterError, claims};
+use crate::engine::compose::Broken;
+use crate::engine::ledger;
+use crate::model::{AgentResult, TellOutcome};
+use kube::ResourceExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Begins to set the variables of a claim's agent, which lives in this account.
+pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, account: String) {
+    let key = Uid::from(instance.uid.as_str());
+    ctx.memories.keepings.begun(&key, "");
+    let (ctx, claim) = (Arc::clone(ctx), claim.clone());
+    tokio::spawn(async move {
+        let kept = keep(&ctx, &claim, &instance, &account).await;
+        let outcome = kept.unwrap_or_else(|error| TellOutcome::Unknown {
+            why: error.to_string(),
+        });
+        let (namespace, claim_name) = (claim.namespace(), claim.name_any());
+        match &outcome {
+            TellOutcome::Told(_) => {
+                tracing::info!(namespace, claim = claim_name, "its variables are kept");
+            }
+            TellOutcome::Unsaid { message: why, .. }
+            | TellOutcome::Refused { message: why }
+            | TellOutcome::NotSent { why }
+            | TellOutcome::Unknown { why } => {
+                tracing::warn!(
+                    namespace,
+                    claim = claim_name,
+                    why,
+                    "its variables are not kept yet"
+                );
+            }
+        }
+        ctx.memories.keepings.answered(&key, outcome);
+        let named = named(&Seen::Read(Arc::new(claim)));
+        ctx.stores
+            .claims
+            .queue
+            .add(named, Rank::Fleet, Duration::ZERO);
+    });
+}
+
+async fn keep(
+    ctx: &Context,
+    claim: &AgentClaim,
+    named: &InstanceRef,
+    account: &str,
+) -> Result<TellOutcome, ClusterError> {
+    let provision = match words(ctx, claim).await? {
+        Ok(provision) => provision,
+        Err(Broken { reason, message }) => return Ok(TellOutcome::Unsaid { reason, message }),
+    };
+    let not_sent = |why: &str| TellOutcome::NotSent {
+        why: why.to_owned(),
+    };
+    let namespace = claim.namespace().unwrap_or_default();
+    let found = claims::get(&ctx.around.client, &namespace, named).await?;
+    let status = found.and_then(|instance| instance.status);
+    let id = |slot: Slot| ledger::id(status.as_ref()?, slot);
+    let place = (
+        id(Slot::Project),
+        id(Slot::Environment),
+        id(Slot::Service),
+        ctx.accounts.workspace(account),
+    );
+    let (Some(project), Some(environment), Some(service), Some(workspace)) = place else {
+        return Ok(not_sent("it is not known where the agent is"));
+    };
+    let _led = match ctx.around.leave.take() {
+        Ok(led) => led,
+        Err(fault) => return Ok(not_sent(fault.message())),
+    };
+    let place = (project.as_str(), environment.as_str(), service.as_str());
+    let set = workspace.gateway.set_variables(place, &provision.env).await;
+    Ok(match set {
+        Ok(()) => TellOutcome::Told(AgentResult::default()),
+        Err(fault) => TellOutcome::Unknown {
+            why: fault.message().to_owned(),
+        },
+    })
+}

@@ -1,0 +1,67 @@
+//! Telling an agent that knows who it is what its claim says by now, beside all passes; the claim is woken by the answer.
+//!
+//! What holds: an agent is told one thing at a time; to tell the same again does no harm, and each telling says when it was said, so
+//! that an agent which hears an older one late can leave it. Deliberately absent: whether there is something to tell (`serving`).
+
+use super::context::Context;
+use super::queue::Rank;
+use super::telling::{Reachable, reach, words};
+use super::turned::named;
+use super::uid::Uid;
+use crate::api::{AgentClaim, InstanceRef, Seen};
+use crate::cluster::ClusterError;
+use crate::engine::compose::Broken;
+use crate::model::TellOutcome;
+use kube::ResourceExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Begins to tell a claim's agent what the claim says now, which is named so.
+pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, said: &str) {
+    let key = Uid::from(instance.uid.as_str());
+    ctx.memories.retellings.begun(&key, said);
+    let (ctx, claim) = (Arc::clone(ctx), claim.clone());
+    tokio::spawn(async move {
+        let told = tell(&ctx, &claim, &instance).await;
+        let outcome = told.unwrap_or_else(|error| TellOutcome::Unknown {
+            why: error.to_string(),
+        });
+        tracing::info!(
+            namespace = claim.namespace(),
+            claim = claim.name_any(),
+            instance = instance.name,
+            taken = matches!(outcome, TellOutcome::Told(_)),
+            "an agent was told what its claim says by now"
+        );
+        ctx.memories.retellings.answered(&key, outcome);
+        let named = named(&Seen::Read(Arc::new(claim)));
+        let queue = &ctx.stores.claims.queue;
+        queue.add(named, Rank::Person, Duration::ZERO);
+    });
+}
+
+async fn tell(
+    ctx: &Context,
+    claim: &AgentClaim,
+    instance: &InstanceRef,
+) -> Result<TellOutcome, ClusterError> {
+    let provision = match words(ctx, claim).await? {
+        Ok(provision) => provision,
+        Err(Broken { reason, message }) => return Ok(TellOutcome::Unsaid { reason, message }),
+    };
+    let not_sent = |why: &str| TellOutcome::NotSent {
+        why: why.to_owned(),
+    };
+    let Some(agent) = reach(ctx, claim, instance).await? else {
+        return Ok(not_sent("it has no address or no token"));
+    };
+    let Reachable { host, row, token } = &agent;
+    let moment = ctx.around.now().to_string();
+    Ok(match ctx.around.leave.take() {
+        Ok(led) => {
+            let said = (&provision, moment.as_str());
+            ctx.agents.tell_anew(led, host, row, said, token).await
+        }
+        Err(fault) => not_sent(fault.message()),
+    })
+}
