@@ -586,6 +586,7 @@ async fn whose_an_agent_is_nobody_says_but_yardmaster() {
         json!({"poolRef": {"name": "p"}}),
         json!({"claimRef": {"name": "c", "uid": "u"}}),
         json!({"fromClaim": {"env": [{"name": "A", "value": "b"}]}}),
+        json!({"updateTo": {"revision": "r", "since": "2026-11-02T10:00:00.000000Z"}}),
     ] {
         let planted = manifest("AgentInstance", "planted", spec(planted)).to_string();
         let (done, said) = as_mallory(&create, &planted).await;
@@ -593,6 +594,7 @@ async fn whose_an_agent_is_nobody_says_but_yardmaster() {
     }
     let patches = [
         json!({"spec": {"claimRef": {"name": "c", "uid": "u"}}}),
+        json!({"spec": {"updateTo": {"revision": "r", "since": "2026-11-02T10:00:00.000000Z"}}}),
         json!({"metadata": {"ownerReferences": [
             {"apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentClaim", "name": "c", "uid": "u"},
         ]}}),

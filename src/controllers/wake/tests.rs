@@ -245,12 +245,13 @@ fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used
     let (own, users) = ("Person account main", "Fleet users main");
     let rollouts = "News rolled out over main";
     let pools = "News pools over main";
+    let room = "Fleet pools over main";
     let rows: [Row; 5] = [
         ("nothing", &[], &[]),
         (
             "its spec",
             &[("/metadata/generation", json!(2))],
-            &[own, users],
+            &[own, users, room],
         ),
         ("a word", &[("/metadata/annotations/a", json!("b"))], &[own]),
         (
@@ -270,7 +271,7 @@ fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used
         assert_wakes(what, &change, expected);
     }
     let gone = Change::Account(turned(Some(account()), None));
-    assert_wakes("gone", &gone, &[own, users, rollouts, pools]);
+    assert_wakes("gone", &gone, &[own, users, room, rollouts, pools]);
 }
 
 #[test]

