@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
     validation = told("env"),
     validation = told("bindDeadline"),
     validation = told("provisionDeadline"),
+    validation = told("updatePolicy"),
     validation = told("agent.name"),
     validation = told("agent.joinUrl"),
     validation = told("agent.profileImage"),
@@ -164,6 +165,9 @@ pub struct AgentClaimStatus {
     /// When its agent is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+    /// How long it has its agent, as its pool's claimDefaults said when it was bound. Nothing where the claim said it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<Span>,
     /// How long its agent may take to answer, where its pool alone says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provision_deadline: Option<Span>,

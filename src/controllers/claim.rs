@@ -40,23 +40,22 @@ impl Kind for AgentClaim {
         let known = match seen.read() {
             // What stores leave out, and somebody has to judge, is read.
             Some(claim) if fresh(claim) && !persona::refers(claim) => {
-                Some((claim.as_ref().clone(), false))
+                Some(Serving::of(ctx, claim.as_ref().clone()))
             }
-            Some(claim) => Serving::left(ctx, claim).map(|claim| (claim, true)),
+            Some(claim) => Serving::left(ctx, claim).map(|left| Serving::again(ctx, left)),
             None => None,
         };
-        let (claim, left) = match known {
-            Some(known) => known,
+        let serving = match known {
+            Some(serving) => serving,
             None => {
                 let namespace = seen.namespace().unwrap_or_default();
                 let api = Api::namespaced(ctx.around.client.clone(), &namespace);
                 match unreadable::get(ctx, &api, "reading the claim", seen).await? {
-                    Some(Seen::Read(claim)) => (Arc::unwrap_or_clone(claim), false),
+                    Some(Seen::Read(claim)) => Serving::of(ctx, Arc::unwrap_or_clone(claim)),
                     _ => return Ok(Ended::at_rest()),
                 }
             }
         };
-        let serving = Serving::of(ctx, claim, left);
         let again = serving.run().await?;
         let now = ctx.around.now();
         Ok(Ended::until(again.map(|at| wait(at, now))))

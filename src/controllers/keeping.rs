@@ -24,10 +24,20 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, acco
     ctx.memories.keepings.begun(&key, "");
     let (ctx, claim) = (Arc::clone(ctx), claim.clone());
     tokio::spawn(async move {
-        let kept = keep(&ctx, &claim, &instance, &account).await;
-        let outcome = kept.unwrap_or_else(|error| TellOutcome::Unknown {
-            why: error.to_string(),
-        });
+        let keeping = {
+            let (ctx, claim) = (Arc::clone(&ctx), claim.clone());
+            tokio::spawn(async move { keep(&ctx, &claim, &instance, &account).await })
+        };
+        // Nobody would begin again what is believed to be under way still.
+        let outcome = match keeping.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => TellOutcome::Unknown {
+                why: error.to_string(),
+            },
+            Err(_) => TellOutcome::Unknown {
+                why: "it came to no end, by a fault of Yardmaster's".to_owned(),
+            },
+        };
         let (namespace, claim_name) = (claim.namespace(), claim.name_any());
         match &outcome {
             TellOutcome::Told(_) => {
@@ -60,7 +70,7 @@ async fn keep(
     named: &InstanceRef,
     account: &str,
 ) -> Result<TellOutcome, ClusterError> {
-    let provision = match words(ctx, claim).await? {
+    let mut provision = match words(ctx, claim).await? {
         Ok(provision) => provision,
         Err(Broken { reason, message }) => return Ok(TellOutcome::Unsaid { reason, message }),
     };
@@ -70,6 +80,11 @@ async fn keep(
     let namespace = claim.namespace().unwrap_or_default();
     let found = claims::get(&ctx.around.client, &namespace, named).await?;
     let status = found.and_then(|instance| instance.status);
+    // What its tools give it has their value, here as in whatever is deployed.
+    let ledger = status.iter().flat_map(|status| &status.external);
+    for name in ledger.flat_map(|entry| entry.row().gives.names()) {
+        provision.env.remove(name);
+    }
     let id = |slot: Slot| ledger::id(status.as_ref()?, slot);
     let place = (
         id(Slot::Project),

@@ -24,8 +24,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Who gives way comes after so long.
-const LATER: Duration = Duration::from_millis(50);
+/// Who gives way looks again after so long, and so often at most: nobody keeps all others waiting for longer.
+const STEP: Duration = Duration::from_millis(50);
+const STEPS: usize = 20;
 
 /// A kind that is reconciled.
 pub trait Kind:
@@ -93,9 +94,8 @@ where
             () = stop.clone() => return,
             named = store.queue.next() => named,
         };
-        if K::GIVES_WAY && ctx.claims_press() {
-            store.queue.done(&named, Some(LATER));
-            continue;
+        if K::GIVES_WAY {
+            give_way(&ctx).await;
         }
         for last in store.take_gone(&named) {
             ctx.memories.forget(&Uid::of(&last));
@@ -109,6 +109,16 @@ where
             }
         };
         store.queue.done(&named, again);
+    }
+}
+
+/// Lets claims that wait go first, for a while.
+async fn give_way(ctx: &Context) {
+    for _ in 0..STEPS {
+        if !ctx.claims_press() {
+            return;
+        }
+        tokio::time::sleep(STEP).await;
     }
 }
 

@@ -11,7 +11,7 @@ use super::turned::{Ref, Turned, named};
 use super::wake::{Change, pool_of, pool_of_member, template_of};
 use crate::api::text::ObjectName;
 use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, Seen};
-use crate::engine::claiming::{is_unsaid, waits};
+use crate::engine::claiming::stands_in_line;
 use crate::engine::line::WaitingLine;
 use crate::engine::pool::{claimable, is_current};
 use asking::AskingClaims;
@@ -126,7 +126,7 @@ impl Lines {
             let uid = after.uid().unwrap_or_default();
             held(&self.fresh).insert(uid, after.resource_version());
         }
-        match waits(after) && !is_unsaid(after) {
+        match stands_in_line(after) {
             true => self.join(after, &named),
             false => self.leave(after),
         }

@@ -22,10 +22,20 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, said
     ctx.memories.retellings.begun(&key, said);
     let (ctx, claim) = (Arc::clone(ctx), claim.clone());
     tokio::spawn(async move {
-        let told = tell(&ctx, &claim, &instance).await;
-        let outcome = told.unwrap_or_else(|error| TellOutcome::Unknown {
-            why: error.to_string(),
-        });
+        let telling = {
+            let (ctx, claim, instance) = (Arc::clone(&ctx), claim.clone(), instance.clone());
+            tokio::spawn(async move { tell(&ctx, claim, &instance).await })
+        };
+        // Nobody would tell it again that is believed to be told still.
+        let outcome = match telling.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => TellOutcome::Unknown {
+                why: error.to_string(),
+            },
+            Err(_) => TellOutcome::Unknown {
+                why: "telling it came to no end, by a fault of Yardmaster's".to_owned(),
+            },
+        };
         tracing::info!(
             namespace = claim.namespace(),
             claim = claim.name_any(),
@@ -42,9 +52,12 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, said
 
 async fn tell(
     ctx: &Context,
-    claim: &AgentClaim,
+    mut claim: AgentClaim,
     instance: &InstanceRef,
 ) -> Result<TellOutcome, ClusterError> {
+    // Its variables do not change any more, and it is not told of them again.
+    claim.spec.env.clear();
+    let claim = &claim;
     let provision = match words(ctx, claim).await? {
         Ok(provision) => provision,
         Err(Broken { reason, message }) => return Ok(TellOutcome::Unsaid { reason, message }),

@@ -13,6 +13,7 @@ mod steps;
 mod waiting;
 
 use super::context::Context;
+use super::memories::served::LeftClaim;
 use super::paused::{holds, is_unread};
 use super::turned::{Ref, named};
 use super::uid::Uid;
@@ -61,8 +62,21 @@ pub struct Serving<'a> {
 }
 
 impl<'a> Serving<'a> {
-    /// A claim as it was seen being made, as it was read, or as this process has left it (`left`).
-    pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim, left: bool) -> Serving<'a> {
+    /// A claim as this process has left it.
+    pub fn again(ctx: &'a Arc<Context>, left: LeftClaim) -> Serving<'a> {
+        let mut serving = Serving::of(ctx, left.claim);
+        for one in &mut serving.its {
+            let mut known = left.agents.iter();
+            // Stores leave owners out.
+            let known = known.find(|known| known.uid == one.meta.uid);
+            one.meta = known.cloned().unwrap_or_default();
+        }
+        serving.live = true;
+        serving
+    }
+
+    /// A claim as it was seen being made, or as it was read.
+    pub fn of(ctx: &'a Arc<Context>, claim: AgentClaim) -> Serving<'a> {
         let its = shown(ctx, &claim);
         let fresh = ctx.stores.lines.is_fresh(&claim);
         let pool = ctx.stores.pools.get(&pool_of(&claim));
@@ -70,7 +84,7 @@ impl<'a> Serving<'a> {
         let serving = Serving {
             named: named(&Seen::Read(Arc::new(claim.clone()))),
             looked: fresh && its.is_empty(),
-            live: its.is_empty() || left,
+            live: its.is_empty(),
             read: false,
             its,
             around: NamedInstance::Unknown,
@@ -93,7 +107,12 @@ impl<'a> Serving<'a> {
                 if self.live && on_its_way {
                     let versions = versions(&self.claim, &self.its);
                     let served = &self.ctx.memories.served;
-                    served.leave(self.claim.clone(), versions);
+                    let agents = self.its.iter().map(|one| one.meta.clone());
+                    let left = LeftClaim {
+                        claim: self.claim.clone(),
+                        agents: agents.collect(),
+                    };
+                    served.leave(left, versions);
                 }
                 return Ok([again, self.next_time()].into_iter().flatten().min());
             }
@@ -112,7 +131,7 @@ impl<'a> Serving<'a> {
         if claiming::view(&self.claim).over {
             return None;
         }
-        let expires = claiming::expires_at(&self.claim, &self.terms);
+        let expires = claiming::expires_at(&self.claim);
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
         let bind_by = claiming::bind_by(&self.claim, &self.terms).filter(|_| waits);
         let next = [expires, bind_by];
@@ -124,7 +143,7 @@ impl<'a> Serving<'a> {
 
     async fn step(&mut self) -> Result<Then, ClusterError> {
         let now = self.ctx.around.now();
-        if claiming::expires(&self.claim, &self.terms, now) && self.paused(now).is_none() {
+        if claiming::expires(&self.claim, now) && self.paused(now).is_none() {
             return self.write(&ClaimNews::Expired).await;
         }
         if self.goes_at().is_some_and(|at| at <= now) && self.paused(now).is_none() {

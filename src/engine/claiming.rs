@@ -89,21 +89,26 @@ pub struct ClaimAnswer {
 }
 
 /// Whether its time with its agent is over, and that is not said yet.
-pub fn expires(claim: &AgentClaim, terms: &ClaimTerms, now: Timestamp) -> bool {
+pub fn expires(claim: &AgentClaim, now: Timestamp) -> bool {
     let view = view(claim);
-    let at = expires_at(claim, terms);
+    // One that is gone has no time any more: somebody has to see to that.
+    let lost = says(claim, kind::STALLED, reason::AGENT_LOST);
+    let at = expires_at(claim).filter(|_| !lost);
     !view.over && view.names.is_some() && at.is_some_and(|at| at <= now)
 }
 
 /// When its time with its agent is over, as its spec says it now: counted from when it was bound.
-pub fn expires_at(claim: &AgentClaim, terms: &ClaimTerms) -> Option<Timestamp> {
+pub fn expires_at(claim: &AgentClaim) -> Option<Timestamp> {
     let status = claim.status.as_ref()?;
     let bound =
         condition::find(&status.conditions, kind::BOUND).filter(|said| said.status == "True");
     let told = status.expires_at.as_ref().map(|at| at.0);
     // What was told is told until it is told otherwise.
     match bound.filter(|_| claim.metadata.generation != status.observed_generation) {
-        Some(bound) => terms.expires_at(claim, bound.last_transition_time.0),
+        Some(bound) => {
+            let default = status.expires_after.as_ref();
+            terms::expires(claim, default, bound.last_transition_time.0)
+        }
         None => told,
     }
 }
@@ -153,6 +158,17 @@ pub fn waits(claim: &AgentClaim) -> bool {
     let view = view(claim);
     view.names.is_none() && !view.over && !says(claim, kind::STALLED, reason::PROVISION_FAILED)
 }
+
+/// Whether it stands in the line: it waits, and for nothing of its own.
+pub fn stands_in_line(claim: &AgentClaim) -> bool {
+    let conditions = claim.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|one| one.type_ == kind::READY);
+    let aside = ready.any(|one| ASIDE.contains(&one.reason.as_str()));
+    waits(claim) && !is_unsaid(claim) && !aside
+}
+
+/// What a claim says that stands aside, and comes again by itself.
+const ASIDE: [&str; 2] = [reason::RESTORED_ELSEWHERE, reason::PAUSED];
 
 /// What keeps a claim from being told, and so from getting an agent.
 const UNSAID: [&str; 4] = [
@@ -259,11 +275,12 @@ pub fn status(
         ClaimNews::Bound { instance, url } => {
             new.instance_ref = Some(instance.clone());
             new.url.clone_from(url);
-            new.expires_at = terms.expires_at(claim, now).map(Time);
+            new.expires_after = terms.expires_after(claim);
+            new.expires_at = terms::expires(claim, new.expires_after.as_ref(), now).map(Time);
             new.provision_deadline = terms.provision_deadline(claim);
             new.variables_kept = false;
         }
-        ClaimNews::Expired => new.expires_at = expires_at(claim, terms).map(Time),
+        ClaimNews::Expired => new.expires_at = expires_at(claim).map(Time),
         ClaimNews::Kept => {
             new.variables_kept = true;
             return new;
@@ -274,12 +291,13 @@ pub fn status(
             new.told.clone_from(&answer.told);
         }
         ClaimNews::Followed { told, .. } => {
-            new.expires_at = expires_at(claim, terms).map(Time);
+            new.expires_at = expires_at(claim).map(Time);
             new.told.clone_from(told);
         }
         ClaimNews::Rejected => {
             new.rejected.extend(new.instance_ref.take());
             (new.url, new.expires_at, new.provision_deadline) = (None, None, None);
+            new.expires_after = None;
             new.observed_generation = claim.metadata.generation;
         }
         _ => {}

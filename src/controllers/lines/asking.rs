@@ -8,7 +8,7 @@ use crate::api::{AgentClaim, AgentPool, Seen};
 use crate::controllers::held;
 use crate::controllers::turned::{Ref, Turned};
 use crate::controllers::wake::pool_of;
-use crate::engine::claiming::waits;
+use crate::engine::claiming::stands_in_line;
 use kube::ResourceExt;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -26,7 +26,9 @@ impl AskingClaims {
         let read = |one: &Option<Seen<AgentClaim>>| one.as_ref().and_then(Seen::read).cloned();
         let (before, after) = (read(&turned.before), read(&turned.after));
         let name = |claim: &AgentClaim| (claim.namespace().unwrap_or_default(), claim.name_any());
-        let asks = |claim: &AgentClaim| claim.spec.when_empty == WhenEmpty::Create && waits(claim);
+        let asks = |claim: &AgentClaim| {
+            claim.spec.when_empty == WhenEmpty::Create && stands_in_line(claim)
+        };
         if !before.iter().chain(&after).any(|one| asks(one)) {
             return;
         }

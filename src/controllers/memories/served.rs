@@ -6,27 +6,37 @@
 use crate::api::AgentClaim;
 use crate::controllers::held;
 use crate::controllers::uid::Uid;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 /// A claim and its agents, by UID, each at a version.
 pub type ServedVersions = BTreeMap<String, Option<String>>;
 
+/// A claim as it was left, and the metadata of its agents with all that stores leave out.
+#[derive(Clone, Debug)]
+pub struct LeftClaim {
+    /// The claim.
+    pub claim: AgentClaim,
+    /// Of each of its agents.
+    pub agents: Vec<ObjectMeta>,
+}
+
 /// Claims on their way, by UID.
 #[derive(Debug, Default)]
-pub struct Served(Mutex<HashMap<Uid, (AgentClaim, ServedVersions)>>);
+pub struct Served(Mutex<HashMap<Uid, (LeftClaim, ServedVersions)>>);
 
 impl Served {
     /// A claim is left like this.
-    pub fn leave(&self, claim: AgentClaim, versions: ServedVersions) {
-        held(&self.0).insert(Uid::of(&claim), (claim, versions));
+    pub fn leave(&self, left: LeftClaim, versions: ServedVersions) {
+        held(&self.0).insert(Uid::of(&left.claim), (left, versions));
     }
 
     /// A claim that was left, if these are the last known versions. From then on it is nobody's.
-    pub fn take(&self, claim: &Uid, versions: &ServedVersions) -> Option<AgentClaim> {
+    pub fn take(&self, claim: &Uid, versions: &ServedVersions) -> Option<LeftClaim> {
         let left = held(&self.0).remove(claim);
         left.filter(|(_, known)| known == versions)
-            .map(|(claim, _)| claim)
+            .map(|(left, _)| left)
     }
 
     /// Nothing is known of it any more.

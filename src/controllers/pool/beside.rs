@@ -13,7 +13,8 @@ use crate::controllers::telling::row_of;
 use crate::controllers::turned::{Ref, named};
 use crate::controllers::uid::Uid;
 use crate::controllers::wake::template_of;
-use crate::engine::pool::{PoolAccount, PoolAgent, PoolAround, PoolTemplate};
+use crate::engine::account::allows;
+use crate::engine::pool::{AgentStanding, PoolAccount, PoolAgent, PoolAround, PoolTemplate};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -24,6 +25,10 @@ pub(super) fn seen(ctx: &Context, instance: &AgentInstance, now: Timestamp) -> P
     let mut agent = PoolAgent::of(instance, now);
     agent.held |= holds(ctx, &agent.account, &template_of(instance));
     agent.held |= is_unread(ctx, &agent.account);
+    // No claim can have one whose account cannot be used, however well it was when it was last looked at.
+    if agent.standing == AgentStanding::Idle && !ctx.stores.usable(&agent.account) {
+        agent.standing = AgentStanding::Unhealthy { replaceable: false };
+    }
     agent
 }
 
@@ -87,18 +92,25 @@ fn template(ctx: &Context, pool: &AgentPool) -> PoolTemplate {
 }
 
 fn account(ctx: &Context, pool: &Ref<AgentPool>, name: &str, agents: &[PoolAgent]) -> PoolAccount {
+    let namespace = pool.namespace.as_deref().unwrap_or_default();
     let found = ctx.stores.accounts.get(&Ref::new(name));
     let read: Option<&Arc<ProviderAccount>> = found.as_ref().and_then(Seen::read);
     let goes = read.is_some_and(|one| one.metadata.deletion_timestamp.is_some());
+    // Nothing comes up in the account of another provider, nor in one that its namespace may not use.
+    let labels = ctx.memories.namespaces.labels(namespace);
+    let lets = read.is_some_and(|one| {
+        let allowed = one.spec.allowed_namespaces.as_ref();
+        let known = |labels: &_| allows(allowed, namespace, labels);
+        one.spec.railway.is_some() && labels.as_ref().is_none_or(known)
+    });
     let paused = read.is_some_and(|one| one.spec.paused);
     let made = agents
         .iter()
         .filter(|one| one.account == name && one.uid.is_empty());
-    let namespace = pool.namespace.as_deref().unwrap_or_default();
     let (room, full) = of_pool(ctx, name, namespace, made.count());
     PoolAccount {
         name: name.to_owned(),
-        usable: ctx.stores.usable(name) && !goes && !paused && !recovers(ctx, name),
+        usable: ctx.stores.usable(name) && lets && !goes && !paused && !recovers(ctx, name),
         room,
         full,
     }

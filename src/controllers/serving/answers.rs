@@ -78,8 +78,14 @@ impl Serving<'_> {
     async fn heard(&mut self, instance: &str, answer: AgentResult) -> Result<Then, ClusterError> {
         let mut secret = None;
         if !answer.kept.is_empty() {
-            claim_secret::keep(&self.ctx.around.client, &self.claim, instance, &answer.kept)
-                .await?;
+            let client = &self.ctx.around.client;
+            let kept = claim_secret::keep(client, &self.claim, instance, &answer.kept).await;
+            // One that was deleted at this very moment is made anew.
+            let what = "keeping what an agent answered";
+            kept.map_err(|error| match error {
+                ClusterError::Gone { .. } => ClusterError::Stale { what },
+                other => other,
+            })?;
             let name = claim_secret::name(&self.claim).as_str().into();
             secret = Some(NameRef { name });
         }
@@ -143,7 +149,8 @@ impl Serving<'_> {
                     told: status.told,
                 };
                 self.write(&ClaimNews::Told(said)).await?;
-                Ok(None)
+                // Where somebody has written it meanwhile, nobody is woken by that.
+                Ok(self.read.then(|| now + SOON))
             }
             Asking::Answered(_) => Ok(Some(askings.later(&key, now))),
         }

@@ -3,8 +3,8 @@
 //! Holds: its generation is observed only when all of that was done: the agent goes with the claim or does not, it has heard the new
 //! instructions, and its time is counted anew. What the agent was told last stands in the status, so that nothing is told twice.
 
-use super::Serving;
 use super::held::Then;
+use super::{SOON, Serving};
 use crate::cluster::{ClusterError, claims};
 use crate::controllers::memories::retellings::Retelling;
 use crate::controllers::uid::Uid;
@@ -39,8 +39,12 @@ impl Serving<'_> {
                 Ok(None)
             }
             Retelling::Answered(TellOutcome::Told(_)) => {
-                keepings.forget(&key);
                 self.write(&ClaimNews::Kept).await?;
+                // Where somebody has written it meanwhile, nobody is woken by that.
+                if self.read {
+                    return Ok(Some(now + SOON));
+                }
+                keepings.forget(&key);
                 Ok(None)
             }
             Retelling::Answered(_) => Ok(Some(keepings.later(&key, now))),

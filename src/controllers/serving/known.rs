@@ -7,7 +7,7 @@ use super::Serving;
 use super::held::HeldAgent;
 use crate::api::AgentClaim;
 use crate::controllers::context::Context;
-use crate::controllers::memories::served::ServedVersions;
+use crate::controllers::memories::served::{LeftClaim, ServedVersions};
 use crate::controllers::stores::InstanceBy;
 use crate::controllers::uid::Uid;
 use crate::engine::claiming;
@@ -34,7 +34,7 @@ pub(super) fn versions(claim: &AgentClaim, its: &[HeldAgent]) -> ServedVersions 
 
 impl Serving<'_> {
     /// A claim as this process has left it, where the store shows that it is so still, with all that it has.
-    pub fn left(ctx: &Context, shown: &AgentClaim) -> Option<AgentClaim> {
+    pub fn left(ctx: &Context, shown: &AgentClaim) -> Option<LeftClaim> {
         let versions = versions(shown, &self::shown(ctx, shown));
         ctx.memories.served.take(&Uid::of(shown), &versions)
     }

@@ -35,6 +35,7 @@ impl Serving<'_> {
         };
         let lines = &ctx.stores.lines;
         let mut offered = lines.offer(&self.claim, may);
+        let mut refused = Vec::new();
         while let Some(agent) = offered {
             let (client, version) = (&ctx.around.client, agent.version.as_deref());
             match claims::take(client, &agent.named.name, version, &self.claim).await {
@@ -60,11 +61,13 @@ impl Serving<'_> {
                         template: agent.template,
                     });
                     self.live = true;
+                    self.unchanged(refused);
                     self.next_in_line(lines.next(&self.claim));
                     return Ok(true);
                 }
                 // Another claim was faster, or it is another by now: the watch shows it again where it is still free.
                 Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {
+                    refused.push(agent);
                     offered = lines.offer_another(&self.claim, may);
                 }
                 Err(error) => {
@@ -73,8 +76,20 @@ impl Serving<'_> {
                 }
             }
         }
+        self.unchanged(refused);
         lines.join(&self.claim, &self.named);
         Ok(false)
+    }
+
+    /// Agents that were refused to it: the watch shows nothing of one that has not changed since, and it is free still.
+    fn unchanged(&self, refused: Vec<FreeAgent>) {
+        let (stores, lines) = (&self.ctx.stores, &self.ctx.stores.lines);
+        for agent in refused {
+            let shown = stores.instances.get(&agent.named);
+            if shown.is_some_and(|shown| shown.resource_version() == agent.version) {
+                lines.put_back(&self.claim, agent);
+            }
+        }
     }
 
     /// Who can have what this claim does not need.

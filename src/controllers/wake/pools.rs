@@ -7,7 +7,7 @@ use super::change::{NearPool, TOGETHER, Wake, Whom, as_people_left_it, differs, 
 use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, InstanceRef, Seen};
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::{Ref, Turned};
-use crate::engine::claiming::waits;
+use crate::engine::claiming::stands_in_line;
 use crate::engine::pool::{claimable, is_emptied};
 use kube::{Resource, ResourceExt};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub(super) fn of_claim(turned: &Turned<AgentClaim>) -> Vec<Wake> {
 }
 
 fn whether_it_waits(claim: &Seen<AgentClaim>) -> impl PartialEq + use<> {
-    claim.read().is_some_and(|claim| waits(claim))
+    claim.read().is_some_and(|claim| stands_in_line(claim))
 }
 
 /// The pool that a claim names.

@@ -41,12 +41,10 @@ impl ClaimTerms {
         own.unwrap_or(UpdatePolicy::Manual)
     }
 
-    /// When an agent that is bound now is deleted.
-    pub(super) fn expires_at(&self, claim: &AgentClaim, now: Timestamp) -> Option<Timestamp> {
-        // What is to be kept is deleted at no time.
-        let kept = claim.spec.release_policy == ReleasePolicy::Retain;
-        let default = self.defaults.expires_after.as_ref().filter(|_| !kept);
-        after(now, claim.spec.expires_after.as_ref().or(default))
+    /// How long the claim has its agent, where the pool alone says it.
+    pub(super) fn expires_after(&self, claim: &AgentClaim) -> Option<Span> {
+        let own = claim.spec.expires_after.is_some();
+        self.defaults.expires_after.clone().filter(|_| !own)
     }
 
     /// How long the agent may take to answer, where the pool alone says it.
@@ -56,13 +54,28 @@ impl ClaimTerms {
     }
 }
 
+/// When the agent of a claim that was bound then is deleted, as the claim says it now, or as its pool did by then (`default`).
+pub(super) fn expires(
+    claim: &AgentClaim,
+    default: Option<&Span>,
+    bound: Timestamp,
+) -> Option<Timestamp> {
+    // What is to be kept is deleted at no time.
+    let kept = claim.spec.release_policy == ReleasePolicy::Retain;
+    let default = default.filter(|_| !kept);
+    after(bound, claim.spec.expires_after.as_ref().or(default))
+}
+
 /// Until when a claim waits for an agent.
 pub fn bind_by(claim: &AgentClaim, terms: &ClaimTerms) -> Option<Timestamp> {
     let created = claim.metadata.creation_timestamp.as_ref()?.0;
     if let Some(own) = &claim.spec.bind_deadline {
         return after(created, Some(own));
     }
+    // What the claim said itself before it was changed is not its pool's word.
+    let generation = claim.metadata.generation;
     let known = claim.status.as_ref();
+    let known = known.filter(|status| status.observed_generation == generation);
     if let Some(known) = known.and_then(|status| status.bind_by.as_ref()) {
         return Some(known.0);
     }

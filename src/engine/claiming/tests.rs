@@ -235,17 +235,10 @@ fn a_pause_is_said_and_forgets_nothing() {
     assert!(
         is_late(&late, &ClaimTerms::default(), now()) && waits(&after(&late, &ClaimNews::Paused))
     );
-    assert!(
-        !is_late(&bound(), &ClaimTerms::default(), now())
-            && !expires(&bound(), &ClaimTerms::default(), now())
-    );
+    assert!(!is_late(&bound(), &ClaimTerms::default(), now()) && !expires(&bound(), now()));
     let then = "2026-11-02T11:00:00Z".parse().unwrap();
-    assert!(expires(&bound(), &ClaimTerms::default(), then));
-    assert!(!expires(
-        &after(&bound(), &ClaimNews::Expired),
-        &ClaimTerms::default(),
-        then
-    ));
+    assert!(expires(&bound(), then));
+    assert!(!expires(&after(&bound(), &ClaimNews::Expired), then));
 }
 
 #[test]
@@ -283,19 +276,9 @@ fn what_a_claim_says_later_counts_when_it_was_done() {
     assert!(is_edited(&edited) && view(&edited).ready);
     // The time that was told goes by what it says now, before anybody has written that.
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
-    assert_eq!(
-        expires_at(&told, &ClaimTerms::default()),
-        Some(at("2026-11-02T11:00:00Z"))
-    );
-    assert_eq!(
-        expires_at(&edited, &ClaimTerms::default()),
-        Some(at("2026-11-02T13:00:00Z"))
-    );
-    assert!(!expires(
-        &edited,
-        &ClaimTerms::default(),
-        at("2026-11-02T12:00:00Z")
-    ));
+    assert_eq!(expires_at(&told), Some(at("2026-11-02T11:00:00Z")));
+    assert_eq!(expires_at(&edited), Some(at("2026-11-02T13:00:00Z")));
+    assert!(!expires(&edited, at("2026-11-02T12:00:00Z")));
     // Any other word of it leaves the generation as it is.
     let why = String::new();
     let said = status(

@@ -56,6 +56,11 @@ pub(super) fn conditions(
             reason::NO_AGENT_FREE,
             "a claim waits until an agent is ready",
         ),
+        0 => Statement::no(
+            kind::AVAILABLE,
+            reason::NO_AGENT_FREE,
+            "none is kept idle (replicas is 0): an agent is made for claims with whenEmpty Create alone",
+        ),
         _ => Statement::yes(kind::AVAILABLE, reason::READY, ""),
     });
     said.push(match (around.paused, moves) {
@@ -136,7 +141,7 @@ fn stopped(rollout: &PoolRollout) -> Option<(&'static str, String)> {
     Some((
         reason::ROLLOUT_STOPPED,
         format!(
-            "the update of idle agents has stopped: {by} took the template's revision and did not get ready ({reason}; its own conditions say more); {} are of another revision still; correct the template, and the next revision goes to {by} as well; to try this one again, set updateStrategy.type to OnReplenish and back",
+            "the update of idle agents has stopped: {by} took the template's revision and did not get ready ({reason}; its own conditions say more); {} are of another revision still; correct the template, and the next revision goes to {by} as well; to try this one again, delete {by}",
             rollout.behind
         ),
     ))

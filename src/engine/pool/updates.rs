@@ -70,9 +70,12 @@ pub(super) fn rollout(
     let known = pool.status.as_ref();
     let known = known.and_then(|status| status.update_stopped.clone());
     let PoolTemplate::Ready(current) = &around.template else {
-        // Of which revision it was is not known now.
+        // Of which revision it was is not known now, and nobody goes because of that who was made beside the others.
+        let strategy = &pool.spec.update_strategy;
+        let rolls = strategy.kind == UpdateStrategyType::RollingUpdate;
         return PoolRollout {
             stopped: known,
+            surge: if rolls { strategy.pace(wanted).1 } else { 0 },
             ..PoolRollout::default()
         };
     };
@@ -106,7 +109,7 @@ impl PoolPace<'_> {
                 _ if one.standing == AgentStanding::Idle => standing.updated += 1,
                 _ => {}
             }
-            if let Some((since, reason)) = self.failure(one) {
+            if let Some((since, reason)) = self.failure(one).filter(|_| rolls) {
                 standing.kept.push(one.uid.clone());
                 let (revision, by) = (self.current.to_owned(), one.name.clone());
                 failed.push((
@@ -184,7 +187,10 @@ impl PoolPace<'_> {
     /// Asks as many as may be missing, those first that no claim could have anyway, then those that claims would take last.
     fn ask(&self, standing: &mut PoolRollout, behind: Vec<&PoolAgent>, wanted: usize) {
         let (missing, more) = self.pool.spec.update_strategy.pace(wanted);
-        standing.surge = more.min(standing.behind + standing.under_way);
+        // What has stopped needs nobody beside it.
+        if standing.stopped.is_none() {
+            standing.surge = more.min(standing.behind + standing.under_way);
+        }
         if standing.stopped.is_some() || self.around.paused {
             return;
         }
