@@ -27,9 +27,8 @@ use crate::engine::claims::{
 };
 use crate::model::Provision;
 use crate::model::pause::annotated;
-use held::{Does, HeldAgent, Then};
+use held::{Does, HeldAgent, Then, shown, versions};
 use jiff::{SignedDuration, Timestamp};
-use known::{shown, versions};
 use kube::ResourceExt;
 use kube::api::Api;
 use std::sync::Arc;

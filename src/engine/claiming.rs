@@ -6,6 +6,7 @@
 mod news;
 mod patience;
 mod terms;
+mod words;
 
 pub use news::{heard, outcome};
 pub use patience::{HeardOfAgent, Reachability, is_given_up};
@@ -13,7 +14,7 @@ pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at};
 
 use super::claims::{ClaimHold, ClaimView, PoolMember};
 use super::compose::Broken;
-use crate::api::condition::{self, Statement, conclude, kind, reason};
+use crate::api::condition::{self, conclude, kind, reason};
 use crate::api::text::NameRef;
 use crate::api::{AgentClaim, AgentClaimStatus, AgentInstance, InstanceRef};
 use crate::model::{AgentBinding, ClaimKept};
@@ -302,114 +303,9 @@ pub fn status(
         }
         _ => {}
     }
-    let said = said(claim, news);
+    let said = words::said(claim, news);
     new.conditions = conclude(&new.conditions, &said, new.observed_generation, now);
     new
-}
-
-fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
-    use ClaimNews::{
-        Bound, Expired, Failed, Followed, Lost, Paused, Pending, Refused, Told, TooLate, Unsaid,
-        Untold,
-    };
-    let (reason, message) = word(claim, news);
-    let has = match news {
-        Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) | Followed { .. } => true,
-        Paused | Unsaid(_) => view(claim).names.is_some(),
-        _ => false,
-    };
-    let mut said = vec![match has {
-        true => Statement::yes(kind::BOUND, reason::BOUND, ""),
-        false => Statement::no(kind::BOUND, reason, &message),
-    }];
-    said.push(match news {
-        Told(_) => Statement::yes(kind::READY, reason, &message),
-        Followed { .. } if !is_pending(claim) => Statement::yes(kind::READY, reason, &message),
-        _ => Statement::no(kind::READY, reason, &message),
-    });
-    if let Followed {
-        refused: Some(why), ..
-    } = news
-    {
-        let message = format!(
-            "its agent would not hear what the claim says by now: {why}; it goes on with what it was told before; write that again, or make another claim"
-        );
-        said.push(Statement::yes(
-            kind::STALLED,
-            reason::UPDATE_REFUSED,
-            message,
-        ));
-    }
-    if matches!(news, Expired) {
-        said.push(Statement::yes(kind::EXPIRED, reason, ""));
-    }
-    if matches!(news, TooLate | Refused(_) | Failed | Lost | Unsaid(_)) {
-        said.push(Statement::yes(kind::STALLED, reason, message));
-    }
-    said
-}
-
-/// Why it is ready or not, in a word and in a sentence.
-fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
-    let pool = &claim.spec.pool_ref.name;
-    let said = |reason: &'static str, message: &str| (reason, message.to_owned());
-    match news {
-        ClaimNews::NoPool => said(
-            reason::POOL_NOT_FOUND,
-            &format!("there is no AgentPool {pool} in this namespace; the claim waits for it"),
-        ),
-        ClaimNews::NoAgent => said(
-            reason::NO_AGENT_FREE,
-            &format!("waits for an agent of AgentPool {pool}, whose conditions say what it does"),
-        ),
-        ClaimNews::Restored { agent } => said(
-            reason::RESTORED_ELSEWHERE,
-            &format!(
-                "AgentInstance {agent} was restored from a backup and belongs to a claim of this name that was another one: it may know who it is; delete it, and this claim takes another agent, or make the claim under another name"
-            ),
-        ),
-        ClaimNews::Rejected => said(
-            reason::NO_AGENT_FREE,
-            "its agent could not be told who it is, and is gone; another one is taken",
-        ),
-        ClaimNews::TooLate => said(
-            reason::DEADLINE_EXCEEDED,
-            "no agent was free until bindBy; make another claim, with a later bindDeadline or none, or a larger pool",
-        ),
-        ClaimNews::Paused => said(
-            reason::PAUSED,
-            "nothing is done to its agent now: the agent, its template, its account or the installation is paused, or less is remembered of the account than was; their conditions say which",
-        ),
-        ClaimNews::Bound { .. } => said(reason::PROVISIONING, "its agent is being told who it is"),
-        ClaimNews::Unsaid(broken) => said(broken.reason, &broken.message),
-        ClaimNews::Untold { why } => said(
-            reason::PROVISIONING,
-            &format!(
-                "its agent has not taken in who it is: {why}; it is tried until provisionDeadline, and then another agent is taken"
-            ),
-        ),
-        ClaimNews::Told(_) => said(reason::PROVISIONED, ""),
-        ClaimNews::Followed { .. } if !is_pending(claim) => said(reason::PROVISIONED, ""),
-        ClaimNews::Pending(_) | ClaimNews::Followed { .. } | ClaimNews::Kept => said(
-            reason::ACCEPTANCE_PENDING,
-            "its agent waits to be let in where spec.agent.joinUrl leads; accept it there",
-        ),
-        ClaimNews::Refused(why) => said(
-            reason::PROVISION_REFUSED,
-            &format!(
-                "its agent refuses what the claim says: {why}; make another claim with what it takes"
-            ),
-        ),
-        ClaimNews::Failed => said(
-            reason::PROVISION_FAILED,
-            "as many agents as a claim may try could not be told who they are (status.rejected); look at the pool's agents, and make another claim",
-        ),
-        ClaimNews::Lost => said(
-            reason::AGENT_LOST,
-            "its agent is gone, or another claim's, and what it was told with it; make another claim",
-        ),
-        ClaimNews::Expired => said(reason::EXPIRED, "its agent was deleted at expiresAt"),
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,6 @@
 
 mod marks;
 
-pub use marks::DISABLED;
-use marks::ENABLED;
-
 use super::slot::Part;
 use super::values::hex;
 use crate::api::LedgerEntry;
@@ -134,6 +131,15 @@ impl Wish {
         known.unwrap_or_default()
     }
 }
+
+/// At the end of the settings of what nobody may use for now.
+pub const DISABLED: &str = " disabled";
+
+/// The same, as long as its provider has not said so.
+const DISABLING: &str = " disabling";
+
+/// The same, of what was put into use again and not seen so yet.
+const ENABLED: &str = " enabled";
 
 const AGAIN: [LimitReset; 3] = [LimitReset::Daily, LimitReset::Weekly, LimitReset::Monthly];
 

@@ -2,7 +2,10 @@
 //!
 //! Holds: they are values; what they mean is known to `super`.
 
-use crate::api::{AgentInstance, AgentTemplate, InstanceRef};
+use crate::api::{AgentClaim, AgentInstance, AgentTemplate, InstanceRef};
+use crate::controllers::context::Context;
+use crate::controllers::memories::served::ServedVersions;
+use crate::controllers::stores::InstanceBy;
 use crate::controllers::turned::Ref;
 use crate::controllers::wake::template_of;
 use crate::engine::claiming::{self, ClaimNews};
@@ -10,6 +13,7 @@ use crate::engine::claims::PoolMember;
 use crate::engine::pool::{is_emptied, settled};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 
 /// An instance that bears the claim's UID.
 pub(super) struct HeldAgent {
@@ -73,4 +77,21 @@ pub(super) enum Does {
 pub(super) enum Then {
     GoOn,
     End(Option<Timestamp>),
+}
+
+/// What the store shows that a claim has.
+pub(super) fn shown(ctx: &Context, claim: &AgentClaim) -> Vec<HeldAgent> {
+    let uid = claim.uid().unwrap_or_default();
+    let shown = ctx.stores.instances.by(&InstanceBy::Claim(uid));
+    shown.iter().map(|one| HeldAgent::of(one)).collect()
+}
+
+/// A claim and what it has, each at its version.
+pub(super) fn versions(claim: &AgentClaim, its: &[HeldAgent]) -> ServedVersions {
+    let of = |meta: &ObjectMeta| {
+        let uid = meta.uid.clone().unwrap_or_default();
+        (uid, meta.resource_version.clone())
+    };
+    let its = its.iter().map(|one| of(&one.meta));
+    its.chain([of(&claim.metadata)]).collect()
 }

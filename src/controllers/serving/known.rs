@@ -4,38 +4,18 @@
 //! bears a version; and where nothing is to be done, because what changes comes by itself.
 
 use super::Serving;
-use super::held::HeldAgent;
+use super::held::{shown, versions};
 use crate::api::AgentClaim;
 use crate::controllers::context::Context;
-use crate::controllers::memories::served::{LeftClaim, ServedVersions};
-use crate::controllers::stores::InstanceBy;
+use crate::controllers::memories::served::LeftClaim;
 use crate::controllers::uid::Uid;
 use crate::engine::claiming;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
-
-/// What the store shows that a claim has.
-pub(super) fn shown(ctx: &Context, claim: &AgentClaim) -> Vec<HeldAgent> {
-    let uid = claim.uid().unwrap_or_default();
-    let shown = ctx.stores.instances.by(&InstanceBy::Claim(uid));
-    shown.iter().map(|one| HeldAgent::of(one)).collect()
-}
-
-/// A claim and what it has, each at its version.
-pub(super) fn versions(claim: &AgentClaim, its: &[HeldAgent]) -> ServedVersions {
-    let of = |meta: &ObjectMeta| {
-        let uid = meta.uid.clone().unwrap_or_default();
-        (uid, meta.resource_version.clone())
-    };
-    let its = its.iter().map(|one| of(&one.meta));
-    its.chain([of(&claim.metadata)]).collect()
-}
 
 impl Serving<'_> {
     /// A claim as this process has left it, where the store shows that it is so still, with all that it has.
     pub fn left(ctx: &Context, shown: &AgentClaim) -> Option<LeftClaim> {
-        let versions = versions(shown, &self::shown(ctx, shown));
+        let versions = versions(shown, &super::held::shown(ctx, shown));
         ctx.memories.served.take(&Uid::of(shown), &versions)
     }
 

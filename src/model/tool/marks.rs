@@ -2,16 +2,7 @@
 //!
 //! Holds: the ledger has a mark before its provider is asked for what it says, so that it is known whose it is to put it back.
 
-use super::Wish;
-
-/// Of what nobody may use for now.
-pub const DISABLED: &str = " disabled";
-
-/// The same, as long as its provider has not said so.
-const DISABLING: &str = " disabling";
-
-/// Of what was put into use again and not seen so yet.
-pub const ENABLED: &str = " enabled";
+use super::{DISABLED, DISABLING, ENABLED, Wish};
 
 impl Wish {
     /// Whether nobody may use it, or shall, by settings as [`Wish::settings`] has them.
