@@ -677,3 +677,35 @@ async fn whose_an_agent_is_nobody_says_but_yardmaster() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_applied_fifty_times_at_once_has_one_agent_and_made_anew_another() {
+    let scene = Scene::new("fifty").await;
+    scene.template("t", json!({}), json!({})).await;
+    let pool = scene.pool(2, json!({})).await;
+    scene.fills(&pool, 2).await;
+    let fifty = || (0..50).map(|_| scene.claim("c", json!({})));
+    futures::future::join_all(fifty()).await;
+    let claim = scene.tenant.object("AgentClaim", "c");
+    let first = agent_of(&ready(&claim).await);
+    scene.fills(&pool, 2).await;
+    let claimed = |all: Vec<DynamicObject>| -> Vec<String> {
+        let claimed = all
+            .into_iter()
+            .filter(|one| !one.data["spec"]["claimRef"].is_null());
+        claimed.filter_map(|one| one.metadata.name).collect()
+    };
+    assert_eq!(claimed(scene.all("AgentInstance").await), [first.clone()]);
+    claim.delete().await.unwrap();
+    claim.wait_gone(SOON).await.unwrap();
+    futures::future::join_all(fifty()).await;
+    let second = agent_of(&ready(&claim).await);
+    assert_ne!(first, second);
+    scene.tenant.instance(&first).wait_gone(SOON).await.unwrap();
+    scene.fills(&pool, 2).await;
+    assert_eq!(claimed(scene.all("AgentInstance").await), [second]);
+    let tellings = scene.tenant.tellings().await.unwrap();
+    assert_eq!(agents_of_two_claims(&tellings), [""; 0]);
+    let told: BTreeSet<(&str, &str)> = tellings.iter().map(|one| one.agent()).collect();
+    assert_eq!(told.len(), 2, "{tellings:#?}");
+}
