@@ -5,10 +5,10 @@
 //! before. A tool that has spent all it may is the agent's still. Deliberately absent: stopping anybody who spends, which is the
 //! provider's.
 
-use crate::api::AgentInstanceStatus;
 use crate::api::condition::reason;
 use crate::api::instance::{ToolStatus, ToolUsage};
 use crate::api::template::LimitReset;
+use crate::api::{AgentInstanceStatus, LedgerEntry, Origin};
 use crate::engine::ledger;
 use crate::engine::world::World;
 use crate::model::Announcement;
@@ -38,6 +38,13 @@ pub(super) fn usage(
         month_usd: Some(now.month_usd),
         as_of: ledger::moment(w.now),
     })
+}
+
+/// Whether the limit that is told is not the one that was set last: no listing begun after that was read yet.
+pub(super) fn is_outdated(entry: &LedgerEntry, usage: Option<&ToolUsage>) -> bool {
+    let told = usage.and_then(|usage| usage.limit_usd);
+    let set = Wish::given_usd(&entry.settings).filter(|_| entry.origin == Origin::Made);
+    told.is_some() && set.is_some() && told != set
 }
 
 /// Why a tool is of no use for now although the agent has it: its limit is spent, and what ends that.

@@ -25,6 +25,7 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
     let before = d.status.tools.clone();
     let mut told = Vec::new();
     let mut trouble: Option<(bool, &'static str, String)> = None;
+    let mut outdated = false;
     for tool in wanted {
         let why = held
             .iter()
@@ -40,6 +41,7 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
         let old = before.iter().find(|old| old.name == tool.name);
         let seen = Slot::tool(&tool.name, Part::Main).and_then(|slot| w.resource(slot));
         let usage = spent::usage(w, seen, old.and_then(|old| old.usage.as_ref()));
+        outdated |= mains.is_some_and(|entry| spent::is_outdated(entry, usage.as_ref()));
         let (ready, reason, message) = match (why, refusal) {
             (Some((_, why)), _) => (false, why.reason, why.message.clone()),
             (None, _) if !there => (
@@ -72,6 +74,10 @@ pub(super) fn tell(w: &World, d: &mut Draft, wanted: &[Wanted], held: &[(&Subjec
             usage,
             unknown: old.map(|old| old.unknown.clone()).unwrap_or_default(),
         });
+    }
+    if outdated {
+        // A listing that shows the same as the one before it wakes nobody.
+        d.again(w.recheck());
     }
     for refusal in &w.tools.refused {
         if !wanted.iter().any(|tool| tool.name == refusal.tool) {
