@@ -186,14 +186,27 @@ fn replaced(
     let those: Vec<PoolAgent> = those.cloned().collect();
     let unhealthy = Counts::of(&around.agents).unhealthy;
     let together = unhealthy > size(pool.spec.max_unhealthy);
+    let runs_out = runs_out(around, now);
     if those.is_empty() || together || has_stopped(failures) {
-        return (Vec::new(), None);
+        return (Vec::new(), runs_out);
     }
     let next = failures.map(|failures| failures.last.0 + pause(failures.count));
     match next.filter(|next| *next > now) {
-        Some(next) => (Vec::new(), Some(next)),
-        None => (those, None),
+        Some(next) => (
+            Vec::new(),
+            [Some(next), runs_out].into_iter().flatten().min(),
+        ),
+        None => (those, runs_out),
     }
+}
+
+/// When the patience with one that is not ready any more runs out: nothing else is told of that.
+fn runs_out(around: &PoolAround, now: Timestamp) -> Option<Timestamp> {
+    let waits = AgentStanding::Unhealthy { replaceable: false };
+    let free = around.agents.iter().filter(|one| one.is_free());
+    let ends = free.filter(|one| one.standing == waits);
+    let ends = ends.filter_map(|one| one.patience_ends);
+    ends.filter(|ends| *ends >= now).min()
 }
 
 fn pause(failures: i32) -> SignedDuration {

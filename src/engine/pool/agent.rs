@@ -47,6 +47,8 @@ pub struct PoolAgent {
     pub held: bool,
     /// Since when it is ready.
     pub ready_since: Option<Timestamp>,
+    /// Until when one that was ready may be without being so. Then another one takes its place.
+    pub patience_ends: Option<Timestamp>,
 }
 
 /// How an agent of a pool stands.
@@ -128,6 +130,7 @@ impl PoolAgent {
             deleting: instance.metadata.deletion_timestamp.is_some(),
             held: annotated(instance.annotations()),
             ready_since: ready_since(instance),
+            patience_ends: patience_ends(instance),
         }
     }
 
@@ -150,6 +153,7 @@ impl PoolAgent {
             deleting: object.deletion_timestamp.is_some(),
             held: true,
             ready_since: None,
+            patience_ends: None,
         }
     }
 
@@ -257,6 +261,14 @@ fn ready_since(instance: &AgentInstance) -> Option<Timestamp> {
     said.map(|said| said.last_transition_time.0)
 }
 
+fn patience_ends(instance: &AgentInstance) -> Option<Timestamp> {
+    let status = instance.status.as_ref()?;
+    status.timings.as_ref()?.ready.as_ref()?;
+    let said = condition::find(&status.conditions, kind::READY)?;
+    let unready = said.status == "False";
+    unready.then(|| said.last_transition_time.0 + PATIENCE)
+}
+
 /// Whether nothing outside is being made or taken back for it.
 pub fn settled(instance: &AgentInstance) -> bool {
     let status = instance.status.iter();
@@ -295,14 +307,9 @@ fn standing(instance: &AgentInstance, now: Timestamp) -> AgentStanding {
         let replaceable = ITS_OWN.contains(&stalled.reason.as_str());
         return AgentStanding::Unhealthy { replaceable };
     }
-    let timings = status.timings.as_ref();
-    let was_ready = timings.is_some_and(|timings| timings.ready.is_some());
-    let unready = condition::find(&status.conditions, kind::READY)
-        .filter(|said| said.status == "False")
-        .map(|said| now.duration_since(said.last_transition_time.0));
-    match unready.filter(|_| was_ready) {
-        Some(since) => AgentStanding::Unhealthy {
-            replaceable: since > PATIENCE && instance.spec.operating_mode == OperatingMode::Running,
+    match patience_ends(instance) {
+        Some(ends) => AgentStanding::Unhealthy {
+            replaceable: now > ends && instance.spec.operating_mode == OperatingMode::Running,
         },
         None => AgentStanding::Coming,
     }

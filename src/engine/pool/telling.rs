@@ -31,7 +31,10 @@ pub(super) fn conditions(
     let quota = quota(pool, around, counts);
     let stalled = stalled(pool, around, counts, failures);
     let stalled = stalled.or_else(|| stopped(rollout));
-    let sum = sum(counts, wanted);
+    let mut sum = sum(counts, wanted);
+    if let Some(shut) = shut(around).filter(|_| !filled) {
+        sum = format!("{sum}; {shut}");
+    }
     let mut said = Vec::new();
     said.push(match (&stalled, &quota) {
         _ if pool.metadata.deletion_timestamp.is_some() => Statement::no(
@@ -72,7 +75,7 @@ pub(super) fn conditions(
         (false, true) => Statement::yes(kind::PROGRESSING, reason::FILLING, ""),
         (false, false) => Statement::no(kind::PROGRESSING, reason::CURRENT, ""),
     });
-    said.extend(rolled_out(pool, around, rollout));
+    said.extend(rolled_out(pool, around, counts, rollout));
     said.extend(
         quota.map(|message| Statement::yes(kind::QUOTA_EXCEEDED, reason::QUOTA_EXCEEDED, message)),
     );
@@ -101,8 +104,26 @@ fn sum(counts: Counts, wanted: usize) -> String {
     sum
 }
 
+/// Which of its accounts cannot be used, where others can.
+fn shut(around: &PoolAround) -> Option<String> {
+    let (usable, shut): (Vec<_>, Vec<_>) = around.accounts.iter().partition(|one| one.usable);
+    let names: Vec<&str> = shut.iter().map(|one| one.name.as_str()).collect();
+    let told = !usable.is_empty() && !names.is_empty();
+    told.then(|| {
+        format!(
+            "nothing can be made in {} now, whose own conditions say why",
+            names.join(", ")
+        )
+    })
+}
+
 /// How far idle agents have come to the template's revision. Nothing where that is not known.
-fn rolled_out(pool: &AgentPool, around: &PoolAround, rollout: &PoolRollout) -> Option<Statement> {
+fn rolled_out(
+    pool: &AgentPool,
+    around: &PoolAround,
+    counts: Counts,
+    rollout: &PoolRollout,
+) -> Option<Statement> {
     let PoolTemplate::Ready(_) = &around.template else {
         return None;
     };
@@ -130,9 +151,38 @@ fn rolled_out(pool: &AgentPool, around: &PoolAround, rollout: &PoolRollout) -> O
             reason::PAUSED,
             format!("{numbers}; nothing is updated while it is paused"),
         ),
-        UpdateStrategyType::RollingUpdate => (reason::ROLLING_OUT, numbers),
+        UpdateStrategyType::RollingUpdate => match no_room(pool, around, counts, rollout) {
+            Some(why) => (
+                reason::QUOTA_EXCEEDED,
+                format!(
+                    "{numbers}; none of them may be missing (maxUnavailable), and no other can be made first: {why}; make room, or let one be missing"
+                ),
+            ),
+            None => (reason::ROLLING_OUT, numbers),
+        },
     };
     Some(Statement::no(kind, reason, message))
+}
+
+/// Why an update does not begin: another agent would have to be made first, and there is no room for it.
+fn no_room(
+    pool: &AgentPool,
+    around: &PoolAround,
+    counts: Counts,
+    rollout: &PoolRollout,
+) -> Option<String> {
+    let (wanted, most) = (around.wanted(pool), pool.spec.max_instances);
+    let (missing, _) = pool.spec.update_strategy.pace(size(pool.spec.replicas));
+    if missing > 0 || rollout.surge == 0 || rollout.under_way > 0 || counts.free > wanted {
+        return None;
+    }
+    if let Some(most) = most.filter(|most| wanted + counts.claimed >= size(*most)) {
+        return Some(format!("maxInstances lets there be {most}"));
+    }
+    let usable = || around.accounts.iter().filter(|one| one.usable);
+    let full = usable().next().is_some() && usable().all(|one| one.room == 0);
+    let said: Vec<String> = usable().filter_map(|one| one.full.clone()).collect();
+    full.then(|| said.join("; "))
 }
 
 /// Why the update of idle agents has stopped.

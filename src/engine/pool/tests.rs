@@ -40,6 +40,7 @@ pub(super) fn agent(name: &str, standing: AgentStanding) -> PoolAgent {
         deleting: false,
         held: false,
         ready_since: None,
+        patience_ends: None,
     }
 }
 
@@ -83,6 +84,38 @@ pub(super) fn says(plan: &PoolPlan, kind: &str) -> (String, String) {
 
 pub(super) fn word(status: &str, reason: &str) -> (String, String) {
     (status.to_owned(), reason.to_owned())
+}
+
+#[test]
+fn one_that_is_not_ready_any_more_is_replaced_without_anything_else_being_told() {
+    let pool = pool(json!({"replicas": 1}));
+    let waits = PoolAgent {
+        patience_ends: Some(at(600)),
+        ..agent("i", STUCK)
+    };
+    let early = plan(&pool, &around(vec![waits.clone()]), at(10));
+    assert_eq!((deleted(&early), early.again), (vec![], Some(at(600))));
+    let late = plan(&pool, &around(vec![waits]), at(601));
+    assert_eq!(late.again, None);
+}
+
+#[test]
+fn an_account_that_cannot_be_used_is_named() {
+    let pool = pool(json!({"replicas": 2}));
+    let mut around = around(vec![agent("i", AgentStanding::Idle)]);
+    around.accounts[1].usable = false;
+    let message = |plan: &PoolPlan| {
+        let said = find(&plan.status.conditions, kind::READY).unwrap();
+        said.message.clone()
+    };
+    let filling = plan(&pool, &around, at(0));
+    assert!(
+        message(&filling).contains("nothing can be made in b now"),
+        "{}",
+        message(&filling)
+    );
+    around.agents.push(agent("j", AgentStanding::Idle));
+    assert!(!message(&plan(&pool, &around, at(0))).contains("nothing can be made"));
 }
 
 #[test]

@@ -108,6 +108,7 @@ impl Unseen {
             deleting: false,
             held: false,
             ready_since: None,
+            patience_ends: None,
         }));
     }
 }

@@ -170,9 +170,14 @@ impl PoolPace<'_> {
         Some((update.since, reason))
     }
 
+    /// Whether something can be done for it now. Of an account that the pool does not name any more only that much is known: what is
+    /// idle can be reached.
     fn usable(&self, one: &PoolAgent) -> bool {
         let mut accounts = self.around.accounts.iter();
-        accounts.any(|account| account.name == one.account && account.usable)
+        let named = accounts.find(|account| account.name == one.account);
+        named.map_or(one.standing == AgentStanding::Idle, |account| {
+            account.usable
+        })
     }
 
     /// Whether the agent that has stopped the update got ready at last.

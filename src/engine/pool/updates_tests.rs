@@ -213,6 +213,37 @@ fn more_are_made_first_where_the_pool_says_so_and_go_again() {
     bounded.spec.max_instances = Some(8);
     let none = plan(&bounded, &around(eight()), at(100));
     assert!(none.create.is_empty() && none.delete.is_empty());
+    let rolled = |plan: &PoolPlan| find(&plan.status.conditions, kind::ROLLED_OUT).cloned();
+    let said = rolled(&none).unwrap();
+    assert_eq!(said.reason, reason::QUOTA_EXCEEDED);
+    assert!(
+        said.message.contains("maxInstances lets there be 8"),
+        "{}",
+        said.message
+    );
+    bounded.spec.max_instances = None;
+    let mut full = around(eight());
+    for account in &mut full.accounts {
+        (account.room, account.full) = (0, Some(format!("{} has 8 of 8", account.name)));
+    }
+    let said = rolled(&plan(&bounded, &full, at(100))).unwrap();
+    assert!(
+        said.message.contains("a has 8 of 8; b has 8 of 8"),
+        "{}",
+        said.message
+    );
+}
+
+#[test]
+fn what_lives_in_an_account_that_the_pool_no_longer_names_is_updated_as_well() {
+    let pool = rolling(json!({"maxUnavailable": 1}));
+    let mut there = eight();
+    there[0].account = "former".to_owned();
+    let first = plan(&pool, &around(there.clone()), at(100));
+    assert_eq!(asks(&first), [("i0", Some("r1"))]);
+    there[0].standing = STUCK;
+    let unreached = plan(&pool, &around(there), at(100));
+    assert_eq!(asks(&unreached), []);
 }
 
 #[test]
@@ -235,7 +266,7 @@ fn whom_nobody_may_or_can_update_now_is_left_alone() {
     there[0].follows = true;
     there[1].held = true;
     there[2].settled = false;
-    there[3].account = "elsewhere".to_owned();
+    (there[3].account, there[3].standing) = ("elsewhere".to_owned(), STUCK);
     there[4].claimed = true;
     there[5].deleting = true;
     let plan = plan(&pool, &around(there), at(100));
