@@ -3,10 +3,12 @@
 //! Holds: an act that did not hold is told, remembered and does not keep the last act from taking everything back.
 //! Absent: anything that a person could not do with kubectl and Railway's web page.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use kube::api::DynamicObject;
+use kube::ResourceExt as _;
+use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 use world::{Inventory, Object, Resource, World, condition, eventually};
 
@@ -195,6 +197,9 @@ impl<'w> Story<'w> {
                 pool.name()
             ));
         }
+        if let (Some(pool), Some(like)) = (pools.first(), of("AgentClaim").next()) {
+            claims.push(self.unreached(pool, like).await?);
+        }
         self.show_inventory().await?;
         for gone in claims.iter().chain(&pools) {
             gone.delete().await?;
@@ -211,6 +216,50 @@ impl<'w> Story<'w> {
         self.narrator
             .say("the claims' agents went with them, the idle ones with the pool");
         Ok(())
+    }
+
+    /// The agent that a claim gets first cannot be told who it is: it is deleted, seen to be gone, and the claim gets the next one.
+    async fn unreached(&self, pool: &Object<'w>, like: &Value) -> Result<Object<'w>> {
+        let namespace = like["metadata"]["namespace"].as_str();
+        let instances = self.world.object("AgentInstance", namespace, "any");
+        let instances = instances.api().await?;
+        let mut idle = instances.list(&ListParams::default()).await?.items;
+        idle.retain(|one| {
+            let spec = &one.data["spec"];
+            spec["poolRef"]["name"] == pool.name() && spec["claimRef"].is_null()
+        });
+        // Claims take the newest first.
+        let made = |one: &DynamicObject| one.metadata.creation_timestamp.clone().map(|at| at.0);
+        let first = idle
+            .iter()
+            .max_by_key(|one| (made(one), Reverse(one.name_any())));
+        let first = first.context("no agent is idle")?;
+        let url = first.data["status"]["url"].as_str().unwrap_or_default();
+        let host = url.trim_start_matches("https://");
+        let mute = json!({"provider": "agent", "operation": "POST /pool/provision", "contains": host,
+            "times": 0, "effect": "reset_before"});
+        let mute = self.world.outside().post_fault(mute).await?;
+        let mut claim = like.clone();
+        claim["metadata"]["name"] = json!("unlucky");
+        claim["spec"]["provisionDeadline"] = json!("5s");
+        self.apply(claim.clone()).await?;
+        let claim = object(self.world, &name(&claim));
+        let ready = claim.wait_condition("Ready", "True", PATIENCE).await?;
+        self.world.outside().remove_fault(&mute).await?;
+        let (had, has) = (
+            ready.data["status"]["rejected"][0]["name"].as_str(),
+            ready.data["status"]["instanceRef"]["name"].as_str(),
+        );
+        let (had, has) = had
+            .zip(has)
+            .context("its first agent served it all the same")?;
+        self.narrator.say(&format!(
+            "claim unlucky had {had}, which could not be told who it is and was deleted; now it has {has}. Its events:"
+        ));
+        for event in claim.events().await? {
+            self.narrator.say(&format!("  {event}"));
+        }
+        Ok(claim)
     }
 
     /// What the manifests need and leave to whoever applies them.
