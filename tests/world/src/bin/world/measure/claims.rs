@@ -1,9 +1,9 @@
 //! `measure claims`: how long a claim waits for an agent of a warm pool, and what that costs.
 //!
-//! Holds: the agents are seeded and the pool makes none in their place, so nothing else is written meanwhile; the load has
-//! connections of its own; a time begins when a claim's moment has come, also where it waits for one of them, and ends with the
-//! watch event that shows it Bound, or Ready; a row ends when every claim of it is Ready and nothing more is done for any. Deliberately
-//! absent: releasing claims, and refill.
+//! Holds: the agents are seeded and the pool makes none in their place, so nothing else is written meanwhile, but for the last row;
+//! the load has connections of its own; a time begins when a claim's moment has come, also where it waits for one of them, and ends
+//! with the watch event that shows it Bound, or Ready; a row ends when every claim of it is Ready and nothing more is done for any,
+//! the last one when their agents are gone and others are idle in their place.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use futures::StreamExt as _;
 use futures::future::try_join_all;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -64,6 +64,9 @@ pub(crate) struct Load {
     /// How long they come, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Claims that are sent at once, for each of which the pool makes another agent, and that are deleted then: whole lives.
+    #[arg(long, default_value_t = 30)]
+    lives: usize,
     /// Idle agents beside those that are claimed: a store that is full.
     #[arg(long, default_value_t = 0)]
     idle: usize,
@@ -94,13 +97,12 @@ pub(super) async fn claims(world: &World, load: &Load) -> Result<()> {
         json!({"spec": {"limits": {"resources": 100_000, "resourcesPerNamespace": 100_000}}});
     account.patch(many).await?;
     let by_chance = load.by_chance();
-    let claims = load.spaced + load.in_turn + load.at_once + by_chance.len();
-    world
-        .seed_pool(&tenant, "plain", POOL, claims + load.idle)
-        .await?;
+    let claims = load.spaced + load.in_turn + load.at_once + by_chance.len() + load.lives;
+    let agents = claims + load.idle;
+    world.seed_pool(&tenant, "plain", POOL, agents).await?;
     let controller = world.another_controller("measured", &super::fleet::AS_OUTSIDE)?;
     controller.start().await?;
-    let bench = Bench::begin(&tenant, &controller, claims + load.idle).await?;
+    let bench = Bench::begin(&tenant, &controller, agents).await?;
 
     let floor = bench.floor().await?;
     quiet(&controller).await?;
@@ -111,8 +113,9 @@ pub(super) async fn claims(world: &World, load: &Load) -> Result<()> {
     let at_once = vec![Duration::ZERO; load.at_once];
     rows.push(bench.row("at once", at_once).await?);
     rows.push(bench.row("by chance", by_chance).await?);
+    rows.push(bench.lives(agents, load.lives).await?);
     let told = json!({
-        "seeded": claims + load.idle, "rate": load.rate, "rows": rows, "writeOfAnAgentMs": floor,
+        "seeded": agents, "rate": load.rate, "rows": rows, "writeOfAnAgentMs": floor,
     });
     drop(bench);
     println!("{told}");
@@ -269,17 +272,56 @@ impl<'a> Bench<'a> {
     async fn row(&self, row: &str, moments: Vec<Duration>) -> Result<Value> {
         self.connects().await?;
         let before = self.before().await?;
+        let times = self.sends(row, moments).await?;
+        self.told(row, &before, &times).await
+    }
+
+    /// Claims that come at once to a pool that makes others in the place of the agents they get, and that are deleted when as many
+    /// are idle as before.
+    async fn lives(&self, agents: usize, claims: usize) -> Result<Value> {
+        let row = "whole lives, with refill";
+        let pool = self.tenant.object("AgentPool", POOL);
+        let full = pool.get().await?.data["status"].take();
+        let more = json!({"replicas": full["idle"], "maxInstances": agents + claims});
+        pool.patch(json!({"spec": more})).await?;
+        quiet(self.controller).await?;
+        self.connects().await?;
+        let before = self.before().await?;
+        let times = self.sends(row, vec![Duration::ZERO; claims]).await?;
+        let so = |field: &'static str, full: Value| {
+            let pool = &pool;
+            async move {
+                let what = format!("{field} is {full} again");
+                let reached =
+                    pool.wait_until(&what, PATIENCE, |pool| pool.data["status"][field] == full);
+                reached.await
+            }
+        };
+        so("idle", full["idle"].clone()).await?;
+        for n in 0..claims {
+            let name = named(row, n);
+            self.claims.delete(&name, &DeleteParams::default()).await?;
+        }
+        so("claimed", full["claimed"].clone()).await?;
+        self.told(row, &before, &times).await
+    }
+
+    /// When each of them came, and how long it took until it was bound and until it was ready.
+    async fn sends(
+        &self,
+        row: &str,
+        moments: Vec<Duration>,
+    ) -> Result<Vec<(Duration, Duration, Duration)>> {
         let begun = Instant::now();
         let sent = moments.iter().enumerate().map(|(n, at)| async move {
             time::sleep_until((begun + *at).into()).await;
-            let name = format!("{}-{n}", row.replace(' ', "-"));
+            let name = named(row, n);
             let sent = self.send(&name).await?;
             let bound = self.shown.until(&name, |seen| seen.bound).await?;
             let ready = self.shown.until(&name, |seen| seen.ready).await?;
             anyhow::Ok((*at, bound - sent, ready - sent))
         });
-        let times = try_join_all(sent).await?;
-        self.told(row, &before, &times).await
+        try_join_all(sent).await
     }
 
     /// Claims of which each comes when the one before is bound.
@@ -375,6 +417,11 @@ impl<'a> Bench<'a> {
         }
         Ok(percentiles(times.into_iter()))
     }
+}
+
+/// The name of a row's claim.
+fn named(row: &str, number: usize) -> String {
+    format!("{}-{number}", row.replace(", ", "-").replace(' ', "-"))
 }
 
 /// Waits until the controller has nothing to do.
@@ -506,6 +553,7 @@ mod tests {
             at_once: 0,
             rate: 45.0,
             seconds: 60,
+            lives: 0,
             idle: 0,
         };
         let times = load.by_chance();
