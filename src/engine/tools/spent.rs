@@ -163,4 +163,28 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn a_limit_that_was_set_and_is_not_told_yet_is_looked_for_again() {
+        let entry = |origin: &str, settings: &str| -> LedgerEntry {
+            serde_json::from_value(json!({
+                "slot": "tool/llm", "provider": "openrouter", "account": "keys", "origin": origin, "state": "Exists", "key": "k",
+                "settings": settings, "attempt": 1, "startedAt": "2026-01-01T00:00:00.000000Z",
+            }))
+            .unwrap()
+        };
+        let told = |limit: u64| spent(Some(100), limit).tools[0].usage.clone();
+        for (origin, settings, told, outdated) in [
+            ("Made", "limitUSD=40/Never", told(20), true),
+            ("Made", "budgetUSD=40", told(20), true),
+            ("Made", "limitUSD=40/Never", told(40), false),
+            ("Made", "limitUSD=40/Never", None, false),
+            ("Made", "", told(20), false),
+            // What was adopted has its own, whatever we would set.
+            ("Adopted", "limitUSD=40/Never", told(20), false),
+        ] {
+            let entry = entry(origin, settings);
+            let is = is_outdated(&entry, told.as_ref());
+            assert_eq!(is, outdated, "{origin} {settings} {told:?}");
+        }
+    }
 }
