@@ -134,6 +134,9 @@ async fn told_anew(
     if let Some(model) = &provision.model {
         said["model"] = json!(model);
     }
+    if !provision.env.is_empty() {
+        said["env"] = values(provision);
+    }
     let request = with_token(request, token).json(&said);
     let reply = wire::reply(request, super::LARGEST, within).await;
     let Reply { status, body, .. } = match reply {
@@ -191,11 +194,16 @@ fn body(provision: &Provision) -> Value {
         say("metadata", json!(provision.metadata));
     }
     if !provision.env.is_empty() {
-        let values = provision.env.iter();
-        let values = values.map(|(name, value)| (name.clone(), json!(value.expose_secret())));
-        say("env", Value::Object(values.collect()));
+        say("env", values(provision));
     }
     Value::Object(body)
+}
+
+/// The variables that an agent is told.
+fn values(provision: &Provision) -> Value {
+    let values = provision.env.iter();
+    let values = values.map(|(name, value)| (name.clone(), json!(value.expose_secret())));
+    Value::Object(values.collect())
 }
 
 /// What of an answer is shown, and what is kept.
@@ -226,6 +234,7 @@ fn result(
         pending: answer.get("status").and_then(Value::as_str) == Some("pending_acceptance"),
         shown,
         kept,
+        tools: Vec::new(),
     }
 }
 

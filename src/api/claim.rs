@@ -6,7 +6,8 @@
 
 use super::persona::AgentPersona;
 use super::template::EnvVar;
-use super::text::{NameRef, ObjectName, Span};
+use super::text::{NameRef, ObjectName, Span, ToolName};
+use super::tool::ToolSpec;
 use super::updates::UpdatePolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::core::Rule;
@@ -60,7 +61,8 @@ pub struct AgentClaimSpec {
     /// The pool, in the same namespace. It may be made after the claim.
     #[x_kube(validation = Rule::new("self == oldSelf").message("poolRef is immutable: the claim stands in that pool's line, or has one of its agents; make another AgentClaim"))]
     pub pool_ref: NameRef,
-    /// An AgentTemplate in the same namespace. Of it only `persona` and `profile` count: never its image, and none of its variables.
+    /// An AgentTemplate in the same namespace. Of it only `persona`, `profile` and tools with `when: Claim` count: never its image, and none
+    /// of its variables. Such a tool stays with the agent as it was when the agent was handed over, whatever becomes of the template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persona_ref: Option<NameRef>,
     /// Who the agent is to be.
@@ -185,6 +187,13 @@ pub struct AgentClaimStatus {
     /// Whether its variables are its agent's for good: whatever is deployed from now on has them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub variables_kept: bool,
+    /// Since when its agent has the tools with `when: Claim` that it needs: how long it may take to answer counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_ready_at: Option<MicroTime>,
+    /// The tools with `when: Claim` whose variables its agent was told; where it takes in nothing new, what is deployed next has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"))]
+    pub tools_told: Vec<ToolName>,
     /// Names the instructions and the metadata that the agent was told last: a keyed hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -223,6 +232,10 @@ pub struct FromClaim {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,
+    /// Tools with `when: Claim` of the template that the claim named in personaRef.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tools: Vec<ToolSpec>,
 }
 
 /// The claim that has an instance.

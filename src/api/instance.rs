@@ -7,7 +7,7 @@ use super::deployment::{DeploymentStatus, ProjectStatus};
 use super::ledger::{LedgerEntry, Unknown};
 use super::limits::{MonthlyUsd, Sizes};
 use super::money::Money;
-use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind};
+use super::template::{EnvVar, NameRef, ResolvedImage, ToolKind, ToolSpec};
 use super::text::{Span, ToolName};
 pub use super::updates::UpdatePolicy;
 use super::updates::UpdateTo;
@@ -126,6 +126,19 @@ impl AgentInstance {
             .cloned()
             .or_else(|| self.uid())
             .unwrap_or_default()
+    }
+
+    /// Whether a claim has it for good.
+    pub fn is_handed_over(&self) -> bool {
+        let hold = self.spec.claim_ref.as_ref();
+        hold.is_some_and(|hold| hold.handed_over_at.is_some())
+    }
+
+    /// The tools that its claim brought, once that has it for good.
+    pub fn brought_tools(&self) -> &[ToolSpec] {
+        let brought = self.spec.from_claim.as_ref();
+        let brought = brought.filter(|_| self.is_handed_over());
+        brought.map_or(&[], |brought| &brought.tools)
     }
 
     /// Whether it has things outside under its own UID, and was not restored from a backup of another object.

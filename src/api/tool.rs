@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that each agent gets at another provider.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("self.type == 'wallet' || has(self.accountRef)").message("tools[].accountRef is required: it names the ProviderAccount that pays for the tool; only type wallet, which is made here, has none"),
@@ -37,7 +37,9 @@ pub struct ToolSpec {
     /// while the instance names the tool.
     #[serde(default = "yes")]
     pub required: bool,
-    /// Create: with the instance. OnDemand: while the instance names it in `requestedTools`; no longer named, it is taken back.
+    /// Create: with the instance. OnDemand: while the instance names it in `requestedTools`; no longer named, it is taken back. Claim: once
+    /// an AgentClaim has the agent for good, and nothing is deployed for it: the agent is told its variables with all else that its claim
+    /// says. An instance that no claim has never gets it.
     #[serde(default)]
     pub when: ToolTime,
     /// openrouter, required there: what the agent's key may spend, in US dollars: a whole number, or with cents a text in quotes
@@ -170,6 +172,8 @@ pub enum ToolTime {
     Create,
     /// While the instance names it in `requestedTools`.
     OnDemand,
+    /// Once a claim has the agent for good.
+    Claim,
 }
 
 /// When a key's limit is there again as a whole.

@@ -5,8 +5,9 @@
 //! when each may be done (`engine::claims`).
 
 use super::call::{ClusterError, Written, call, find};
-use crate::api::claim::ReleasePolicy;
+use crate::api::claim::{FromClaim, ReleasePolicy};
 use crate::api::instance::UpdatePolicy;
+use crate::api::template::ToolSpec;
 use crate::api::updates::UpdateTo;
 use crate::api::{AgentClaim, AgentInstance, CLAIM_LABEL, InstanceRef, POOL_LABEL, Seen};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
@@ -77,13 +78,13 @@ pub async fn give_back(client: &Client, seen: &ObjectMeta) -> Written<ObjectMeta
 }
 
 /// Writes into an instance that it is its claim's for good; with the claim it goes, unless the claim says otherwise. `seen`: the
-/// instance's name, version and owners as it was seen.
+/// instance's name, version and owners as it was seen; `tools`: those of the persona that the claim names.
 pub async fn hand_over(
     client: &Client,
     seen: &ObjectMeta,
     claim: &AgentClaim,
-    updates: UpdatePolicy,
-    at: MicroTime,
+    tools: Vec<ToolSpec>,
+    (updates, at): (UpdatePolicy, MicroTime),
 ) -> Written<ObjectMeta> {
     let owners = owners(seen, claim);
     let mut patch = json!({
@@ -100,8 +101,10 @@ pub async fn hand_over(
         },
     });
     // Not what is only told: nobody would read it there.
-    if !claim.spec.env.is_empty() {
-        patch["spec"]["fromClaim"] = json!({"env": claim.spec.env});
+    let env = claim.spec.env.clone();
+    let brought = FromClaim { env, tools };
+    if brought != FromClaim::default() {
+        patch["spec"]["fromClaim"] = json!(brought);
     }
     let namespace = claim.namespace().unwrap_or_default();
     let name = seen.name.clone().unwrap_or_default();

@@ -167,31 +167,40 @@ pub(super) async fn tool_account(
     let Some(object) = open_to(ctx, instance, name).await? else {
         return Ok(Some((ToolAccountView::NotAvailable, None)));
     };
+    Ok(as_tools_see_it(ctx, &object, provider))
+}
+
+/// A tool's account as those may use it to whom it is open. `None`: it was not set up yet.
+pub(super) fn as_tools_see_it(
+    ctx: &Context,
+    object: &Seen<ProviderAccount>,
+    provider: &str,
+) -> Option<ToolAccountSeen> {
     let Seen::Read(object) = object else {
         let message = UNREADABLE_ACCOUNT.to_owned();
-        return Ok(Some((ToolAccountView::NotReady { message }, None)));
+        return Some((ToolAccountView::NotReady { message }, None));
     };
     let Some(other) = object.spec.provider() else {
         let message = NO_PROVIDER.to_owned();
-        return Ok(Some((ToolAccountView::NotReady { message }, None)));
+        return Some((ToolAccountView::NotReady { message }, None));
     };
     if other != provider {
-        return Ok(Some((ToolAccountView::Elsewhere { provider: other }, None)));
+        return Some((ToolAccountView::Elsewhere { provider: other }, None));
     }
-    let account = ctx.accounts.tool_account(name);
+    let account = ctx.accounts.tool_account(&object.name_any());
     let account = account.filter(|one| object.uid().is_some_and(|uid| one.is_of(&uid)));
     let Some(account) = account else {
         let message = NOT_SET_UP.to_owned();
         let failed = failures::known(ctx, object.as_ref());
-        return Ok(failed.then_some((ToolAccountView::NotReady { message }, None)));
+        return failed.then_some((ToolAccountView::NotReady { message }, None));
     };
     let view = match account.usable() {
         Err(message) => ToolAccountView::NotReady { message },
         Ok(()) if account.outage().is_some() => ToolAccountView::Unreachable,
         Ok(()) if object.metadata.deletion_timestamp.is_some() => {
-            return Ok(Some((ToolAccountView::Deleting, Some(account))));
+            return Some((ToolAccountView::Deleting, Some(account)));
         }
-        Ok(()) => return Ok(Some((ToolAccountView::Ready, Some(account)))),
+        Ok(()) => return Some((ToolAccountView::Ready, Some(account))),
     };
-    Ok(Some((view, None)))
+    Some((view, None))
 }

@@ -21,7 +21,7 @@ use crate::engine::restored::as_it_stands;
 use crate::engine::rights;
 use crate::engine::rivals;
 use crate::engine::rollout;
-use crate::engine::tools::wanted;
+use crate::engine::tools::{given, wanted};
 use crate::engine::view;
 use crate::engine::world::{Desired, Outside, RolloutTurn, TemplateView, Tools, World, marker};
 use crate::model::tool::{Kept, RefusedTool, Wanted};
@@ -87,7 +87,7 @@ pub async fn gather<'a>(
     let wallets: Vec<Slot> = view::wallets(&instance, named).into_iter().collect();
     let secrets = secret::read(&ctx.around.client, &instance, &wallets).await?;
     let token = secrets.token.clone();
-    let given = view::given(&instance, named, &secrets.values);
+    let given = given(&instance, named, &secrets.values);
     let Some((tools, tool_accounts)) = tools(ctx, &instance, wanted, refused, secrets.kept).await?
     else {
         return Ok(None);

@@ -5,6 +5,7 @@
 //! repeated. Deliberately absent: the deployment itself, of which they are a part by then (`engine::compose`).
 
 use super::context::Context;
+use super::equipment::Equipment;
 use super::queue::Rank;
 use super::telling::words;
 use super::turned::named;
@@ -79,12 +80,17 @@ async fn keep(
     };
     let namespace = claim.namespace().unwrap_or_default();
     let found = claims::get(&ctx.around.client, &namespace, named).await?;
-    let status = found.and_then(|instance| instance.status);
+    let Some(instance) = found else {
+        return Ok(not_sent("it is gone"));
+    };
+    let equipment = Equipment::of(ctx, &instance).await?;
+    let status = instance.status;
     // What its tools give it has their value, here as in whatever is deployed.
     let ledger = status.iter().flat_map(|status| &status.external);
     for name in ledger.flat_map(|entry| entry.row().gives.names()) {
         provision.env.remove(name);
     }
+    provision.env.extend(equipment.variables);
     let id = |slot: Slot| ledger::id(status.as_ref()?, slot);
     let place = (
         id(Slot::Project),

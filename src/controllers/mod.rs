@@ -23,6 +23,7 @@ pub mod claim;
 pub mod context;
 pub mod enact;
 pub mod ended;
+mod equipment;
 pub mod failures;
 pub mod gather;
 pub mod inquiries;

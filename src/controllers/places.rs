@@ -109,16 +109,26 @@ pub fn of_tool(
     slot: Slot,
     takes: Option<PlaceAsked>,
 ) -> Option<TakenPlaces> {
-    let (asks, now) = (Taker::of(instance, slot), ctx.around.now());
-    let known = || known(ctx, account, Some(&asks));
+    of_taker(ctx, account, &Taker::of(instance, slot), takes)
+}
+
+/// The same for whoever asks.
+pub fn of_taker(
+    ctx: &Context,
+    account: &ToolAccount,
+    asks: &Taker,
+    takes: Option<PlaceAsked>,
+) -> Option<TakenPlaces> {
+    let now = ctx.around.now();
+    let known = || known(ctx, account, Some(asks));
     let places = &ctx.memories.places;
     match takes {
         Some(asked) => {
             let most = most(ctx, &account.name);
             let takes = most.map(|most| (most, asked));
-            places.count(&account.name, &asks, now, takes, known)
+            places.count(&account.name, asks, now, takes, known)
         }
-        None => places.glance(&account.name, &asks, now, known),
+        None => places.glance(&account.name, asks, now, known),
     }
 }
 

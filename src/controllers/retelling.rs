@@ -55,10 +55,10 @@ async fn tell(
     mut claim: AgentClaim,
     instance: &InstanceRef,
 ) -> Result<TellOutcome, ClusterError> {
-    // Its variables do not change any more, and it is not told of them again.
+    // Its own variables do not change any more, and it is not told of them again.
     claim.spec.env.clear();
     let claim = &claim;
-    let provision = match words(ctx, claim).await? {
+    let mut provision = match words(ctx, claim).await? {
         Ok(provision) => provision,
         Err(Broken { reason, message }) => return Ok(TellOutcome::Unsaid { reason, message }),
     };
@@ -68,12 +68,24 @@ async fn tell(
     let Some(agent) = reach(ctx, claim, instance).await? else {
         return Ok(not_sent("it has no address or no token"));
     };
-    let Reachable { host, row, token } = &agent;
+    let Reachable {
+        host,
+        row,
+        token,
+        equipment,
+    } = &agent;
+    provision.env.clone_from(&equipment.variables);
     let moment = ctx.around.now().to_string();
     Ok(match ctx.around.leave.take() {
         Ok(led) => {
             let said = (&provision, moment.as_str());
-            ctx.agents.tell_anew(led, host, row, said, token).await
+            match ctx.agents.tell_anew(led, host, row, said, token).await {
+                TellOutcome::Told(mut answer) => {
+                    answer.tools.clone_from(&equipment.tools);
+                    TellOutcome::Told(answer)
+                }
+                other => other,
+            }
         }
         Err(fault) => not_sent(fault.message()),
     })

@@ -6,9 +6,11 @@
 
 mod answers;
 mod edits;
+mod equipping;
 mod heard;
 mod held;
 mod known;
+mod room;
 mod steps;
 mod waiting;
 
@@ -18,7 +20,7 @@ use super::paused::{holds, is_unread};
 use super::turned::{Ref, named};
 use super::uid::Uid;
 use super::wake::pool_of;
-use crate::api::{AgentClaim, InstanceRef, Seen};
+use crate::api::{AgentClaim, AgentTemplate, InstanceRef, Seen};
 use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, status};
 use crate::engine::claiming::{self, ClaimNews, ClaimTerms, is_given_up};
@@ -58,6 +60,8 @@ pub struct Serving<'a> {
     around: NamedInstance,
     /// What its agent is to be told, once it was put together.
     words: Option<Provision>,
+    /// The template that it names for its persona, once that was read.
+    persona: Option<Arc<AgentTemplate>>,
 }
 
 impl<'a> Serving<'a> {
@@ -89,6 +93,7 @@ impl<'a> Serving<'a> {
             around: NamedInstance::Unknown,
             terms: ClaimTerms::of(pool.map(|pool| &**pool)),
             words: None,
+            persona: None,
             claim,
             ctx,
         };
@@ -170,7 +175,8 @@ impl<'a> Serving<'a> {
             Does::Wait => self.wait(now).await,
             Does::Rest if self.is_to_follow() => self.follow(now).await,
             Does::Rest => {
-                let again = [self.keep(now).await?, self.pending(now).await?];
+                let later = self.catch_up(now).await?;
+                let again = [later, self.keep(now).await?, self.pending(now).await?];
                 Ok(Then::End(again.into_iter().flatten().min()))
             }
             Does::Bind(uid) => self.bind(&uid).await,
@@ -236,7 +242,8 @@ impl<'a> Serving<'a> {
         handed_over.is_some_and(|(own, at)| {
             let agent = Uid::from(own.member.uid.as_str());
             let heard = self.ctx.memories.tellings.heard(&agent);
-            is_given_up(heard, at, claiming::give_up_at(&self.claim, at), now)
+            let told = claiming::told_from(&self.claim, at);
+            is_given_up(heard, told, claiming::give_up_at(&self.claim, at), now)
         })
     }
 
@@ -289,7 +296,7 @@ impl<'a> Serving<'a> {
                 self.claim = claim;
                 (self.looked, self.live, self.read) = (false, false, true);
                 self.around = NamedInstance::Unknown;
-                self.words = None;
+                (self.words, self.persona) = (None, None);
                 Ok(Then::GoOn)
             }
             None => {

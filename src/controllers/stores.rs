@@ -13,8 +13,7 @@ use super::lines::Lines;
 use super::queue::Rank;
 use super::rollouts::Rollouts;
 use super::store::{Store, Stored};
-use super::turned::Ref;
-use super::turned::Turned;
+use super::turned::{Ref, Turned, named};
 use super::wake::{Change, NearPool, Whom, news, template_of};
 use crate::api::condition::kind;
 use crate::api::template::ToolSpec;
@@ -160,11 +159,15 @@ impl Stores {
                     let inhabitants = InstanceBy::Namespace(namespace);
                     self.instances.names_by(&inhabitants)
                 }
-                Whom::Users(account) => names(longest_first(self.users(&account)), |_| true),
+                Whom::Users(account) => {
+                    self.wake_roomless(usize::MAX, rank, after);
+                    names(longest_first(self.users(&account)), |_| true)
+                }
                 Whom::Unidentified(account) => names(self.users(&account), |one| {
                     !one.annotations().contains_key(IDENTITY_ANNOTATION)
                 }),
                 Whom::Placeless(account) => {
+                    self.wake_roomless(TOGETHER, rank, after);
                     let mut waiting = self.instances.by(&InstanceBy::Placeless);
                     waiting.retain(|one| self.uses(one, &account));
                     let mut waiting = longest_first(waiting);
@@ -179,6 +182,20 @@ impl Stores {
         }
     }
 
+    /// The oldest so many of the claims that had no room for what they bring: in which account that was, they know themselves.
+    fn wake_roomless(&self, most: usize, rank: Rank, after: Duration) {
+        let mut waiting = self.claims.by(&ClaimBy::Roomless);
+        waiting.sort_by_cached_key(|one| {
+            let created = one.metadata.creation_timestamp.as_ref();
+            (created.map(|created| created.0), one.name_any())
+        });
+        for claim in waiting.into_iter().take(most) {
+            self.claims
+                .queue
+                .add(named(&Seen::Read(claim)), rank, after);
+        }
+    }
+
     fn wake_near(&self, whom: NearPool, rank: Rank, after: Duration) {
         let pools = match whom {
             NearPool::Pool(named) => vec![named],
@@ -186,7 +203,7 @@ impl Stores {
             NearPool::PoolsOver(account) => self.pools.names_by(&PoolBy::Account(account)),
             NearPool::Claim(named) => return self.claims.queue.add(named, rank, after),
             NearPool::ToldBy(template) => {
-                for named in self.claims.names_by(&ClaimBy(template)) {
+                for named in self.claims.names_by(&ClaimBy::Persona(template)) {
                     self.claims.queue.add(named, rank, after);
                 }
                 return;
@@ -235,7 +252,8 @@ impl Stores {
             let name = tool.name.0.clone();
             parts(tool.kind.provider()).filter_map(move |(part, _)| Slot::tool(&name, part))
         };
-        tools.iter().flat_map(slots).collect()
+        let all = tools.iter().chain(instance.brought_tools());
+        all.flat_map(slots).collect()
     }
 
     /// The instances that name an account themselves: as their home, or in their ledgers.

@@ -5,6 +5,7 @@
 //! follows from an answer (`serving`).
 
 use super::context::Context;
+use super::equipment::Equipment;
 pub use super::memories::askings::Asking;
 pub use super::memories::tellings::Telling;
 use super::memories::tellings::TriedTelling;
@@ -14,7 +15,7 @@ use super::uid::Uid;
 use super::wake::{persona_of, template_of};
 use crate::api::{AgentClaim, AgentInstance, AgentTemplate, InstanceRef, Seen};
 use crate::cluster::call::find;
-use crate::cluster::{ClusterError, claims, secret, values};
+use crate::cluster::{ClusterError, claims, values};
 use crate::engine::compose::Broken;
 use crate::engine::persona;
 use crate::model::{
@@ -24,7 +25,6 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::Api;
 use secrecy::SecretString;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,8 @@ pub struct Reachable {
     pub row: TellingRow,
     /// What opens it.
     pub token: SecretString,
+    /// What it has by its claim.
+    pub equipment: Equipment,
 }
 
 /// What a claim's agent is to be told, from what stands there now.
@@ -52,15 +54,31 @@ pub async fn words(
     ctx: &Context,
     claim: &AgentClaim,
 ) -> Result<Result<Provision, Broken>, ClusterError> {
-    let namespace = claim.namespace().unwrap_or_default();
-    let found: Option<Seen<AgentTemplate>> = match persona_of(claim) {
-        Some(named) => {
-            let api = Api::namespaced(ctx.around.client.clone(), &namespace);
-            find("reading the persona's template", api.get_opt(&named.name)).await?
-        }
-        None => None,
+    let found = persona_template(ctx, claim).await?;
+    words_of(ctx, claim, found.as_ref()).await
+}
+
+/// The template that a claim names for its persona, as it stands there now.
+pub async fn persona_template(
+    ctx: &Context,
+    claim: &AgentClaim,
+) -> Result<Option<Seen<AgentTemplate>>, ClusterError> {
+    let Some(named) = persona_of(claim) else {
+        return Ok(None);
     };
-    let template = match persona::template(claim, found.as_ref()) {
+    let namespace = claim.namespace().unwrap_or_default();
+    let api = Api::namespaced(ctx.around.client.clone(), &namespace);
+    find("reading the persona's template", api.get_opt(&named.name)).await
+}
+
+/// What a claim's agent is to be told. `found`: what there is of the template that it names for its persona.
+pub async fn words_of(
+    ctx: &Context,
+    claim: &AgentClaim,
+    found: Option<&Seen<AgentTemplate>>,
+) -> Result<Result<Provision, Broken>, ClusterError> {
+    let namespace = claim.namespace().unwrap_or_default();
+    let template = match persona::template(claim, found) {
         Ok(template) => template,
         Err(broken) => return Ok(Err(broken)),
     };
@@ -125,7 +143,7 @@ async fn tell(
     until: Timestamp,
 ) -> (TellOutcome, TriedTelling) {
     let unknown = |why: String| TellOutcome::Unknown { why };
-    let provision = match provision {
+    let mut provision = match provision {
         Some(provision) => provision,
         None => match words(ctx, claim).await {
             Ok(Ok(provision)) => provision,
@@ -144,9 +162,17 @@ async fn tell(
         }
         Err(error) => return (unknown(error.to_string()), TriedTelling::NotAtAll),
     };
+    if let Some(tool) = &agent.equipment.lacks {
+        let why = format!("what its tool {tool} gives it is not there yet");
+        return (unknown(why), TriedTelling::NotAtAll);
+    }
+    // A tool's value wins, as it does in whatever is deployed.
+    provision.env.extend(agent.equipment.variables.clone());
     let left = Duration::try_from(until.duration_since(ctx.around.now())).unwrap_or_default();
     let within = left.max(LEAST);
-    let Reachable { host, row, token } = &agent;
+    let Reachable {
+        host, row, token, ..
+    } = &agent;
     let told = match ctx.around.leave.take() {
         Ok(led) => {
             let telling = ctx.agents.tell(led, host, row, &provision, token, within);
@@ -164,6 +190,10 @@ async fn tell(
             let said = ctx.agents.binding(host, row, token).await;
             let told = took(&said, &provision.claim).unwrap_or(told);
             (told, TriedTelling::Sent)
+        }
+        TellOutcome::Told(mut answer) => {
+            answer.tools.clone_from(&agent.equipment.tools);
+            (TellOutcome::Told(answer), TriedTelling::Sent)
         }
         told => (told, TriedTelling::Sent),
     }
@@ -186,7 +216,7 @@ fn took(said: &AgentBinding, own: &str) -> Option<TellOutcome> {
         TellOutcome::Told(AgentResult {
             pending: *pending,
             shown: shown.into(),
-            kept: BTreeMap::new(),
+            ..AgentResult::default()
         })
     })
 }
@@ -224,7 +254,9 @@ async fn ask(
     let Some(agent) = reach(ctx, claim, instance).await? else {
         return Ok(None);
     };
-    let Reachable { host, row, token } = &agent;
+    let Reachable {
+        host, row, token, ..
+    } = &agent;
     Ok(Some(ctx.agents.binding(host, row, token).await))
 }
 
@@ -259,12 +291,13 @@ pub async fn reach(
         .as_ref()
         .and_then(|status| status.url.clone());
     let host = url.as_deref().and_then(|url| url.strip_prefix("https://"));
-    let token = secret::read(client, &instance, &[]).await?.token;
-    Ok(match (host, row, token) {
+    let mut equipment = Equipment::of(ctx, &instance).await?;
+    Ok(match (host, row, equipment.token.take()) {
         (Some(host), Some(row), Some(token)) => Some(Reachable {
             host: host.to_owned(),
             row,
             token,
+            equipment,
         }),
         _ => None,
     })

@@ -286,7 +286,9 @@ pub fn uses(instance: &AgentInstance, template: Option<&AgentTemplate>) -> BTree
         .flat_map(|status| &status.external)
         .map(|entry| entry.account.clone())
         .filter(|account| !account.is_empty());
-    let mut used: BTreeSet<String> = tools.chain(recorded).collect();
+    let brought = instance.brought_tools().iter();
+    let brought = brought.filter_map(|tool| Some(tool.account_ref.as_ref()?.name.0.clone()));
+    let mut used: BTreeSet<String> = tools.chain(recorded).chain(brought).collect();
     used.insert(instance.spec.account_ref.name.0.clone());
     used
 }

@@ -10,16 +10,17 @@ mod words;
 
 pub use news::{heard, outcome};
 pub use patience::{HeardOfAgent, Reachability, is_given_up};
-pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at};
+pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at, told_from};
 
+use super::bringing::RoomLack;
 use super::claims::{ClaimHold, ClaimView, PoolMember};
 use super::compose::Broken;
 use crate::api::condition::{self, conclude, kind, reason};
-use crate::api::text::NameRef;
+use crate::api::text::{NameRef, ToolName};
 use crate::api::{AgentClaim, AgentClaimStatus, AgentInstance, InstanceRef};
 use crate::model::{AgentBinding, ClaimKept};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
 
@@ -35,6 +36,8 @@ pub enum ClaimNews {
         /// Its name.
         agent: String,
     },
+    /// There is no room for what it brings its agent.
+    NoRoom(RoomLack),
     /// It waited until its deadline.
     TooLate,
     /// Nothing is done to its agent now.
@@ -46,6 +49,17 @@ pub enum ClaimNews {
         /// Where the agent answers.
         url: Option<String>,
     },
+    /// Its agent has not all tools that it needs.
+    Unequipped {
+        /// Why, in one stable word.
+        reason: &'static str,
+        /// Why, and what to do.
+        message: String,
+        /// Whether somebody has to see to that.
+        stalled: bool,
+    },
+    /// Its agent has the tools that it needs.
+    Equipped,
     /// What its agent is to be told cannot be put together.
     Unsaid(Broken),
     /// Its agent has not answered yet.
@@ -66,6 +80,11 @@ pub enum ClaimNews {
     },
     /// Its variables are its agent's for good.
     Kept,
+    /// Its agent was told what these tools give it.
+    Given {
+        /// Which.
+        tools: Vec<ToolName>,
+    },
     /// Its agent refuses what the claim says.
     Refused(String),
     /// Its agent could not be told, and is gone.
@@ -87,6 +106,8 @@ pub struct ClaimAnswer {
     pub secret: Option<NameRef>,
     /// Names what the agent was told, where that is certain.
     pub told: Option<String>,
+    /// The tools of which it was told what they give it.
+    pub tools: Vec<ToolName>,
 }
 
 /// Whether its time with its agent is over, and that is not said yet.
@@ -117,11 +138,11 @@ pub fn expires_at(claim: &AgentClaim) -> Option<Timestamp> {
 /// Whether its variables are to be kept for what is deployed later.
 pub fn is_to_keep(claim: &AgentClaim) -> bool {
     let view = view(claim);
-    let kept = claim
-        .status
-        .as_ref()
-        .is_some_and(|status| status.variables_kept);
-    view.ready && !view.over && !kept && !claim.spec.env.is_empty()
+    let status = claim.status.as_ref();
+    let kept = status.is_some_and(|status| status.variables_kept);
+    let tools = status.is_some_and(|status| !status.tools_told.is_empty());
+    let any = tools || !claim.spec.env.is_empty();
+    view.ready && !view.over && !kept && any
 }
 
 /// Whether it says something else than when it was bound, or last followed.
@@ -165,11 +186,30 @@ pub fn stands_in_line(claim: &AgentClaim) -> bool {
     let conditions = claim.status.iter().flat_map(|status| &status.conditions);
     let mut ready = conditions.filter(|one| one.type_ == kind::READY);
     let aside = ready.any(|one| ASIDE.contains(&one.reason.as_str()));
-    waits(claim) && !is_unsaid(claim) && !aside
+    waits(claim) && !is_unsaid(claim) && !is_roomless(claim) && !aside
+}
+
+/// Whether there is no room for what it brings its agent.
+pub fn is_roomless(claim: &AgentClaim) -> bool {
+    let conditions = claim.status.iter().flat_map(|status| &status.conditions);
+    let mut ready = conditions.filter(|one| one.type_ == kind::READY);
+    waits(claim) && ready.any(|one| ROOMLESS.contains(&one.reason.as_str()))
 }
 
 /// What a claim says that stands aside, and comes again by itself.
 const ASIDE: [&str; 2] = [reason::RESTORED_ELSEWHERE, reason::PAUSED];
+
+/// What keeps a claim from having the tools that it brings, and so from getting an agent.
+const ROOMLESS: [&str; 8] = [
+    reason::QUOTA_EXCEEDED,
+    reason::ACCOUNT_NOT_AVAILABLE,
+    reason::ACCOUNT_NOT_READY,
+    reason::ACCOUNT_UNREACHABLE,
+    reason::ACCOUNT_DELETING,
+    reason::RECOVERY_MODE,
+    reason::PENDING,
+    reason::VALUE_NOT_USABLE,
+];
 
 /// What keeps a claim from being told, and so from getting an agent.
 const UNSAID: [&str; 4] = [
@@ -279,17 +319,24 @@ pub fn status(
             new.expires_after = terms.expires_after(claim);
             new.expires_at = terms::expires(claim, new.expires_after.as_ref(), now).map(Time);
             new.provision_deadline = terms.provision_deadline(claim);
-            new.variables_kept = false;
+            (new.variables_kept, new.tools_ready_at) = (false, None);
+            new.tools_told.clear();
         }
+        ClaimNews::Equipped => new.tools_ready_at = Some(MicroTime(now)),
         ClaimNews::Expired => new.expires_at = expires_at(claim).map(Time),
         ClaimNews::Kept => {
             new.variables_kept = true;
+            return new;
+        }
+        ClaimNews::Given { tools } => {
+            (new.variables_kept, new.tools_told) = (false, tools.clone());
             return new;
         }
         ClaimNews::Told(answer) | ClaimNews::Pending(answer) => {
             new.result.clone_from(&answer.shown);
             new.secret_ref.clone_from(&answer.secret);
             new.told.clone_from(&answer.told);
+            new.tools_told.clone_from(&answer.tools);
         }
         ClaimNews::Followed { told, .. } => {
             new.expires_at = expires_at(claim).map(Time);
@@ -298,7 +345,8 @@ pub fn status(
         ClaimNews::Rejected => {
             new.rejected.extend(new.instance_ref.take());
             (new.url, new.expires_at, new.provision_deadline) = (None, None, None);
-            new.expires_after = None;
+            (new.expires_after, new.tools_ready_at) = (None, None);
+            new.tools_told.clear();
             new.observed_generation = claim.metadata.generation;
         }
         _ => {}

@@ -64,6 +64,17 @@ impl Composed {
         configuration
     }
 
+    /// With what tools with `when: Claim` give its agent: as whatever else its claim brought, but for that a tool's value wins.
+    pub fn bringing(mut self, given: &BTreeMap<String, SecretString>) -> Composed {
+        self.brought.retain(|one| !given.contains_key(&one.name));
+        let given = given.iter().map(|(name, value)| Variable {
+            name: name.clone(),
+            value: value.clone(),
+        });
+        self.brought.extend(given);
+        self
+    }
+
     /// Names of every variable that is set.
     pub fn names(&self) -> Vec<String> {
         self.for_attempt(0)
@@ -108,7 +119,7 @@ pub fn revision(
     let image = by_digest(runtime.image.as_str(), digest);
     let mut variables = resolve(&template.env, values)?;
     // Every instance that takes the revision gets these tools, and so other variables. What a tool is limited to is
-    // changed in place, and OnDemand is each instance's own affair.
+    // changed in place, and OnDemand and Claim are each instance's own affair.
     for tool in template
         .tools
         .iter()

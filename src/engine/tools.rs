@@ -5,13 +5,14 @@
 //! instance's Secret before the ledger says `Exists`; what holds an address, a number or money is never made a second time
 //! by itself; one tool's trouble holds up the others only where the agent is of no use without it.
 //!
-//! In `wish` what is asked for, in `make` how it comes to be, in `keep` what becomes of what is on record, in `adjust` what of that
+//! In `wish` what is asked for, in `given` what it gives the agent, in `make` how it comes to be, in `keep` what becomes of what is on record, in `adjust` what of that
 //! is changed in place, in `resting` what of it may be used while nothing runs, in `back` the way back, in `tell` what the status
 //! says of it, in `spent` what it has spent.
 
 mod adjust;
 mod back;
 mod found;
+mod given;
 mod keep;
 mod make;
 mod naming;
@@ -23,10 +24,11 @@ mod tell;
 mod wish;
 
 pub(super) use back::{Back, in_order_of_teardown, leave_here, monthly, one_back, retire};
+pub use given::{GivenByTools, GivenVariables, given};
 pub(super) use resting::rest;
 pub(super) use spent::news as spending;
 pub(super) use tell::{all_there, billed_at_rest, no_longer};
-pub use wish::wanted;
+pub use wish::{for_claims, wanted};
 
 use self::subject::{
     Held, Next, Subject, above, closed, crowded, goes, kept, not_allowed, not_left_to_rest,
@@ -89,16 +91,17 @@ pub(super) fn provide(w: &World, d: &mut Draft) -> Phase {
     let subjects = subjects(wanted);
     let prepares = prepares(w);
     d.stands(w);
-    if prepares {
-        if let Some((subject, step)) = make::unplaced(w, d, &subjects) {
-            return act_on(d, subject, step);
-        }
-        make::intend(w, d, &subjects);
+    // What is for its claim is in no revision: it is the agent's whatever it runs.
+    let takes = |subject: &Subject<'_>| prepares || subject.tool.for_claim;
+    let taken: Vec<Subject<'_>> = subjects.iter().copied().filter(|one| takes(one)).collect();
+    if let Some((subject, step)) = make::unplaced(w, d, &taken) {
+        return act_on(d, subject, step);
     }
+    make::intend(w, d, &taken);
     let mut held: Vec<(&Subject<'_>, Held)> = Vec::new();
     for subject in &subjects {
         let known = ledger::entry(&d.status, subject.slot).is_some();
-        if !prepares && !known && subject.tool.adopt.is_none() {
+        if !takes(subject) && !known && subject.tool.adopt.is_none() {
             continue;
         }
         match one(w, d, subject) {
@@ -180,7 +183,9 @@ fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
     let stops = |subject: &Subject<'_>, why: &Held| {
         // A variable that the agent has may not be taken from it because its source is in trouble.
         let has = |name: &str| w.status().variables.iter().any(|known| known == name);
-        !why.complete && (subject.tool.required || subject.row.gives.names().any(has))
+        // What is for its claim is told, and nothing that is deployed waits for it.
+        let needs = subject.tool.required && !subject.tool.for_claim;
+        !why.complete && (needs || subject.row.gives.names().any(has))
     };
     let told = |(subject, why): &&(&Subject<'_>, Held)| {
         subject.tool.required || why.reason == reason::QUOTA_EXCEEDED

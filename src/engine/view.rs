@@ -5,6 +5,7 @@
 
 use super::compose::{self, Broken, compose, references, revision};
 use super::rollout;
+use super::tools::GivenByTools;
 use super::world::{
     Desired, Glance, RolloutTurn, TemplateReady, TemplateView, ToolAccountView, Tools, World,
 };
@@ -187,44 +188,6 @@ impl Tools {
     }
 }
 
-/// The variables that an agent gets from its tools: of each resource that exists and is wanted, what its row says. `values`: the
-/// credentials in the instance's Secrets.
-pub fn given(
-    instance: &AgentInstance,
-    wanted: &[Wanted],
-    values: &BTreeMap<Slot, SecretString>,
-) -> BTreeMap<String, SecretString> {
-    let mut given = BTreeMap::new();
-    let Some(status) = &instance.status else {
-        return given;
-    };
-    for tool in wanted {
-        for part in &tool.parts {
-            let Some(entry) = status
-                .external
-                .iter()
-                .find(|entry| Some(entry.slot) == Slot::tool(&tool.name, *part))
-                .filter(|entry| entry.state == SlotState::Exists)
-            else {
-                continue;
-            };
-            let gives = entry.row().gives;
-            let told = status.tools.iter().find(|told| told.name == tool.name);
-            let address = told.and_then(|told| told.address.clone());
-            let texts = [(gives.address, address), (gives.id, entry.id.clone())];
-            for (name, text) in texts {
-                if let (Some(name), Some(text)) = (name, text) {
-                    given.insert(name.to_owned(), SecretString::from(text));
-                }
-            }
-            if let (Some(name), Some(value)) = (gives.secret, values.get(&entry.slot)) {
-                given.insert(name.to_owned(), value.clone());
-            }
-        }
-    }
-    given
-}
-
 /// Whether the template's own controller has seen it as it is now.
 pub fn observed(template: &AgentTemplate) -> bool {
     let status = template.status.as_ref();
@@ -316,7 +279,7 @@ pub struct Own<'a> {
     /// Its gateway token.
     pub token: &'a SecretString,
     /// The variables that it gets from its tools.
-    pub given: &'a BTreeMap<String, SecretString>,
+    pub given: &'a GivenByTools,
 }
 
 impl Stamp<'_> {
@@ -359,10 +322,10 @@ impl Stamp<'_> {
             (&own.instance.spec.env, brought(own.instance)),
             values,
             own.token,
-            own.given,
+            &own.given.deployed,
         );
         match composed {
-            Ok(composed) => Desired::Composed(composed),
+            Ok(composed) => Desired::Composed(composed.bringing(&own.given.brought)),
             Err(Broken { reason, message }) => Desired::Broken { reason, message },
         }
     }

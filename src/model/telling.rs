@@ -66,6 +66,8 @@ pub struct AgentResult {
     pub shown: BTreeMap<String, String>,
     /// What may be a capability.
     pub kept: BTreeMap<String, SecretString>,
+    /// The tools of which it was told what they give it.
+    pub tools: Vec<String>,
 }
 
 /// What an agent says of whom it belongs to.

@@ -175,6 +175,8 @@ pub struct Wanted {
     pub parts: Vec<Part>,
     /// The id of an existing one that is taken over.
     pub adopt: Option<String>,
+    /// Whether it is for the agent's claim alone: what it gives is told, and no reason to deploy anything.
+    pub for_claim: bool,
 }
 
 /// What is to be made: everything that a provider's room needs for it.

@@ -11,6 +11,8 @@ mod breakers;
 #[cfg(test)]
 mod change;
 #[cfg(test)]
+mod claim_tools;
+#[cfg(test)]
 mod claimed;
 #[cfg(test)]
 mod claims;

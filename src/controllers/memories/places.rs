@@ -122,6 +122,13 @@ impl Places {
         }
     }
 
+    /// What was reserved is not wanted any more.
+    pub fn release(&self, account: &str, taker: &Taker) {
+        if let Some(about_to) = held(&self.about_to).get_mut(account) {
+            about_to.remove(taker);
+        }
+    }
+
     /// An instance is gone.
     pub fn gone(&self, identity: &str) {
         for about_to in held(&self.about_to).values_mut() {
@@ -300,6 +307,21 @@ mod tests {
         // Its pass ended without a word: what it took is free again.
         places.ended("a", Timestamp::from_second(2).unwrap());
         assert!(raise("b", 30, [20, 20], 40));
+    }
+
+    #[test]
+    fn what_a_claim_holds_for_its_agent_is_the_agents_and_comes_back_where_it_is_not_taken() {
+        let places = Places::default();
+        let nothing_shown = Account {
+            places: &places,
+            instances: vec![],
+        };
+        // Each holds it in its agent's name, and the agent's own pass asks for the same again.
+        assert!(nothing_shown.take("a", 0) && nothing_shown.take("b", 0));
+        assert!(!nothing_shown.take("c", 0) && nothing_shown.take("a", 1));
+        let taker = Taker::of(&instance("b", None), Slot::Project);
+        places.release("main", &taker);
+        assert!(nothing_shown.take("c", 1) && !nothing_shown.take("b", 1));
     }
 
     #[test]

@@ -5,8 +5,9 @@
 use super::Serving;
 use super::held::Then;
 use crate::api::template::NameRef;
+use crate::api::text::ToolName;
 use crate::cluster::{ClusterError, claim_secret};
-use crate::controllers::telling::{Asking, Telling, ask_beside, begin, words};
+use crate::controllers::telling::{Asking, Telling, ask_beside, begin, persona_template, words_of};
 use crate::controllers::uid::Uid;
 use crate::engine::claiming::{self, ClaimAnswer, ClaimNews};
 use crate::engine::compose::Broken;
@@ -27,6 +28,10 @@ impl Serving<'_> {
         let Some(handed_over) = own.handed_over_at else {
             return Ok(Then::End(Some(now + SOON)));
         };
+        if let Some(then) = self.equip(uid, handed_over, now).await? {
+            return Ok(then);
+        }
+        let own = self.one(uid)?;
         let until = claiming::give_up_at(&self.claim, handed_over);
         let outcome = match self.ctx.memories.tellings.of(&key, now) {
             Telling::Answered(outcome) => outcome,
@@ -62,9 +67,11 @@ impl Serving<'_> {
         if !persona::refers(&self.claim) {
             return Ok(true);
         }
-        match words(self.ctx, &self.claim).await? {
+        let found = persona_template(self.ctx, &self.claim).await?;
+        match words_of(self.ctx, &self.claim, found.as_ref()).await? {
             Ok(words) => {
                 self.words = Some(words);
+                self.persona = found.and_then(|found| found.read().cloned());
                 Ok(true)
             }
             Err(broken) => {
@@ -96,6 +103,7 @@ impl Serving<'_> {
             shown: answer.shown,
             secret,
             told: certain.then(|| persona::said(seal, &self.claim)),
+            tools: answer.tools.into_iter().map(ToolName).collect(),
         };
         let news = match answer.pending {
             true => ClaimNews::Pending(said),
@@ -147,6 +155,7 @@ impl Serving<'_> {
                     shown: status.result,
                     secret: status.secret_ref,
                     told: status.told,
+                    tools: status.tools_told,
                 };
                 self.write(&ClaimNews::Told(said)).await?;
                 // Where somebody has written it meanwhile, nobody is woken by that.

@@ -2,14 +2,18 @@
 //!
 //! Holds: they are values; what they mean is known to `super`.
 
+use crate::api::condition::{find, kind};
+use crate::api::instance::ToolStatus;
+use crate::api::template::ToolSpec;
 use crate::api::{AgentClaim, AgentInstance, AgentTemplate, InstanceRef};
 use crate::controllers::context::Context;
+use crate::controllers::lines::FreeAgent;
 use crate::controllers::memories::served::ServedVersions;
 use crate::controllers::stores::InstanceBy;
 use crate::controllers::turned::Ref;
 use crate::controllers::wake::template_of;
 use crate::engine::claiming::{self, ClaimNews};
-use crate::engine::claims::PoolMember;
+use crate::engine::claims::{ClaimHold, PoolMember};
 use crate::engine::pool::{is_emptied, settled};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -25,6 +29,12 @@ pub(super) struct HeldAgent {
     pub settled: bool,
     /// Whether its project was deleted at the provider, and the agent with it.
     pub emptied: bool,
+    /// What its instance says of its tools.
+    pub tools: Vec<ToolStatus>,
+    /// The tools that its claim brought.
+    pub brought: Vec<ToolSpec>,
+    /// Why its instance needs somebody, if it does.
+    pub stalled: Option<String>,
     /// The account in which it lives.
     pub account: String,
     /// Its template.
@@ -34,20 +44,48 @@ pub(super) struct HeldAgent {
 impl HeldAgent {
     pub fn of(instance: &AgentInstance) -> HeldAgent {
         let hold = instance.spec.claim_ref.as_ref();
+        let status = instance.status.as_ref();
+        let said = status.map(|status| find(&status.conditions, kind::STALLED));
+        let stalled = said.flatten().filter(|said| said.status == "True");
         HeldAgent {
             member: claiming::member(instance),
             meta: instance.metadata.clone(),
-            url: instance
-                .status
-                .as_ref()
-                .and_then(|status| status.url.clone()),
+            url: status.and_then(|status| status.url.clone()),
             handed_over_at: hold
                 .and_then(|hold| hold.handed_over_at.as_ref())
                 .map(|at| at.0),
             settled: settled(instance),
             emptied: is_emptied(instance),
+            tools: status.map_or_else(Vec::new, |status| status.tools.clone()),
+            brought: instance.brought_tools().to_vec(),
+            stalled: stalled.map(|said| said.reason.clone()),
             account: instance.spec.account_ref.name.0.clone(),
             template: template_of(instance),
+        }
+    }
+
+    /// One that a claim has just taken.
+    pub fn taken(agent: FreeAgent, meta: ObjectMeta, claim: &AgentClaim) -> HeldAgent {
+        HeldAgent {
+            member: PoolMember {
+                uid: agent.uid,
+                made: agent.made.as_second(),
+                hold: Some(ClaimHold {
+                    claim: claim.uid().unwrap_or_default(),
+                    handed_over: false,
+                }),
+                deleting: meta.deletion_timestamp.is_some(),
+            },
+            meta,
+            url: agent.url,
+            handed_over_at: None,
+            settled: true,
+            emptied: false,
+            tools: Vec::new(),
+            brought: Vec::new(),
+            stalled: None,
+            account: agent.account,
+            template: agent.template,
         }
     }
 

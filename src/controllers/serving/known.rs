@@ -4,6 +4,7 @@
 //! bears a version; and where nothing is to be done, because what changes comes by itself.
 
 use super::Serving;
+use super::equipping::untold;
 use super::held::{shown, versions};
 use crate::api::AgentClaim;
 use crate::controllers::context::Context;
@@ -27,6 +28,7 @@ impl Serving<'_> {
         };
         let named = claiming::view(claim).names;
         let whole = own.handed_over_at.is_some() && !own.member.deleting && !own.emptied;
+        let whole = whole && untold(ctx, claim, own).is_empty();
         let expires = claim.status.as_ref()?.expires_at.as_ref().map(|at| at.0);
         let has_time = expires.is_none_or(|at| at > now);
         let its_own = named.as_ref() == Some(&own.member.uid);

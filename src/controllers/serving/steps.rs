@@ -3,16 +3,18 @@
 //! Holds: one write each; after a conflict everything is looked at anew.
 
 use super::Serving;
+use super::equipping::tools_of;
 use super::held::{HeldAgent, Then};
 use crate::api::AgentClaim;
+use crate::api::template::ToolSpec;
 use crate::cluster::{ClusterError, claims};
 use crate::controllers::lines::FreeAgent;
 use crate::controllers::paused::{holds, is_unread};
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::Ref;
 use crate::controllers::uid::Uid;
+use crate::engine::bringing::RoomLack;
 use crate::engine::claiming::{self, ClaimNews};
-use crate::engine::claims::{ClaimHold, PoolMember};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::ResourceExt;
@@ -24,10 +26,21 @@ const SOON: SignedDuration = SignedDuration::from_secs(1);
 /// An agent that was deleted is looked for after so long, should nobody tell that it is gone.
 const GONE: SignedDuration = SignedDuration::from_secs(30);
 
+/// What came of taking an agent.
+pub(super) enum Take {
+    /// It has one.
+    Done,
+    /// None is free for it.
+    Nothing,
+    /// There is no room for what it brings.
+    NoRoom(RoomLack),
+}
+
 impl Serving<'_> {
-    /// Takes an agent, if it is the claim's turn and one is free. Answers whether it did.
-    pub(super) async fn take(&mut self) -> Result<bool, ClusterError> {
-        let ctx = self.ctx;
+    /// Takes an agent, if it is the claim's turn and one is free, and holds room for the tools that the claim brings it. Answers whether it
+    /// did.
+    pub(super) async fn take(&mut self, tools: &[ToolSpec]) -> Result<Take, ClusterError> {
+        let (ctx, now) = (self.ctx, self.ctx.around.now());
         let may = |agent: &FreeAgent| {
             ctx.stores.usable(&agent.account)
                 && !holds(ctx, &agent.account, &agent.template)
@@ -37,36 +50,25 @@ impl Serving<'_> {
         let mut offered = lines.offer(&self.claim, may);
         let mut refused = Vec::new();
         while let Some(agent) = offered {
+            if let Some(lack) = self.lack(tools, Some(&agent.uid), now).await? {
+                lines.put_back(&self.claim, agent);
+                self.unchanged(refused);
+                return Ok(Take::NoRoom(lack));
+            }
             let (client, version) = (&ctx.around.client, agent.version.as_deref());
             match claims::take(client, &agent.named.name, version, &self.claim).await {
                 Ok(meta) => {
                     lines.taken(ctx.around.now());
-                    let member = PoolMember {
-                        uid: agent.uid,
-                        made: agent.made.as_second(),
-                        hold: Some(ClaimHold {
-                            claim: self.claim.uid().unwrap_or_default(),
-                            handed_over: false,
-                        }),
-                        deleting: meta.deletion_timestamp.is_some(),
-                    };
-                    self.its.push(HeldAgent {
-                        member,
-                        meta,
-                        url: agent.url,
-                        handed_over_at: None,
-                        settled: true,
-                        emptied: false,
-                        account: agent.account,
-                        template: agent.template,
-                    });
+                    let taken = HeldAgent::taken(agent, meta, &self.claim);
+                    self.its.push(taken);
                     self.live = true;
                     self.unchanged(refused);
                     self.next_in_line(lines.next(&self.claim));
-                    return Ok(true);
+                    return Ok(Take::Done);
                 }
                 // Another claim was faster, or it is another by now: the watch shows it again where it is still free.
                 Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {
+                    self.release(tools, &agent.uid);
                     refused.push(agent);
                     offered = lines.offer_another(&self.claim, may);
                 }
@@ -78,7 +80,7 @@ impl Serving<'_> {
         }
         self.unchanged(refused);
         lines.join(&self.claim, &self.named);
-        Ok(false)
+        Ok(Take::Nothing)
     }
 
     /// Agents that were refused to it: the watch shows nothing of one that has not changed since, and it is free still.
@@ -145,6 +147,7 @@ impl Serving<'_> {
         }
         let given = claims::give_back(&self.ctx.around.client, &self.one(uid)?.meta).await;
         if given.is_ok() {
+            self.release(&self.brings().unwrap_or_default(), uid);
             self.its.retain(|one| one.member.uid != uid);
         }
         self.after(given.map(drop))
@@ -159,19 +162,45 @@ impl Serving<'_> {
         if !own.settled {
             return Ok(Then::End(Some(now + SOON)));
         }
-        let (client, at) = (&self.ctx.around.client, MicroTime(now));
-        let updates = self.terms.update_policy(&self.claim);
-        let handed = claims::hand_over(client, &own.meta, &self.claim, updates, at).await;
+        let tools = match self.persona_tools().await? {
+            Ok(tools) => tools,
+            Err(broken) => {
+                self.write(&ClaimNews::Unsaid(broken)).await?;
+                return Ok(match self.read {
+                    true => Then::GoOn,
+                    false => Then::End(None),
+                });
+            }
+        };
+        let own = self.one(uid)?;
+        let client = &self.ctx.around.client;
+        let terms = (self.terms.update_policy(&self.claim), MicroTime(now));
+        let handed = claims::hand_over(client, &own.meta, &self.claim, tools.clone(), terms).await;
         let written = handed.map(|meta| {
             for one in self.its.iter_mut().filter(|one| one.member.uid == uid) {
                 one.meta = meta.clone();
                 one.handed_over_at = Some(now);
+                one.brought.clone_from(&tools);
                 if let Some(hold) = &mut one.member.hold {
                     hold.handed_over = true;
                 }
             }
         });
+        if written.is_ok() {
+            self.begin_tools(uid);
+        }
         self.after(written)
+    }
+
+    /// An agent that has tools to get by its claim looks at itself at once.
+    fn begin_tools(&self, uid: &str) {
+        let its = self.its.iter().find(|one| one.member.uid == uid);
+        if let Some(own) = its.filter(|own| !tools_of(self.ctx, own).is_empty()) {
+            let namespace = self.claim.namespace().unwrap_or_default();
+            let named = Ref::new(&own.reference().name).within(&namespace);
+            let queue = &self.ctx.stores.instances.queue;
+            queue.add(named, Rank::News, Duration::ZERO);
+        }
     }
 
     pub(super) async fn delete(&mut self, uid: &str) -> Result<Then, ClusterError> {

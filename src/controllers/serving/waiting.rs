@@ -3,6 +3,7 @@
 //! Holds: nobody stands behind one that waits for something of its own; why it waits is said once it has waited for a moment.
 
 use super::held::Then;
+use super::steps::Take;
 use super::{PAUSED, SOON, Serving};
 use crate::cluster::ClusterError;
 use crate::controllers::uid::Uid;
@@ -10,6 +11,7 @@ use crate::controllers::wake::pool_of;
 use crate::engine::claiming::{self, ClaimNews};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
+use std::ops::ControlFlow::{Break, Continue};
 
 impl Serving<'_> {
     /// It waits: for an agent that is free, or for one that goes to be gone.
@@ -32,16 +34,10 @@ impl Serving<'_> {
             self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
             return Ok(Then::End(None));
         }
-        // A claim that cannot be told takes no agent.
-        if !self.put_together().await? {
-            self.next_in_line(self.ctx.stores.lines.stand_aside(&self.claim));
-            // Where somebody has written it meanwhile, nobody is woken by that.
-            return Ok(if self.read {
-                Then::GoOn
-            } else {
-                Then::End(None)
-            });
-        }
+        let tools = match self.can_be_served(now).await? {
+            Continue(tools) => tools,
+            Break(then) => return Ok(then),
+        };
         let (ctx, pool) = (self.ctx, pool_of(&self.claim));
         let there = ctx.stores.pools.get(&pool);
         let gives = there.is_some_and(|pool| pool.meta().deletion_timestamp.is_none());
@@ -54,8 +50,12 @@ impl Serving<'_> {
         let namespace = self.claim.namespace().unwrap_or_default();
         let rests = ctx.memories.tellings.rests(&namespace, now);
         let takes = gives && rests.is_none() && !ctx.around.settings.observe_only;
-        if takes && self.take().await? {
-            return Ok(Then::GoOn);
+        if takes {
+            match self.take(&tools).await? {
+                Take::Done => return Ok(Then::GoOn),
+                Take::NoRoom(lack) => return self.roomless(lack, now).await,
+                Take::Nothing => {}
+            }
         }
         self.says_why(gives, rests, now).await
     }

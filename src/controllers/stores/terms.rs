@@ -9,7 +9,7 @@ use crate::controllers::store::Stored;
 use crate::controllers::turned::Ref;
 use crate::controllers::wake::{persona_of, pool_of_member, template_of};
 use crate::engine::account::uses;
-use crate::engine::claiming::is_untold;
+use crate::engine::claiming::{is_roomless, is_untold};
 use crate::engine::rivals;
 use kube::ResourceExt;
 use std::collections::HashSet;
@@ -152,9 +152,14 @@ impl Stored for AgentPool {
     }
 }
 
-/// The template whose persona a claim is to be told. Only of those whose agent was not told yet; who waits stands in a line.
+/// What claims are looked up by. Who waits for an agent stands in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ClaimBy(pub Ref<AgentTemplate>);
+pub enum ClaimBy {
+    /// The template whose persona it is to be told, of those whose agent was not told yet.
+    Persona(Ref<AgentTemplate>),
+    /// That there is no room for what it brings its agent, in whatever account.
+    Roomless,
+}
 
 impl Stored for AgentClaim {
     type Term = ClaimBy;
@@ -162,7 +167,14 @@ impl Stored for AgentClaim {
     fn terms(object: &Seen<AgentClaim>) -> Vec<ClaimBy> {
         let untold = object.read().filter(|claim| is_untold(claim));
         let persona = untold.and_then(|claim| persona_of(claim));
-        persona.map(ClaimBy).into_iter().collect()
+        let claim = object.read();
+        let roomless = claim.is_some_and(|claim| is_roomless(claim));
+        let roomless = roomless.then_some(ClaimBy::Roomless);
+        persona
+            .map(ClaimBy::Persona)
+            .into_iter()
+            .chain(roomless)
+            .collect()
     }
 
     fn strip(&mut self) {

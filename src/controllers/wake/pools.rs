@@ -4,6 +4,7 @@
 //! (`lines`), not here. An agent that a claim takes looks at itself a moment later, when nobody waits for its claim any more.
 
 use super::change::{NearPool, TOGETHER, Wake, Whom, as_people_left_it, differs, named, now};
+use crate::api::condition::{find, kind};
 use crate::api::{AgentClaim, AgentInstance, AgentPool, AgentTemplate, InstanceRef, Seen};
 use crate::controllers::queue::Rank;
 use crate::controllers::turned::{Ref, Turned};
@@ -172,6 +173,19 @@ fn as_its_pool_counts_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use
     pool.map(|pool| (pool, whole, spec, conditions))
 }
 
+/// What a claim sees of its agent's tools, and whether somebody has to see to the agent.
+fn its_tools(instance: &AgentInstance) -> impl PartialEq + use<> {
+    let status = instance.status.as_ref();
+    let tools = status.iter().flat_map(|status| &status.tools);
+    let tools = tools.map(|one| {
+        let why = Some(one.message.clone()).filter(|_| !one.ready);
+        (one.name.clone(), one.ready, one.reason.clone(), why)
+    });
+    let said = status.and_then(|status| find(&status.conditions, kind::STALLED));
+    let stalled = said.map(|said| (said.status.clone(), said.reason.clone()));
+    (tools.collect::<Vec<_>>(), stalled)
+}
+
 /// What a claim sees of its agent.
 fn as_its_claim_has_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use<> {
     let meta = instance.meta();
@@ -182,5 +196,6 @@ fn as_its_claim_has_it(instance: &Seen<AgentInstance>) -> impl PartialEq + use<>
     };
     let deleted = meta.deletion_timestamp.is_some();
     let emptied = instance.read().is_some_and(|one| is_emptied(one));
-    (its, deleted, hold.map(|hold| hold.uid), emptied)
+    let tools = instance.read().map(|one| its_tools(one));
+    (its, deleted, hold.map(|hold| hold.uid), emptied, tools)
 }

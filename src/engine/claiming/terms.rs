@@ -83,8 +83,16 @@ pub fn bind_by(claim: &AgentClaim, terms: &ClaimTerms) -> Option<Timestamp> {
     after(begin, terms.defaults.bind_deadline.as_ref())
 }
 
-/// When its agent is given up, handed over by then and without an answer.
+/// From when on its agent may be told: it was handed over, and has the tools that it needs.
+pub fn told_from(claim: &AgentClaim, handed_over: Timestamp) -> Timestamp {
+    let status = claim.status.as_ref();
+    let equipped = status.and_then(|status| status.tools_ready_at.as_ref());
+    equipped.map_or(handed_over, |at| at.0.max(handed_over))
+}
+
+/// When its agent is given up, handed over by then and without an answer. The time that its tools took does not count.
 pub fn give_up_at(claim: &AgentClaim, handed_over: Timestamp) -> Timestamp {
+    let handed_over = told_from(claim, handed_over);
     let known = claim.status.as_ref();
     let known = known.and_then(|status| status.provision_deadline.as_ref());
     let own = claim.spec.provision_deadline.as_ref().or(known);

@@ -324,3 +324,87 @@ fn one_that_cannot_be_told_is_no_agents_fault() {
     let said = &bound.status.unwrap().conditions;
     assert!(condition::is_true(said, kind::BOUND));
 }
+
+#[test]
+fn the_time_that_tools_take_is_not_the_agents() {
+    let bound = bound();
+    let waits = after(
+        &bound,
+        &ClaimNews::Unequipped {
+            reason: reason::PENDING,
+            message: "its tool llm".to_owned(),
+            stalled: false,
+        },
+    );
+    let said = |claim: &AgentClaim, kind: &str| {
+        let status = claim.status.clone().unwrap();
+        let found = condition::find(&status.conditions, kind).cloned();
+        found.map(|one| (one.status, one.reason))
+    };
+    let yes = |reason: &str| Some(("True".to_owned(), reason.to_owned()));
+    let no = |reason: &str| Some(("False".to_owned(), reason.to_owned()));
+    assert_eq!(said(&waits, kind::BOUND), yes("Bound"));
+    assert_eq!(said(&waits, kind::READY), no("Pending"));
+    assert_eq!(said(&waits, kind::STALLED), None);
+    assert!(!is_roomless(&waits) && !view(&waits).ready);
+    let handed_over = now() - jiff::SignedDuration::from_mins(10);
+    assert!(give_up_at(&waits, handed_over) < now());
+    let equipped = after(&waits, &ClaimNews::Equipped);
+    assert_eq!(told_from(&equipped, handed_over), now());
+    assert_eq!(
+        give_up_at(&equipped, handed_over).to_string(),
+        "2026-11-02T10:01:15Z"
+    );
+    // Another agent begins anew.
+    let rejected = after(&equipped, &ClaimNews::Rejected);
+    assert_eq!(told_from(&rejected, handed_over), handed_over);
+}
+
+#[test]
+fn a_claim_without_room_stands_in_no_line_and_is_found_where_there_is_some() {
+    let lack = |reason, person| RoomLack {
+        reason,
+        message: String::new(),
+        person,
+        again: None,
+    };
+    assert!(stands_in_line(&claim()) && !is_roomless(&claim()));
+    for (reason, person) in [
+        (reason::QUOTA_EXCEEDED, true),
+        (reason::ACCOUNT_UNREACHABLE, false),
+        (reason::PENDING, false),
+    ] {
+        let without = after(&claim(), &ClaimNews::NoRoom(lack(reason, person)));
+        assert!(is_roomless(&without) && !stands_in_line(&without));
+        let status = without.status.clone().unwrap();
+        let said = |kind: &str| condition::find(&status.conditions, kind).cloned();
+        let bound = said(kind::BOUND).unwrap();
+        assert_eq!(
+            (bound.status.as_str(), bound.reason.as_str()),
+            ("False", reason)
+        );
+        assert_eq!(said(kind::STALLED).is_some(), person);
+        // It stands in the line again as soon as it waits for an agent.
+        let again = after(&without, &ClaimNews::NoAgent);
+        assert!(!is_roomless(&again) && stands_in_line(&again));
+    }
+}
+
+#[test]
+fn what_tools_give_is_kept_as_what_the_claim_says_is() {
+    let tools = |names: &[&str]| -> Vec<ToolName> {
+        let names = names.iter().map(|name| ToolName((*name).to_owned()));
+        names.collect()
+    };
+    let answer = ClaimAnswer {
+        tools: tools(&["llm"]),
+        ..ClaimAnswer::default()
+    };
+    let told = after(&bound(), &ClaimNews::Told(answer));
+    assert!(is_to_keep(&told) && !is_served(&told));
+    let kept = after(&told, &ClaimNews::Kept);
+    assert!(!is_to_keep(&kept) && is_served(&kept));
+    let tools = tools(&["llm", "search"]);
+    let later = after(&kept, &ClaimNews::Given { tools });
+    assert!(is_to_keep(&later) && view(&later).ready);
+}

@@ -9,12 +9,13 @@ use crate::api::condition::{Statement, kind, reason};
 /// What its conditions say, once something became so.
 pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     use ClaimNews::{
-        Bound, Expired, Failed, Followed, Lost, Paused, Pending, Refused, Told, TooLate, Unsaid,
-        Untold,
+        Bound, Equipped, Expired, Failed, Followed, Lost, NoRoom, Paused, Pending, Refused, Told,
+        TooLate, Unequipped, Unsaid, Untold,
     };
     let (reason, message) = word(claim, news);
     let has = match news {
         Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) | Followed { .. } => true,
+        Equipped | Unequipped { .. } => true,
         Paused | Unsaid(_) => view(claim).names.is_some(),
         _ => false,
     };
@@ -43,7 +44,13 @@ pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     if matches!(news, Expired) {
         said.push(Statement::yes(kind::EXPIRED, reason, ""));
     }
-    if matches!(news, TooLate | Refused(_) | Failed | Lost | Unsaid(_)) {
+    let stalled = match news {
+        TooLate | Refused(_) | Failed | Lost | Unsaid(_) => true,
+        NoRoom(lack) => lack.person,
+        Unequipped { stalled, .. } => *stalled,
+        _ => false,
+    };
+    if stalled {
         said.push(Statement::yes(kind::STALLED, reason, message));
     }
     said
@@ -68,6 +75,7 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
                 "AgentInstance {agent} was restored from a backup and belongs to a claim of this name that was another one: it may know who it is; delete it, and this claim takes another agent, or make the claim under another name"
             ),
         ),
+        ClaimNews::NoRoom(lack) => said(lack.reason, &lack.message),
         ClaimNews::Rejected => said(
             reason::NO_AGENT_FREE,
             "its agent could not be told who it is, and is gone; another one is taken",
@@ -81,12 +89,15 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
             "nothing is done to its agent now: the agent, its template, its account or the installation is paused, or less is remembered of the account than was; their conditions say which",
         ),
         ClaimNews::Bound { .. }
+        | ClaimNews::Equipped
+        | ClaimNews::Unequipped { .. }
         | ClaimNews::Unsaid(_)
         | ClaimNews::Untold { .. }
         | ClaimNews::Told(_)
         | ClaimNews::Followed { .. }
         | ClaimNews::Pending(_)
         | ClaimNews::Kept
+        | ClaimNews::Given { .. }
         | ClaimNews::Refused(_)
         | ClaimNews::Failed
         | ClaimNews::Lost
@@ -98,7 +109,12 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
 fn word_of_agent(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
     let said = |reason: &'static str, message: &str| (reason, message.to_owned());
     match news {
-        ClaimNews::Bound { .. } => said(reason::PROVISIONING, "its agent is being told who it is"),
+        ClaimNews::Bound { .. } | ClaimNews::Equipped => {
+            said(reason::PROVISIONING, "its agent is being told who it is")
+        }
+        ClaimNews::Unequipped {
+            reason, message, ..
+        } => said(reason, message),
         ClaimNews::Unsaid(broken) => said(broken.reason, &broken.message),
         ClaimNews::Untold { why } => said(
             reason::PROVISIONING,
@@ -108,7 +124,10 @@ fn word_of_agent(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String)
         ),
         ClaimNews::Told(_) => said(reason::PROVISIONED, ""),
         ClaimNews::Followed { .. } if !is_pending(claim) => said(reason::PROVISIONED, ""),
-        ClaimNews::Pending(_) | ClaimNews::Followed { .. } | ClaimNews::Kept => said(
+        ClaimNews::Pending(_)
+        | ClaimNews::Followed { .. }
+        | ClaimNews::Given { .. }
+        | ClaimNews::Kept => said(
             reason::ACCEPTANCE_PENDING,
             "its agent waits to be let in where spec.agent.joinUrl leads; accept it there",
         ),

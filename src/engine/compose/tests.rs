@@ -34,6 +34,34 @@ fn with(runtime: serde_json::Value) -> AgentTemplateSpec {
 }
 
 #[test]
+fn what_is_for_a_claim_is_in_no_revision_and_in_no_key_and_wins_over_what_the_claim_says() {
+    let digest = "sha256:1";
+    let mut with_tool = plain();
+    let tool = serde_json::json!([{"name": "llm", "type": "openrouter", "when": "Claim", "accountRef": {"name": "a"}, "limitUSD": 5}]);
+    with_tool.tools = serde_json::from_value(tool).unwrap();
+    let named = |spec: &AgentTemplateSpec| revision(&seal(), spec, digest, &values("v")).unwrap();
+    assert_eq!(named(&with_tool), named(&plain()));
+    let token = SecretString::from("t");
+    let claims = serde_json::json!([{"name": "OPENROUTER_API_KEY", "value": "claim"}]);
+    let claims: Vec<EnvVar> = serde_json::from_value(claims).unwrap();
+    let (env, values) = ((&[][..], &claims[..]), values("v"));
+    let given = BTreeMap::new();
+    let before = compose(&seal(), &with_tool, digest, env, &values, &token, &given).unwrap();
+    let key = BTreeMap::from([("OPENROUTER_API_KEY".to_owned(), SecretString::from("tool"))]);
+    let after = before.clone().bringing(&key);
+    assert_eq!((&before.key, &before.own), (&after.key, &after.own));
+    let deployed = after.for_attempt(1).variables;
+    let own: Vec<&str> = deployed
+        .iter()
+        .filter(|one| one.name == "OPENROUTER_API_KEY")
+        .map(|one| one.value.expose_secret())
+        .collect();
+    assert_eq!(own, ["tool"]);
+    let compared = after.compared(1).variables;
+    assert!(compared.iter().all(|one| one.name != "OPENROUTER_API_KEY"));
+}
+
+#[test]
 fn what_says_that_an_agent_is_ready_is_in_no_revision() {
     let digest = "sha256:1";
     let left_out = revision(&seal(), &plain(), digest, &values("v")).unwrap();

@@ -16,6 +16,7 @@ fn tool(kind: ToolKind, wish: Wish) -> Wanted {
         reclaim: ReclaimPolicy::default(),
         parts: vec![Part::Main],
         adopt: None,
+        for_claim: false,
     }
 }
 

@@ -95,6 +95,7 @@ pub(super) enum Next {
 }
 
 /// A resource of a tool, with all that is known about what it should be.
+#[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) tool: &'a Wanted,
     pub(super) slot: Slot,

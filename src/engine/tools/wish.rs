@@ -11,6 +11,7 @@ use kube::ResourceExt;
 
 /// The tools that an instance shall have now, and what it asks for in vain.
 pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec<RefusedTool>) {
+    let tools = &with_brought(tools, instance);
     let spec = &instance.spec;
     let mut refused = Vec::new();
     let known = |name: &str| tools.iter().find(|tool| tool.name.as_str() == name);
@@ -41,7 +42,12 @@ pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec
     let mut wanted = Vec::new();
     for tool in tools {
         let asked = spec.requested_tools.contains(&tool.name);
-        if tool.when == ToolTime::OnDemand && !asked {
+        let now = match tool.when {
+            ToolTime::Create => true,
+            ToolTime::OnDemand => asked,
+            ToolTime::Claim => instance.is_handed_over(),
+        };
+        if !now {
             continue;
         }
         let limit = match limit(tool, spec) {
@@ -60,22 +66,58 @@ pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec
             .flat_map(|adopt| &adopt.tools)
             .find(|adopted| adopted.name == tool.name)
             .map(|adopted| adopted.id.0.clone());
-        wanted.push(Wanted {
-            name: tool.name.0.clone(),
-            kind: tool.kind,
-            account: tool
-                .account_ref
-                .as_ref()
-                .map(|account| account.name.0.clone())
-                .unwrap_or_default(),
-            required: tool.required,
-            reclaim: tool.reclaim_policy.unwrap_or_default(),
-            parts: parts_of(tool, adopt.is_some()),
-            wish: wish(tool, limit, instance),
-            adopt,
-        });
+        let named = (
+            instance.namespace().unwrap_or_default(),
+            instance.name_any(),
+        );
+        wanted.push(one(tool, limit, adopt, &named));
     }
     (wanted, refused)
+}
+
+/// All tools that there are for an instance. What its claim brought is told already: where its template has come to have another tool of
+/// that name or type, that one is not for this instance.
+fn with_brought(tools: &[ToolSpec], instance: &AgentInstance) -> Vec<ToolSpec> {
+    let brought = instance.brought_tools();
+    let alike = |tool: &ToolSpec| {
+        let mut own = brought.iter();
+        own.any(|own| own.name == tool.name || own.kind == tool.kind)
+    };
+    let own = tools.iter().filter(|tool| !alike(tool));
+    own.chain(brought).cloned().collect()
+}
+
+/// The tools with `when: Claim` that a claim's agent will have, as they are wanted then.
+pub fn for_claims(tools: &[ToolSpec], namespace: &str) -> Vec<Wanted> {
+    let named = (namespace.to_owned(), String::new());
+    let those = tools.iter().filter(|tool| tool.when == ToolTime::Claim);
+    let limit = |tool: &ToolSpec| tool.limit_usd.unwrap_or_default();
+    those
+        .map(|tool| one(tool, limit(tool), None, &named))
+        .collect()
+}
+
+/// A tool as it is wanted by an instance, which is named by its namespace and its own name.
+fn one(
+    tool: &ToolSpec,
+    limit: Money,
+    adopt: Option<String>,
+    instance: &(String, String),
+) -> Wanted {
+    let account = tool.account_ref.as_ref();
+    Wanted {
+        name: tool.name.0.clone(),
+        kind: tool.kind,
+        account: account
+            .map(|account| account.name.0.clone())
+            .unwrap_or_default(),
+        required: tool.required,
+        reclaim: tool.reclaim_policy.unwrap_or_default(),
+        parts: parts_of(tool, adopt.is_some()),
+        wish: wish(tool, limit, instance),
+        adopt,
+        for_claim: tool.when == ToolTime::Claim,
+    }
 }
 
 fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<Money, String> {
@@ -93,7 +135,7 @@ fn limit(tool: &ToolSpec, spec: &AgentInstanceSpec) -> Result<Money, String> {
     Ok(own.limit_usd)
 }
 
-fn wish(tool: &ToolSpec, limit_usd: Money, instance: &AgentInstance) -> Wish {
+fn wish(tool: &ToolSpec, limit_usd: Money, (namespace, name): &(String, String)) -> Wish {
     match tool.kind {
         ToolKind::Openrouter => Wish::Openrouter {
             limit_usd,
@@ -107,8 +149,8 @@ fn wish(tool: &ToolSpec, limit_usd: Money, instance: &AgentInstance) -> Wish {
         ToolKind::Agentmail => Wish::Agentmail {
             username: tool.username.as_ref().map(|first| {
                 // So that nobody in another namespace comes by an address that was given up in this one.
-                let namespace = marker::told_apart(&instance.namespace().unwrap_or_default());
-                format!("{first}-{}-{namespace}", instance.name_any())
+                let namespace = marker::told_apart(namespace);
+                format!("{first}-{name}-{namespace}")
             }),
             key: tool.inbox_key != Some(false),
         },
@@ -153,6 +195,40 @@ mod tests {
             Wish::Agentmail { username, .. } => username.clone().unwrap(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn what_is_for_a_claim_is_wanted_once_that_has_the_agent_for_good() {
+        let tools: Vec<ToolSpec> = serde_json::from_value(json!([
+            {"name": "llm", "type": "openrouter", "when": "Claim", "accountRef": {"name": "a"}, "limitUSD": 5},
+            {"name": "own", "type": "exa", "accountRef": {"name": "a"}},
+        ]))
+        .unwrap();
+        let names = |claim_ref: serde_json::Value, brought: serde_json::Value| {
+            let spec = json!({"templateRef": {"name": "t"}, "accountRef": {"name": "main"}, "claimRef": claim_ref, "fromClaim": {"tools": brought}});
+            let instance = AgentInstance::new("ada", serde_json::from_value(spec).unwrap());
+            let all = wanted(&tools, &instance).0.into_iter();
+            all.map(|one| (one.name, one.for_claim)).collect::<Vec<_>>()
+        };
+        let named = |all: &[(&str, bool)]| {
+            let all = all
+                .iter()
+                .map(|(name, theirs)| ((*name).to_owned(), *theirs));
+            all.collect::<Vec<_>>()
+        };
+        let purse = json!([{"name": "purse", "type": "wallet", "when": "Claim"}]);
+        let taken = json!({"name": "c", "uid": "u"});
+        let handed_over =
+            json!({"name": "c", "uid": "u", "handedOverAt": "2026-11-02T10:00:00.000000Z"});
+        let idle = named(&[("own", false)]);
+        assert_eq!(names(json!(null), purse.clone()), idle);
+        assert_eq!(names(taken, purse.clone()), idle);
+        let all = named(&[("llm", true), ("own", false), ("purse", true)]);
+        assert_eq!(names(handed_over.clone(), purse), all);
+        // What its claim brought stays its, whatever its template comes to have.
+        let own = json!([{"name": "own", "type": "wallet", "when": "Claim"}]);
+        let all = named(&[("llm", true), ("own", true)]);
+        assert_eq!(names(handed_over, own), all);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! its troubles and every effect; random ones print their seed.
 
 mod books;
+mod claim_tools;
 mod portrait;
 mod provider;
 mod scene;

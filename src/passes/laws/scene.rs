@@ -22,7 +22,7 @@ use crate::engine::ledger::entry;
 use crate::engine::places::{Most, TakenPlaces};
 use crate::engine::restored::{Facts, Word, as_it_stands, standing};
 use crate::engine::rights;
-use crate::engine::tools::wanted;
+use crate::engine::tools::{GivenByTools, given, wanted};
 use crate::engine::view;
 use crate::engine::world::{
     AccountRoom, AccountView, Desired, Limits, Outside, RolloutTurn, TemplateReady, TemplateView,
@@ -753,19 +753,23 @@ impl Scene {
     }
 
     /// The variables that the agent gets from its tools.
-    fn given(&self) -> BTreeMap<String, SecretString> {
+    fn given(&self) -> GivenByTools {
         let Some(object) = self.object.as_ref().filter(|_| !self.tools.is_empty()) else {
-            return BTreeMap::new();
+            return GivenByTools::default();
         };
         let values = self.drawer.iter();
         let values = values
             .map(|(slot, (_, value))| (*slot, SecretString::from(value.clone())))
             .collect();
-        view::given(object, &wanted(&self.tools, object).0, &values)
+        given(object, &wanted(&self.tools, object).0, &values)
     }
 
     fn composed(&self, template: &TemplateReady) -> Composed {
-        let given = self.given();
+        let GivenByTools {
+            deployed: given,
+            brought,
+            ..
+        } = self.given();
         let told: Vec<String> = given
             .iter()
             .map(|(name, value)| format!("-{name}={}", value.expose_secret()))
@@ -774,11 +778,10 @@ impl Scene {
             name: "MODE".into(),
             value: SecretString::from(self.env.clone()),
         };
-        let given = given
-            .into_iter()
-            .map(|(name, value)| Variable { name, value });
+        let variable = |(name, value): (String, SecretString)| Variable { name, value };
+        let given = given.into_iter().map(variable);
         Composed {
-            brought: Vec::new(),
+            brought: brought.into_iter().map(variable).collect(),
             configuration: Configuration {
                 image: format!("ghcr.io/acme/agent@{}", template.image.digest),
                 start_command: None,

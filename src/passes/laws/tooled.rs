@@ -4,6 +4,7 @@
 //! What holds in every run: one living resource for each entry, none after a deletion but what is meant to stay, and
 //! every credential that is deployed opens something that lives (`books`).
 
+use super::claim_tools::{claimed, handed_over, idle};
 use super::scene::{Scene, Trouble, second};
 use super::story::{Run, Story};
 use crate::api::condition::{self, kind};
@@ -38,6 +39,7 @@ fn deletions() -> Vec<Story> {
             tooled().slow().rested(),
             Scene::delete,
         ),
+        story("delete a claim's agent", claimed(), Scene::delete),
     ]
 }
 
@@ -61,6 +63,13 @@ fn changes() -> Vec<Story> {
             without(scene, "mail");
             scene.revise("2");
         }),
+        story("a claim has the agent", idle().rested(), handed_over),
+        story(
+            "a claim has the agent, slowly",
+            idle().slow().rested(),
+            handed_over,
+        ),
+        story("a claim's agent suspended", claimed(), suspended),
         story("suspend with tools", tooled().rested(), suspended),
         story("resume with tools", tooled().long_suspended(), resumed),
     ]

@@ -147,6 +147,9 @@ impl Memory {
         if !older {
             self.template_updated_at = moment.map(str::to_owned);
             self.hear(body);
+            let given = body["env"].as_object();
+            let given = given.into_iter().flat_map(|rows| rows.keys().cloned());
+            self.given.extend(given);
         }
     }
 

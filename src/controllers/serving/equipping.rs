@@ -1,0 +1,136 @@
+//! The tools with `when: Claim` of a claim's agent: it is told who it is when it has those that it needs, and of others as they come.
+//!
+//! What holds: since when it has them stands in the claim's status, and how long the agent may take to answer counts from then; an agent
+//! whose tool cannot be had is neither told nor given up for that, so that no further one is used up by it: the claim says what is
+//! lacking, and goes on by itself.
+
+use super::Serving;
+use super::held::{HeldAgent, Then};
+use crate::api::template::ToolSpec;
+use crate::api::text::ToolName;
+use crate::api::{AgentClaim, Seen};
+use crate::cluster::ClusterError;
+use crate::controllers::context::Context;
+use crate::controllers::memories::retellings::Retelling;
+use crate::controllers::retelling;
+use crate::controllers::telling::persona_template;
+use crate::controllers::uid::Uid;
+use crate::engine::bringing::{self, awaited, late_at};
+use crate::engine::claiming::ClaimNews;
+use crate::engine::compose::Broken;
+use crate::engine::persona;
+use crate::model::TellOutcome;
+use jiff::{SignedDuration, Timestamp};
+
+/// What comes of an agent's tools is looked at again after so long, should nobody tell of it.
+const AGAIN: SignedDuration = SignedDuration::from_mins(1);
+
+impl Serving<'_> {
+    /// The tools of the persona that it names, as they are handed over with its agent.
+    pub(super) async fn persona_tools(
+        &mut self,
+    ) -> Result<Result<Vec<ToolSpec>, Broken>, ClusterError> {
+        if self.claim.spec.persona_ref.is_none() {
+            return Ok(Ok(Vec::new()));
+        }
+        if self.persona.is_none() {
+            let found = persona_template(self.ctx, &self.claim).await?;
+            match persona::template(&self.claim, found.as_ref()) {
+                Ok(_) => self.persona = found.and_then(|found| found.read().cloned()),
+                Err(broken) => return Ok(Err(broken)),
+            }
+        }
+        let persona = self.persona.as_ref();
+        let tools = persona.map(|persona| bringing::for_claim(&persona.spec.tools));
+        Ok(Ok(tools.unwrap_or_default()))
+    }
+
+    /// What is done instead of telling an agent that was handed over then and has not all tools that it needs.
+    pub(super) async fn equip(
+        &mut self,
+        uid: &str,
+        handed_over: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Then>, ClusterError> {
+        let own = self.one(uid)?;
+        let tools = tools_of(self.ctx, own);
+        let status = self.claim.status.as_ref();
+        let equipped = status.is_some_and(|status| status.tools_ready_at.is_some());
+        if equipped || !bringing::needs_any(&tools) {
+            return Ok(None);
+        }
+        let Some(missing) = awaited(&tools, &own.tools) else {
+            return self.write(&ClaimNews::Equipped).await.map(Some);
+        };
+        let late = late_at(handed_over);
+        let stalled = late <= now || own.stalled.as_deref() == Some(missing.reason);
+        let news = ClaimNews::Unequipped {
+            reason: missing.reason,
+            message: missing.message,
+            stalled,
+        };
+        self.write(&news).await?;
+        // Where somebody has written it meanwhile, nobody is woken by that.
+        if self.read {
+            return Ok(Some(Then::GoOn));
+        }
+        let again = now + AGAIN;
+        let again = if late > now { again.min(late) } else { again };
+        Ok(Some(Then::End(Some(again))))
+    }
+
+    /// Tells an agent that knows who it is what tools that came later give it. Answers when to look again.
+    pub(super) async fn catch_up(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, ClusterError> {
+        let Some(own) = self.own() else {
+            return Ok(None);
+        };
+        let untold = untold(self.ctx, &self.claim, own);
+        if untold.is_empty() {
+            return Ok(None);
+        }
+        if let Some(again) = self.paused(now) {
+            return Ok(Some(again));
+        }
+        let said = format!("tools {}", untold.join(" "));
+        let (key, instance) = (Uid::from(own.member.uid.as_str()), own.reference());
+        let retellings = &self.ctx.memories.retellings;
+        let tools = match retellings.of(&key, &said, now) {
+            Retelling::UnderWay => return Ok(None),
+            Retelling::Later(at) => return Ok(Some(at)),
+            Retelling::None => {
+                retelling::begin(self.ctx, &self.claim, instance, &said);
+                return Ok(None);
+            }
+            Retelling::Answered(TellOutcome::Told(answer)) => answer.tools,
+            // It takes in nothing new: what it is deployed with next has them.
+            Retelling::Answered(TellOutcome::Refused { .. }) => untold,
+            Retelling::Answered(
+                TellOutcome::Unsaid { .. }
+                | TellOutcome::NotSent { .. }
+                | TellOutcome::Unknown { .. },
+            ) => return Ok(Some(retellings.later(&key, now))),
+        };
+        retellings.forget(&key);
+        let tools = tools.into_iter().map(ToolName).collect();
+        self.write(&ClaimNews::Given { tools }).await?;
+        Ok(Some(now + SignedDuration::from_millis(50)))
+    }
+}
+
+/// The tools with `when: Claim` that an agent has, or is to have.
+pub(super) fn tools_of(ctx: &Context, own: &HeldAgent) -> Vec<ToolSpec> {
+    let template = ctx.stores.templates.get(&own.template);
+    let template = template.as_ref().and_then(Seen::read);
+    let offered = template.map_or(&[][..], |template| &template.spec.tools);
+    bringing::of_agent(offered, &own.brought)
+}
+
+/// All that the agent has of them by now, where it was not told of one.
+pub(super) fn untold(ctx: &Context, claim: &AgentClaim, own: &HeldAgent) -> Vec<String> {
+    let status = claim.status.as_ref();
+    let told = status.map_or(&[][..], |status| &status.tools_told);
+    bringing::untold(&tools_of(ctx, own), &own.tools, told)
+}

@@ -1,0 +1,218 @@
+//! What a claim brings, case by case.
+
+use super::*;
+use crate::api::money::Money;
+use serde_json::{Value, json};
+
+fn tools(all: Value) -> Vec<ToolSpec> {
+    serde_json::from_value(all).unwrap()
+}
+
+fn llm(when: &str) -> Value {
+    json!({"name": "llm", "type": "openrouter", "when": when, "accountRef": {"name": "a"}, "limitUSD": 20})
+}
+
+fn persona(all: Value) -> AgentTemplate {
+    serde_json::from_value(json!({
+        "metadata": {"name": "helper"}, "spec": {"persona": {"instructions": "help"}, "tools": all},
+    }))
+    .unwrap()
+}
+
+fn names(all: &[ToolSpec]) -> Vec<&str> {
+    all.iter().map(|tool| tool.name.as_str()).collect()
+}
+
+#[test]
+fn a_claim_brings_what_waits_for_one_in_both_templates_and_nothing_twice() {
+    let own = tools(
+        json!([llm("Claim"), {"name": "mail", "type": "agentmail", "accountRef": {"name": "m"}}]),
+    );
+    let theirs = persona(json!([
+        {"name": "purse", "type": "wallet", "when": "Claim"},
+        {"name": "search", "type": "exa", "accountRef": {"name": "e"}},
+    ]));
+    assert_eq!(names(&brings(&own, None).unwrap()), ["llm"]);
+    assert_eq!(
+        names(&brings(&own, Some(&theirs)).unwrap()),
+        ["llm", "purse"]
+    );
+    for (name, kind) in [("mail", "exa"), ("other", "openrouter"), ("x", "agentmail")] {
+        let account = json!({"name": "e"});
+        let mut tool = json!({"name": name, "type": kind, "when": "Claim", "accountRef": account});
+        if kind == "openrouter" {
+            tool["limitUSD"] = json!(1);
+        }
+        let broken = brings(&own, Some(&persona(json!([tool])))).unwrap_err();
+        assert_eq!(broken.reason, reason::NOT_ALLOWED);
+        let says = [name, kind, "helper", "take one of the two away"];
+        assert!(
+            says.iter().all(|part| broken.message.contains(part)),
+            "{}",
+            broken.message
+        );
+    }
+}
+
+fn sight() -> AccountSight {
+    AccountSight {
+        view: ToolAccountView::Ready,
+        most: Some(Most {
+            all: 10,
+            field: "limits.resources",
+            namespace: 5,
+            usd: Some(Money::dollars(100)),
+            namespace_usd: None,
+        }),
+        money: Some(MostMoney {
+            provider: "openrouter",
+            field: "openrouter.perAgent.limitUSD",
+            usd: Money::dollars(50),
+        }),
+        orders: (Vec::new(), 1),
+        taken: Some(TakenPlaces::default()),
+        held: None,
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-11-02T10:00:00Z".parse().unwrap()
+}
+
+fn why(tool: Value, sight: &AccountSight) -> Option<RoomLack> {
+    let asked = asked(&tools(json!([tool])), "n");
+    lack(&asked[0], sight, "n", now())
+}
+
+#[test]
+fn what_there_is_no_room_for_is_said_with_both_numbers() {
+    assert_eq!(why(llm("Claim"), &sight()), None);
+    let with = |change: &dyn Fn(&mut AccountSight)| {
+        let mut sight = sight();
+        change(&mut sight);
+        why(llm("Claim"), &sight).unwrap()
+    };
+    let cheap = |sight: &mut AccountSight| {
+        if let Some(money) = &mut sight.money {
+            money.usd = Money::dollars(10);
+        }
+    };
+    let places = |sight: &mut AccountSight| {
+        if let Some(taken) = &mut sight.taken {
+            taken.namespace = 5;
+        }
+    };
+    let money = |sight: &mut AccountSight| {
+        if let Some(taken) = &mut sight.taken {
+            taken.usd = Money::dollars(81);
+        }
+    };
+    let cases: [(&dyn Fn(&mut AccountSight), &[&str]); 3] = [
+        (
+            &cheap,
+            &["spec.openrouter.perAgent.limitUSD is 10", "20 is asked for"],
+        ),
+        (
+            &places,
+            &["has 5 resources", "resourcesPerNamespace there is 5"],
+        ),
+        (&money, &["20 US dollars", "beside 81", "monthlyUSD is 100"]),
+    ];
+    for (change, says) in cases {
+        let lack = with(change);
+        assert_eq!((lack.reason, lack.person), (reason::QUOTA_EXCEEDED, true));
+        let message = &lack.message;
+        assert!(says.iter().all(|part| message.contains(part)), "{message}");
+        assert!(
+            message.contains("tool llm") && message.contains("no agent is taken"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn an_account_that_cannot_be_used_gives_no_agent() {
+    let message = "its key is wrong".to_owned();
+    for (view, reason, person) in [
+        (
+            ToolAccountView::NotAvailable,
+            reason::ACCOUNT_NOT_AVAILABLE,
+            true,
+        ),
+        (
+            ToolAccountView::Elsewhere { provider: "exa" },
+            reason::ACCOUNT_NOT_AVAILABLE,
+            true,
+        ),
+        (ToolAccountView::Deleting, reason::ACCOUNT_DELETING, true),
+        (
+            ToolAccountView::NotReady { message },
+            reason::ACCOUNT_NOT_READY,
+            false,
+        ),
+        (
+            ToolAccountView::Unreachable,
+            reason::ACCOUNT_UNREACHABLE,
+            false,
+        ),
+    ] {
+        let lack = why(llm("Claim"), &AccountSight { view, ..sight() }).unwrap();
+        assert_eq!((lack.reason, lack.person), (reason, person), "{lack:?}");
+    }
+    let held = Some((reason::PAUSED, "paused".to_owned()));
+    assert_eq!(
+        why(llm("Claim"), &AccountSight { held, ..sight() })
+            .unwrap()
+            .reason,
+        reason::PAUSED
+    );
+    let unknown = AccountSight {
+        taken: None,
+        ..sight()
+    };
+    assert_eq!(why(llm("Claim"), &unknown).unwrap().reason, reason::PENDING);
+}
+
+#[test]
+fn an_hour_that_is_full_of_orders_is_waited_for() {
+    let phone =
+        json!({"name": "phone", "type": "telnyx", "when": "Claim", "accountRef": {"name": "a"}});
+    assert_eq!(why(phone.clone(), &sight()), None);
+    let orders = (vec![Time(now())], 1);
+    let lack = why(phone, &AccountSight { orders, ..sight() }).unwrap();
+    let until = now() + SignedDuration::from_hours(1);
+    assert_eq!((lack.again, lack.person), (Some(until), false));
+}
+
+fn told(name: &str, ready: bool, reason: &str) -> ToolStatus {
+    let kind = json!("openrouter");
+    serde_json::from_value(
+        json!({"name": name, "type": kind, "ready": ready, "reason": reason, "message": "because"}),
+    )
+    .unwrap()
+}
+
+#[test]
+fn an_agent_is_told_when_it_has_what_it_needs_and_of_the_rest_as_it_comes() {
+    let mut all = tools(
+        json!([llm("Claim"), {"name": "purse", "type": "wallet", "when": "Claim", "required": false}]),
+    );
+    let waits = awaited(&all, &[]).unwrap();
+    assert_eq!(waits.reason, reason::PENDING);
+    let waits = awaited(&all, &[told("llm", false, "QuotaExceeded")]).unwrap();
+    assert_eq!(waits.reason, reason::QUOTA_EXCEEDED);
+    assert!(waits.message.contains("llm") && waits.message.contains("because"));
+    let has = [told("llm", true, "Ready")];
+    assert_eq!(awaited(&all, &has), None);
+    assert!(needs_any(&all));
+    let name = |name: &str| ToolName(name.to_owned());
+    assert_eq!(untold(&all, &has, &[]), ["llm"]);
+    assert!(untold(&all, &has, &[name("llm")]).is_empty());
+    all[0].required = false;
+    assert!(!needs_any(&all) && awaited(&all, &[]).is_none());
+    // Of a template, and of what was brought, each name and type once.
+    let brought = tools(
+        json!([{"name": "llm", "type": "exa", "when": "Claim", "accountRef": {"name": "e"}}]),
+    );
+    assert_eq!(names(&of_agent(&all, &brought)), ["purse", "llm"]);
+}
