@@ -9,12 +9,13 @@ use crate::api::condition::{Statement, kind, reason};
 /// What its conditions say, once something became so.
 pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     use ClaimNews::{
-        Bound, Expired, Failed, Followed, Lost, Paused, Pending, Refused, Told, TooLate, Unsaid,
-        Untold,
+        Bound, Expired, Failed, Followed, Lost, OfAnother, Paused, Pending, Refused, Told, TooLate,
+        Unsaid, Untold,
     };
     let (reason, message) = word(claim, news);
     let has = match news {
         Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) | Followed { .. } => true,
+        OfAnother { .. } => true,
         Paused | Unsaid(_) => view(claim).names.is_some(),
         _ => false,
     };
@@ -43,7 +44,10 @@ pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     if matches!(news, Expired) {
         said.push(Statement::yes(kind::EXPIRED, reason, ""));
     }
-    if matches!(news, TooLate | Refused(_) | Failed | Lost | Unsaid(_)) {
+    if matches!(
+        news,
+        TooLate | Refused(_) | OfAnother { .. } | Failed | Lost | Unsaid(_)
+    ) {
         said.push(Statement::yes(kind::STALLED, reason, message));
     }
     said
@@ -88,6 +92,7 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
         | ClaimNews::Pending(_)
         | ClaimNews::Kept
         | ClaimNews::Refused(_)
+        | ClaimNews::OfAnother { .. }
         | ClaimNews::Failed
         | ClaimNews::Lost
         | ClaimNews::Expired => word_of_agent(claim, news),
@@ -116,6 +121,12 @@ fn word_of_agent(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String)
             reason::PROVISION_REFUSED,
             &format!(
                 "its agent refuses what the claim says: {why}; make another claim with what it takes"
+            ),
+        ),
+        ClaimNews::OfAnother { agent } => said(
+            reason::AGENT_OF_ANOTHER,
+            &format!(
+                "its agent keeps another claim, which this cluster has forgotten, and may have what it was told for that: it took nothing of this one, is not deleted, and stays when this claim goes; look whose it is. kubectl delete agentinstance {agent} deletes it with all that it has, and this claim takes another one"
             ),
         ),
         ClaimNews::Failed => said(
