@@ -112,7 +112,13 @@ async fn told(
             None => unknown(not_its_own(status)),
         },
         (400 | 422, None) => unknown(not_its_own(status)),
-        (409, Some(answer)) => unknown(whose(&answer, &provision.claim)),
+        (409, Some(answer)) => match keeps(&answer) {
+            Some(claim) if claim != provision.claim => TellOutcome::OfAnother {
+                why: kept("keeps another claim"),
+            },
+            Some(_) => unknown(kept("keeps this very claim")),
+            None => unknown(kept("is bound, and does not say to which claim")),
+        },
         (status, _) if is_the_edge(status, &body) => unknown(Answer::NotRunning.to_string()),
         (status, _) => unknown(Answer::Status(status).to_string()),
     }
@@ -278,14 +284,14 @@ fn not_its_own(status: u16) -> String {
     )
 }
 
+/// The claim that it keeps, as a 409 says.
+fn keeps(answer: &Map<String, Value>) -> Option<&str> {
+    answer.get("claim").and_then(Value::as_str)
+}
+
 /// A 409: it keeps a claim, or is bound without one.
-fn whose(answer: &Map<String, Value>, own: &str) -> String {
-    let whose = match answer.get("claim").and_then(Value::as_str) {
-        Some(claim) if claim == own => "keeps this very claim",
-        Some(_) => "keeps another claim",
-        None => "is bound, and does not say to which claim",
-    };
-    format!("{}: it {whose}", Answer::Status(409))
+fn kept(how: &str) -> String {
+    format!("{}: it {how}", Answer::Status(409))
 }
 
 async fn asked(request: RequestBuilder, token: &SecretString, within: Duration) -> AgentBinding {

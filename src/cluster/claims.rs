@@ -136,18 +136,38 @@ fn owners(seen: &ObjectMeta, claim: &AgentClaim) -> Vec<OwnerReference> {
     owners
 }
 
+/// Whether an agent goes with a claim. `seen`: as a read or a write has answered it.
+pub fn is_owned(seen: &ObjectMeta, claim: &AgentClaim) -> bool {
+    let mut now = seen.owner_references.iter().flatten();
+    now.any(|owner| Some(&owner.uid) == claim.uid().as_ref())
+}
+
 /// Whether a claim's agent goes with it as the claim says. `seen`: as a read or a write has answered it.
 pub fn is_owned_as_said(seen: &ObjectMeta, claim: &AgentClaim) -> bool {
-    let mut now = seen.owner_references.iter().flatten();
-    let owned = now.any(|owner| Some(&owner.uid) == claim.uid().as_ref());
-    owned == (claim.spec.release_policy == ReleasePolicy::Delete)
+    is_owned(seen, claim) == (claim.spec.release_policy == ReleasePolicy::Delete)
 }
 
 /// Lets a claim's agent go with it, or stay, as the claim says by now.
 pub async fn own(client: &Client, seen: &ObjectMeta, claim: &AgentClaim) -> Written<ObjectMeta> {
+    set_owners(client, seen, claim, owners(seen, claim)).await
+}
+
+/// Lets an agent stay when a claim goes, whatever the claim says.
+pub async fn disown(client: &Client, seen: &ObjectMeta, claim: &AgentClaim) -> Written<ObjectMeta> {
+    let mut others = seen.owner_references.clone().unwrap_or_default();
+    others.retain(|owner| Some(&owner.uid) != claim.uid().as_ref());
+    set_owners(client, seen, claim, others).await
+}
+
+async fn set_owners(
+    client: &Client,
+    seen: &ObjectMeta,
+    claim: &AgentClaim,
+    owners: Vec<OwnerReference>,
+) -> Written<ObjectMeta> {
     let patch = json!({"metadata": {
         "resourceVersion": seen.resource_version,
-        "ownerReferences": owners(seen, claim),
+        "ownerReferences": owners,
     }});
     let namespace = claim.namespace().unwrap_or_default();
     let name = seen.name.clone().unwrap_or_default();

@@ -46,6 +46,7 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, acco
             }
             TellOutcome::Unsaid { message: why, .. }
             | TellOutcome::Refused { message: why }
+            | TellOutcome::OfAnother { why }
             | TellOutcome::NotSent { why }
             | TellOutcome::Unknown { why } => {
                 tracing::warn!(

@@ -94,9 +94,12 @@ pub fn recovers(ctx: &Context, name: &str) -> bool {
     recovery::holds(standing.as_ref(), told)
 }
 
-/// Whether it is soon to be known if an account is remembered: until then nothing is done that could not be taken back.
+/// Whether it is soon to be known if an account is remembered: until then nothing is done that could not be taken back. Soon is as well
+/// where its object says that it can be used, and this process has not asked yet: agents could be claimed in the meantime.
 pub fn is_unread(ctx: &Context, name: &str) -> bool {
-    unread(ctx, name).is_some()
+    let account = ctx.accounts.account(name);
+    let unasked = account.is_none_or(|one| one.credential().unasked() && one.outage().is_none());
+    unasked && ctx.stores.usable(name) || unread(ctx, name).is_some()
 }
 
 /// Of an account that could be used and of which this process does not know yet whether it is remembered: when to ask again.

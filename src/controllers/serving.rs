@@ -135,7 +135,7 @@ impl<'a> Serving<'a> {
         if claiming::view(&self.claim).over {
             return None;
         }
-        let expires = claiming::expires_at(&self.claim);
+        let expires = claiming::expires_at(&self.claim).filter(|_| claiming::has_time(&self.claim));
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
         let bind_by = claiming::bind_by(&self.claim, &self.terms).filter(|_| waits);
         let next = [expires, bind_by];
@@ -156,7 +156,11 @@ impl<'a> Serving<'a> {
         if claiming::has_expired(&self.claim) {
             return self.expire(now).await;
         }
-        if claiming::is_settled(&self.claim) && self.claim.metadata.deletion_timestamp.is_none() {
+        let goes = self.own().is_none_or(|own| own.member.deleting);
+        // Another one is taken when a person has deleted the one that is another claim's.
+        let goes_on = claiming::is_of_another(&self.claim) && goes;
+        let settled = claiming::is_settled(&self.claim) && !goes_on;
+        if settled && self.claim.metadata.deletion_timestamp.is_none() {
             return Ok(Then::End(None));
         }
         if self.is_lost() && self.paused(now).is_none() {

@@ -130,6 +130,7 @@ fn word(outcome: &TellOutcome) -> &'static str {
     match outcome {
         TellOutcome::Told(_) => "told",
         TellOutcome::Refused { .. } => "refused",
+        TellOutcome::OfAnother { .. } => "another claim's",
         TellOutcome::Unsaid { .. } => "not put together",
         TellOutcome::NotSent { .. } => "not sent",
         TellOutcome::Unknown { .. } => "unknown",
@@ -200,25 +201,27 @@ async fn tell(
 }
 
 /// What an agent that says that it keeps this very claim was told. It keeps it before it acts: only with a conversation it has acted;
-/// without one it is told again, and does what is left.
+/// without one it is told again, and does what is left. One that keeps another claim is that one's.
 fn took(said: &AgentBinding, own: &str) -> Option<TellOutcome> {
     let AgentBinding::Says {
         claim: ClaimKept::Of(claim),
-        conversation: Some(conversation),
+        conversation,
         pending,
         ..
     } = said
     else {
         return None;
     };
-    let shown = [("conversationId".to_owned(), conversation.clone())];
-    (claim == own).then(|| {
-        TellOutcome::Told(AgentResult {
-            pending: *pending,
-            shown: shown.into(),
-            ..AgentResult::default()
-        })
-    })
+    if claim != own {
+        let why = "it says that it keeps another claim".to_owned();
+        return Some(TellOutcome::OfAnother { why });
+    }
+    let shown = [("conversationId".to_owned(), conversation.clone()?)];
+    Some(TellOutcome::Told(AgentResult {
+        pending: *pending,
+        shown: shown.into(),
+        ..AgentResult::default()
+    }))
 }
 
 /// Begins to ask a claim's agent whose it is. Answers whether it does: of a namespace only some are asked at once.
@@ -328,7 +331,13 @@ mod tests {
             panic!("it keeps the claim");
         };
         assert!(answer.pending && answer.shown["conversationId"] == "c-1");
-        assert!(took(&says(own(), true), "other").is_none());
+        for said in [says(own(), true), joining] {
+            let other = took(&said, "other");
+            assert!(
+                matches!(other, Some(TellOutcome::OfAnother { .. })),
+                "{other:?}"
+            );
+        }
         for kept in [ClaimKept::Nothing, ClaimKept::Unsaid] {
             assert!(took(&says(kept, false), "u").is_none());
         }

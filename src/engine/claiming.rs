@@ -91,6 +91,11 @@ pub enum ClaimNews {
     Rejected,
     /// As many agents as it may try could not be told.
     Failed,
+    /// Its agent keeps another claim, and may have what it was told for that.
+    OfAnother {
+        /// Its name.
+        agent: String,
+    },
     /// Its agent is gone, or somebody else's.
     Lost,
     /// It had its agent as long as it wanted.
@@ -102,6 +107,8 @@ pub enum ClaimNews {
 pub struct ClaimAnswer {
     /// What may be seen.
     pub shown: BTreeMap<String, String>,
+    /// Where it answers, as its instance says by now.
+    pub url: Option<String>,
     /// The Secret with all else.
     pub secret: Option<NameRef>,
     /// Names what the agent was told, where that is certain.
@@ -113,10 +120,18 @@ pub struct ClaimAnswer {
 /// Whether its time with its agent is over, and that is not said yet.
 pub fn expires(claim: &AgentClaim, now: Timestamp) -> bool {
     let view = view(claim);
-    // One that is gone has no time any more: somebody has to see to that.
-    let lost = says(claim, kind::STALLED, reason::AGENT_LOST);
-    let at = expires_at(claim).filter(|_| !lost);
+    let at = expires_at(claim).filter(|_| has_time(claim));
     !view.over && view.names.is_some() && at.is_some_and(|at| at <= now)
+}
+
+/// Whether its time with its agent passes. With one that is gone, or another's, it has none: somebody has to see to that.
+pub fn has_time(claim: &AgentClaim) -> bool {
+    !says(claim, kind::STALLED, reason::AGENT_LOST) && !is_of_another(claim)
+}
+
+/// Whether its agent keeps another claim.
+pub fn is_of_another(claim: &AgentClaim) -> bool {
+    says(claim, kind::STALLED, reason::AGENT_OF_ANOTHER)
 }
 
 /// When its time with its agent is over, as its spec says it now: counted from when it was bound.
@@ -236,6 +251,7 @@ pub fn is_untold(claim: &AgentClaim) -> bool {
 pub fn is_settled(claim: &AgentClaim) -> bool {
     says(claim, kind::STALLED, reason::PROVISION_REFUSED)
         || says(claim, kind::STALLED, reason::AGENT_LOST)
+        || is_of_another(claim)
 }
 
 /// Whether its agent has answered to all that it says now, and nobody has to let it in.
@@ -334,6 +350,8 @@ pub fn status(
         }
         ClaimNews::Told(answer) | ClaimNews::Pending(answer) => {
             new.result.clone_from(&answer.shown);
+            // When it was bound its instance may not have known it: a status that is lost is found again.
+            new.url = answer.url.clone().or(new.url);
             new.secret_ref.clone_from(&answer.secret);
             new.told.clone_from(&answer.told);
             new.tools_told.clone_from(&answer.tools);

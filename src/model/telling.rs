@@ -38,6 +38,11 @@ pub enum TellOutcome {
         /// Why, in words that may be repeated.
         message: String,
     },
+    /// It keeps another claim, and may have what it was told for that: it took nothing, and never will.
+    OfAnother {
+        /// Why that is so, in words that may be repeated.
+        why: String,
+    },
     /// What it is to be told could not be put together: nothing was sent, and nothing is known of the agent.
     Unsaid {
         /// Why, in one stable word.

@@ -49,6 +49,8 @@ mod paused;
 #[cfg(test)]
 mod persona;
 #[cfg(test)]
+mod planted;
+#[cfg(test)]
 mod pools;
 #[cfg(test)]
 mod provision;

@@ -240,11 +240,6 @@ async fn all_else_is_unknown() {
         (404, r#"{"error": "not found"}"#, "answered 404"),
         (
             409,
-            r#"{"error": "x", "claim": "uid-2"}"#,
-            "keeps another claim",
-        ),
-        (
-            409,
             r#"{"error": "x", "claim": "uid-1"}"#,
             "keeps this very claim",
         ),
@@ -265,6 +260,14 @@ async fn all_else_is_unknown() {
             "{status} {body}: {outcome:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_agent_that_keeps_another_claim_is_that_ones() {
+    let outcome = answered(409, r#"{"error": "x", "claim": "uid-2"}"#).await;
+    let whose =
+        matches!(&outcome, TellOutcome::OfAnother { why } if why.contains("keeps another claim"));
+    assert!(whose, "{outcome:?}");
 }
 
 #[tokio::test]

@@ -106,7 +106,8 @@ impl Tellings {
             return;
         };
         told.now = Telling::Answered(outcome);
-        told.tried |= tried != TriedTelling::NotAtAll;
+        // Of one without an address its own conditions say why: its status may have been lost, and is found again.
+        told.tried |= !matches!(tried, TriedTelling::NotAtAll | TriedTelling::InVain);
         told.tried &= tried != TriedTelling::Unsaid;
         match tried {
             TriedTelling::NotSent if told.sent => {}
@@ -209,6 +210,16 @@ mod tests {
         all.answered(own(), outcome, TriedTelling::NotSent, at(5));
         all.later(&agent, at(5));
         assert_eq!(all.heard(&agent), HeardOfAgent::Silence);
+        // It has no address for a while, as after a status that was lost: that says nothing more of it.
+        all.begun(&agent);
+        all.answered(own(), unknown(), TriedTelling::InVain, at(5));
+        all.later(&agent, at(5));
+        assert_eq!(all.heard(&agent), HeardOfAgent::Silence);
+        let lost = Uid::from("k");
+        all.begun(&lost);
+        all.answered(("n", &lost), unknown(), TriedTelling::InVain, at(5));
+        all.later(&lost, at(5));
+        assert_eq!(all.heard(&lost), HeardOfAgent::Nothing);
         // It was paused meanwhile, past its deadline say: nobody gives it up before it was told once more.
         all.unheard(&agent);
         assert_eq!(all.heard(&agent), HeardOfAgent::Nothing);

@@ -44,7 +44,8 @@ pub(super) fn look(ctx: &Context, pool: &AgentPool, now: Timestamp) -> PoolAroun
     // One that has an agent already only has to hear of it.
     let mut asking = ctx.stores.lines.asking(&own);
     asking.retain(|uid| {
-        let its = InstanceBy::Claim(uid.clone());
+        let namespace = own.namespace.clone().unwrap_or_default();
+        let its = InstanceBy::Claim(namespace, uid.clone());
         ctx.stores.instances.by(&its).is_empty()
     });
     let accounts = pool.spec.account_refs.iter();

@@ -3,10 +3,10 @@
 //! Holds: nothing here waits for an agent that is told (`telling`).
 
 use super::Serving;
-use super::held::Then;
+use super::held::{Then, shown};
 use crate::api::template::NameRef;
 use crate::api::text::ToolName;
-use crate::cluster::{ClusterError, claim_secret};
+use crate::cluster::{ClusterError, claim_secret, claims};
 use crate::controllers::telling::{Asking, Telling, ask_beside, begin, persona_template, words_of};
 use crate::controllers::uid::Uid;
 use crate::engine::claiming::{self, ClaimAnswer, ClaimNews};
@@ -50,6 +50,7 @@ impl Serving<'_> {
                 self.heard(&instance, answer).await
             }
             TellOutcome::Refused { message } => self.write(&ClaimNews::Refused(message)).await,
+            TellOutcome::OfAnother { .. } => self.let_go(uid).await,
             TellOutcome::Unsaid { reason, message } => {
                 let again = self.ctx.memories.tellings.later(&key, now);
                 let news = ClaimNews::Unsaid(Broken { reason, message });
@@ -99,8 +100,11 @@ impl Serving<'_> {
         // Said otherwise since it was bound: nobody knows which of both it took.
         let certain = !claiming::is_edited(&self.claim);
         let seal = &self.ctx.around.installation.seal;
+        let its = shown(self.ctx, &self.claim);
+        let own = its.iter().find(|one| one.reference().name == instance);
         let said = ClaimAnswer {
             shown: answer.shown,
+            url: own.and_then(|own| own.url.clone()),
             secret,
             told: certain.then(|| persona::said(seal, &self.claim)),
             tools: answer.tools.into_iter().map(ToolName).collect(),
@@ -110,6 +114,25 @@ impl Serving<'_> {
             false => ClaimNews::Told(said),
         };
         self.write(&news).await
+    }
+
+    /// Its agent keeps another claim, which an API server that was set back has forgotten: it is nobody's, stays when this claim
+    /// goes, and a person has to see to it.
+    async fn let_go(&mut self, uid: &str) -> Result<Then, ClusterError> {
+        let own = self.one(uid)?;
+        let agent = own.reference().name;
+        let client = &self.ctx.around.client;
+        if claims::is_owned(&own.meta, &self.claim) {
+            let written = claims::disown(client, &own.meta, &self.claim).await;
+            let written = written.map(|meta| {
+                for one in self.its.iter_mut().filter(|one| one.member.uid == uid) {
+                    one.meta = meta.clone();
+                }
+            });
+            return self.after(written);
+        }
+        self.ctx.memories.tellings.forget(&Uid::from(uid));
+        self.write(&ClaimNews::OfAnother { agent }).await
     }
 
     async fn untold(
@@ -153,6 +176,7 @@ impl Serving<'_> {
             Asking::Answered(Some(said)) if claiming::is_let_in(&self.claim, &said) => {
                 let said = ClaimAnswer {
                     shown: status.result,
+                    url: status.url,
                     secret: status.secret_ref,
                     told: status.told,
                     tools: status.tools_told,

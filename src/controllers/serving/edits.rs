@@ -95,7 +95,11 @@ impl Serving<'_> {
             Retelling::Answered(
                 TellOutcome::Refused { message } | TellOutcome::Unsaid { message, .. },
             ) => followed(before, Some(message)),
-            Retelling::Answered(TellOutcome::NotSent { .. } | TellOutcome::Unknown { .. }) => {
+            Retelling::Answered(
+                TellOutcome::NotSent { .. }
+                | TellOutcome::Unknown { .. }
+                | TellOutcome::OfAnother { .. },
+            ) => {
                 return Ok(Then::End(Some(retellings.later(&key, now))));
             }
         };

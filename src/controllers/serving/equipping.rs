@@ -110,7 +110,8 @@ impl Serving<'_> {
             Retelling::Answered(
                 TellOutcome::Unsaid { .. }
                 | TellOutcome::NotSent { .. }
-                | TellOutcome::Unknown { .. },
+                | TellOutcome::Unknown { .. }
+                | TellOutcome::OfAnother { .. },
             ) => return Ok(Some(retellings.later(&key, now))),
         };
         retellings.forget(&key);

@@ -119,8 +119,9 @@ pub(super) enum Then {
 
 /// What the store shows that a claim has.
 pub(super) fn shown(ctx: &Context, claim: &AgentClaim) -> Vec<HeldAgent> {
-    let uid = claim.uid().unwrap_or_default();
-    let shown = ctx.stores.instances.by(&InstanceBy::Claim(uid));
+    let (namespace, uid) = (claim.namespace(), claim.uid());
+    let its = InstanceBy::Claim(namespace.unwrap_or_default(), uid.unwrap_or_default());
+    let shown = ctx.stores.instances.by(&its);
     shown.iter().map(|one| HeldAgent::of(one)).collect()
 }
 

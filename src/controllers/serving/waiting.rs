@@ -6,6 +6,7 @@ use super::held::Then;
 use super::steps::Take;
 use super::{PAUSED, SOON, Serving};
 use crate::cluster::ClusterError;
+use crate::controllers::paused::is_unread;
 use crate::controllers::uid::Uid;
 use crate::controllers::wake::pool_of;
 use crate::engine::claiming::{self, ClaimNews};
@@ -60,6 +61,14 @@ impl Serving<'_> {
         self.says_why(gives, rests, now).await
     }
 
+    /// Whether it is soon to be known of an account of its pool if it is remembered.
+    fn is_unread(&self) -> bool {
+        let pool = self.ctx.stores.pools.get(&pool_of(&self.claim));
+        let read = pool.as_ref().and_then(|pool| pool.read());
+        let mut accounts = read.iter().flat_map(|pool| &pool.spec.account_refs);
+        accounts.any(|one| is_unread(self.ctx, one.name.as_str()))
+    }
+
     /// Says why it waits, once it has done so for a moment. `gives`: whether there is a pool for it; `rests`: until when none of
     /// its agents is taken.
     async fn says_why(
@@ -89,7 +98,9 @@ impl Serving<'_> {
         }
         // One that is free and may not be bound now, because of its account, is not told of again.
         let held_back = gives && lines.is_held_back(&self.claim);
-        let again = held_back.then(|| now + SOON * 10);
+        // What an account remembers is known soon after a start.
+        let pause = if self.is_unread() { SOON } else { SOON * 10 };
+        let again = held_back.then(|| now + pause);
         Ok(Then::End([again, rests].into_iter().flatten().min()))
     }
 }

@@ -31,8 +31,8 @@ pub enum InstanceBy {
     Placeless,
     /// The pool for which it was made.
     Pool(Ref<AgentPool>),
-    /// The claim that has it, by UID.
-    Claim(String),
+    /// The claim that has it, by namespace and UID: what is written in another namespace is nothing to a claim.
+    Claim(String, String),
 }
 
 impl Stored for AgentInstance {
@@ -51,7 +51,9 @@ impl Stored for AgentInstance {
         let waits = waits_for_a_place(instance).then_some(InstanceBy::Placeless);
         let pool = pool_of_member(instance).map(InstanceBy::Pool);
         let claim = instance.spec.claim_ref.as_ref();
-        let claim = claim.map(|hold| InstanceBy::Claim(hold.uid.clone()));
+        let claim = claim.map(|hold| {
+            InstanceBy::Claim(instance.namespace().unwrap_or_default(), hold.uid.clone())
+        });
         let all = accounts.chain(own).chain(projects).chain(waits);
         all.chain(pool).chain(claim).collect()
     }

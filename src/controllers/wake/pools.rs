@@ -65,7 +65,9 @@ pub(super) fn of_claim(turned: &Turned<AgentClaim>) -> Vec<Wake> {
 }
 
 fn whether_it_waits(claim: &Seen<AgentClaim>) -> impl PartialEq + use<> {
-    claim.read().is_some_and(|claim| stands_in_line(claim))
+    let waits = claim.read().filter(|claim| stands_in_line(claim));
+    // One that says only later that an agent is to be made for it is news for its pool, too.
+    waits.map(|claim| claim.spec.when_empty)
 }
 
 /// The pool that a claim names.

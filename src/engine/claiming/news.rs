@@ -57,6 +57,7 @@ pub fn outcome(claim: &AgentClaim, news: &ClaimNews) -> Option<&'static str> {
         ClaimNews::Failed => Some("provision_failed"),
         ClaimNews::TooLate => Some("deadline_exceeded"),
         ClaimNews::Lost => Some("agent_lost"),
+        ClaimNews::OfAnother { .. } => Some("agent_of_another"),
         ClaimNews::Expired => Some("expired"),
         _ => None,
     }

@@ -4,7 +4,7 @@
 //! Deliberately absent: what follows when a time has come.
 
 use crate::api::claim::ReleasePolicy;
-use crate::api::condition::{kind, reason};
+use crate::api::condition::{self, kind, reason};
 use crate::api::instance::UpdatePolicy;
 use crate::api::pool::ClaimDefaults;
 use crate::api::text::Span;
@@ -90,10 +90,16 @@ pub fn told_from(claim: &AgentClaim, handed_over: Timestamp) -> Timestamp {
     equipped.map_or(handed_over, |at| at.0.max(handed_over))
 }
 
-/// When its agent is given up, handed over by then and without an answer. The time that its tools took does not count.
+/// When its agent is given up, handed over by then and without an answer. The time that its tools took does not count. One that was bound
+/// later than that has lost its status since, and its agent may serve: it has as long again.
 pub fn give_up_at(claim: &AgentClaim, handed_over: Timestamp) -> Timestamp {
     let handed_over = told_from(claim, handed_over);
     let known = claim.status.as_ref();
+    let said = known.and_then(|status| condition::find(&status.conditions, kind::BOUND));
+    let bound = said.filter(|said| said.status == "True");
+    let handed_over = bound.map_or(handed_over, |bound| {
+        handed_over.max(bound.last_transition_time.0)
+    });
     let known = known.and_then(|status| status.provision_deadline.as_ref());
     let own = claim.spec.provision_deadline.as_ref().or(known);
     let at = match own {

@@ -167,6 +167,42 @@ fn what_ended_a_claim_is_read_again() {
 }
 
 #[test]
+fn a_claim_that_has_lost_its_status_gives_its_agent_as_long_again_and_learns_where_that_is() {
+    let long_ago = now() - jiff::SignedDuration::from_hours(9);
+    let again = now() + jiff::SignedDuration::from_secs(75);
+    assert_eq!(give_up_at(&bound(), long_ago), again);
+    let url = Some("https://a.example".to_owned());
+    let answer = |url: &Option<String>| ClaimAnswer {
+        url: url.clone(),
+        ..ClaimAnswer::default()
+    };
+    let told = after(&bound(), &ClaimNews::Told(answer(&url)));
+    assert_eq!(told.status.as_ref().unwrap().url, url);
+    let told = after(&told, &ClaimNews::Told(answer(&None)));
+    assert_eq!(told.status.unwrap().url, url);
+}
+
+#[test]
+fn a_claim_whose_agent_keeps_another_one_rests_until_a_person_has_deleted_that() {
+    let agent = "i".to_owned();
+    let another = after(&bound(), &ClaimNews::OfAnother { agent });
+    assert!(is_of_another(&another) && is_settled(&another) && !is_untold(&another));
+    // It has the agent's name still, and no time with it: at its end that one would be deleted.
+    let hours = now() + jiff::SignedDuration::from_hours(9);
+    assert!(expires(&bound(), hours) && !expires(&another, hours) && !has_time(&another));
+    assert_eq!(view(&another).names, view(&bound()).names);
+    let said = &another.status.as_ref().unwrap().conditions;
+    let stalled = condition::find(said, kind::STALLED).unwrap();
+    assert!(
+        stalled.message.contains("kubectl delete agentinstance i "),
+        "{}",
+        stalled.message
+    );
+    let gone = after(&another, &ClaimNews::Rejected);
+    assert!(!is_of_another(&gone) && waits(&gone));
+}
+
+#[test]
 fn an_agent_is_given_up_only_after_this_process_has_heard_nothing_of_it() {
     let at = |second: i64| Timestamp::from_second(second).unwrap();
     let given_up = |heard, now| is_given_up(heard, at(0), at(75), at(now));

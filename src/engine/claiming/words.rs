@@ -9,13 +9,13 @@ use crate::api::condition::{Statement, kind, reason};
 /// What its conditions say, once something became so.
 pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     use ClaimNews::{
-        Bound, Equipped, Expired, Failed, Followed, Lost, NoRoom, Paused, Pending, Refused, Told,
-        TooLate, Unequipped, Unsaid, Untold,
+        Bound, Equipped, Expired, Failed, Followed, Lost, NoRoom, OfAnother, Paused, Pending,
+        Refused, Told, TooLate, Unequipped, Unsaid, Untold,
     };
     let (reason, message) = word(claim, news);
     let has = match news {
         Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) | Followed { .. } => true,
-        Equipped | Unequipped { .. } => true,
+        Equipped | Unequipped { .. } | OfAnother { .. } => true,
         Paused | Unsaid(_) => view(claim).names.is_some(),
         _ => false,
     };
@@ -45,7 +45,7 @@ pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
         said.push(Statement::yes(kind::EXPIRED, reason, ""));
     }
     let stalled = match news {
-        TooLate | Refused(_) | Failed | Lost | Unsaid(_) => true,
+        TooLate | Refused(_) | OfAnother { .. } | Failed | Lost | Unsaid(_) => true,
         NoRoom(lack) => lack.person,
         Unequipped { stalled, .. } => *stalled,
         _ => false,
@@ -99,6 +99,7 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
         | ClaimNews::Kept
         | ClaimNews::Given { .. }
         | ClaimNews::Refused(_)
+        | ClaimNews::OfAnother { .. }
         | ClaimNews::Failed
         | ClaimNews::Lost
         | ClaimNews::Expired => word_of_agent(claim, news),
@@ -135,6 +136,12 @@ fn word_of_agent(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String)
             reason::PROVISION_REFUSED,
             &format!(
                 "its agent refuses what the claim says: {why}; make another claim with what it takes"
+            ),
+        ),
+        ClaimNews::OfAnother { agent } => said(
+            reason::AGENT_OF_ANOTHER,
+            &format!(
+                "its agent keeps another claim, which this cluster has forgotten, and may have what it was told for that: it took nothing of this one, is not deleted, and stays when this claim goes; look whose it is. kubectl delete agentinstance {agent} deletes it with all that it has, and this claim takes another one"
             ),
         ),
         ClaimNews::Failed => said(

@@ -42,6 +42,22 @@ fn owners_take_turns() {
 }
 
 #[test]
+fn hundreds_of_one_owner_keep_no_other_waiting_and_anothers_name_is_no_way_past_anybody() {
+    let mut line = WaitingLine::default();
+    for who in 1..=500 {
+        line.join(who, at(who.into()), Some("many"));
+    }
+    for who in 1001..=1003 {
+        line.join(who, at(who.into()), Some("few"));
+    }
+    // One of the many who says that he is of the few stands behind all of those, and in nobody's place.
+    line.join(501, at(2000), Some("few"));
+    let order = all(line);
+    assert_eq!(order[..8], [1, 1001, 2, 1002, 3, 1003, 4, 501]);
+    assert_eq!(order.len(), 504);
+}
+
+#[test]
 fn who_comes_later_is_not_before_whom_he_finds_in_his_round() {
     let mut line = WaitingLine::default();
     for who in 1..=3 {

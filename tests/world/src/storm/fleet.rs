@@ -1,11 +1,20 @@
-//! The agents of a storm, and all that they stand on: tenants with accounts, and templates of four kinds.
+//! The agents of a storm, and all that they stand on: tenants with accounts, templates of four kinds, a pool for each tenant.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::script::{Agent, Kind, TENANTS};
+use super::script::{Agent, Claimant, Kind, TENANTS};
 use crate::tenant::Tenant;
 use crate::world::World;
+
+/// Each tenant's pool.
+pub(super) const POOL: &str = "pool";
+
+/// The template of its agents.
+pub(super) const POOLED: &str = "pooled";
+
+/// So many of them are idle when nothing disturbs.
+pub(super) const IDLE: u64 = 2;
 
 /// A fleet in a world.
 pub(super) struct Fleet<'w> {
@@ -35,6 +44,9 @@ impl<'w> Fleet<'w> {
         }
         for agent in &fleet.agents {
             fleet.put_agent(*agent).await?;
+        }
+        for tenant in 0..TENANTS {
+            fleet.put_pool(tenant).await?;
         }
         Ok(fleet)
     }
@@ -83,6 +95,53 @@ impl<'w> Fleet<'w> {
             },
         });
         self.apply(tenant, instance).await
+    }
+
+    pub(super) fn pool(&self, tenant: usize) -> crate::object::Object<'w> {
+        self.tenants[tenant].object("AgentPool", POOL)
+    }
+
+    pub(super) fn claim(&self, claim: Claimant) -> crate::object::Object<'w> {
+        self.tenants[claim.tenant].object("AgentClaim", &claim.name())
+    }
+
+    /// Makes a tenant's pool as it was at first, and the template of its agents.
+    pub(super) async fn put_pool(&self, tenant: usize) -> Result<()> {
+        let tenant = &self.tenants[tenant];
+        let runtime = json!({"image": "ghcr.io/acme/agent:1.4", "port": 8080});
+        let template = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentTemplate", "metadata": {"name": POOLED},
+            "spec": {"runtime": runtime},
+        });
+        self.apply(tenant, template).await?;
+        let pool = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentPool", "metadata": {"name": POOL},
+            "spec": {
+                "replicas": IDLE, "maxInstances": 40, "templateRef": {"name": POOLED},
+                "accountRefs": [{"name": tenant.account()}],
+                "updateStrategy": {"type": "RollingUpdate", "maxUnavailable": "50%", "progressDeadline": "20s"},
+            },
+        });
+        self.apply(tenant, pool).await
+    }
+
+    /// Claims an agent of a pool, where that claim is not there yet.
+    pub(super) async fn put_claim(&self, claim: Claimant, expires: Option<u32>) -> Result<()> {
+        let mut spec = json!({
+            "poolRef": {"name": POOL}, "owner": format!("owner-{}", claim.number % 2), "provisionDeadline": "10s",
+            "agent": {"name": claim.name(), "instructions": "weather the storm"},
+        });
+        if let Some(seconds) = expires {
+            spec["expiresAfter"] = json!(format!("{seconds}s"));
+        }
+        if claim.retains() {
+            spec["releasePolicy"] = json!("Retain");
+        }
+        let object = json!({
+            "apiVersion": "yardmaster.dev/v1alpha1", "kind": "AgentClaim", "metadata": {"name": claim.name()},
+            "spec": spec,
+        });
+        self.apply(&self.tenants[claim.tenant], object).await
     }
 
     async fn apply(&self, tenant: &Tenant<'_>, object: Value) -> Result<()> {

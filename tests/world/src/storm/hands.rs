@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, POOLED};
 use super::script::{Agent, Disturbance, Hand, Kind, PROVIDERS, Process, TENANTS};
 use crate::controller::Controller;
 use crate::install::SYSTEM_NAMESPACE;
@@ -139,7 +139,41 @@ impl<'a, 'w> Hands<'a, 'w> {
                 control.post_fault(fault.clone()).await?;
                 Ok(())
             }
+            of_claims => self.claims(of_claims).await,
         }
+    }
+
+    /// What happens to pools and claims.
+    async fn claims(&self, what: &Disturbance) -> Result<()> {
+        let fleet = self.fleet;
+        match what {
+            Disturbance::Scale { tenant, replicas } => {
+                let scale = json!({"spec": {"replicas": replicas}});
+                fleet.pool(*tenant).patch(scale).await?;
+            }
+            Disturbance::PoolGone { tenant } => fleet.pool(*tenant).delete().await?,
+            Disturbance::PoolBack { tenant } => fleet.put_pool(*tenant).await?,
+            Disturbance::PoolTemplate { tenant, value } => {
+                let env = json!([{"name": "WEATHER", "value": value.to_string()}]);
+                let template = fleet.tenants[*tenant].template(POOLED);
+                template.patch(json!({"spec": {"env": env}})).await?;
+            }
+            Disturbance::Claim { claim, expires } => fleet.put_claim(*claim, *expires).await?,
+            Disturbance::Release { claim } => fleet.claim(*claim).delete().await?,
+            Disturbance::EditClaim { claim, value } => {
+                let agent = json!({"instructions": format!("weather storm {value}")});
+                let edit = json!({"spec": {"agent": agent}});
+                fleet.claim(*claim).patch(edit).await?;
+            }
+            Disturbance::TakeAgent { claim } => {
+                let claimed = fleet.claim(*claim).get().await?;
+                let named = claimed.data["status"]["instanceRef"]["name"].as_str();
+                let named = named.context("it has no agent")?;
+                fleet.tenants[claim.tenant].instance(named).delete().await?;
+            }
+            other => bail!("{other:?} is nothing of a pool's or a claim's"),
+        }
+        Ok(())
     }
 
     /// Ends the storm: how many faults fired outside, and at the API server.
@@ -185,6 +219,17 @@ impl<'a, 'w> Hands<'a, 'w> {
             .with_context(|| instance.title())?;
             self.fleet.put_agent(*agent).await?;
             self.mode(*agent, "Running").await?;
+        }
+        for tenant in 0..TENANTS {
+            let pool = self.fleet.pool(tenant);
+            eventually("a pool can be made", SOON, || async {
+                let found = pool.find().await?;
+                let leaves = found.is_some_and(|one| one.metadata.deletion_timestamp.is_some());
+                Ok((!leaves).then_some(()))
+            })
+            .await
+            .with_context(|| pool.title())?;
+            self.fleet.put_pool(tenant).await?;
         }
         Ok(counted)
     }

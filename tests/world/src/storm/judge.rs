@@ -1,4 +1,4 @@
-//! What must be true when a storm is over: every agent is as its object says, ledgers imply what lives outside and nothing
+//! What must be true when a storm is over: every agent is as its object says, pools and claims are as they should be (`claims`), ledgers imply what lives outside and nothing
 //! else does, rest is rest, and everything goes.
 //!
 //! Holds: what is wrong is told of all agents at once, not of the first. Absent: mercy, but for what a hand took away and the
@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::time;
 
+use super::claims;
 use super::fleet::Fleet;
-use super::script::{Agent, TENANTS};
+use super::script::{Agent, Claimant, TENANTS};
 use crate::books;
 use crate::object::{condition, condition_line, conditions};
 use crate::outside::Resource;
@@ -71,20 +73,23 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
             wrong.push(format!("{title} is not there"));
             continue;
         };
-        if let Some(why) = restless(*agent, &object) {
+        if let Some(why) = restless(least(*agent), &object) {
             wrong.push(format!("{title} {why}"));
         }
         let (all, ready) = followers.entry(agent.kind().template()).or_default();
         *all += 1;
         *ready += usize::from(condition(&object, "Ready").is_some_and(|it| it["status"] == "True"));
-        for entry in entries(&object) {
-            let Some(thing) = thing(entry) else { continue };
-            let told = reports_loss(&object, entry["slot"].as_str().unwrap_or_default());
-            if let Some((other, _)) = implied.insert(thing.clone(), (title.clone(), told)) {
-                wrong.push(format!("{title} and {other} both have {thing:?}"));
-            }
-        }
+        wrong.extend(implies(&mut implied, &title, &object));
         objects.push(object);
+    }
+    let members = claims::members(fleet, number).await?;
+    for object in &members {
+        let title = format!("{}/{}", tenant.namespace(), object.name_any());
+        // Of a pool's agents some are given up and go, as long as others come.
+        if let Some(why) = restless(SLOTS, object) {
+            wrong.push(format!("{title} {why}"));
+        }
+        wrong.extend(implies(&mut implied, &title, object));
     }
     for (name, counts) in followers {
         let template = tenant.template(name).get().await?;
@@ -111,12 +116,31 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
         }
     }
     wrong.extend(doubled_keys(&living));
+    wrong.extend(claims::wrong(fleet, number, &members, &living).await?);
+    objects.extend(members);
     wrong.extend(books::differences(tenant, &objects, &living).await?);
     Ok((wrong, there.len()))
 }
 
-/// Why an agent is not at rest.
-fn restless(agent: Agent, object: &DynamicObject) -> Option<String> {
+/// Takes in what an agent's ledger implies to live; what another one has as well.
+fn implies(
+    implied: &mut BTreeMap<Thing, (String, bool)>,
+    title: &str,
+    object: &DynamicObject,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for entry in entries(object) {
+        let Some(thing) = thing(entry) else { continue };
+        let told = reports_loss(object, entry["slot"].as_str().unwrap_or_default());
+        if let Some((other, _)) = implied.insert(thing.clone(), (title.to_owned(), told)) {
+            wrong.push(format!("{title} and {other} both have {thing:?}"));
+        }
+    }
+    wrong
+}
+
+/// Why an agent is not at rest. `least`: slots that it has at least.
+fn restless(least: usize, object: &DynamicObject) -> Option<String> {
     let told = || {
         let lines: Vec<String> = conditions(object).map(condition_line).collect();
         lines.join("; ")
@@ -146,15 +170,18 @@ fn restless(agent: Agent, object: &DynamicObject) -> Option<String> {
         return Some(format!("is behind its template: {}", told()));
     }
     let slots = entries(object).count();
-    (ready && slots < least(agent)).then(|| format!("is ready with {slots} slots alone"))
+    (ready && slots < least).then(|| format!("is ready with {slots} slots alone"))
 }
 
-/// Slots that an agent of a kind has at least: project, environment, service, domain, configuration, and its own.
+/// Project, environment, service, domain, configuration: every agent has these.
+const SLOTS: usize = 5;
+
+/// Slots that an agent of a kind has at least: those, and its own.
 fn least(agent: Agent) -> usize {
     use super::script::Kind;
     match agent.kind() {
-        Kind::Plain => 5,
-        Kind::Disk => 6,
+        Kind::Plain => SLOTS,
+        Kind::Disk => SLOTS + 1,
         // All six tools have nine parts; the phone and its profile may not be there.
         Kind::Six => 14,
         Kind::Demand => 12,
@@ -273,14 +300,29 @@ pub(super) async fn rests(fleet: &Fleet<'_>) -> Result<()> {
 
 /// Everything goes: agents, then what they stood on. How many wallets stay, suspended.
 pub(super) async fn goes(fleet: &Fleet<'_>) -> Result<usize> {
-    for agent in &fleet.agents {
-        fleet.instance(*agent).delete().await?;
+    let mut going = Vec::new();
+    for tenant in 0..TENANTS {
+        let object = |number| Claimant { tenant, number };
+        let claims = (0..Claimant::EACH).map(object);
+        for claim in claims.map(|claim| fleet.claim(claim)) {
+            claim.delete().await?;
+        }
+        // First the pool, which makes others for those that go.
+        fleet.pool(tenant).delete().await?;
+        going.push(fleet.pool(tenant));
+        for member in claims::members(fleet, tenant).await? {
+            going.push(fleet.tenants[tenant].instance(&member.name_any()));
+        }
+    }
+    going.extend(fleet.agents.iter().map(|agent| fleet.instance(*agent)));
+    for object in &going {
+        object.delete().await?;
     }
     let mut stuck = Vec::new();
     let begun = Instant::now();
-    for agent in &fleet.agents {
+    for object in &going {
         let left = GOING.saturating_sub(begun.elapsed()).max(LOOK_EVERY);
-        if let Err(error) = fleet.instance(*agent).wait_gone(left).await {
+        if let Err(error) = object.wait_gone(left).await {
             stuck.push(format!("{error:#}"));
         }
     }

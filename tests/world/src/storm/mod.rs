@@ -1,11 +1,12 @@
-//! A storm: a fleet of agents in several namespaces, and everything at once that could go wrong: users who change their
-//! minds, hands at the providers, faults on both sides, kills, sleeps, losses of ledgers, statuses and Secrets. When it is
+//! A storm: a fleet of agents in several namespaces with a pool in each, claims on those, and everything at once that could go
+//! wrong: users who change their minds, hands at the providers, faults on both sides, kills, sleeps, losses of ledgers, statuses and Secrets. When it is
 //! over, everything must come to rest as the objects say, and then go.
 //!
 //! Holds: what happens is a list made before it begins (`script`), written beside the world's records, and can be run
 //! again; a storm that found something wrong says what, and where its list is. Absent: the product's code; what is true is
 //! read off objects and inventory (`judge`).
 
+mod claims;
 mod fleet;
 mod hands;
 mod judge;

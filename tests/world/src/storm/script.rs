@@ -193,6 +193,61 @@ pub(super) enum Disturbance {
     ClusterFault {
         fault: Value,
     },
+    /// A pool is to keep so many idle.
+    Scale {
+        tenant: usize,
+        replicas: u32,
+    },
+    PoolGone {
+        tenant: usize,
+    },
+    PoolBack {
+        tenant: usize,
+    },
+    /// The template of a pool's agents says something else.
+    PoolTemplate {
+        tenant: usize,
+        value: u32,
+    },
+    Claim {
+        claim: Claimant,
+        /// After so many seconds it has expired.
+        expires: Option<u32>,
+    },
+    Release {
+        claim: Claimant,
+    },
+    EditClaim {
+        claim: Claimant,
+        value: u32,
+    },
+    /// Somebody deletes the agent that a claim has.
+    TakeAgent {
+        claim: Claimant,
+    },
+}
+
+/// One who claims an agent of his tenant's pool, now and then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Claimant {
+    /// Whose.
+    pub(super) tenant: usize,
+    /// Which of that tenant's.
+    pub(super) number: usize,
+}
+
+impl Claimant {
+    /// So many in a namespace.
+    pub(super) const EACH: usize = 4;
+
+    pub(super) fn name(self) -> String {
+        format!("claim-{}", self.number)
+    }
+
+    /// The last one's agents stay when it goes.
+    pub(super) fn retains(self) -> bool {
+        self.number + 1 == Claimant::EACH
+    }
 }
 
 impl Disturbance {
@@ -247,7 +302,7 @@ fn one(random: &mut StdRng, agents: &[Agent]) -> (Disturbance, Option<Disturbanc
     let tenant = random.random_range(0..TENANTS);
     let kind = Kind::ALL[random.random_range(0..Kind::ALL.len())];
     let number = random.random_range(0..1_000_000);
-    match random.random_range(0..100) {
+    match random.random_range(0..130) {
         0..9 => (
             Disturbance::Delete { agent },
             Some(Disturbance::Create { agent }),
@@ -357,13 +412,43 @@ fn one(random: &mut StdRng, agents: &[Agent]) -> (Disturbance, Option<Disturbanc
             },
             None,
         ),
-        _ => (
+        74..100 => (
             Disturbance::OutsideFault {
                 fault: outside_fault(random),
             },
             None,
         ),
+        _ => of_claims(random, tenant),
     }
+}
+
+/// Something that happens to a tenant's pool, or to one of its claims.
+fn of_claims(random: &mut StdRng, tenant: usize) -> (Disturbance, Option<Disturbance>) {
+    let claim = Claimant {
+        tenant,
+        number: random.random_range(0..Claimant::EACH),
+    };
+    let value = random.random_range(0..1_000_000);
+    let what = match random.random_range(0..30) {
+        0..12 => {
+            let short = !claim.retains() && value % 4 == 0;
+            let expires = short.then_some(1 + value % 5);
+            Disturbance::Claim { claim, expires }
+        }
+        12..18 => Disturbance::Release { claim },
+        18..21 => Disturbance::EditClaim { claim, value },
+        21..23 => Disturbance::TakeAgent { claim },
+        23..27 => Disturbance::Scale {
+            tenant,
+            replicas: value % 4,
+        },
+        27..29 => Disturbance::PoolTemplate { tenant, value },
+        _ => {
+            let back = Disturbance::PoolBack { tenant };
+            return (Disturbance::PoolGone { tenant }, Some(back));
+        }
+    };
+    (what, None)
 }
 
 fn hand(random: &mut StdRng) -> Hand {
@@ -466,13 +551,13 @@ mod tests {
 
     #[test]
     fn two_minutes_have_every_kind_of_disturbance() {
-        let mut words: Vec<String> = (0..3)
+        let mut words: Vec<String> = (0..6)
             .flat_map(|seed| super::script(seed, Duration::from_secs(120), 4))
             .map(|due| due.what.word())
             .collect();
         words.sort();
         words.dedup();
-        // 21 plain ones, 9 by hand, 2 killed, 3 asleep.
-        assert_eq!(words.len(), 35, "{words:#?}");
+        // 21 plain ones, 8 of pools and claims, 9 by hand, 2 killed, 3 asleep.
+        assert_eq!(words.len(), 43, "{words:#?}");
     }
 }
