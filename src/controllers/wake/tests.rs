@@ -566,10 +566,8 @@ fn an_agent_of_a_pool_wakes_its_pool_and_what_others_do_to_it_its_claim() {
         handed.clone(),
         &[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))],
     );
-    let mut equipped = handed.clone();
-    let tool = json!([{"name": "llm", "type": "openrouter", "ready": true, "reason": "Ready"}]);
-    let status = equipped.status.get_or_insert_default();
-    status.tools = serde_json::from_value(tool).unwrap();
+    let tools = json!([{"name": "llm", "type": "openrouter", "ready": true, "reason": "Ready"}]);
+    let equipped = with(handed.clone(), &[("/status/tools", tools)]);
     let rows = [
         (
             "taken",
