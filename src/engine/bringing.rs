@@ -224,7 +224,7 @@ pub fn awaited(tools: &[ToolSpec], told: &[ToolStatus]) -> Option<AwaitedTool> {
         let known = told.iter().find(|one| one.name == tool.name.as_str());
         let known = known.filter(|one| one.kind == tool.kind);
         let ready = known.is_some_and(|one| one.ready);
-        (!ready).then(|| (tool, known))
+        (!ready).then_some((tool, known))
     });
     let (tool, known) = missing.next()?;
     let reason = known.and_then(|one| stable(&one.reason));

@@ -566,6 +566,8 @@ fn an_agent_of_a_pool_wakes_its_pool_and_what_others_do_to_it_its_claim() {
         handed.clone(),
         &[("/metadata/deletionTimestamp", json!("2026-01-01T00:00:00Z"))],
     );
+    let tools = json!([{"name": "llm", "type": "openrouter", "ready": true, "reason": "Ready"}]);
+    let equipped = with(handed.clone(), &[("/status/tools", tools)]);
     let rows = [
         (
             "taken",
@@ -584,6 +586,12 @@ fn an_agent_of_a_pool_wakes_its_pool_and_what_others_do_to_it_its_claim() {
             Some(&taken),
             Some(&member),
             vec![own, its_pool, its_claim],
+        ),
+        (
+            "it has a tool",
+            Some(&handed),
+            Some(&equipped),
+            vec![its_claim],
         ),
         (
             "it goes",

@@ -107,19 +107,24 @@ fn what_there_is_no_room_for_is_said_with_both_numbers() {
             taken.usd = Money::dollars(81);
         }
     };
-    let cases: [(&dyn Fn(&mut AccountSight), &[&str]); 3] = [
+    let cases = [
         (
-            &cheap,
-            &["spec.openrouter.perAgent.limitUSD is 10", "20 is asked for"],
+            with(&cheap),
+            ["spec.openrouter.perAgent.limitUSD is 10", "20 is asked for"],
         ),
         (
-            &places,
-            &["has 5 resources", "resourcesPerNamespace there is 5"],
+            with(&places),
+            ["has 5 resources", "resourcesPerNamespace there is 5"],
         ),
-        (&money, &["20 US dollars", "beside 81", "monthlyUSD is 100"]),
+        (
+            with(&money),
+            [
+                "20 US dollars a month are asked for beside 81",
+                "monthlyUSD is 100",
+            ],
+        ),
     ];
-    for (change, says) in cases {
-        let lack = with(change);
+    for (lack, says) in cases {
         assert_eq!((lack.reason, lack.person), (reason::QUOTA_EXCEEDED, true));
         let message = &lack.message;
         assert!(says.iter().all(|part| message.contains(part)), "{message}");
