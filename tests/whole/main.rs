@@ -17,6 +17,8 @@ mod claimed;
 #[cfg(test)]
 mod claims;
 #[cfg(test)]
+mod claims_restored;
+#[cfg(test)]
 mod costs;
 #[cfg(test)]
 mod crash;
