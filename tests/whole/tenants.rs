@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kube::api::DynamicObject;
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{condition, eventually};
 
 use crate::manifests::grown;
-use crate::support::{IMAGE, SOON, Scene, id, is_ready, lays_down, list, merged, texts};
+use crate::support::{IMAGE, SOON, Scene, id, is_ready, lays_down, list, manifest, merged, texts};
 use crate::toolset::equipped;
 
 const TRIES: &str = include_str!("manifests/tries.yaml");
@@ -53,7 +54,7 @@ impl Mallory<'_> {
                 "role",
                 "own",
                 "--verb=*",
-                "--resource=secrets,configmaps,events,agentinstances.yardmaster.dev,agenttemplates.yardmaster.dev",
+                "--resource=secrets,configmaps,events,agentinstances.yardmaster.dev,agenttemplates.yardmaster.dev,agentclaims.yardmaster.dev,agentpools.yardmaster.dev",
             ],
             &["create", "rolebinding", "own", "--role=own", &bound],
             &[
@@ -79,8 +80,12 @@ impl Mallory<'_> {
         .unwrap();
     }
 
-    /// Makes an instance and its template; says what was refused.
+    /// Makes an instance and its template, or whatever else the row is; says what was refused.
     async fn applies(&self, name: &str, row: &Value) -> (bool, String) {
+        if let Some(kind) = row["kind"].as_str() {
+            let object = manifest(kind, name, row["spec"].clone()).to_string();
+            return self.kubectl(&["create", "-f", "-"], &object).await;
+        }
         let part = |key: &str| row.get(key).cloned().unwrap_or_else(|| json!({}));
         let runtime = merged(json!({"image": IMAGE, "port": 8080}), part("runtime"));
         let tools = row.get("tools").cloned().unwrap_or_else(|| json!([]));
@@ -131,6 +136,25 @@ fn more(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Ve
     kinds
 }
 
+/// Her pool, and a claim that has its agent.
+async fn hers_too(scene: &Scene<'_>) -> DynamicObject {
+    let account = scene.tenant.account();
+    let pool =
+        json!({"replicas": 1, "templateRef": {"name": "hers"}, "accountRefs": [{"name": account}]});
+    scene.apply(manifest("AgentPool", "hers", pool)).await;
+    let claim =
+        json!({"poolRef": {"name": "hers"}, "owner": "ada", "agent": {"instructions": "be hers"}});
+    scene.apply(manifest("AgentClaim", "hers", claim)).await;
+    let claim = scene.tenant.object("AgentClaim", "hers");
+    let bound = claim.wait_condition("Ready", "True", SOON).await.unwrap();
+    let pool = scene.tenant.object("AgentPool", "hers");
+    let filled = pool.wait_until("another one is idle", SOON, |pool| {
+        pool.data["status"]["idle"] == 1 && pool.data["status"]["claimed"] == 1
+    });
+    filled.await.unwrap();
+    bound
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
     let scene = equipped("owner", |tools| {
@@ -156,6 +180,7 @@ async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
     scene.template("hers", json!({}), json!({})).await;
     let ada = scene.instance("ada", "t", json!({})).await;
     let hers = is_ready(&ada).await;
+    let claim = hers_too(&scene).await;
     let made = json!({"name": "company-site", "workspace": scene.tenant.workspace()});
     let byhand = scene.by_hand(Method::POST, "/railway/projects", made).await;
     let others = Scene::new("others").await;
@@ -172,6 +197,7 @@ async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
         ("$account", account.clone()),
         ("$project", id(&hers, "project")),
         ("$uid", hers.metadata.uid.clone().unwrap()),
+        ("$claim", claim.metadata.uid.clone().unwrap()),
         ("$byhand", byhand["id"].as_str().unwrap().to_owned()),
         ("$others", others.tenant.account().to_owned()),
         ("$victim", account.clone()),
@@ -181,7 +207,7 @@ async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
         .iter()
         .fold(TRIES.to_owned(), |text, (word, is)| text.replace(word, is));
     let rows: Vec<Value> = serde_yaml_ng::from_str(&table).unwrap();
-    assert!(rows.len() >= 30, "{}", rows.len());
+    assert!(rows.len() >= 60, "{}", rows.len());
     let mut wrong = Vec::new();
     let mut has = vec![];
     let mut tried = Vec::new();
@@ -212,9 +238,8 @@ async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     for (what, name, row) in &tried {
-        let instance = scene
-            .world
-            .object("AgentInstance", Some(&mallory.namespace), name);
+        let of = row["kind"].as_str().unwrap_or("AgentInstance");
+        let instance = scene.world.object(of, Some(&mallory.namespace), name);
         let [kind, reason, words @ ..] = &list(&row["says"])[..] else {
             is_ready(&instance).await;
             continue;
@@ -240,7 +265,7 @@ async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
 
     // Nothing that the tenant reads tells of the other.
     let (_, read) = mallory
-        .kubectl(&["get", "agi,agt,events,secrets", "-o", "yaml"], "")
+        .kubectl(&["get", "agi,agt,agc,agp,events,secrets", "-o", "yaml"], "")
         .await;
     let secret: Vec<String> = list(&hers.data["status"]["external"])
         .iter()
@@ -260,6 +285,14 @@ async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
     assert_eq!(seen, Vec::<&String>::new());
 
     // Nor has it cost her anything.
+    let kept = scene.tenant.object("AgentClaim", "hers");
+    let kept = kept.get().await.unwrap();
+    assert_eq!(kept.data["status"], claim.data["status"]);
+    let tellings = scene.tenant.tellings().await.unwrap();
+    assert_eq!(
+        (tellings.len(), &tellings[0].claim),
+        (1, &claim.metadata.uid)
+    );
     let now = is_ready(&ada).await;
     assert_eq!(
         now.data["status"]["external"],
@@ -269,9 +302,8 @@ async fn a_tenant_gets_at_nothing_that_is_the_owners_or_anothers() {
         now.data["status"]["deployment"],
         hers.data["status"]["deployment"]
     );
-    let (done, said) = mallory
-        .kubectl(&["delete", "agi", "--all", "--wait=false"], "")
-        .await;
+    let all = ["delete", "agc,agp,agi", "--all", "--wait=false"];
+    let (done, said) = mallory.kubectl(&all, "").await;
     assert!(done, "{said}");
     eventually("all of it is gone", Duration::from_secs(120), async || {
         let left = outside(&scene).await;
