@@ -73,7 +73,7 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
             wrong.push(format!("{title} is not there"));
             continue;
         };
-        if let Some(why) = restless(least(*agent), &object) {
+        if let Some(why) = restless(least(*agent), true, &object) {
             wrong.push(format!("{title} {why}"));
         }
         let (all, ready) = followers.entry(agent.kind().template()).or_default();
@@ -85,8 +85,9 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
     let members = claims::members(fleet, number).await?;
     for object in &members {
         let title = format!("{}/{}", tenant.namespace(), object.name_any());
-        // Of a pool's agents some are given up and go, as long as others come.
-        if let Some(why) = restless(SLOTS, object) {
+        // A claim's agent stays at the revision at which it was taken.
+        let follows = object.data["spec"]["claimRef"].is_null();
+        if let Some(why) = restless(SLOTS, follows, object) {
             wrong.push(format!("{title} {why}"));
         }
         wrong.extend(implies(&mut implied, &title, object));
@@ -139,8 +140,8 @@ fn implies(
     wrong
 }
 
-/// Why an agent is not at rest. `least`: slots that it has at least.
-fn restless(least: usize, object: &DynamicObject) -> Option<String> {
+/// Why an agent is not at rest. `least`: slots that it has at least; `follows`: whether it is to be at its template's revision.
+fn restless(least: usize, follows: bool, object: &DynamicObject) -> Option<String> {
     let told = || {
         let lines: Vec<String> = conditions(object).map(condition_line).collect();
         lines.join("; ")
@@ -166,7 +167,7 @@ fn restless(least: usize, object: &DynamicObject) -> Option<String> {
     let synced = condition(object, "TemplateSynced")
         .filter(current)
         .is_some();
-    if ready && !synced {
+    if ready && follows && !synced {
         return Some(format!("is behind its template: {}", told()));
     }
     let slots = entries(object).count();
