@@ -131,12 +131,12 @@ async fn told_anew(
     token: &SecretString,
     within: Duration,
 ) -> TellOutcome {
-    let mut said = json!({
-        "claim": provision.claim,
-        "instructions": provision.instructions,
-        "metadata": provision.metadata,
-        "templateUpdatedAt": moment,
-    });
+    let mut said = json!({"claim": provision.claim, "templateUpdatedAt": moment});
+    // It is told of its tools alone: what else it knows stays as it is.
+    if !provision.instructions.is_empty() {
+        said["instructions"] = json!(provision.instructions);
+        said["metadata"] = json!(provision.metadata);
+    }
     if let Some(model) = &provision.model {
         said["model"] = json!(model);
     }

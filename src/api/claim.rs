@@ -192,8 +192,8 @@ pub struct AgentClaimStatus {
     pub tools_ready_at: Option<MicroTime>,
     /// The tools with `when: Claim` whose variables its agent was told; where it takes in nothing new, what is deployed next has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"))]
-    pub tools_told: Vec<ToolName>,
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tools_told: Vec<ToldTool>,
     /// Names the instructions and the metadata that the agent was told last: a keyed hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -224,6 +224,17 @@ pub struct InstanceRef {
     pub uid: String,
 }
 
+/// A tool whose variables an agent was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldTool {
+    /// Its name.
+    pub name: ToolName,
+    /// Names the resources that gave them: a keyed hash. What is made again is told again.
+    #[schemars(length(max = 64))]
+    pub of: String,
+}
+
 /// What a claim brought to its agent, beside what it told it.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -232,9 +243,10 @@ pub struct FromClaim {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub env: Vec<EnvVar>,
-    /// Tools with `when: Claim` of the template that the claim named in personaRef.
+    /// The tools with `when: Claim` that it has by its claim: those that its own template had when it was handed over, and those of the
+    /// template that the claim names in personaRef. What becomes of the two templates afterwards changes nothing of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub tools: Vec<ToolSpec>,
 }
 

@@ -39,7 +39,7 @@ pub struct ToolSpec {
     pub required: bool,
     /// Create: with the instance. OnDemand: while the instance names it in `requestedTools`; no longer named, it is taken back. Claim: once
     /// an AgentClaim has the agent for good, and nothing is deployed for it: the agent is told its variables with all else that its claim
-    /// says. An instance that no claim has never gets it.
+    /// says. What of that changes in the template is for claims that come later. An instance that no claim has never gets it.
     #[serde(default)]
     pub when: ToolTime,
     /// openrouter, required there: what the agent's key may spend, in US dollars: a whole number, or with cents a text in quotes

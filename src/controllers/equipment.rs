@@ -4,8 +4,11 @@
 
 use super::context::Context;
 use super::wake::template_of;
+use crate::api::claim::ToldTool;
+use crate::api::text::ToolName;
 use crate::api::{AgentInstance, Part, Seen, Slot};
 use crate::cluster::{ClusterError, secret};
+use crate::engine::bringing::made_of;
 use crate::engine::tools::{GivenVariables, given, wanted};
 use secrecy::SecretString;
 
@@ -16,7 +19,7 @@ pub struct Equipment {
     /// What its tools give it.
     pub variables: GivenVariables,
     /// The tools of which that is.
-    pub tools: Vec<String>,
+    pub tools: Vec<ToldTool>,
     /// A tool that it needs, and of which that is not all.
     pub lacks: Option<String>,
 }
@@ -37,11 +40,17 @@ impl Equipment {
         let given = given(instance, &its, &secrets.values);
         let mut needed = its.iter().filter(|tool| tool.required);
         let lacks = needed.find(|tool| !given.whole.contains(&tool.name));
+        let seal = &ctx.around.installation.seal;
+        let tools = given.whole.iter().map(|tool| ToldTool {
+            name: ToolName(tool.clone()),
+            of: seal.hex(&made_of(instance, tool)),
+        });
+        let tools = tools.collect();
         Ok(Equipment {
             token: secrets.token,
             lacks: lacks.map(|tool| tool.name.clone()),
             variables: given.brought,
-            tools: given.whole,
+            tools,
         })
     }
 }

@@ -7,12 +7,11 @@
 use super::context::Context;
 use super::equipment::Equipment;
 use super::queue::Rank;
-use super::telling::words;
 use super::turned::named;
 use super::uid::Uid;
 use crate::api::{AgentClaim, InstanceRef, Seen, Slot};
-use crate::cluster::{ClusterError, claims};
-use crate::engine::compose::Broken;
+use crate::cluster::{ClusterError, claims, values};
+use crate::engine::compose::{Broken, references, resolve};
 use crate::engine::ledger;
 use crate::model::{AgentResult, TellOutcome};
 use kube::ResourceExt;
@@ -72,14 +71,17 @@ async fn keep(
     named: &InstanceRef,
     account: &str,
 ) -> Result<TellOutcome, ClusterError> {
-    let mut provision = match words(ctx, claim).await? {
-        Ok(provision) => provision,
+    let namespace = claim.namespace().unwrap_or_default();
+    // Its own variables alone: what becomes of the persona is nothing to them.
+    let referred = [references(None, &claim.spec.env)];
+    let values = values::values(values::read(&ctx.around.client, &namespace, &referred).await?);
+    let mut env = match resolve(&claim.spec.env, &values) {
+        Ok(env) => env,
         Err(Broken { reason, message }) => return Ok(TellOutcome::Unsaid { reason, message }),
     };
     let not_sent = |why: &str| TellOutcome::NotSent {
         why: why.to_owned(),
     };
-    let namespace = claim.namespace().unwrap_or_default();
     let found = claims::get(&ctx.around.client, &namespace, named).await?;
     let Some(instance) = found else {
         return Ok(not_sent("it is gone"));
@@ -89,9 +91,9 @@ async fn keep(
     // What its tools give it has their value, here as in whatever is deployed.
     let ledger = status.iter().flat_map(|status| &status.external);
     for name in ledger.flat_map(|entry| entry.row().gives.names()) {
-        provision.env.remove(name);
+        env.remove(name);
     }
-    provision.env.extend(equipment.variables);
+    env.extend(equipment.variables);
     let id = |slot: Slot| ledger::id(status.as_ref()?, slot);
     let place = (
         id(Slot::Project),
@@ -107,7 +109,7 @@ async fn keep(
         Err(fault) => return Ok(not_sent(fault.message())),
     };
     let place = (project.as_str(), environment.as_str(), service.as_str());
-    let set = workspace.gateway.set_variables(place, &provision.env).await;
+    let set = workspace.gateway.set_variables(place, &env).await;
     Ok(match set {
         Ok(()) => TellOutcome::Told(AgentResult::default()),
         Err(fault) => TellOutcome::Unknown {

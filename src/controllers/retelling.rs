@@ -11,20 +11,34 @@ use super::uid::Uid;
 use crate::api::{AgentClaim, InstanceRef, Seen};
 use crate::cluster::ClusterError;
 use crate::engine::compose::Broken;
-use crate::model::TellOutcome;
+use crate::model::{Provision, TellOutcome};
 use kube::ResourceExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What an agent is told that knows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retold {
+    /// All that its claim says by now.
+    Words,
+    /// What its tools give it by now, and nothing else: whatever its persona says meanwhile is for claims that come later.
+    Tools,
+}
+
 /// Begins to tell a claim's agent what the claim says now, which is named so.
-pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, said: &str) {
+pub fn begin(
+    ctx: &Arc<Context>,
+    (claim, retold): (&AgentClaim, Retold),
+    instance: InstanceRef,
+    said: &str,
+) {
     let key = Uid::from(instance.uid.as_str());
     ctx.memories.retellings.begun(&key, said);
     let (ctx, claim) = (Arc::clone(ctx), claim.clone());
     tokio::spawn(async move {
         let telling = {
             let (ctx, claim, instance) = (Arc::clone(&ctx), claim.clone(), instance.clone());
-            tokio::spawn(async move { tell(&ctx, claim, &instance).await })
+            tokio::spawn(async move { tell(&ctx, (claim, retold), &instance).await })
         };
         // Nobody would tell it again that is believed to be told still.
         let outcome = match telling.await {
@@ -52,13 +66,17 @@ pub fn begin(ctx: &Arc<Context>, claim: &AgentClaim, instance: InstanceRef, said
 
 async fn tell(
     ctx: &Context,
-    mut claim: AgentClaim,
+    (mut claim, retold): (AgentClaim, Retold),
     instance: &InstanceRef,
 ) -> Result<TellOutcome, ClusterError> {
     // Its own variables do not change any more, and it is not told of them again.
     claim.spec.env.clear();
     let claim = &claim;
-    let mut provision = match words(ctx, claim).await? {
+    let found = match retold {
+        Retold::Words => words(ctx, claim).await?,
+        Retold::Tools => Ok(Provision::of(claim.uid().unwrap_or_default())),
+    };
+    let mut provision = match found {
         Ok(provision) => provision,
         Err(Broken { reason, message }) => return Ok(TellOutcome::Unsaid { reason, message }),
     };

@@ -11,17 +11,18 @@ use super::report::stable;
 use super::tools::for_claims;
 use super::world::ToolAccountView;
 use super::{meaning, quota};
+use crate::api::claim::ToldTool;
 use crate::api::condition::reason;
 use crate::api::instance::ToolStatus;
 use crate::api::limits::MostMoney;
 use crate::api::template::{ToolKind, ToolSpec, ToolTime};
-use crate::api::text::ToolName;
-use crate::api::{AgentTemplate, Slot};
+use crate::api::{AgentInstance, AgentTemplate, Slot, SlotState};
 use crate::model::monthly;
 use crate::model::tool::Wanted;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
+use std::fmt::Write;
 
 /// Longer nobody waits for the tools of a claim's agent without saying that something is wrong.
 const TOOLS: SignedDuration = SignedDuration::from_mins(15);
@@ -33,6 +34,8 @@ pub fn for_claim(tools: &[ToolSpec]) -> Vec<ToolSpec> {
 }
 
 /// What a claim's agent gets beside what it has: the tools of its own template that wait for a claim, and those of the persona.
+///
+/// `persona`: none where that is the agent's own template.
 ///
 /// # Errors
 /// The persona has a tool that would take the place of one that the agent has.
@@ -240,28 +243,39 @@ pub fn awaited(tools: &[ToolSpec], told: &[ToolStatus]) -> Option<AwaitedTool> {
     })
 }
 
-/// The tools with `when: Claim` of an agent, by its template and by what its claim brought.
-pub fn of_agent(template: &[ToolSpec], brought: &[ToolSpec]) -> Vec<ToolSpec> {
-    let alike = |tool: &ToolSpec| {
-        let mut own = brought.iter();
-        own.any(|own| own.name == tool.name || own.kind == tool.kind)
-    };
-    let mut all = for_claim(template);
-    all.retain(|tool| !alike(tool));
-    all.extend(brought.iter().cloned());
-    all
+/// The resources that give what a tool gives its agent, as a text. Another one is made in the place of one that is gone, and gives
+/// something else.
+pub fn made_of(instance: &AgentInstance, tool: &str) -> String {
+    let status = instance.status.iter();
+    let ledger = status.flat_map(|status| &status.external);
+    let its = ledger.filter(|entry| entry.state == SlotState::Exists);
+    let its = its.filter(|entry| entry.slot.as_tool().is_some_and(|slot| &*slot.tool == tool));
+    its.fold(String::from("made;"), |mut text, entry| {
+        let id = entry.id.as_deref().unwrap_or_default();
+        let _ = write!(text, "{}:{}:{id};", entry.slot, id.len());
+        text
+    })
 }
 
-/// Those of these tools that an agent has, where it was not told of one of them.
-pub fn untold(tools: &[ToolSpec], has: &[ToolStatus], told: &[ToolName]) -> Vec<String> {
+/// All that an agent has of these tools, where it was not told of one as it is now. `of`: what names the resources of a tool.
+pub fn untold(
+    tools: &[ToolSpec],
+    has: &[ToolStatus],
+    told: &[ToldTool],
+    of: impl Fn(&str) -> String,
+) -> Vec<ToldTool> {
     let ready = |tool: &&ToolSpec| {
         let mut has = has.iter();
         has.any(|one| one.ready && one.name == tool.name.as_str() && one.kind == tool.kind)
     };
-    let those: Vec<&ToolSpec> = tools.iter().filter(ready).collect();
-    match those.iter().all(|tool| told.contains(&tool.name)) {
+    let those = tools.iter().filter(ready).map(|tool| ToldTool {
+        name: tool.name.clone(),
+        of: of(tool.name.as_str()),
+    });
+    let those: Vec<ToldTool> = those.collect();
+    match those.iter().all(|tool| told.contains(tool)) {
         true => Vec::new(),
-        false => those.into_iter().map(|tool| tool.name.0.clone()).collect(),
+        false => those,
     }
 }
 

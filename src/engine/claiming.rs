@@ -15,8 +15,9 @@ pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at, told_from};
 use super::bringing::RoomLack;
 use super::claims::{ClaimHold, ClaimView, PoolMember};
 use super::compose::Broken;
+use crate::api::claim::ToldTool;
 use crate::api::condition::{self, conclude, kind, reason};
-use crate::api::text::{NameRef, ToolName};
+use crate::api::text::NameRef;
 use crate::api::{AgentClaim, AgentClaimStatus, AgentInstance, InstanceRef};
 use crate::model::{AgentBinding, ClaimKept};
 use jiff::Timestamp;
@@ -83,7 +84,7 @@ pub enum ClaimNews {
     /// Its agent was told what these tools give it.
     Given {
         /// Which.
-        tools: Vec<ToolName>,
+        tools: Vec<ToldTool>,
     },
     /// Its agent refuses what the claim says.
     Refused(String),
@@ -114,7 +115,7 @@ pub struct ClaimAnswer {
     /// Names what the agent was told, where that is certain.
     pub told: Option<String>,
     /// The tools of which it was told what they give it.
-    pub tools: Vec<ToolName>,
+    pub tools: Vec<ToldTool>,
 }
 
 /// Whether its time with its agent is over, and that is not said yet.
@@ -339,6 +340,7 @@ pub fn status(
             new.tools_told.clear();
         }
         ClaimNews::Equipped => new.tools_ready_at = Some(MicroTime(now)),
+        ClaimNews::Unequipped { .. } => new.tools_ready_at = None,
         ClaimNews::Expired => new.expires_at = expires_at(claim).map(Time),
         ClaimNews::Kept => {
             new.variables_kept = true;

@@ -267,10 +267,10 @@ fn whole(units: f64) -> u64 {
 }
 
 /// The values of variables, by name.
-pub(super) fn resolve(
-    env: &[EnvVar],
-    values: &Values,
-) -> Result<BTreeMap<String, SecretString>, Broken> {
+///
+/// # Errors
+/// What one of them refers to is not there.
+pub fn resolve(env: &[EnvVar], values: &Values) -> Result<BTreeMap<String, SecretString>, Broken> {
     let mut resolved = BTreeMap::new();
     let mut room = MOST;
     for var in env {

@@ -4,17 +4,18 @@
 //! first (design 3.4). What may open something is a secret by its type. Deliberately absent: what follows (`engine::claims`), and the
 //! call itself (`agent`).
 
+use crate::api::claim::ToldTool;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
 /// What an agent is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Provision {
     /// The claim's UID: the agent keeps the first one before it acts.
     pub claim: String,
     /// Its name.
     pub agent_name: String,
-    /// What it is to do. An agent refuses none at all.
+    /// What it is to do. An agent refuses none at all; where it is told of its tools alone, nothing.
     pub instructions: String,
     /// The model that it is to use. Left out, its own.
     pub model: Option<String>,
@@ -26,6 +27,16 @@ pub struct Provision {
     pub metadata: BTreeMap<String, String>,
     /// Variables, by name.
     pub env: BTreeMap<String, SecretString>,
+}
+
+impl Provision {
+    /// Nothing yet, for this claim.
+    pub fn of(claim: String) -> Provision {
+        Provision {
+            claim,
+            ..Provision::default()
+        }
+    }
 }
 
 /// What came of telling.
@@ -72,7 +83,7 @@ pub struct AgentResult {
     /// What may be a capability.
     pub kept: BTreeMap<String, SecretString>,
     /// The tools of which it was told what they give it.
-    pub tools: Vec<String>,
+    pub tools: Vec<ToldTool>,
 }
 
 /// What an agent says of whom it belongs to.

@@ -5,7 +5,6 @@
 use super::Serving;
 use super::held::{Then, shown};
 use crate::api::template::NameRef;
-use crate::api::text::ToolName;
 use crate::cluster::{ClusterError, claim_secret, claims};
 use crate::controllers::telling::{Asking, Telling, ask_beside, begin, persona_template, words_of};
 use crate::controllers::uid::Uid;
@@ -107,7 +106,7 @@ impl Serving<'_> {
             url: own.and_then(|own| own.url.clone()),
             secret,
             told: certain.then(|| persona::said(seal, &self.claim)),
-            tools: answer.tools.into_iter().map(ToolName).collect(),
+            tools: answer.tools,
         };
         let news = match answer.pending {
             true => ClaimNews::Pending(said),

@@ -6,9 +6,10 @@
 use super::held::Then;
 use super::{SOON, Serving};
 use crate::cluster::{ClusterError, claims};
+use crate::controllers::keeping;
 use crate::controllers::memories::retellings::Retelling;
+use crate::controllers::retelling::{self, Retold};
 use crate::controllers::uid::Uid;
-use crate::controllers::{keeping, retelling};
 use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::persona::said;
 use crate::model::TellOutcome;
@@ -88,7 +89,7 @@ impl Serving<'_> {
             Retelling::UnderWay => return Ok(Then::End(None)),
             Retelling::Later(at) => return Ok(Then::End(Some(at))),
             Retelling::None => {
-                retelling::begin(self.ctx, &self.claim, instance, &says);
+                retelling::begin(self.ctx, (&self.claim, Retold::Words), instance, &says);
                 return Ok(Then::End(None));
             }
             Retelling::Answered(TellOutcome::Told(_)) => followed(Some(says), None),

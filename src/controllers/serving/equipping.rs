@@ -6,14 +6,14 @@
 
 use super::Serving;
 use super::held::{HeldAgent, Then};
+use crate::api::AgentClaim;
+use crate::api::claim::ToldTool;
 use crate::api::template::ToolSpec;
-use crate::api::text::ToolName;
-use crate::api::{AgentClaim, Seen};
 use crate::cluster::ClusterError;
 use crate::controllers::context::Context;
 use crate::controllers::memories::retellings::Retelling;
-use crate::controllers::retelling;
-use crate::controllers::telling::persona_template;
+use crate::controllers::retelling::{self, Retold};
+use crate::controllers::telling::{Telling, persona_template};
 use crate::controllers::uid::Uid;
 use crate::engine::bringing::{self, awaited, late_at};
 use crate::engine::claiming::ClaimNews;
@@ -21,28 +21,24 @@ use crate::engine::compose::Broken;
 use crate::engine::persona;
 use crate::model::TellOutcome;
 use jiff::{SignedDuration, Timestamp};
+use std::fmt::Write;
 
 /// What comes of an agent's tools is looked at again after so long, should nobody tell of it.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 impl Serving<'_> {
-    /// The tools of the persona that it names, as they are handed over with its agent.
-    pub(super) async fn persona_tools(
+    /// All that it brings its agent, as it is handed over.
+    pub(super) async fn handed_over(
         &mut self,
     ) -> Result<Result<Vec<ToolSpec>, Broken>, ClusterError> {
-        if self.claim.spec.persona_ref.is_none() {
-            return Ok(Ok(Vec::new()));
-        }
-        if self.persona.is_none() {
+        if self.claim.spec.persona_ref.is_some() && self.persona.is_none() {
             let found = persona_template(self.ctx, &self.claim).await?;
             match persona::template(&self.claim, found.as_ref()) {
                 Ok(_) => self.persona = found.and_then(|found| found.read().cloned()),
                 Err(broken) => return Ok(Err(broken)),
             }
         }
-        let persona = self.persona.as_ref();
-        let tools = persona.map(|persona| bringing::for_claim(&persona.spec.tools));
-        Ok(Ok(tools.unwrap_or_default()))
+        Ok(self.brings())
     }
 
     /// What is done instead of telling an agent that was handed over then and has not all tools that it needs.
@@ -53,14 +49,21 @@ impl Serving<'_> {
         now: Timestamp,
     ) -> Result<Option<Then>, ClusterError> {
         let own = self.one(uid)?;
-        let tools = tools_of(self.ctx, own);
         let status = self.claim.status.as_ref();
         let equipped = status.is_some_and(|status| status.tools_ready_at.is_some());
-        if equipped || !bringing::needs_any(&tools) {
+        let tellings = &self.ctx.memories.tellings;
+        let told = matches!(
+            tellings.of(&Uid::from(uid), now),
+            Telling::UnderWay | Telling::Answered(_)
+        );
+        if told || !bringing::needs_any(&own.brought) {
             return Ok(None);
         }
-        let Some(missing) = awaited(&tools, &own.tools) else {
-            return self.write(&ClaimNews::Equipped).await.map(Some);
+        let Some(missing) = awaited(&own.brought, &own.tools) else {
+            return match equipped {
+                true => Ok(None),
+                false => self.write(&ClaimNews::Equipped).await.map(Some),
+            };
         };
         let late = late_at(handed_over);
         let stalled = late <= now || own.stalled.as_deref() == Some(missing.reason);
@@ -94,14 +97,17 @@ impl Serving<'_> {
         if let Some(again) = self.paused(now) {
             return Ok(Some(again));
         }
-        let said = format!("tools {}", untold.join(" "));
+        let mut said = String::from("tools");
+        for tool in &untold {
+            let _ = write!(said, " {}={}", tool.name, tool.of);
+        }
         let (key, instance) = (Uid::from(own.member.uid.as_str()), own.reference());
         let retellings = &self.ctx.memories.retellings;
         let tools = match retellings.of(&key, &said, now) {
             Retelling::UnderWay => return Ok(None),
             Retelling::Later(at) => return Ok(Some(at)),
             Retelling::None => {
-                retelling::begin(self.ctx, &self.claim, instance, &said);
+                retelling::begin(self.ctx, (&self.claim, Retold::Tools), instance, &said);
                 return Ok(None);
             }
             Retelling::Answered(TellOutcome::Told(answer)) => answer.tools,
@@ -115,23 +121,19 @@ impl Serving<'_> {
             ) => return Ok(Some(retellings.later(&key, now))),
         };
         retellings.forget(&key);
-        let tools = tools.into_iter().map(ToolName).collect();
         self.write(&ClaimNews::Given { tools }).await?;
         Ok(Some(now + SignedDuration::from_millis(50)))
     }
 }
 
-/// The tools with `when: Claim` that an agent has, or is to have.
-pub(super) fn tools_of(ctx: &Context, own: &HeldAgent) -> Vec<ToolSpec> {
-    let template = ctx.stores.templates.get(&own.template);
-    let template = template.as_ref().and_then(Seen::read);
-    let offered = template.map_or(&[][..], |template| &template.spec.tools);
-    bringing::of_agent(offered, &own.brought)
-}
-
-/// All that the agent has of them by now, where it was not told of one.
-pub(super) fn untold(ctx: &Context, claim: &AgentClaim, own: &HeldAgent) -> Vec<String> {
+/// All that the agent has of them by now, where it was not told of one as it is now.
+pub(super) fn untold(ctx: &Context, claim: &AgentClaim, own: &HeldAgent) -> Vec<ToldTool> {
     let status = claim.status.as_ref();
     let told = status.map_or(&[][..], |status| &status.tools_told);
-    bringing::untold(&tools_of(ctx, own), &own.tools, told)
+    let seal = &ctx.around.installation.seal;
+    let of = |tool: &str| {
+        let made = own.made.get(tool);
+        made.map_or_else(String::new, |made| seal.hex(made))
+    };
+    bringing::untold(&own.brought, &own.tools, told, of)
 }

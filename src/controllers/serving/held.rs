@@ -12,12 +12,14 @@ use crate::controllers::memories::served::ServedVersions;
 use crate::controllers::stores::InstanceBy;
 use crate::controllers::turned::Ref;
 use crate::controllers::wake::template_of;
+use crate::engine::bringing::made_of;
 use crate::engine::claiming::{self, ClaimNews};
 use crate::engine::claims::{ClaimHold, PoolMember};
 use crate::engine::pool::{is_emptied, settled};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
+use std::collections::BTreeMap;
 
 /// An instance that bears the claim's UID.
 pub(super) struct HeldAgent {
@@ -33,6 +35,8 @@ pub(super) struct HeldAgent {
     pub tools: Vec<ToolStatus>,
     /// The tools that its claim brought.
     pub brought: Vec<ToolSpec>,
+    /// Of each of them, the resources that give what it gives.
+    pub made: BTreeMap<String, String>,
     /// Why its instance needs somebody, if it does.
     pub stalled: Option<String>,
     /// The account in which it lives.
@@ -58,6 +62,7 @@ impl HeldAgent {
             emptied: is_emptied(instance),
             tools: status.map_or_else(Vec::new, |status| status.tools.clone()),
             brought: instance.brought_tools().to_vec(),
+            made: made(instance),
             stalled: stalled.map(|said| said.reason.clone()),
             account: instance.spec.account_ref.name.0.clone(),
             template: template_of(instance),
@@ -83,6 +88,7 @@ impl HeldAgent {
             emptied: false,
             tools: Vec::new(),
             brought: Vec::new(),
+            made: BTreeMap::new(),
             stalled: None,
             account: agent.account,
             template: agent.template,
@@ -95,6 +101,12 @@ impl HeldAgent {
             uid: self.member.uid.clone(),
         }
     }
+}
+
+fn made(instance: &AgentInstance) -> BTreeMap<String, String> {
+    let tools = instance.brought_tools().iter();
+    let made = tools.map(|tool| (tool.name.0.clone(), made_of(instance, &tool.name.0)));
+    made.collect()
 }
 
 /// A step, by the UID of its instance.

@@ -88,10 +88,21 @@ impl Serving<'_> {
         };
         let namespace = self.claim.namespace().unwrap_or_default();
         let template = Ref::new(pool.spec.template_ref.name.as_str()).within(&namespace);
-        let template = stores.templates.get(&template);
-        let template = template.as_ref().and_then(Seen::read);
-        let offered = template.map_or(&[][..], |template| &template.spec.tools);
-        bringing::brings(offered, self.persona.as_deref())
+        let known = stores.templates.get(&template);
+        // What nobody knows of is not nothing: no agent is taken, nor handed over, before it is there.
+        let Some(known) = known.as_ref().and_then(Seen::read) else {
+            return Err(Broken {
+                reason: reason::REFERENCE_NOT_FOUND,
+                message: format!(
+                    "poolRef: AgentTemplate {} of the pool is not there, or cannot be read, and which tools it has for claims is not known; make it",
+                    template.name
+                ),
+            });
+        };
+        // A persona that is the agents' own template brings nothing beside.
+        let persona = self.persona.as_deref();
+        let persona = persona.filter(|persona| persona.uid() != known.uid());
+        bringing::brings(&known.spec.tools, persona)
     }
 
     /// Why it cannot have what it brings. `agent`: the UID of the agent in whose name the room is held, where there is room.

@@ -3,7 +3,6 @@
 //! Holds: one write each; after a conflict everything is looked at anew.
 
 use super::Serving;
-use super::equipping::tools_of;
 use super::held::{HeldAgent, Then};
 use crate::api::AgentClaim;
 use crate::api::template::ToolSpec;
@@ -162,7 +161,7 @@ impl Serving<'_> {
         if !own.settled {
             return Ok(Then::End(Some(now + SOON)));
         }
-        let tools = match self.persona_tools().await? {
+        let tools = match self.handed_over().await? {
             Ok(tools) => tools,
             Err(broken) => {
                 self.write(&ClaimNews::Unsaid(broken)).await?;
@@ -195,7 +194,7 @@ impl Serving<'_> {
     /// An agent that has tools to get by its claim looks at itself at once.
     fn begin_tools(&self, uid: &str) {
         let its = self.its.iter().find(|one| one.member.uid == uid);
-        if let Some(own) = its.filter(|own| !tools_of(self.ctx, own).is_empty()) {
+        if let Some(own) = its.filter(|own| !own.brought.is_empty()) {
             let namespace = self.claim.namespace().unwrap_or_default();
             let named = Ref::new(&own.reference().name).within(&namespace);
             let queue = &self.ctx.stores.instances.queue;

@@ -210,14 +210,13 @@ fn an_agent_is_told_when_it_has_what_it_needs_and_of_the_rest_as_it_comes() {
     let has = [told("llm", true, "Ready")];
     assert_eq!(awaited(&all, &has), None);
     assert!(needs_any(&all));
-    let name = |name: &str| ToolName(name.to_owned());
-    assert_eq!(untold(&all, &has, &[]), ["llm"]);
-    assert!(untold(&all, &has, &[name("llm")]).is_empty());
+    let of = |made: &'static str| move |_: &str| made.to_owned();
+    let first = untold(&all, &has, &[], of("first"));
+    let names: Vec<&str> = first.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["llm"]);
+    assert!(untold(&all, &has, &first, of("first")).is_empty());
+    // It was made again, and what it gave before opens nothing any more.
+    assert_eq!(untold(&all, &has, &first, of("second")).len(), 1);
     all[0].required = false;
     assert!(!needs_any(&all) && awaited(&all, &[]).is_none());
-    // Of a template, and of what was brought, each name and type once.
-    let brought = tools(
-        json!([{"name": "llm", "type": "exa", "when": "Claim", "accountRef": {"name": "e"}}]),
-    );
-    assert_eq!(names(&of_agent(&all, &brought)), ["purse", "llm"]);
 }

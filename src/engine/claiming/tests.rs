@@ -5,6 +5,7 @@ use crate::api::AgentPool;
 use crate::api::claim::ReleasePolicy;
 use crate::api::instance::UpdatePolicy;
 use crate::api::text::Span;
+use crate::api::text::ToolName;
 use serde_json::json;
 
 fn now() -> Timestamp {
@@ -428,9 +429,12 @@ fn a_claim_without_room_stands_in_no_line_and_is_found_where_there_is_some() {
 
 #[test]
 fn what_tools_give_is_kept_as_what_the_claim_says_is() {
-    let tools = |names: &[&str]| -> Vec<ToolName> {
-        let names = names.iter().map(|name| ToolName((*name).to_owned()));
-        names.collect()
+    let tools = |names: &[&str]| -> Vec<ToldTool> {
+        let told = |name: &&str| ToldTool {
+            name: ToolName((*name).to_owned()),
+            of: "made".to_owned(),
+        };
+        names.iter().map(told).collect()
     };
     let answer = ClaimAnswer {
         tools: tools(&["llm"]),

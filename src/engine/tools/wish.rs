@@ -11,10 +11,13 @@ use kube::ResourceExt;
 
 /// The tools that an instance shall have now, and what it asks for in vain.
 pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec<RefusedTool>) {
-    let tools = &with_brought(tools, instance);
+    let (offered, tools) = (tools, &with_brought(tools, instance));
     let spec = &instance.spec;
     let mut refused = Vec::new();
-    let known = |name: &str| tools.iter().find(|tool| tool.name.as_str() == name);
+    let known = |name: &str| {
+        let mut all = tools.iter().chain(offered);
+        all.find(|tool| tool.name.as_str() == name)
+    };
     for asked in &spec.requested_tools {
         if known(asked.as_str()).is_none() {
             refused.push(RefusedTool {
@@ -45,7 +48,7 @@ pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec
         let now = match tool.when {
             ToolTime::Create => true,
             ToolTime::OnDemand => asked,
-            ToolTime::Claim => instance.is_handed_over(),
+            ToolTime::Claim => true,
         };
         if !now {
             continue;
@@ -75,16 +78,19 @@ pub fn wanted(tools: &[ToolSpec], instance: &AgentInstance) -> (Vec<Wanted>, Vec
     (wanted, refused)
 }
 
-/// All tools that there are for an instance. What its claim brought is told already: where its template has come to have another tool of
-/// that name or type, that one is not for this instance.
+/// All tools that there are for an instance. Those that are for claims stand with what its claim brought: from the hand-over on they are
+/// its agent's, whatever becomes of the template; where that has come to have another tool of that name or type, it is not for this one.
 fn with_brought(tools: &[ToolSpec], instance: &AgentInstance) -> Vec<ToolSpec> {
     let brought = instance.brought_tools();
     let alike = |tool: &ToolSpec| {
         let mut own = brought.iter();
         own.any(|own| own.name == tool.name || own.kind == tool.kind)
     };
-    let own = tools.iter().filter(|tool| !alike(tool));
-    own.chain(brought).cloned().collect()
+    let own = tools.iter().filter(|tool| tool.when != ToolTime::Claim);
+    own.filter(|tool| !alike(tool))
+        .chain(brought)
+        .cloned()
+        .collect()
 }
 
 /// The tools with `when: Claim` that a claim's agent will have, as they are wanted then.
@@ -216,18 +222,20 @@ mod tests {
                 .map(|(name, theirs)| ((*name).to_owned(), *theirs));
             all.collect::<Vec<_>>()
         };
-        let purse = json!([{"name": "purse", "type": "wallet", "when": "Claim"}]);
+        let llm = json!({"name": "llm", "type": "openrouter", "when": "Claim", "accountRef": {"name": "a"}, "limitUSD": 5});
+        let purse = json!([llm, {"name": "purse", "type": "wallet", "when": "Claim"}]);
         let taken = json!({"name": "c", "uid": "u"});
         let handed_over =
             json!({"name": "c", "uid": "u", "handedOverAt": "2026-11-02T10:00:00.000000Z"});
         let idle = named(&[("own", false)]);
         assert_eq!(names(json!(null), purse.clone()), idle);
         assert_eq!(names(taken, purse.clone()), idle);
-        let all = named(&[("llm", true), ("own", false), ("purse", true)]);
+        let all = named(&[("own", false), ("llm", true), ("purse", true)]);
         assert_eq!(names(handed_over.clone(), purse), all);
-        // What its claim brought stays its, whatever its template comes to have.
+        // What its claim brought stays its, and is all that it has of the kind, whatever its template comes to have.
+        assert_eq!(names(handed_over.clone(), json!([])), idle);
         let own = json!([{"name": "own", "type": "wallet", "when": "Claim"}]);
-        let all = named(&[("llm", true), ("own", true)]);
+        let all = named(&[("own", true)]);
         assert_eq!(names(handed_over, own), all);
     }
 

@@ -10,6 +10,7 @@ use crate::api::instance::{OperatingMode, UpdatePolicy};
 use crate::api::limits::MostMoney;
 use crate::api::money::Money;
 use crate::api::template::{ToolSpec, ToolTime};
+use crate::engine::bringing;
 use crate::engine::world::ToolAccountView;
 use serde_json::{Value, json};
 
@@ -28,17 +29,18 @@ pub fn idle() -> Scene {
     scene
 }
 
-/// A claim has it for good, and brings a wallet.
+/// A claim has it for good, and brings a wallet beside what the template has for claims.
 pub fn handed_over(scene: &mut Scene) {
     let at: Value = json!(scene.now.to_string());
     let hold = json!({"name": "c", "uid": "claim", "handedOverAt": at});
     let bank =
         json!({"name": "bank", "type": "bankr", "when": "Claim", "accountRef": {"name": "bankr"}});
     let bank: ToolSpec = serde_json::from_value(bank).unwrap();
+    let mut tools = bringing::for_claim(&scene.tools);
+    tools.push(bank);
     scene.edit(|object| {
         object.spec.claim_ref = Some(serde_json::from_value(hold).unwrap());
         object.spec.update_policy = UpdatePolicy::Manual;
-        let tools = vec![bank];
         object.spec.from_claim = Some(FromClaim {
             tools,
             ..FromClaim::default()
@@ -219,6 +221,32 @@ fn a_tool_that_its_template_comes_to_have_takes_nothing_from_what_the_claim_brou
     in_order(&scene);
     assert_eq!(scene.done("make bankr Main"), 0, "{}", told(&scene));
     assert!(tool(&scene, "bank").0, "{}", told(&scene));
+}
+
+#[test]
+fn what_becomes_of_its_template_takes_none_from_a_claims_agent_and_buys_it_none() {
+    for follows in [UpdatePolicy::Manual, UpdatePolicy::Automatic] {
+        let mut scene = claimed();
+        scene.edit(|object| object.spec.update_policy = follows);
+        scene.log.clear();
+        // One is taken out, one is renamed, and one comes.
+        scene.tools.retain(|one| one.name.as_str() != "mail");
+        for one in &mut scene.tools {
+            if one.name.as_str() == "llm" {
+                one.name.0 = "model".to_owned();
+            }
+        }
+        let number = json!({"name": "call", "type": "telnyx", "when": "Claim", "accountRef": {"name": "telnyx"}});
+        scene.tools.push(serde_json::from_value(number).unwrap());
+        scene.revise("2");
+        scene.settle();
+        in_order(&scene);
+        assert_eq!(scene.effects("MakeTool"), 0, "{}", told(&scene));
+        for (name, shop) in [("llm", "openrouter"), ("mail", "agentmail")] {
+            assert!(tool(&scene, name).0, "{}", told(&scene));
+            assert_eq!(scene.at(shop), 1, "{shop}: {}", told(&scene));
+        }
+    }
 }
 
 #[test]
