@@ -5,6 +5,7 @@
 //! nobody would know. Nothing that an agent was told is repeated in words to people. Deliberately absent: trying again.
 
 use super::{Agents, is_path, is_the_edge};
+use crate::model::telling::is_another;
 use crate::model::words::{quotes, sayable};
 use crate::model::{
     AgentBinding, AgentResult, Answer, ClaimKept, Provision, TellOutcome, TellingRow,
@@ -113,10 +114,11 @@ async fn told(
         },
         (400 | 422, None) => unknown(not_its_own(status)),
         (409, Some(answer)) => match keeps(&answer) {
-            Some(claim) if claim != provision.claim => TellOutcome::OfAnother {
+            Some(claim) if is_another(claim, &provision.claim) => TellOutcome::OfAnother {
                 why: kept("keeps another claim"),
             },
-            Some(_) => unknown(kept("keeps this very claim")),
+            Some(claim) if claim == provision.claim => unknown(kept("keeps this very claim")),
+            Some(_) => unknown(kept("is bound, and what it says is no claim's UID")),
             None => unknown(kept("is bound, and does not say to which claim")),
         },
         (status, _) if is_the_edge(status, &body) => unknown(Answer::NotRunning.to_string()),

@@ -76,8 +76,7 @@ impl Lines {
             Change::Instance(turned) => self.member(turned),
             Change::Claim(turned) => {
                 self.asking.note(turned);
-                self.claim(turned);
-                Vec::new()
+                self.claim(turned)
             }
             _ => Vec::new(),
         }
@@ -109,7 +108,8 @@ impl Lines {
         }
     }
 
-    fn claim(&self, turned: &Turned<AgentClaim>) {
+    /// A claim changed. Answers who can have what it would have had, where it has left the line.
+    fn claim(&self, turned: &Turned<AgentClaim>) -> Vec<Ref<AgentClaim>> {
         let uid = |one: &Seen<AgentClaim>| one.uid().unwrap_or_default();
         if let Some(before) = &turned.before {
             held(&self.fresh).remove(&uid(before));
@@ -117,17 +117,17 @@ impl Lines {
         let named = turned.after.as_ref().or(turned.before.as_ref()).map(named);
         let (Some(after), Some(named)) = (turned.after.as_ref().and_then(Seen::read), named) else {
             let before = turned.before.as_ref().and_then(Seen::read);
-            if let Some(before) = before {
-                self.leave(before);
-            }
-            return;
+            return before.map_or_else(Vec::new, |before| self.leave(before));
         };
         if turned.live && turned.before.is_none() && after.status.is_none() {
             let uid = after.uid().unwrap_or_default();
             held(&self.fresh).insert(uid, after.resource_version());
         }
         match stands_in_line(after) {
-            true => self.join(after, &named),
+            true => {
+                self.join(after, &named);
+                Vec::new()
+            }
             false => self.leave(after),
         }
     }
@@ -154,11 +154,16 @@ impl Lines {
         own.line.join(who, since, claim.spec.owner.as_deref());
     }
 
-    /// A claim waits no longer.
-    pub fn leave(&self, claim: &AgentClaim) {
+    /// A claim waits no longer. Answers who can have what it would have had, where it stood in the line.
+    pub fn leave(&self, claim: &AgentClaim) -> Vec<Ref<AgentClaim>> {
         let who = (claim.namespace().unwrap_or_default(), claim.name_any());
-        if let Some(own) = held(&self.pools).get_mut(&pool_of(claim)) {
-            own.line.leave(&who);
+        let mut pools = held(&self.pools);
+        let Some(own) = pools.get_mut(&pool_of(claim)) else {
+            return Vec::new();
+        };
+        match own.line.leave(&who) {
+            true => own.who_can(),
+            false => Vec::new(),
         }
     }
 

@@ -11,10 +11,13 @@ use crate::engine::World;
 use crate::engine::recovery::{self, RecoveryAnswer};
 use crate::model::pause::annotated;
 use crate::model::{PausedBy, Pauses};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::BTreeSet;
+
+/// What is not known of an account yet is looked at again after so long.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 /// All that is paused of what concerns an instance.
 pub fn pauses(ctx: &Context, world: &World) -> Pauses {
@@ -97,9 +100,19 @@ pub fn recovers(ctx: &Context, name: &str) -> bool {
 /// Whether it is soon to be known if an account is remembered: until then nothing is done that could not be taken back. Soon is as well
 /// where its object says that it can be used, and this process has not asked yet: agents could be claimed in the meantime.
 pub fn is_unread(ctx: &Context, name: &str) -> bool {
-    let account = ctx.accounts.account(name);
-    let unasked = account.is_none_or(|one| one.credential().unasked() && one.outage().is_none());
-    unasked && ctx.stores.usable(name) || unread(ctx, name).is_some()
+    unread_until(ctx, name).is_some()
+}
+
+/// When to look again at an account that [`is_unread`]: the longer it is so, the more seldom. An outage makes nothing known of it: its
+/// agents can be reached all the same, and what would be told them cannot be taken back.
+pub fn unread_until(ctx: &Context, name: &str) -> Option<Timestamp> {
+    let now = ctx.around.now();
+    let Some(account) = ctx.accounts.account(name) else {
+        return ctx.stores.usable(name).then(|| now + SOON);
+    };
+    let unasked = account.credential().unasked() && ctx.stores.usable(name);
+    let again = account.recollection().unread(now);
+    again.filter(|_| unasked || account.usable().is_ok())
 }
 
 /// Of an account that could be used and of which this process does not know yet whether it is remembered: when to ask again.

@@ -16,7 +16,7 @@ mod waiting;
 
 use super::context::Context;
 use super::memories::served::LeftClaim;
-use super::paused::{holds, is_unread};
+use super::paused::{holds, unread_until};
 use super::turned::{Ref, named};
 use super::uid::Uid;
 use super::wake::pool_of;
@@ -138,6 +138,10 @@ impl<'a> Serving<'a> {
         let expires = claiming::expires_at(&self.claim).filter(|_| claiming::has_time(&self.claim));
         let waits = claiming::waits(&self.claim) && self.its.is_empty();
         let bind_by = claiming::bind_by(&self.claim, &self.terms).filter(|_| waits);
+        let bind_by = bind_by.map(|at| match at <= now {
+            true => now + PAUSED,
+            false => at,
+        });
         let next = [expires, bind_by];
         let next = next.into_iter().flatten().min()?;
         // What is over while it is paused is over as soon as it is not.
@@ -202,7 +206,7 @@ impl<'a> Serving<'a> {
             looked: self.looked,
             free: None,
             given_up: self.is_given_up(now),
-            late: claiming::is_late(&self.claim, &self.terms, now),
+            late: claiming::is_late(&self.claim, &self.terms, now) && !self.in_doubt(),
             paused: self.paused(now).is_some(),
         };
         let of = |member: &PoolMember<String>| member.uid.clone();
@@ -257,11 +261,12 @@ impl<'a> Serving<'a> {
             let annotations = one.meta.annotations.as_ref();
             annotations.is_some_and(annotated) || holds(self.ctx, &one.account, &one.template)
         };
-        let unread = |one: &HeldAgent| is_unread(self.ctx, &one.account);
+        let unread = |one: &HeldAgent| unread_until(self.ctx, &one.account);
         if self.ctx.around.settings.observe_only || self.its.iter().any(paused) {
             return Some(now + PAUSED);
         }
-        self.its.iter().any(unread).then(|| now + SOON)
+        let unread = self.its.iter().filter_map(unread).max();
+        unread.map(|again| again.max(now + SOON))
     }
 
     /// Says what became so.

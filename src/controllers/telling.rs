@@ -18,6 +18,7 @@ use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, values};
 use crate::engine::compose::Broken;
 use crate::engine::persona;
+use crate::model::telling::is_another;
 use crate::model::{
     AgentBinding, AgentResult, ClaimKept, Provision, TellOutcome, TellingRow, harness,
 };
@@ -212,6 +213,9 @@ fn took(said: &AgentBinding, own: &str) -> Option<TellOutcome> {
     else {
         return None;
     };
+    if claim != own && !is_another(claim, own) {
+        return None;
+    }
     if claim != own {
         let why = "it says that it keeps another claim".to_owned();
         return Some(TellOutcome::OfAnother { why });
@@ -312,6 +316,7 @@ mod tests {
 
     #[test]
     fn who_keeps_this_very_claim_and_has_joined_was_told() {
+        const UID: &str = "0d5c2c1e-6c0e-4b5e-9c39-0b6f6f1d7c11";
         let says = |claim, pending| AgentBinding::Says {
             claim,
             conversation: Some("c-1".to_owned()),
@@ -319,15 +324,15 @@ mod tests {
             clean: false,
         };
         let joining = AgentBinding::Says {
-            claim: ClaimKept::Of("u".to_owned()),
+            claim: ClaimKept::Of(UID.to_owned()),
             conversation: None,
             pending: true,
             clean: false,
         };
         // It kept the claim, and may have ended before it joined.
-        assert!(took(&joining, "u").is_none());
-        let own = || ClaimKept::Of("u".to_owned());
-        let Some(TellOutcome::Told(answer)) = took(&says(own(), true), "u") else {
+        assert!(took(&joining, UID).is_none());
+        let own = || ClaimKept::Of(UID.to_owned());
+        let Some(TellOutcome::Told(answer)) = took(&says(own(), true), UID) else {
             panic!("it keeps the claim");
         };
         assert!(answer.pending && answer.shown["conversationId"] == "c-1");
@@ -338,10 +343,12 @@ mod tests {
                 "{other:?}"
             );
         }
-        for kept in [ClaimKept::Nothing, ClaimKept::Unsaid] {
-            assert!(took(&says(kept, false), "u").is_none());
+        // What is no claim's UID says of nobody that it is his.
+        let nonsense = ClaimKept::Of("x".to_owned());
+        for kept in [ClaimKept::Nothing, ClaimKept::Unsaid, nonsense] {
+            assert!(took(&says(kept, false), UID).is_none());
         }
         let why = String::new();
-        assert!(took(&AgentBinding::Unknown { why }, "u").is_none());
+        assert!(took(&AgentBinding::Unknown { why }, UID).is_none());
     }
 }

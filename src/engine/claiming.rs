@@ -170,9 +170,13 @@ pub fn is_edited(claim: &AgentClaim) -> bool {
     observed.is_some_and(|observed| observed != claim.metadata.generation)
 }
 
-/// Whether it has waited for an agent as long as it would.
+/// Whether it has waited for an agent as long as it would. One that had an agent, and gets another in its place, has no such time any more.
 pub fn is_late(claim: &AgentClaim, terms: &ClaimTerms, now: Timestamp) -> bool {
-    waits(claim) && bind_by(claim, terms).is_some_and(|at| at <= now)
+    let had = claim
+        .status
+        .as_ref()
+        .map_or(0, |status| status.rejected.len());
+    had == 0 && waits(claim) && bind_by(claim, terms).is_some_and(|at| at <= now)
 }
 
 /// Whether what an agent says of whom it belongs to lets its claim be ready: nobody has to let it in any more, and it is the claim's.

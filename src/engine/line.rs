@@ -79,17 +79,17 @@ impl<C: Clone + Ord + Hash> WaitingLine<C> {
         self.places.insert(place.who.clone(), place);
     }
 
-    /// Somebody waits no longer.
-    pub fn leave(&mut self, who: &C) {
+    /// Somebody waits no longer. Answers whether he stood there, and so whether what he could have had is another's.
+    pub fn leave(&mut self, who: &C) -> bool {
         self.served.remove(who);
         let Some(place) = self.places.remove(who) else {
-            return;
+            return false;
         };
         self.waiting.remove(&place);
         // Those of his owner who come after him move up, each to the round of the one before him.
         let LinePlace { owner, round, .. } = &place;
         let Some(owner) = owner else {
-            return;
+            return true;
         };
         let own = |other: &&LinePlace<C>| other.owner.as_ref() == Some(owner);
         let later = self.waiting.range(&place..).filter(own);
@@ -106,6 +106,7 @@ impl<C: Clone + Ord + Hash> WaitingLine<C> {
                 None => self.rounds.remove(owner),
             };
         }
+        true
     }
 
     /// Somebody gets what he waits for, unless he comes back.

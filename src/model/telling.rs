@@ -107,6 +107,16 @@ pub enum AgentBinding {
     },
 }
 
+/// Whether what an agent says that it keeps is another claim's UID. Whatever else it may say, an agent that was told of nobody is not
+/// kept for somebody by it.
+pub fn is_another(kept: &str, own: &str) -> bool {
+    let groups = kept.split('-').map(str::len);
+    let digits = kept
+        .bytes()
+        .all(|one| one == b'-' || one.is_ascii_hexdigit());
+    kept != own && digits && groups.eq([8, 4, 4, 4, 12])
+}
+
 /// The claim that an agent keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimKept {

@@ -149,20 +149,31 @@ async fn what_waits_for_acceptance_says_so_and_what_quotes_a_secret_is_not_shown
 
 #[tokio::test]
 async fn an_agent_is_told_anew_what_may_change_and_nothing_else() {
-    let anew = async |status: u16, body: &str| {
+    let hears = async |provision: Provision, status: u16, body: &str| {
         let (url, served) = agent(http_answer(status, body)).await;
         let request = http().post(format!("{url}/pool/update-template"));
         let moment = "2026-11-27T10:00:00Z";
         let token = TOKEN.into();
-        let outcome = told_anew(request, &provision(), moment, &token, PATIENCE).await;
+        let outcome = told_anew(request, &provision, moment, &token, PATIENCE).await;
         (outcome, served.await.unwrap())
     };
+    let anew = async |status: u16, body: &str| hears(provision(), status, body).await;
+    // Told of its tools alone, it keeps all else that it knows.
+    let tools = Provision {
+        env: provision().env,
+        ..Provision::of("uid-1".to_owned())
+    };
+    let (_, (_, told)) = hears(tools, 200, r#"{"ok": true}"#).await;
+    let expected = json!({
+        "claim": "uid-1", "env": {"KEY": "value-of-a-variable"}, "templateUpdatedAt": "2026-11-27T10:00:00Z",
+    });
+    assert_eq!(told, expected);
     let (outcome, (head, told)) = anew(200, r#"{"ok": true}"#).await;
     assert!(matches!(outcome, TellOutcome::Told(_)), "{outcome:?}");
     assert!(head.contains(&format!("authorization: Bearer {TOKEN}")));
     let expected = json!({
         "claim": "uid-1", "instructions": "help", "metadata": {"team": "a"},
-        "templateUpdatedAt": "2026-11-27T10:00:00Z",
+        "env": {"KEY": "value-of-a-variable"}, "templateUpdatedAt": "2026-11-27T10:00:00Z",
     });
     assert_eq!(told, expected);
     let edge = r#"{"status":"error","code":404,"message":"Application not found"}"#;
@@ -264,10 +275,21 @@ async fn all_else_is_unknown() {
 
 #[tokio::test]
 async fn an_agent_that_keeps_another_claim_is_that_ones() {
-    let outcome = answered(409, r#"{"error": "x", "claim": "uid-2"}"#).await;
+    let outcome = answered(
+        409,
+        r#"{"error": "x", "claim": "0d5c2c1e-6c0e-4b5e-9c39-0b6f6f1d7c11"}"#,
+    )
+    .await;
     let whose =
         matches!(&outcome, TellOutcome::OfAnother { why } if why.contains("keeps another claim"));
     assert!(whose, "{outcome:?}");
+    // What is no claim's UID says of nobody that it is his.
+    for nonsense in ["", "x", "0d5c2c1e6c0e4b5e9c390b6f6f1d7c11"] {
+        let body = json!({"error": "x", "claim": nonsense}).to_string();
+        let outcome = answered(409, &body).await;
+        let unknown = matches!(&outcome, TellOutcome::Unknown { .. });
+        assert!(unknown, "{outcome:?}");
+    }
 }
 
 #[tokio::test]

@@ -95,6 +95,26 @@ fn one_that_is_taken_or_goes_is_free_no_longer() {
 }
 
 #[test]
+fn who_goes_unserved_lets_the_next_one_pass_and_who_was_served_wakes_nobody() {
+    let lines = Lines::default();
+    let claims = ["c1", "c2", "c3"].map(|name| claim(name, 1));
+    for one in &claims {
+        lines.note(&Change::Claim(comes(one.clone())));
+    }
+    lines.note(&Change::Instance(comes(instance("i", 1, Value::Null))));
+    let goes = |one: &Seen<AgentClaim>| {
+        Change::Claim(Turned {
+            before: Some(one.clone()),
+            after: None,
+            live: true,
+        })
+    };
+    assert_eq!(names(&lines.note(&goes(&claims[0]))), ["c2"]);
+    assert!(lines.offer(read(&claims[1]), |_| true).is_some());
+    assert!(lines.note(&goes(&claims[1])).is_empty());
+}
+
+#[test]
 fn who_cannot_be_served_lets_the_next_one_pass() {
     let lines = Lines::default();
     let claims = [claim("c1", 1), claim("c2", 2)];

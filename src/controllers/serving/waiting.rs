@@ -5,8 +5,9 @@
 use super::held::Then;
 use super::steps::Take;
 use super::{PAUSED, SOON, Serving};
+use crate::api::template::NameRef;
 use crate::cluster::ClusterError;
-use crate::controllers::paused::is_unread;
+use crate::controllers::paused::{is_unread, of_account, recovers};
 use crate::controllers::uid::Uid;
 use crate::controllers::wake::pool_of;
 use crate::engine::claiming::{self, ClaimNews};
@@ -63,10 +64,26 @@ impl Serving<'_> {
 
     /// Whether it is soon to be known of an account of its pool if it is remembered.
     fn is_unread(&self) -> bool {
+        self.accounts()
+            .iter()
+            .any(|one| is_unread(self.ctx, one.name.as_str()))
+    }
+
+    /// Whether it may have an agent of which nobody knows now, or gets none for no fault of its pool's: no time is over meanwhile.
+    pub(super) fn in_doubt(&self) -> bool {
+        let (ctx, accounts) = (self.ctx, self.accounts());
+        let unknown =
+            |one: &NameRef| is_unread(ctx, one.name.as_str()) || recovers(ctx, one.name.as_str());
+        let paused = |one: &NameRef| of_account(ctx, one.name.as_str()).is_some();
+        accounts.iter().any(unknown) || !accounts.is_empty() && accounts.iter().all(paused)
+    }
+
+    /// The accounts of its pool.
+    fn accounts(&self) -> Vec<NameRef> {
         let pool = self.ctx.stores.pools.get(&pool_of(&self.claim));
         let read = pool.as_ref().and_then(|pool| pool.read());
-        let mut accounts = read.iter().flat_map(|pool| &pool.spec.account_refs);
-        accounts.any(|one| is_unread(self.ctx, one.name.as_str()))
+        let accounts = read.iter().flat_map(|pool| &pool.spec.account_refs);
+        accounts.cloned().collect()
     }
 
     /// Says why it waits, once it has done so for a moment. `gives`: whether there is a pool for it; `rests`: until when none of

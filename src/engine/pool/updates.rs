@@ -154,7 +154,7 @@ impl PoolPace<'_> {
     fn failure(&self, one: &PoolAgent) -> Option<(Timestamp, String)> {
         let update = self.asked(one)?;
         // Of what nobody can reach now nobody knows how far it is.
-        if one.held || !self.usable(one) || one.standing == AgentStanding::Idle {
+        if one.held || self.is_shut(one) || one.standing == AgentStanding::Idle {
             return None;
         }
         let (late, done) = (
@@ -168,6 +168,12 @@ impl PoolPace<'_> {
             _ => return None,
         };
         Some((update.since, reason))
+    }
+
+    /// Whether its account is known to be of no use now.
+    fn is_shut(&self, one: &PoolAgent) -> bool {
+        let mut accounts = self.around.accounts.iter();
+        accounts.any(|account| account.name == one.account && !account.usable)
     }
 
     /// Whether something can be done for it now. Of an account that the pool does not name any more only that much is known: what is

@@ -241,9 +241,19 @@ fn what_lives_in_an_account_that_the_pool_no_longer_names_is_updated_as_well() {
     there[0].account = "former".to_owned();
     let first = plan(&pool, &around(there.clone()), at(100));
     assert_eq!(asks(&first), [("i0", Some("r1"))]);
-    there[0].standing = STUCK;
-    let unreached = plan(&pool, &around(there), at(100));
+    let mut unreached = there.clone();
+    unreached[0].standing = STUCK;
+    let unreached = plan(&pool, &around(unreached), at(100));
     assert_eq!(asks(&unreached), []);
+    // It fails as any other.
+    there[0] = PoolAgent {
+        account: "former".to_owned(),
+        update: asked(UpdateStage::Taken, Some("Crashed")),
+        ..updating("i0")
+    };
+    let stopped = plan(&pool, &around(there), at(150));
+    let said = stopped.status.update_stopped.as_ref().unwrap();
+    assert_eq!((said.by.as_str(), asks(&stopped)), ("i0", vec![]));
 }
 
 #[test]
