@@ -273,6 +273,10 @@ fn a_pause_is_said_and_forgets_nothing() {
         is_late(&late, &ClaimTerms::default(), now()) && waits(&after(&late, &ClaimNews::Paused))
     );
     assert!(!is_late(&bound(), &ClaimTerms::default(), now()) && !expires(&bound(), now()));
+    // One that had an agent which could not be told gets another one, however late it is.
+    let rejected = after(&bound(), &ClaimNews::Rejected);
+    let much_later = now() + jiff::SignedDuration::from_hours(9);
+    assert!(waits(&rejected) && !is_late(&rejected, &ClaimTerms::default(), much_later));
     let then = "2026-11-02T11:00:00Z".parse().unwrap();
     assert!(expires(&bound(), then));
     assert!(!expires(&after(&bound(), &ClaimNews::Expired), then));
