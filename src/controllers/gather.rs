@@ -201,6 +201,7 @@ async fn tools(
     }
     let mut tools = Tools {
         rivals: rivals(ctx, instance, wanted.as_deref().unwrap_or_default()),
+        claim_gone: claim_gone(ctx, instance),
         wanted,
         refused,
         kept,
@@ -223,6 +224,20 @@ async fn tools(
     tools.glance(instance, &shows);
     tools.claim(instance, &bears);
     Ok(Some((tools, ways)))
+}
+
+/// Whether no store shows the claim that has an instance for good. One that cannot be read is there.
+fn claim_gone(ctx: &Context, instance: &AgentInstance) -> bool {
+    let hold = instance
+        .spec
+        .claim_ref
+        .as_ref()
+        .filter(|_| instance.is_handed_over());
+    hold.is_some_and(|hold| {
+        let claim = Ref::new(hold.name.as_str()).within(&instance.namespace().unwrap_or_default());
+        let claim = ctx.stores.claims.get(&claim);
+        claim.is_none_or(|claim| claim.uid().as_ref() != Some(&hold.uid))
+    })
 }
 
 /// What others take in the accounts of those tools of which nothing is on record. Before anything was counted in this process it

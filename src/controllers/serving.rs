@@ -314,7 +314,10 @@ impl<'a> Serving<'a> {
                     .iter()
                     .filter(|one| is_free_again(&one.member, None))
                 {
-                    match claims::give_back(client, &one.meta).await {
+                    let given = claims::give_back(client, &one.meta).await;
+                    // Nobody comes for it again.
+                    self.release(&self.brings().unwrap_or_default(), &one.member.uid);
+                    match given {
                         Ok(_) | Err(ClusterError::Stale { .. } | ClusterError::Gone { .. }) => {}
                         Err(error) => return Err(error),
                     }

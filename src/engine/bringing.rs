@@ -4,13 +4,17 @@
 //! What holds: whether there is room is asked before an agent is taken, so that none is used up by a claim that cannot be served; what is
 //! lacking is said with both numbers. Deliberately absent: how a tool comes to be (`tools`), and who reserves the room.
 
+mod hour;
+
+pub use hour::coming;
+
 use super::compose::Broken;
 use super::orders::order;
 use super::places::{Most, PlaceAsked, TakenPlaces};
 use super::report::stable;
 use super::tools::for_claims;
 use super::world::ToolAccountView;
-use super::{meaning, quota};
+use super::{meaning, quota, rights};
 use crate::api::claim::ToldTool;
 use crate::api::condition::reason;
 use crate::api::instance::ToolStatus;
@@ -18,6 +22,7 @@ use crate::api::limits::MostMoney;
 use crate::api::template::{ToolKind, ToolSpec, ToolTime};
 use crate::api::{AgentInstance, AgentTemplate, Slot, SlotState};
 use crate::model::monthly;
+use crate::model::slot::parts;
 use crate::model::tool::Wanted;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -79,6 +84,10 @@ pub struct AccountSight {
     pub money: Option<MostMoney>,
     /// When things were ordered there, and how many may be within an hour.
     pub orders: (Vec<Time>, i32),
+    /// Orders of others that are still to come ([`coming`]).
+    pub coming: usize,
+    /// Whether it lets nothing be left behind.
+    pub denies: bool,
     /// What others take there. `None`: it was not counted yet.
     pub taken: Option<TakenPlaces>,
     /// That nothing may be done there now, and why.
@@ -141,6 +150,9 @@ pub fn lack(
     if let Some(why) = quota::nothing(tool, None) {
         return Some(lacks(reason::VALUE_NOT_USABLE, true, why));
     }
+    if let Some(why) = left_in_vain(tool).filter(|_| said.denies) {
+        return Some(lacks(reason::RETENTION_NOT_ALLOWED, true, why));
+    }
     let above = said.money.as_ref().and_then(|most| too_dear(tool, most));
     if let Some(why) = above {
         return Some(lacks(reason::QUOTA_EXCEEDED, true, why));
@@ -153,17 +165,38 @@ pub fn lack(
     if let Some(why) = most.full(taken, asked, account, namespace) {
         return Some(lacks(reason::QUOTA_EXCEEDED, true, why));
     }
-    let (orders, an_hour) = &said.orders;
-    let ordered = (tool.kind == ToolKind::Telnyx).then(|| order(orders, *an_hour, now));
-    let until = ordered.and_then(Result::err)?;
-    let why = format!(
-        "ProviderAccount {account} has as many orders within an hour as its spec.limits.ordersPerHour allows, {an_hour}; the next may be at {until:.0}"
-    );
+    let (until, why) = no_order(tool, sight, now)?;
     let again = Some(until);
     Some(RoomLack {
         again,
         ..lacks(reason::QUOTA_EXCEEDED, false, why)
     })
+}
+
+/// That as many orders as may be within an hour are on record there, or to come: when the next may be, and a sentence.
+fn no_order(tool: &Wanted, sight: &AccountSight, now: Timestamp) -> Option<(Timestamp, String)> {
+    let (recorded, an_hour) = &sight.orders;
+    if tool.kind != ToolKind::Telnyx {
+        return None;
+    }
+    let coming = std::iter::repeat_n(Time(now), sight.coming);
+    let all: Vec<Time> = recorded.iter().cloned().chain(coming).collect();
+    let until = order(&all, *an_hour, now).err()?;
+    let to_come = match sight.coming {
+        0 => String::new(),
+        coming => format!(", with {coming} that agents are about to make"),
+    };
+    let why = format!(
+        "ProviderAccount {} has as many orders within an hour as its spec.limits.ordersPerHour allows, {an_hour}{to_come}; the next may be at {until:.0}",
+        tool.account
+    );
+    Some((until, why))
+}
+
+/// Why an account that lets nothing be left behind does not let it be had.
+fn left_in_vain(tool: &Wanted) -> Option<String> {
+    let mut rows = parts(tool.kind.provider()).filter(|(part, _)| tool.parts.contains(part));
+    rows.find_map(|(_, row)| rights::left_in_vain(tool, row.undo))
 }
 
 /// That the account cannot be used as it is: the reason, whether a person has to do something, and a sentence.

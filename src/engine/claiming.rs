@@ -220,14 +220,16 @@ pub fn is_roomless(claim: &AgentClaim) -> bool {
 const ASIDE: [&str; 2] = [reason::RESTORED_ELSEWHERE, reason::PAUSED];
 
 /// What keeps a claim from having the tools that it brings, and so from getting an agent.
-const ROOMLESS: [&str; 8] = [
+const ROOMLESS: [&str; 10] = [
     reason::QUOTA_EXCEEDED,
     reason::ACCOUNT_NOT_AVAILABLE,
     reason::ACCOUNT_NOT_READY,
     reason::ACCOUNT_UNREACHABLE,
     reason::ACCOUNT_DELETING,
     reason::RECOVERY_MODE,
+    reason::PAUSED,
     reason::PENDING,
+    reason::RETENTION_NOT_ALLOWED,
     reason::VALUE_NOT_USABLE,
 ];
 

@@ -122,9 +122,14 @@ pub(super) fn not_adopted(w: &World, tool: &Wanted) -> Option<String> {
 
 /// Why a tool that is to rest when it is taken back may not, if it may not.
 pub(super) fn not_left_to_rest(w: &World, tool: &Wanted, undo: Undo) -> Option<String> {
+    let denied = w.rights.denying.contains(&tool.account);
+    denied.then(|| left_in_vain(tool, undo)).flatten()
+}
+
+/// Why a tool that is to rest when it is taken back may not where nothing may be left behind.
+pub(super) fn left_in_vain(tool: &Wanted, undo: Undo) -> Option<String> {
     let rests = undo == Undo::Rest && tool.reclaim == ReclaimPolicy::Retain;
-    let denied = rests && w.rights.denying.contains(&tool.account);
-    denied.then(|| {
+    rests.then(|| {
         let field = format!(
             "reclaimPolicy of the template's tool {} is Retain (as it is where it is left out)",
             tool.name

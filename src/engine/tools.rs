@@ -32,7 +32,7 @@ pub use wish::{for_claims, wanted};
 
 use self::subject::{
     Held, Next, Subject, above, closed, crowded, goes, kept, not_allowed, not_left_to_rest,
-    obstacle, subjects,
+    obstacle, subjects, untold,
 };
 use super::draft::{Draft, Phase, act, wait};
 use super::following::{follows, prepares};
@@ -173,7 +173,7 @@ fn act_on(d: &mut Draft, subject: &Subject<'_>, step: Step) -> Phase {
 }
 
 /// Reasons of what is held back, which is no work that is under way.
-const HELD: [&str; 2] = [reason::PAUSED, reason::RECOVERY_MODE];
+const HELD: [&str; 3] = [reason::PAUSED, reason::RECOVERY_MODE, reason::CLAIM_GONE];
 
 /// What the tools' state means for the rest of the life.
 fn conclude(w: &World, d: &mut Draft, held: &[(&Subject<'_>, Held)]) -> Phase {
@@ -293,6 +293,9 @@ fn handled(w: &World, d: &mut Draft, subject: &Subject<'_>) -> Next {
     };
     if !follows(w) && subject.parents().any(other) {
         return Next::Held(next_revision(w));
+    }
+    if let Some(held) = untold(w, &d.status, subject) {
+        return Next::Held(held);
     }
     let exists = |slot: Slot| {
         ledger::entry(&d.status, slot)

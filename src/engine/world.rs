@@ -119,6 +119,8 @@ pub struct Tools {
     pub wanted: Option<Vec<Wanted>>,
     /// What it asks for in vain.
     pub refused: Vec<RefusedTool>,
+    /// Whether the claim that has it is known to be gone: nobody tells it any more what it is given.
+    pub claim_gone: bool,
     /// Tools of which it would adopt something that another agent has, or was first to ask for.
     pub rivals: BTreeSet<String>,
     /// The accounts of its tools, by name and by the provider at which each should be.

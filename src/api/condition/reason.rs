@@ -201,6 +201,8 @@ pub const PROVISION_FAILED: &str = "ProvisionFailed";
 pub const AGENT_REJECTED: &str = "AgentRejected";
 /// The agent of a claim is gone.
 pub const AGENT_LOST: &str = "AgentLost";
+/// The claim that had the agent is gone.
+pub const CLAIM_GONE: &str = "ClaimGone";
 /// The agent of a claim keeps another claim.
 pub const AGENT_OF_ANOTHER: &str = "AgentOfAnother";
 /// A time that the spec sets has come.

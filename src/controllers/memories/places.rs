@@ -9,6 +9,7 @@ use crate::controllers::held;
 use crate::engine::places::{Most, PlaceAsked, TakenPlaces, Taker, Things};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ type AboutTo = HashMap<Taker, Reserved>;
 #[derive(Debug)]
 struct Reserved {
     asked: PlaceAsked,
+    /// Who has reserved before whom.
+    turn: u64,
     until: Option<Timestamp>,
 }
 
@@ -33,6 +36,7 @@ struct Reserved {
 #[derive(Debug, Default)]
 pub struct Places {
     about_to: Mutex<HashMap<String, AboutTo>>,
+    turns: AtomicU64,
     glances: Mutex<HashMap<(String, String), (Timestamp, TakenPlaces)>>,
 }
 
@@ -75,8 +79,14 @@ impl Places {
         }
         let taken = things.taken(&asks.namespace);
         if let Some((_, asked)) = takes.filter(|(most, asked)| most.room(taken, *asked)) {
-            let until = None;
-            about_to.insert(asks.clone(), Reserved { asked, until });
+            // Who asks again keeps his turn.
+            let known = about_to.get(asks).map(|held| held.turn);
+            let reserved = Reserved {
+                asked,
+                turn: known.unwrap_or_else(|| self.turns.fetch_add(1, Ordering::Relaxed)),
+                until: None,
+            };
+            about_to.insert(asks.clone(), reserved);
             // Whoever glances next is told of it before anything is made.
             held(&self.glances).retain(|(glanced, _), _| glanced != account);
         }
@@ -107,6 +117,21 @@ impl Places {
         glances.retain(|_, one| fresh(one));
         glances.insert(whose, (now, taken));
         Some(taken)
+    }
+
+    /// Who has taken a place in an account before whoever asks; all of them, where it has none. So of two who ask at once one sees
+    /// the other, and not each the other.
+    pub fn before(&self, account: &str, asks: &Taker, now: Timestamp) -> Vec<Taker> {
+        let all = held(&self.about_to);
+        let Some(about_to) = all.get(account) else {
+            return Vec::new();
+        };
+        let own = about_to.get(asks).map(|held| held.turn);
+        let others = about_to.iter().filter(|(other, held)| {
+            let stands = held.until.is_none_or(|until| until > now);
+            stands && *other != asks && own.is_none_or(|own| held.turn < own)
+        });
+        others.map(|(other, _)| other.clone()).collect()
     }
 
     /// The pass of an instance has ended.
@@ -322,6 +347,25 @@ mod tests {
         let taker = Taker::of(&instance("b", None), Slot::Project);
         places.release("main", &taker);
         assert!(nothing_shown.take("c", 1) && !nothing_shown.take("b", 1));
+    }
+
+    #[test]
+    fn of_two_who_take_a_place_at_once_the_later_one_sees_the_other() {
+        let places = Places::default();
+        let account = Account {
+            places: &places,
+            instances: vec![],
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let taker = |name: &str| Taker::of(&instance(name, None), Slot::Project);
+        let before = |name: &str| places.before("main", &taker(name), now);
+        assert!(account.take("a", 0) && account.take("b", 0) && account.take("a", 0));
+        assert_eq!((before("a"), before("b")), (vec![], vec![taker("a")]));
+        assert_eq!(before("c").len(), 2);
+        places.ended("a", now - LAG);
+        assert!(before("b").is_empty());
+        places.release("main", &taker("b"));
+        assert!(before("c").is_empty());
     }
 
     #[test]

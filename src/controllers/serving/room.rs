@@ -6,9 +6,10 @@
 
 use super::held::Then;
 use super::{PAUSED, Serving};
+use crate::api::account::Retention;
 use crate::api::condition::reason;
-use crate::api::template::ToolSpec;
-use crate::api::{ProviderAccount, Seen};
+use crate::api::template::{ToolKind, ToolSpec};
+use crate::api::{AgentInstance, ProviderAccount, Seen};
 use crate::cluster::ClusterError;
 use crate::controllers::access::{allowed, as_tools_see_it, may_use};
 use crate::controllers::accounts::ToolAccount;
@@ -23,6 +24,7 @@ use crate::engine::places::{TakenPlaces, Taker};
 use crate::engine::world::ToolAccountView;
 use crate::model::tool::Wanted;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use std::ops::ControlFlow;
 use std::ops::ControlFlow::{Break, Continue};
@@ -70,8 +72,9 @@ impl Serving<'_> {
         lack: RoomLack,
         now: Timestamp,
     ) -> Result<Then, ClusterError> {
+        // Of what is being looked at nobody tells; all else is news to those who have no room.
         let soon = match lack.reason {
-            reason::PENDING | reason::PAUSED => now + PAUSED,
+            reason::PENDING => now + PAUSED,
             _ => now + AGAIN,
         };
         let again = lack.again.map_or(soon, |at| at.min(soon));
@@ -112,15 +115,26 @@ impl Serving<'_> {
         agent: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<RoomLack>, ClusterError> {
+        let lack = self.first_lack(tools, agent, now).await;
+        if !matches!(lack, Ok(None))
+            && let Some(agent) = agent
+        {
+            self.release(tools, agent);
+        }
+        lack
+    }
+
+    async fn first_lack(
+        &self,
+        tools: &[ToolSpec],
+        agent: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<RoomLack>, ClusterError> {
         let namespace = self.claim.namespace().unwrap_or_default();
         let asked = bringing::asked(tools, &namespace);
         for tool in asked.iter().filter(|tool| !tool.account.is_empty()) {
             let sight = self.sight(tool, &namespace, agent).await?;
-            let lack = bringing::lack(tool, &sight, &namespace, now);
-            if let Some(lack) = lack {
-                if let Some(agent) = agent {
-                    self.release(tools, agent);
-                }
+            if let Some(lack) = bringing::lack(tool, &sight, &namespace, now) {
                 return Ok(Some(lack));
             }
         }
@@ -150,6 +164,8 @@ impl Serving<'_> {
             most: None,
             money: None,
             orders: (Vec::new(), 0),
+            coming: 0,
+            denies: false,
             taken: None,
             held: None,
         };
@@ -173,10 +189,13 @@ impl Serving<'_> {
             let asked = bringing::place(tool, money.as_ref());
             self.taken(&account, tool, agent.map(|agent| (agent, asked)))
         });
+        let orders = orders(read);
         Ok(AccountSight {
             view,
             most: places::most(ctx, name),
-            orders: orders(read),
+            coming: self.coming(tool, agent, &orders.0),
+            orders,
+            denies: read.spec.retention == Retention::Deny,
             taken,
             money,
             held: self.held_back(name),
@@ -195,6 +214,21 @@ impl Serving<'_> {
         let taker = taker(tool, agent, &namespace)?;
         let asked = holds.map(|(_, asked)| asked);
         places::of_taker(self.ctx, account, &taker, asked)
+    }
+
+    /// The orders in a tool's account that are not on record yet, but for that of this agent.
+    fn coming(&self, tool: &Wanted, agent: Option<&str>, recorded: &[Time]) -> usize {
+        let (ctx, now) = (self.ctx, self.ctx.around.now());
+        let namespace = self.claim.namespace().unwrap_or_default();
+        let asks = taker(tool, agent.unwrap_or_default(), &namespace);
+        let Some(asks) = asks.filter(|_| tool.kind == ToolKind::Telnyx) else {
+            return 0;
+        };
+        let account = tool.account.as_str();
+        let before = ctx.memories.places.before(account, &asks, now);
+        let tools = |agent: &AgentInstance| agent.brought_tools().to_vec();
+        let agents = ctx.stores.users(account);
+        bringing::coming((account, &asks), &before, &agents, tools, (recorded, now))
     }
 
     /// That nothing is begun in an account now.
@@ -216,12 +250,7 @@ impl Serving<'_> {
     }
 }
 
-fn orders(
-    account: &ProviderAccount,
-) -> (
-    Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>,
-    i32,
-) {
+fn orders(account: &ProviderAccount) -> (Vec<Time>, i32) {
     let sent = account.status.as_ref();
     let sent = sent.map(|status| status.orders.clone());
     (

@@ -49,10 +49,13 @@ impl Serving<'_> {
         let mut offered = lines.offer(&self.claim, may);
         let mut refused = Vec::new();
         while let Some(agent) = offered {
-            if let Some(lack) = self.lack(tools, Some(&agent.uid), now).await? {
-                lines.put_back(&self.claim, agent);
-                self.unchanged(refused);
-                return Ok(Take::NoRoom(lack));
+            match self.lack(tools, Some(&agent.uid), now).await {
+                Ok(None) => {}
+                lack => {
+                    lines.put_back(&self.claim, agent);
+                    self.unchanged(refused);
+                    return lack.map(|lack| lack.map_or(Take::Nothing, Take::NoRoom));
+                }
             }
             let (client, version) = (&ctx.around.client, agent.version.as_deref());
             match claims::take(client, &agent.named.name, version, &self.claim).await {
@@ -71,8 +74,11 @@ impl Serving<'_> {
                     refused.push(agent);
                     offered = lines.offer_another(&self.claim, may);
                 }
+                // Where it was taken all the same, its own pass asks for the room.
                 Err(error) => {
+                    self.release(tools, &agent.uid);
                     lines.put_back(&self.claim, agent);
+                    self.unchanged(refused);
                     return Err(error);
                 }
             }

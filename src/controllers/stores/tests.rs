@@ -364,3 +364,47 @@ fn who_has_been_held_back_for_the_longest_comes_first() {
     let users: Vec<&str> = users.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(users, ["first", "young", "late", "rests"]);
 }
+
+#[tokio::test]
+async fn a_claim_that_waits_for_a_tools_account_is_woken_when_that_is_paused_no_more() {
+    let stores = Stores::default();
+    stores.claims.open();
+    let claim = |name: &str, reason: &str| {
+        json!({
+            "metadata": {"name": name, "namespace": "team", "uid": name, "generation": 1},
+            "spec": {"poolRef": {"name": "p"}, "agent": {"instructions": "x"}},
+            "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+        })
+    };
+    for (name, reason) in [
+        ("paused", "Paused"),
+        ("full", "QuotaExceeded"),
+        ("waits", "NoAgentFree"),
+    ] {
+        let event = Event::Apply(seen(&claim(name, reason)));
+        told(&stores, |stores| &stores.claims, Change::Claim, event);
+    }
+    woken(&stores.claims);
+    let account = |paused: bool| {
+        json!({
+            "metadata": {"name": "llms", "uid": "a", "generation": 1 + u8::from(!paused)},
+            "spec": {"openrouter": {"managementKeySecretRef": {"name": "s", "key": "k"}}, "paused": paused},
+        })
+    };
+    let event = |paused| Event::Apply(seen(&account(paused)));
+    told(
+        &stores,
+        |stores| &stores.accounts,
+        Change::Account,
+        event(true),
+    );
+    woken(&stores.claims);
+    told(
+        &stores,
+        |stores| &stores.accounts,
+        Change::Account,
+        event(false),
+    );
+    assert_eq!(woken(&stores.claims), ["full", "paused"]);
+}

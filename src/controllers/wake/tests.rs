@@ -246,11 +246,19 @@ fn an_account_wakes_its_users_by_its_spec_and_rollouts_by_whether_it_can_be_used
     let rollouts = "News rolled out over main";
     let pools = "News pools over main";
     let room = "Fleet pools over main";
-    let rows: [Row; 5] = [
+    let rows: [Row; 6] = [
         ("nothing", &[], &[]),
         (
             "its spec",
             &[("/metadata/generation", json!(2))],
+            &[own, users, room],
+        ),
+        (
+            "it is paused, or not any more",
+            &[
+                ("/metadata/generation", json!(2)),
+                ("/spec/paused", json!(true)),
+            ],
             &[own, users, room],
         ),
         ("a word", &[("/metadata/annotations/a", json!("b"))], &[own]),

@@ -1,8 +1,11 @@
 //! What a claim brings, case by case.
 
 use super::*;
+use crate::api::AgentInstance;
 use crate::api::money::Money;
+use crate::engine::places::Taker;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn tools(all: Value) -> Vec<ToolSpec> {
     serde_json::from_value(all).unwrap()
@@ -70,6 +73,8 @@ fn sight() -> AccountSight {
             usd: Money::dollars(50),
         }),
         orders: (Vec::new(), 1),
+        coming: 0,
+        denies: false,
         taken: Some(TakenPlaces::default()),
         held: None,
     }
@@ -180,13 +185,214 @@ fn an_account_that_cannot_be_used_gives_no_agent() {
 
 #[test]
 fn an_hour_that_is_full_of_orders_is_waited_for() {
-    let phone =
-        json!({"name": "phone", "type": "telnyx", "when": "Claim", "accountRef": {"name": "a"}});
-    assert_eq!(why(phone.clone(), &sight()), None);
+    assert_eq!(why(phone(), &sight()), None);
     let orders = (vec![Time(now())], 1);
-    let lack = why(phone, &AccountSight { orders, ..sight() }).unwrap();
+    let lack = why(phone(), &AccountSight { orders, ..sight() }).unwrap();
     let until = now() + SignedDuration::from_hours(1);
     assert_eq!((lack.again, lack.person), (Some(until), false));
+}
+
+fn phone() -> Value {
+    json!({"name": "phone", "type": "telnyx", "when": "Claim", "accountRef": {"name": "a"}})
+}
+
+/// An agent that a claim has for good where `handed_over`, with this on record.
+fn agent(name: &str, handed_over: bool, external: Value, told: Value) -> Arc<AgentInstance> {
+    let at = handed_over.then_some("2026-11-02T09:59:00.000000Z");
+    Arc::new(
+        serde_json::from_value(json!({
+            "metadata": {"namespace": "n", "name": name, "uid": name},
+            "spec": {"templateRef": {"name": "t"}, "accountRef": {"name": "main"},
+                "claimRef": {"name": "c", "uid": "c", "handedOverAt": at}},
+            "status": {"external": external, "tools": told},
+        }))
+        .unwrap(),
+    )
+}
+
+fn taker(name: &str) -> Taker {
+    Taker {
+        identity: name.to_owned(),
+        slot: Slot::named("tool/phone").unwrap(),
+        namespace: "n".to_owned(),
+    }
+}
+
+fn number(state: &str, at: &str) -> Value {
+    json!([{"origin": "Made", "slot": "tool/phone", "provider": "telnyx", "account": "a", "state": state, "attempt": 1, "key": "k",
+        "startedAt": format!("2026-11-02T{at}.500000Z")}])
+}
+
+fn to_come(reserved: &[Taker], agents: &[Arc<AgentInstance>], orders: &[Time]) -> usize {
+    let asks = taker("asks");
+    let tools = |_: &AgentInstance| tools(json!([phone()]));
+    coming(("a", &asks), reserved, agents, tools, (orders, now()))
+}
+
+#[test]
+fn of_five_claims_at_once_two_take_the_last_two_orders_of_an_hour() {
+    let mut reserved: Vec<Taker> = Vec::new();
+    let mut lacking = Vec::new();
+    let recorded = vec![Time(now())];
+    for name in ["a", "b", "c", "d", "e"] {
+        let sight = AccountSight {
+            orders: (recorded.clone(), 3),
+            coming: to_come(&reserved, &[], &recorded),
+            ..sight()
+        };
+        match why(phone(), &sight) {
+            None => reserved.push(taker(name)),
+            Some(lack) => lacking.push(lack),
+        }
+    }
+    assert_eq!(reserved, [taker("a"), taker("b")]);
+    let says = "ordersPerHour allows, 3, with 2 that agents are about to make";
+    assert!(lacking.iter().all(|lack| lack.message.contains(says)));
+    assert_eq!(
+        lacking.iter().map(|lack| lack.person).collect::<Vec<_>>(),
+        [false; 3]
+    );
+}
+
+/// What it is, who has reserved, the agents, the record, and how many orders are to come.
+type OrderRow<'a> = (
+    &'a str,
+    &'a [Taker],
+    Vec<Arc<AgentInstance>>,
+    Vec<Time>,
+    usize,
+);
+
+#[test]
+fn an_order_is_to_come_until_it_is_on_record_and_counts_once() {
+    let none = || json!([]);
+    let at = |second: &str| Time(format!("2026-11-02T{second}Z").parse().unwrap());
+    let told = |reason: &str| json!([{"name": "phone", "type": "telnyx", "ready": false, "reason": reason}]);
+    let creating = || number("Creating", "09:59:10");
+    let rows: [OrderRow; 12] = [
+        ("its own", &[taker("asks")], vec![], vec![], 0),
+        (
+            "idle",
+            &[],
+            vec![agent("i", false, none(), none())],
+            vec![],
+            0,
+        ),
+        (
+            "handed over",
+            &[],
+            vec![agent("i", true, none(), none())],
+            vec![],
+            1,
+        ),
+        (
+            "both",
+            &[taker("i")],
+            vec![agent("i", true, none(), none())],
+            vec![],
+            1,
+        ),
+        (
+            "it waits for its hour",
+            &[],
+            vec![agent(
+                "i",
+                true,
+                number("Planned", "09:59:10"),
+                told("QuotaExceeded"),
+            )],
+            vec![],
+            1,
+        ),
+        (
+            "a person has to see to it",
+            &[],
+            vec![agent("i", true, none(), told("ValueNotUsable"))],
+            vec![],
+            0,
+        ),
+        (
+            "begun",
+            &[taker("i")],
+            vec![agent("i", true, creating(), none())],
+            vec![at("09:59:09")],
+            1,
+        ),
+        (
+            "on record",
+            &[taker("i")],
+            vec![agent("i", true, creating(), none())],
+            vec![at("09:59:10")],
+            0,
+        ),
+        (
+            "of two begun one is on record",
+            &[],
+            vec![
+                agent("i", true, creating(), none()),
+                agent("j", true, creating(), none()),
+            ],
+            vec![at("09:59:12")],
+            1,
+        ),
+        (
+            "which has its number by now",
+            &[],
+            vec![
+                agent("i", true, number("Exists", "09:59:05"), none()),
+                agent("j", true, creating(), none()),
+            ],
+            vec![at("09:59:12")],
+            1,
+        ),
+        (
+            "what was had long ago has no part in it",
+            &[],
+            vec![
+                agent("i", true, number("Exists", "08:00:00"), none()),
+                agent("j", true, creating(), none()),
+            ],
+            vec![at("09:59:12")],
+            0,
+        ),
+        (
+            "one that has its number, and one that is to",
+            &[taker("j")],
+            vec![agent("i", true, number("Exists", "09:59:05"), none())],
+            vec![at("09:59:12")],
+            1,
+        ),
+    ];
+    for (what, reserved, agents, orders, expected) in rows {
+        assert_eq!(to_come(reserved, &agents, &orders), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_an_account_would_not_let_rest_takes_no_agent() {
+    let bankr = |policy: Value| json!({"name": "bank", "type": "bankr", "when": "Claim", "accountRef": {"name": "a"}, "reclaimPolicy": policy});
+    let denying = || AccountSight {
+        denies: true,
+        ..sight()
+    };
+    let lack = why(bankr(Value::Null), &denying()).unwrap();
+    assert_eq!(
+        (lack.reason, lack.person),
+        (reason::RETENTION_NOT_ALLOWED, true)
+    );
+    let says = [
+        "no agent is taken",
+        "tool bank is Retain",
+        "spec.retention of ProviderAccount a is Deny",
+    ];
+    assert!(
+        says.iter().all(|part| lack.message.contains(part)),
+        "{}",
+        lack.message
+    );
+    assert_eq!(why(bankr(Value::Null), &sight()), None);
+    assert_eq!(why(bankr(json!("Delete")), &denying()), None);
+    assert_eq!(why(llm("Claim"), &denying()), None);
 }
 
 fn told(name: &str, ready: bool, reason: &str) -> ToolStatus {

@@ -414,6 +414,8 @@ fn a_claim_without_room_stands_in_no_line_and_is_found_where_there_is_some() {
         (reason::QUOTA_EXCEEDED, true),
         (reason::ACCOUNT_UNREACHABLE, false),
         (reason::PENDING, false),
+        (reason::PAUSED, false),
+        (reason::RETENTION_NOT_ALLOWED, true),
     ] {
         let without = after(&claim(), &ClaimNews::NoRoom(lack(reason, person)));
         assert!(is_roomless(&without) && !stands_in_line(&without));

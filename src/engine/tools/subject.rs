@@ -5,7 +5,7 @@
 use crate::api::condition::reason;
 use crate::api::instance::MOST_SLOTS;
 use crate::api::money::Money;
-use crate::api::{LedgerEntry, Part, Slot};
+use crate::api::{AgentInstanceStatus, LedgerEntry, Part, Slot};
 use crate::engine::ledger;
 use crate::engine::meaning;
 use crate::engine::places::PlaceAsked;
@@ -176,6 +176,7 @@ pub(super) fn out_of_reach(w: &World, entry: &LedgerEntry) -> Option<Held> {
 pub(super) fn no_place(w: &World, subject: &Subject<'_>) -> Option<Held> {
     obstacle(w, subject)
         .or_else(|| goes(w, subject))
+        .or_else(|| untold(w, &w.status(), subject))
         .or_else(|| not_allowed(w, subject))
         // One that lost its credential is made again as it was.
         .or_else(|| above(w, subject, w.entry(subject.slot)))
@@ -262,6 +263,23 @@ pub(super) fn not_allowed(w: &World, subject: &Subject<'_>) -> Option<Held> {
 pub(super) fn not_left_to_rest(w: &World, subject: &Subject<'_>) -> Option<Held> {
     let why = rights::not_left_to_rest(w, subject.tool, subject.row.undo)?;
     Some(Held::person(reason::RETENTION_NOT_ALLOWED, why))
+}
+
+/// That it was for a claim that is gone: nobody would tell the agent of it. A tool of which something is on record is the agent's, and
+/// stays whole.
+pub(super) fn untold(
+    w: &World,
+    status: &AgentInstanceStatus,
+    subject: &Subject<'_>,
+) -> Option<Held> {
+    let own = subject.slot.as_tool().map(|own| own.tool);
+    let mut entries = status.external.iter();
+    let begun = entries.any(|entry| entry.slot.as_tool().map(|known| known.tool) == own);
+    let gone = w.tools.claim_gone && subject.tool.for_claim && !begun;
+    gone.then(|| {
+        let message = "its claim is gone, and nobody would tell the agent of it: it is not made";
+        Held::waits(reason::CLAIM_GONE, message, w.recheck())
+    })
 }
 
 /// That more money is asked for than its account lets one agent have, or none at all. `entry`: what is on record of it.

@@ -249,6 +249,36 @@ fn what_becomes_of_its_template_takes_none_from_a_claims_agent_and_buys_it_none(
 }
 
 #[test]
+fn where_its_claim_is_gone_none_is_made_and_what_it_has_stays() {
+    let mut scene = idle().rested();
+    handed_over(&mut scene);
+    scene.claim_gone = true;
+    scene.run_for(second(600));
+    for shop in THEIRS {
+        assert_eq!(scene.at(shop), 0, "{shop}: {}", told(&scene));
+    }
+    let says = tool(&scene, "llm");
+    assert_eq!(says, (false, "ClaimGone".to_owned()), "{}", told(&scene));
+    assert!(scene.is(kind::READY), "{}", told(&scene));
+    assert!(!scene.is(kind::STALLED) && !scene.is(kind::RECONCILING));
+    // It was not gone: what shows it was late.
+    scene.claim_gone = false;
+    scene.happened();
+    scene.settle();
+    in_order(&scene);
+
+    let mut scene = claimed();
+    scene.claim_gone = true;
+    scene.log.clear();
+    scene.run_for(second(600));
+    in_order(&scene);
+    for name in ["llm", "mail", "bank"] {
+        assert!(tool(&scene, name).0, "{}", told(&scene));
+    }
+    assert_eq!(scene.effects("MakeTool"), 0, "{}", told(&scene));
+}
+
+#[test]
 fn they_rest_with_their_agent_and_go_with_it() {
     let mut scene = claimed();
     scene.edit(|object| object.spec.operating_mode = OperatingMode::Suspended);

@@ -111,6 +111,8 @@ pub struct Scene {
     pub unlisted: BTreeSet<String>,
     /// Accounts that let nothing be retained.
     pub denying: BTreeSet<String>,
+    /// Whether the claim that has it is gone.
+    pub claim_gone: bool,
     /// Tools of which somebody else has what is to be adopted.
     pub rivals: BTreeSet<String>,
     /// What the account's owner has said of restored objects.
@@ -228,6 +230,7 @@ impl Scene {
             hot: 0,
             trail: Vec::new(),
             adopted_by: None,
+            claim_gone: false,
             rivals: BTreeSet::new(),
             unlisted: BTreeSet::new(),
             denying: BTreeSet::new(),
@@ -714,6 +717,7 @@ impl Scene {
         let mut tools = Tools {
             wanted: known.then_some(wanted),
             refused,
+            claim_gone: self.claim_gone,
             rivals: self.rivals.clone(),
             accounts: views
                 .flat_map(|(name, view)| {

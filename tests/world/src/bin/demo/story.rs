@@ -256,7 +256,13 @@ impl<'w> Story<'w> {
         self.narrator.say(&format!(
             "claim unlucky had {had}, which could not be told who it is and was deleted; now it has {has}. Its events:"
         ));
-        for event in claim.events().await? {
+        // They come a moment later.
+        let events = eventually("its events tell of it", PATIENCE, async || {
+            let events = claim.events().await?;
+            let told = events.iter().any(|one| one.contains("AgentRejected"));
+            Ok(told.then_some(events))
+        });
+        for event in events.await? {
             self.narrator.say(&format!("  {event}"));
         }
         Ok(claim)
