@@ -115,8 +115,13 @@ async fn an_update_stops_where_an_agent_fails_and_goes_on_with_the_next_revision
     let by = by.as_str().unwrap();
     assert!(message.contains(by), "{message}");
     says(&pool, "Stalled", "True", "RolloutStopped").await;
-    let events = pool.events().await.unwrap();
-    assert!(events.iter().any(|one| one.contains("RolloutStopped")));
+    // It is told after it was written.
+    let told = eventually("an event tells of it", SOON, async || {
+        let events = pool.events().await?;
+        let told = events.iter().any(|one| one.contains("RolloutStopped"));
+        Ok(told.then_some(()))
+    });
+    told.await.unwrap();
     // The others serve on, at the old revision.
     let instances = scene.all("AgentInstance").await;
     let old = |one: &&DynamicObject| runs(one, "1.4") && holds(one, "Ready");

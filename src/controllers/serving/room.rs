@@ -45,6 +45,9 @@ impl Serving<'_> {
         }
         let tools = match self.brings() {
             Ok(tools) => tools,
+            Err(broken) if broken.reason == reason::REFERENCE_NOT_FOUND => {
+                return self.without_template(now).await.map(Break);
+            }
             Err(broken) => {
                 self.write(&ClaimNews::Unsaid(broken)).await?;
                 return Ok(Break(self.aside(Some(now + AGAIN))));
@@ -53,6 +56,16 @@ impl Serving<'_> {
         Ok(match self.lack(&tools, None, now).await? {
             Some(lack) => Break(self.roomless(lack, now).await?),
             None => Continue(tools),
+        })
+    }
+
+    /// Its pool's template is not known: none of the pool's agents can come up either, and it waits for one, in the line.
+    async fn without_template(&mut self, now: Timestamp) -> Result<Then, ClusterError> {
+        self.ctx.stores.lines.join(&self.claim, &self.named);
+        let again = now + PAUSED;
+        Ok(match self.says_why(true, None, now).await? {
+            Then::End(sooner) => Then::End(Some(sooner.map_or(again, |sooner| sooner.min(again)))),
+            Then::GoOn => Then::GoOn,
         })
     }
 

@@ -88,7 +88,7 @@ impl Serving<'_> {
 
     /// Says why it waits, once it has done so for a moment. `gives`: whether there is a pool for it; `rests`: until when none of
     /// its agents is taken.
-    async fn says_why(
+    pub(super) async fn says_why(
         &mut self,
         gives: bool,
         rests: Option<Timestamp>,
