@@ -2,8 +2,8 @@
 //!
 //! Holds: one write each; after a conflict everything is looked at anew.
 
-use super::Serving;
 use super::held::{HeldAgent, Then};
+use super::{PAUSED, Serving};
 use crate::api::AgentClaim;
 use crate::api::template::ToolSpec;
 use crate::cluster::{ClusterError, claims};
@@ -173,7 +173,8 @@ impl Serving<'_> {
                 self.write(&ClaimNews::Unsaid(broken)).await?;
                 return Ok(match self.read {
                     true => Then::GoOn,
-                    false => Then::End(None),
+                    // Of a template of its pool nobody tells it.
+                    false => Then::End(Some(now + PAUSED)),
                 });
             }
         };
