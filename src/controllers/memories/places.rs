@@ -109,6 +109,10 @@ impl Places {
         let fresh = |(at, _): &(Timestamp, TakenPlaces)| {
             *at <= now && now.duration_since(*at).unsigned_abs() < GLANCE
         };
+        // What others have glanced at counts the place that this one holds already as somebody else's.
+        if self.holds(account, asks) {
+            return self.count(account, asks, now, None, known);
+        }
         if let Some((_, taken)) = held(&self.glances).get(&whose).filter(|one| fresh(one)) {
             return Some(*taken);
         }
@@ -117,6 +121,11 @@ impl Places {
         glances.retain(|_, one| fresh(one));
         glances.insert(whose, (now, taken));
         Some(taken)
+    }
+
+    fn holds(&self, account: &str, asks: &Taker) -> bool {
+        let all = held(&self.about_to);
+        all.get(account).is_some_and(|own| own.contains_key(asks))
     }
 
     /// Who has taken a place in an account before whoever asks; all of them, where it has none. So of two who ask at once one sees
@@ -386,5 +395,30 @@ mod tests {
             None
         );
         assert!(held(&places.about_to).is_empty());
+    }
+    #[test]
+    fn who_holds_a_place_is_not_told_by_anothers_glance_that_it_is_taken() {
+        let places = Places::default();
+        let account = Account {
+            places: &places,
+            instances: vec![instance("old", Some("Exists"))],
+        };
+        let at = Timestamp::from_second(1).unwrap();
+        let glance = |name: &str| {
+            let asks = Taker::of(&instance(name, None), Slot::Project);
+            let known = || {
+                let mut things = Things::default();
+                for one in &account.instances {
+                    things.record("main", Some(&asks), one);
+                }
+                let instances = account.instances.clone();
+                Some(KnownPlaces { instances, things })
+            };
+            let taken = places.glance("main", &asks, at, known).unwrap();
+            most(2).room(taken, PlaceAsked::PROJECT)
+        };
+        assert!(account.take("holds", 1));
+        assert!(!glance("other"));
+        assert!(glance("holds"));
     }
 }
