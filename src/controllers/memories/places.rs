@@ -290,7 +290,11 @@ mod tests {
             known,
         );
         assert_eq!(counts.get(), 3);
-        glance(&asks, 1);
+        let beside = Taker {
+            identity: "b".into(),
+            ..asks.clone()
+        };
+        glance(&beside, 1);
         assert_eq!(counts.get(), 4);
         assert_eq!(held(&places.glances).len(), 1);
     }
