@@ -64,7 +64,7 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
     let tenant = &fleet.tenants[number];
     let mut wrong = Vec::new();
     let mut implied: BTreeMap<Thing, (String, bool)> = BTreeMap::new();
-    // Of each template: its instances, and those that are ready.
+    // Of each template: its instances, and those that are at its revision: all that are ready, but for those that a loss keeps from it.
     let mut followers: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut objects = Vec::new();
     for agent in fleet.agents.iter().filter(|agent| agent.tenant == number) {
@@ -76,9 +76,12 @@ async fn judge(fleet: &Fleet<'_>, number: usize) -> Result<(Vec<String>, usize)>
         if let Some(why) = restless(least(*agent), true, &object) {
             wrong.push(format!("{title} {why}"));
         }
-        let (all, ready) = followers.entry(agent.kind().template()).or_default();
+        let (all, updated) = followers.entry(agent.kind().template()).or_default();
         *all += 1;
-        *ready += usize::from(condition(&object, "Ready").is_some_and(|it| it["status"] == "True"));
+        let says = |kind: &str| condition(&object, kind).is_some_and(|it| it["status"] == "True");
+        let lost = condition(&object, "Stalled")
+            .is_some_and(|it| it["status"] == "True" && it["reason"] == "DeletedExternally");
+        *updated += usize::from(says("Ready") && (says("TemplateSynced") || !lost));
         wrong.extend(implies(&mut implied, &title, &object));
         objects.push(object);
     }
@@ -167,7 +170,8 @@ fn restless(least: usize, follows: bool, object: &DynamicObject) -> Option<Strin
     let synced = condition(object, "TemplateSynced")
         .filter(current)
         .is_some();
-    if ready && follows && !synced {
+    // Whoever reports a loss is passed over by a rollout until a person has said what becomes of that.
+    if ready && follows && !synced && !lost {
         return Some(format!("is behind its template: {}", told()));
     }
     let slots = entries(object).count();
