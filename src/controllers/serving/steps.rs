@@ -74,9 +74,10 @@ impl Serving<'_> {
                     refused.push(agent);
                     offered = lines.offer_another(&self.claim, may);
                 }
-                // Where it was taken all the same, its own pass asks for the room.
+                // It may have been taken all the same: the room stays held until that shows.
                 Err(error) => {
-                    self.release(tools, &agent.uid);
+                    let places = &ctx.memories.places;
+                    places.ended(&agent.uid, ctx.around.now());
                     lines.put_back(&self.claim, agent);
                     self.unchanged(refused);
                     return Err(error);
