@@ -2,10 +2,10 @@
 //! room for them takes nobody.
 
 use serde_json::{Value, json};
-use world::tellings::{Telling, shown};
+use world::tellings::shown;
 use world::{Object, Options, World, condition, eventually, test_directory};
 
-use crate::claims::{LONG, agent_of, ready};
+use crate::claims::{LONG, agent_of, ready, told};
 use crate::support::{SOON, Scene, hash, lays_down, manifest, merged, refusal, says};
 
 /// A scene whose tenant has accounts at all providers and a pool `p` of one agent, whose template has these tools.
@@ -25,14 +25,6 @@ fn for_claims(scene: &Scene<'_>, name: &str, rest: Value) -> Value {
     let mut all = all.as_array().unwrap().iter();
     let tool = all.find(|tool| tool["name"] == name).unwrap();
     merged(merged(tool.clone(), json!({"when": "Claim"})), rest)
-}
-
-async fn told(scene: &Scene<'_>, claim: &kube::api::DynamicObject) -> Vec<Telling> {
-    let all = scene.tenant.tellings().await.unwrap();
-    let own = all
-        .into_iter()
-        .filter(|one| one.claim == claim.metadata.uid);
-    own.collect()
 }
 
 /// How many live outside that a claim brings.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
+use world::tellings::Telling;
 use world::tellings::agents_of_two_claims;
 use world::{Object, Options, World, condition, eventually, test_directory};
 
@@ -72,6 +73,13 @@ impl<'w> Scene<'w> {
 
 pub async fn ready(claim: &Object<'_>) -> DynamicObject {
     claim.wait_condition("Ready", "True", SOON).await.unwrap()
+}
+
+/// What agents were told for a claim.
+pub async fn told(scene: &Scene<'_>, claim: &DynamicObject) -> Vec<Telling> {
+    let mut all = scene.tenant.tellings().await.unwrap();
+    all.retain(|one| one.claim == claim.metadata.uid);
+    all
 }
 
 pub fn agent_of(claim: &DynamicObject) -> String {

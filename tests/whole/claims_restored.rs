@@ -10,26 +10,15 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use world::tellings::{Telling, agents_of_two_claims};
-use world::{Object, Options, World, condition, eventually, test_directory};
+use world::{Object, World, condition, eventually};
 
 use crate::breakers::acknowledge;
 use crate::claims::{LONG, agent_of, ready};
+use crate::recovery::world;
 use crate::restored::{reborn, say_the_word};
 use crate::support::{SOON, Scene, holds, is_ready, manifest, says};
 
 const CLAIMS: usize = 20;
-
-async fn world(name: &str) -> World {
-    let options = Options::new(test_directory(name))
-        .controller(env!("CARGO_BIN_EXE_yardmaster"))
-        .controller_arg("--observe-interval=1s")
-        .controller_arg("--request-timeout=2s")
-        .controller_arg("--settle=1s")
-        .controller_arg("--lease-duration=60s")
-        .controller_arg("--lease-renew-deadline=50s")
-        .set("agent.bootTime", "0s");
-    World::start(options).await.unwrap()
-}
 
 /// So many idle agents of a pool `p`, of which the controller that comes next knows nothing yet.
 async fn seeded<'w>(world: &'w World, name: &str, idle: usize) -> (Scene<'w>, Object<'w>) {

@@ -1,19 +1,11 @@
 //! What a claim brings with it: who its agent is to be, what it is given, and what of that changes later.
 
 use serde_json::{Value, json};
-use world::tellings::{Telling, shown};
+use world::tellings::shown;
 use world::{Object, condition, eventually};
 
-use crate::claims::{agent_of, ready};
+use crate::claims::{agent_of, ready, told};
 use crate::support::{SOON, Scene, hash, holds, manifest, says};
-
-async fn told(scene: &Scene<'_>, claim: &kube::api::DynamicObject) -> Vec<Telling> {
-    let all = scene.tenant.tellings().await.unwrap();
-    let own = all
-        .into_iter()
-        .filter(|one| one.claim == claim.metadata.uid);
-    own.collect()
-}
 
 /// What an agent remembers of what it was told, once that is so.
 async fn agent_says(scene: &Scene<'_>, agent: &Object<'_>, field: &str, value: Value) -> Value {

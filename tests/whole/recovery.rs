@@ -14,7 +14,8 @@ use crate::sweep::{projects, wants};
 
 const AGENTS: usize = 12;
 
-async fn world(name: &str) -> World {
+/// A world whose controller looks often and keeps its lease for long.
+pub async fn world(name: &str) -> World {
     let options = Options::new(test_directory(name))
         .controller(env!("CARGO_BIN_EXE_yardmaster"))
         .controller_arg("--observe-interval=1s")
