@@ -30,7 +30,7 @@ use kube::api::Api;
 use kube::{Resource, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
-use writes::{create, delete, update};
+use writes::{create, create_again, delete, update};
 
 /// The status is written once in so long.
 const TOLD: Duration = Duration::from_secs(1);
@@ -96,11 +96,15 @@ fn pools(ctx: &Context, namespace: &str) -> Api<AgentPool> {
 
 async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError> {
     let (uid, now) = (Uid::of(pool), ctx.around.now());
+    // One that the API server refuses keeps nothing else from being done, nor told.
+    let mut refused = Ok(());
+    for one in strays::look_for(ctx, pool, now).await? {
+        // Without an answer again it counts as before, and everything else goes on.
+        refused = refused.and(create_again(ctx, pool, &one).await);
+    }
     let around = look(ctx, pool, now);
     let plan = plan(pool, &around, now);
     show(ctx, pool, &around);
-    // One that the API server refuses keeps nothing else from being done, nor told.
-    let mut refused = Ok(());
     pass_over(strays::give_back(ctx, pool).await, &mut refused)?;
     // One that was taken meanwhile stays: it comes back as what it is now.
     for agent in &plan.delete {
@@ -134,7 +138,9 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
     let short = is_true(&plan.status.conditions, kind::QUOTA_EXCEEDED);
     let shut = |one: &PoolAccount| !one.usable || short && one.full.is_some();
     let closed = around.accounts.iter().any(shut);
-    let later = (held || closed).then(|| now + HELD);
+    // Nobody tells of one that is gone before it was shown.
+    let unseen = around.agents.iter().any(|one| one.version.is_none());
+    let later = (held || closed || unseen).then(|| now + HELD);
     let next = [plan.again, held_back, more, later];
     let next = next.into_iter().flatten().min();
     let wait = next.and_then(|at| Duration::try_from(at.duration_since(now)).ok());

@@ -12,7 +12,7 @@ mod updates;
 
 pub use agent::{AgentStanding, PoolAgent, claimable, is_current, is_emptied, settled};
 pub use around::{PoolAccount, PoolAround, PoolTemplate};
-pub use unseen::Unseen;
+pub use unseen::{Overdue, Unseen};
 pub use updates::PoolUpdate;
 
 use crate::api::pool::ReplacementFailures;

@@ -10,7 +10,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Config, watcher};
 use serde_json::{Value, json};
 use world::cases;
-use world::{Object, Options, World, condition, eventually, test_directory};
+use world::{CONTROLLER_USER, Object, Options, World, condition, eventually, test_directory};
 
 use crate::claims::{LONG, agent_of, ready};
 use crate::support::{SOON, Scene, holds, lays_down, says};
@@ -337,6 +337,7 @@ async fn whatever_a_pool_does_meanwhile_a_claims_agent_stays_as_it_is() {
         .controller(env!("CARGO_BIN_EXE_yardmaster"))
         .set("agent.bootTime", "0s");
     let world = World::start(options).await.unwrap();
+    makes_one_for_each_request_that_is_not_answered(&world).await;
     let scene = Scene::within(&world, "races", json!({"requestsPerSecond": 50})).await;
     let template = scene.template("t", json!({}), json!({})).await;
     let pool = scene
@@ -379,6 +380,28 @@ async fn whatever_a_pool_does_meanwhile_a_claims_agent_stays_as_it_is() {
         }
     }
     world.stop().await.unwrap();
+}
+
+/// Whether a request to make an agent came to something or not: without an answer it is asked for again, under its name.
+async fn makes_one_for_each_request_that_is_not_answered(world: &World) {
+    let scene = Scene::within(world, "unanswered", json!({})).await;
+    scene.template("t", json!({}), json!({})).await;
+    let pool = scene.pool(0, json!({})).await;
+    let server = world.cluster_control().await.unwrap();
+    for (wanted, effect) in [
+        (1, json!("reset_before")),
+        (2, json!("reset_after")),
+        (3, json!({"status": 500})),
+    ] {
+        let fault = json!({"user": CONTROLLER_USER, "verb": "create", "resource": "agentinstances", "effect": effect});
+        let fault = server.post_fault(fault).await.unwrap();
+        pool.patch(json!({"spec": {"replicas": wanted}}))
+            .await
+            .unwrap();
+        scene.fills(&pool, wanted).await;
+        assert_eq!(server.fired(&fault).await.unwrap(), 1, "{effect}");
+        assert_eq!(scene.all("AgentInstance").await.len(), wanted, "{effect}");
+    }
 }
 
 /// An agent is its claim's, and was deployed for nothing since it was handed over.

@@ -13,7 +13,8 @@ use crate::controllers::turned::{Ref, named};
 use crate::controllers::uid::Uid;
 use crate::engine::claiming::{member, view};
 use crate::engine::claims::is_free_again;
-use crate::engine::pool::{PoolAgent, Unseen};
+use crate::engine::pool::{Overdue, PoolAgent, Unseen};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::Api;
 use std::sync::Arc;
@@ -103,6 +104,30 @@ pub(super) async fn has_more(ctx: &Context, pool: &AgentPool) -> Result<bool, Cl
         Seen::Unreadable(_) => false,
     };
     Ok(!live.iter().all(parted))
+}
+
+/// Looks live for what was made and is not shown. Who deletes an agent before the watch has shown it leaves nothing to be told of.
+/// Answers those of which nobody knows whether they were made; of a pool that goes none is to be.
+pub(super) async fn look_for(
+    ctx: &Context,
+    pool: &AgentPool,
+    now: Timestamp,
+) -> Result<Vec<Overdue>, ClusterError> {
+    let (uid, unseen) = (Uid::of(pool), &ctx.memories.unseen);
+    let mut nowhere = unseen.of(&uid, |unseen| unseen.overdue(now));
+    if nowhere.is_empty() {
+        return Ok(nowhere);
+    }
+    let namespace = pool.namespace().unwrap_or_default();
+    let live = claims::of_pool(&ctx.around.client, &namespace, &pool.name_any()).await?;
+    nowhere.retain(|one| !live.iter().any(|live| live.name_any() == one.name));
+    let goes = pool.metadata.deletion_timestamp.is_some();
+    let (lost, unknown): (Vec<_>, Vec<_>) =
+        nowhere.into_iter().partition(|one| one.certain || goes);
+    for one in lost {
+        unseen.of(&uid, |unseen| unseen.not_made(&one.name));
+    }
+    Ok(unknown)
 }
 
 /// Whether the store shows all agents of a pool: before this process makes the first one for it, and after one that it made was

@@ -6,17 +6,52 @@ use crate::api::{AgentInstance, AgentInstanceSpec, AgentPool, POOL_LABEL};
 use crate::cluster::{ClusterError, claims};
 use crate::controllers::context::Context;
 use crate::controllers::uid::Uid;
-use crate::engine::pool::{PoolAgent, PoolUpdate};
+use crate::engine::pool::{Overdue, PoolAgent, PoolUpdate};
 use kube::ResourceExt;
 use serde_json::json;
 
+/// Makes an agent in an account.
 pub(super) async fn create(
     ctx: &Context,
     pool: &AgentPool,
     account: &str,
 ) -> Result<(), ClusterError> {
-    let (uid, unseen) = (Uid::of(pool), &ctx.memories.unseen);
     let name = format!("{}-{}", pool.name_any(), suffix(rand::random()));
+    match make(ctx, pool, &name, account).await {
+        // Another one has the name.
+        Err(ClusterError::Stale { .. }) => {
+            let (uid, unseen) = (Uid::of(pool), &ctx.memories.unseen);
+            unseen.of(&uid, |unseen| unseen.not_made(&name));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Asks once more for one of which nobody knows whether it was made.
+pub(super) async fn create_again(
+    ctx: &Context,
+    pool: &AgentPool,
+    one: &Overdue,
+) -> Result<(), ClusterError> {
+    match make(ctx, pool, &one.name, &one.account).await {
+        // It was.
+        Err(ClusterError::Stale { .. }) => {
+            let (uid, unseen) = (Uid::of(pool), &ctx.memories.unseen);
+            unseen.of(&uid, |unseen| unseen.is_made(&one.name));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn make(
+    ctx: &Context,
+    pool: &AgentPool,
+    name: &str,
+    account: &str,
+) -> Result<(), ClusterError> {
+    let (uid, unseen) = (Uid::of(pool), &ctx.memories.unseen);
     let spec: Result<AgentInstanceSpec, _> = serde_json::from_value(json!({
         "templateRef": pool.spec.template_ref,
         "accountRef": {"name": account},
@@ -31,26 +66,19 @@ pub(super) async fn create(
     if ctx.around.leave.take().is_err() {
         return Ok(());
     }
-    let mut instance = AgentInstance::new(&name, spec);
+    let mut instance = AgentInstance::new(name, spec);
     instance.metadata.namespace = pool.namespace();
     let label = (POOL_LABEL.to_owned(), pool.name_any());
     instance.metadata.labels = Some([label].into());
-    unseen.of(&uid, |unseen| {
-        unseen.makes(&name, account, ctx.around.now())
-    });
+    unseen.of(&uid, |unseen| unseen.makes(name, account, ctx.around.now()));
     let made = claims::create(&ctx.around.client, &instance).await;
-    // Of every other error nobody knows what came of it.
-    if let Err(
-        ClusterError::Refused { .. } | ClusterError::Stale { .. } | ClusterError::Gone { .. },
-    ) = made
-    {
-        unseen.of(&uid, |unseen| unseen.not_made(&name));
-    }
-    match made {
-        // Another one has the name.
-        Err(ClusterError::Stale { .. }) => Ok(()),
-        other => other,
-    }
+    unseen.of(&uid, |unseen| match &made {
+        Ok(_) => unseen.is_made(name),
+        Err(ClusterError::Refused { .. } | ClusterError::Gone { .. }) => unseen.not_made(name),
+        // Of every other error nobody knows what came of it.
+        Err(_) => {}
+    });
+    made
 }
 
 /// Five letters and digits that are not mistaken for each other.

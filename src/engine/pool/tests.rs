@@ -518,6 +518,32 @@ impl Yard {
     }
 }
 
+/// The API server said that it made one, and nothing of another; neither is ever shown.
+#[test]
+fn what_was_made_and_is_never_shown_is_looked_for() {
+    let mut unseen = Unseen::default();
+    let overdue = |unseen: &Unseen, second: i64| {
+        let mut late = unseen.overdue(at(second));
+        late.sort_by(|one, other| one.name.cmp(&other.name));
+        let late = late.into_iter().map(|one| (one.name, one.certain));
+        late.collect::<Vec<_>>()
+    };
+    unseen.makes("told", "a", at(0));
+    unseen.is_made("told");
+    unseen.makes("unanswered", "b", at(0));
+    assert!(overdue(&unseen, 9).is_empty());
+    let both = [("told".to_owned(), true), ("unanswered".to_owned(), false)];
+    assert_eq!(overdue(&unseen, 10), both);
+    // One is nowhere, the other is asked for again.
+    unseen.not_made("told");
+    unseen.makes("unanswered", "b", at(10));
+    assert!(overdue(&unseen, 19).is_empty());
+    let mut agents = Vec::new();
+    unseen.complete(&mut agents, at(19));
+    let counted: Vec<&str> = agents.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(counted, ["unanswered"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 

@@ -2,7 +2,9 @@
 //!
 //! What holds: an agent that was made counts from when that was asked for, one that was deleted does no more, and one that was asked
 //! to take a revision is no claim's, however late the watch is; so a pool makes exactly as many as it wants, and updates no more at
-//! once than it may. What is never shown is forgotten after [`PATIENCE`].
+//! once than it may. What was made and is not shown for long is looked for live ([`Unseen::overdue`]): an agent that was deleted
+//! before the watch showed it is made up for, and one of whose making nothing was heard is asked for again, under its name, so that
+//! it never is two. The rest is forgotten after [`PATIENCE`].
 
 use super::agent::{AgentStanding, AskedUpdate, PoolAgent, UpdateStage};
 use crate::api::updates::UpdateTo;
@@ -12,11 +14,34 @@ use std::collections::HashMap;
 /// Longer than any watch is late.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
+/// A watch that works has shown by then what was made.
+const SHOWN_BY: SignedDuration = SignedDuration::from_secs(10);
+
+/// An agent that was made.
+#[derive(Debug)]
+struct Unshown {
+    account: String,
+    since: Timestamp,
+    /// Whether the API server said that it was.
+    certain: bool,
+}
+
+/// An agent that was made, and that the watch should have shown by now.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// Its name.
+    pub name: String,
+    /// The account in which it lives.
+    pub account: String,
+    /// Whether the API server said that it was made. Else nobody knows what came of that.
+    pub certain: bool,
+}
+
 /// Writes that were not seen yet.
 #[derive(Debug, Default)]
 pub struct Unseen {
-    /// Agents that were made, by name: where, and when.
-    made: HashMap<String, (String, Timestamp)>,
+    /// Agents that were made, by name.
+    made: HashMap<String, Unshown>,
     /// Agents that were deleted, by UID: when.
     deleted: HashMap<String, Timestamp>,
     /// Whether the watch was seen to show all that there were, and has shown since then what was made.
@@ -38,12 +63,36 @@ impl Unseen {
 
     /// An agent is being made.
     pub fn makes(&mut self, name: &str, account: &str, now: Timestamp) {
-        self.made.insert(name.to_owned(), (account.to_owned(), now));
+        let made = Unshown {
+            account: account.to_owned(),
+            since: now,
+            certain: false,
+        };
+        self.made.insert(name.to_owned(), made);
+    }
+
+    /// It certainly was.
+    pub fn is_made(&mut self, name: &str) {
+        if let Some(made) = self.made.get_mut(name) {
+            made.certain = true;
+        }
     }
 
     /// It certainly was not.
     pub fn not_made(&mut self, name: &str) {
         self.made.remove(name);
+    }
+
+    /// Agents that the watch should have shown by now.
+    pub fn overdue(&self, now: Timestamp) -> Vec<Overdue> {
+        let late = self.made.iter();
+        let late = late.filter(|(_, made)| now.duration_since(made.since) >= SHOWN_BY);
+        let overdue = late.map(|(name, made)| Overdue {
+            name: name.clone(),
+            account: made.account.clone(),
+            certain: made.certain,
+        });
+        overdue.collect()
     }
 
     /// An agent was deleted.
@@ -63,7 +112,7 @@ impl Unseen {
         self.made
             .retain(|name, _| !agents.iter().any(|agent| agent.name == *name));
         let waited = self.made.len();
-        self.made.retain(|_, (_, since)| late(since));
+        self.made.retain(|_, made| late(&made.since));
         // It may be there all the same.
         self.counted &= self.made.len() == waited;
         self.deleted.retain(|uid, since| {
@@ -91,12 +140,12 @@ impl Unseen {
                 });
             }
         }
-        agents.extend(self.made.iter().map(|(name, (account, since))| PoolAgent {
+        agents.extend(self.made.iter().map(|(name, made)| PoolAgent {
             name: name.clone(),
             uid: String::new(),
             version: None,
-            made: *since,
-            account: account.clone(),
+            made: made.since,
+            account: made.account.clone(),
             standing: AgentStanding::Coming,
             current: true,
             revision: None,

@@ -27,7 +27,7 @@ pub const IMAGE: &str = "image.repository=registry.example/yardmaster";
 pub const SERVICE_ACCOUNT: &str = "yardmaster";
 
 /// The user that the controller is to the API server.
-pub(crate) const CONTROLLER_USER: &str = "system:serviceaccount:yardmaster-system:yardmaster";
+pub const CONTROLLER_USER: &str = "system:serviceaccount:yardmaster-system:yardmaster";
 
 const SERVED: Duration = Duration::from_secs(30);
 /// A world may stay up for days.

@@ -48,7 +48,7 @@ pub use commands::Output;
 pub use control::{Control, Fault};
 pub use controller::Controller;
 pub use directory::{Description, Directory, Pids, Probes};
-pub use install::{IMAGE, SERVICE_ACCOUNT, SYSTEM_NAMESPACE};
+pub use install::{CONTROLLER_USER, IMAGE, SERVICE_ACCOUNT, SYSTEM_NAMESPACE};
 pub use nix::sys::signal::Signal;
 pub use object::{Object, condition, condition_line, conditions, eventually};
 pub use objects::{Cluster, GROUP};
