@@ -72,6 +72,8 @@ pub struct Memories {
     pub askings: Askings,
     /// Agents of pools that were made or deleted, and are not seen so yet.
     pub unseen: UnseenAgents,
+    /// When pools may be counted again.
+    pub paces: Paces,
     /// What is to be told of claims.
     pub announcements: Announcements,
     /// Since when claims that were seen being made wait.
@@ -90,6 +92,7 @@ impl Memories {
         self.recorded.forget(uid);
         self.warned.forget(uid);
         self.unseen.forget(uid);
+        self.paces.forget(uid);
         self.served.forget(uid);
         self.tellings.forget(uid);
         self.retellings.forget(uid);
@@ -186,6 +189,31 @@ impl Counted {
     }
 }
 
+/// When pools may be counted again. A count goes through all agents of a pool, and each claim is a reason for one: of 10,000 agents it
+/// takes as long as several claims do.
+#[derive(Debug, Default)]
+pub struct Paces(Mutex<HashMap<Uid, Timestamp>>);
+
+impl Paces {
+    /// A pool's counts take one part in so many of a processor at most.
+    const SHARE: i32 = 10;
+
+    /// When a pool may be counted, where that is later.
+    pub fn not_before(&self, pool: &Uid, now: Timestamp) -> Option<Timestamp> {
+        held(&self.0).get(pool).copied().filter(|next| *next > now)
+    }
+
+    /// A count began and ended.
+    pub fn counted(&self, pool: &Uid, begun: Timestamp, ended: Timestamp) {
+        let took = ended.duration_since(begun);
+        held(&self.0).insert(pool.clone(), ended + took * (Self::SHARE - 1));
+    }
+
+    fn forget(&self, uid: &Uid) {
+        held(&self.0).remove(uid);
+    }
+}
+
 /// Since when claims that were seen being made wait, to less than a second.
 #[derive(Debug, Default)]
 pub struct WaitingSince(Mutex<HashMap<Uid, Timestamp>>);
@@ -224,6 +252,18 @@ impl UnseenAgents {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_takes_long_to_count_is_counted_seldom() {
+        let (paces, pool) = (Paces::default(), Uid::from("p"));
+        let at = |millis: i64| Timestamp::from_millisecond(millis).unwrap();
+        assert_eq!(paces.not_before(&pool, at(0)), None);
+        paces.counted(&pool, at(0), at(50));
+        assert_eq!(paces.not_before(&pool, at(100)), Some(at(500)));
+        assert_eq!(paces.not_before(&pool, at(500)), None);
+        paces.counted(&pool, at(500), at(500));
+        assert_eq!(paces.not_before(&pool, at(500)), None);
+    }
     use crate::model::Fault;
     use retries::Tried;
 

@@ -2,7 +2,7 @@
 //! tells.
 //!
 //! What holds: nothing is decided here (`engine::pool`); an agent is deleted exactly as it was seen, so that a claim which takes it
-//! meanwhile keeps it; the status is written once a second at most. Deliberately absent: claims (`claim`).
+//! meanwhile keeps it; the status is written once a second at most, and a large pool is not counted for each of its claims. Deliberately absent: claims (`claim`).
 
 mod beside;
 mod strays;
@@ -48,6 +48,12 @@ impl Kind for AgentPool {
     }
 
     async fn reconcile(seen: &Seen<AgentPool>, ctx: &Arc<Context>) -> Result<Ended, ClusterError> {
+        let (uid, now) = (Uid::of(seen), ctx.around.now());
+        if let Some(next) = ctx.memories.paces.not_before(&uid, now) {
+            return Ok(Ended::until(
+                Duration::try_from(next.duration_since(now)).ok(),
+            ));
+        }
         let namespace = seen.namespace().unwrap_or_default();
         let api: Api<Seen<AgentPool>> = Api::namespaced(ctx.around.client.clone(), &namespace);
         let Some(Seen::Read(pool)) = unreadable::get(ctx, &api, "reading the pool", seen).await?
@@ -102,8 +108,10 @@ async fn run(ctx: &Arc<Context>, pool: &AgentPool) -> Result<Ended, ClusterError
         // Without an answer again it counts as before, and everything else goes on.
         refused = refused.and(create_again(ctx, pool, &one).await);
     }
+    let begun = ctx.around.now();
     let around = look(ctx, pool, now);
     let plan = plan(pool, &around, now);
+    ctx.memories.paces.counted(&uid, begun, ctx.around.now());
     show(ctx, pool, &around);
     pass_over(strays::give_back(ctx, pool).await, &mut refused)?;
     // One that was taken meanwhile stays: it comes back as what it is now.

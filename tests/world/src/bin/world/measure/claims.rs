@@ -31,6 +31,9 @@ use super::{ratio, tenant};
 
 const POOL: &str = "warm";
 
+/// Most agents of a pool (`spec.replicas`).
+const MOST: usize = 10_000;
+
 /// How long a row may take after its last request.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -99,6 +102,11 @@ pub(super) async fn claims(world: &World, load: &Load) -> Result<()> {
     let by_chance = load.by_chance();
     let claims = load.spaced + load.in_turn + load.at_once + by_chance.len() + load.lives;
     let agents = claims + load.idle;
+    ensure!(
+        agents <= MOST,
+        "{claims} claims and {} idle agents are more than the {MOST} that a pool has at most; ask for fewer",
+        load.idle
+    );
     world.seed_pool(&tenant, "plain", POOL, agents).await?;
     let controller = world.another_controller("measured", &super::fleet::AS_OUTSIDE)?;
     controller.start().await?;
@@ -114,6 +122,7 @@ pub(super) async fn claims(world: &World, load: &Load) -> Result<()> {
     rows.push(bench.row("at once", at_once).await?);
     rows.push(bench.row("by chance", by_chance).await?);
     rows.push(bench.lives(agents, load.lives).await?);
+    rows.retain(|row| row["claims"] != 0);
     let told = json!({
         "seeded": agents, "rate": load.rate, "rows": rows, "writeOfAnAgentMs": floor,
     });
