@@ -79,6 +79,13 @@ pub enum ClaimNews {
         /// Why the agent would not hear of it.
         refused: Option<String>,
     },
+    /// Its agent has not taken in something new yet.
+    Unheard {
+        /// What.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
     /// Its variables are its agent's for good.
     Kept,
     /// Its agent was told what these tools give it.
@@ -354,6 +361,7 @@ pub fn status(
         }
         ClaimNews::Given { tools } => {
             (new.variables_kept, new.tools_told) = (false, tools.clone());
+            new.conditions.retain(|one| one.type_ != kind::RECONCILING);
             return new;
         }
         ClaimNews::Told(answer) | ClaimNews::Pending(answer) => {

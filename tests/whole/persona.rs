@@ -235,6 +235,8 @@ async fn what_a_claim_says_later_is_done_and_told_once() {
     followed(json!({"agent": {"instructions": "be loud"}})).await;
     let says = scene.agent(&agent).await;
     scene.end_fault(&fault).await;
+    let heard = claim.get().await.unwrap();
+    assert!(condition(&heard, "Reconciling").is_none());
     assert_eq!(says["instructionsHash"], hash("be loud"));
     assert_eq!(says["metadata"], json!({"room": "1"}));
 

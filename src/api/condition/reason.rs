@@ -195,6 +195,8 @@ pub const PROVISIONED: &str = "Provisioned";
 pub const PROVISION_REFUSED: &str = "Refused";
 /// The agent would not hear what its claim says by now.
 pub const UPDATE_REFUSED: &str = "UpdateRefused";
+/// The agent has not taken in what its claim says by now; it is told again.
+pub const UNHEARD: &str = "Unheard";
 /// As many agents as a claim may try could not be told.
 pub const PROVISION_FAILED: &str = "ProvisionFailed";
 /// An agent could not be told, and the claim takes another one.

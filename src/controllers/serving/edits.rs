@@ -97,11 +97,13 @@ impl Serving<'_> {
                 TellOutcome::Refused { message } | TellOutcome::Unsaid { message, .. },
             ) => followed(before, Some(message)),
             Retelling::Answered(
-                TellOutcome::NotSent { .. }
-                | TellOutcome::Unknown { .. }
-                | TellOutcome::OfAnother { .. },
+                TellOutcome::NotSent { why }
+                | TellOutcome::Unknown { why }
+                | TellOutcome::OfAnother { why },
             ) => {
-                return Ok(Then::End(Some(retellings.later(&key, now))));
+                let (at, what) = (retellings.later(&key, now), "what the claim says by now");
+                self.write(&ClaimNews::Unheard { what, why }).await?;
+                return Ok(Then::End(Some(at)));
             }
         };
         retellings.forget(&key);

@@ -114,11 +114,15 @@ impl Serving<'_> {
             // It takes in nothing new: what it is deployed with next has them.
             Retelling::Answered(TellOutcome::Refused { .. }) => untold,
             Retelling::Answered(
-                TellOutcome::Unsaid { .. }
-                | TellOutcome::NotSent { .. }
-                | TellOutcome::Unknown { .. }
-                | TellOutcome::OfAnother { .. },
-            ) => return Ok(Some(retellings.later(&key, now))),
+                TellOutcome::Unsaid { message: why, .. }
+                | TellOutcome::NotSent { why }
+                | TellOutcome::Unknown { why }
+                | TellOutcome::OfAnother { why },
+            ) => {
+                let (at, what) = (retellings.later(&key, now), "what its tools give it");
+                self.write(&ClaimNews::Unheard { what, why }).await?;
+                return Ok(Some(at));
+            }
         };
         retellings.forget(&key);
         self.write(&ClaimNews::Given { tools }).await?;

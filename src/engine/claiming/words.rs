@@ -10,12 +10,12 @@ use crate::api::condition::{Statement, kind, reason};
 pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     use ClaimNews::{
         Bound, Equipped, Expired, Failed, Followed, Lost, NoRoom, OfAnother, Paused, Pending,
-        Refused, Told, TooLate, Unequipped, Unsaid, Untold,
+        Refused, Told, TooLate, Unequipped, Unheard, Unsaid, Untold,
     };
     let (reason, message) = word(claim, news);
     let has = match news {
         Bound { .. } | Untold { .. } | Told(_) | Pending(_) | Refused(_) | Followed { .. } => true,
-        Equipped | Unequipped { .. } | OfAnother { .. } => true,
+        Equipped | Unequipped { .. } | OfAnother { .. } | Unheard { .. } => true,
         Paused | Unsaid(_) => view(claim).names.is_some(),
         _ => false,
     };
@@ -25,7 +25,9 @@ pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
     }];
     said.push(match news {
         Told(_) => Statement::yes(kind::READY, reason, &message),
-        Followed { .. } if !is_pending(claim) => Statement::yes(kind::READY, reason, &message),
+        Followed { .. } | Unheard { .. } if !is_pending(claim) => {
+            Statement::yes(kind::READY, reason, &message)
+        }
         _ => Statement::no(kind::READY, reason, &message),
     });
     if let Followed {
@@ -40,6 +42,12 @@ pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
             reason::UPDATE_REFUSED,
             message,
         ));
+    }
+    if let Unheard { what, why } = news {
+        let message = format!(
+            "its agent has not taken in {what}: {why}; it goes on with what it was told before, and is told again"
+        );
+        said.push(Statement::yes(kind::RECONCILING, reason::UNHEARD, message));
     }
     if matches!(news, Expired) {
         said.push(Statement::yes(kind::EXPIRED, reason, ""));
@@ -96,6 +104,7 @@ fn word(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String) {
         | ClaimNews::Told(_)
         | ClaimNews::Followed { .. }
         | ClaimNews::Pending(_)
+        | ClaimNews::Unheard { .. }
         | ClaimNews::Kept
         | ClaimNews::Given { .. }
         | ClaimNews::Refused(_)
@@ -124,8 +133,11 @@ fn word_of_agent(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String)
             ),
         ),
         ClaimNews::Told(_) => said(reason::PROVISIONED, ""),
-        ClaimNews::Followed { .. } if !is_pending(claim) => said(reason::PROVISIONED, ""),
+        ClaimNews::Followed { .. } | ClaimNews::Unheard { .. } if !is_pending(claim) => {
+            said(reason::PROVISIONED, "")
+        }
         ClaimNews::Pending(_)
+        | ClaimNews::Unheard { .. }
         | ClaimNews::Followed { .. }
         | ClaimNews::Given { .. }
         | ClaimNews::Kept => said(
