@@ -68,9 +68,7 @@ impl Applying {
         let ends = || "the runner ends".to_owned();
         let order = Order::Restart { delete, started };
         self.orders.send(order).await.map_err(|_| ends())?;
-        done.await.map_err(|_| ends())??;
-        self.probe.forget().await;
-        Ok(())
+        done.await.map_err(|_| ends())?
     }
 
     async fn ready(&self) -> Result<(), String> {

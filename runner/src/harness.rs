@@ -9,6 +9,7 @@ use crate::environment::Given;
 use crate::lines::{self, Lines};
 use crate::memory::Memory;
 use crate::output::Log;
+use crate::probe::Probe;
 use crate::secret::Secret;
 use rustix::process::{Signal, WaitStatus, kill_process};
 use std::ffi::OsString;
@@ -36,6 +37,7 @@ pub struct Harness {
     pub given: Arc<Given>,
     pub memory: Arc<Memory>,
     pub children: Arc<Children>,
+    pub probe: Arc<Probe>,
     pub log: Log,
     pub port: u16,
     pub credential: Secret,
@@ -136,6 +138,7 @@ impl Harness {
     }
 
     fn ended(&self, status: Option<WaitStatus>) {
+        self.probe.forget();
         let how = status.map_or_else(|| "ended".to_owned(), how);
         self.log.say(&format!("{} {how}", self.contract.name));
     }

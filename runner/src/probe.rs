@@ -13,6 +13,7 @@ use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderVa
 use hyper::{Method, Request};
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -38,7 +39,9 @@ pub struct Probe {
     pool: Arc<Pool>,
     port: u16,
     credential: Arc<Shown>,
-    last: Mutex<Option<(Instant, Said)>>,
+    last: Mutex<Option<(u64, Instant, Said)>>,
+    /// The number of the harness that runs.
+    current: AtomicU64,
 }
 
 /// A credential as a header.
@@ -98,25 +101,28 @@ impl Probe {
             port,
             credential,
             last: Mutex::default(),
+            current: AtomicU64::default(),
         }
     }
 
     /// Whether it is ready.
     pub async fn ready(&self) -> Said {
         let mut last = self.last.lock().await;
-        if let Some((at, said)) = &*last
+        let current = self.current.load(Ordering::Relaxed);
+        if let Some((of, at, said)) = &*last
+            && *of == current
             && at.elapsed() < FRESH
         {
             return said.clone();
         }
         let said = self.ask(&self.contract.readiness).await;
-        *last = Some((Instant::now(), said.clone()));
+        *last = Some((current, Instant::now(), said.clone()));
         said
     }
 
-    /// Forgets what it said: it is another one now.
-    pub async fn forget(&self) {
-        *self.last.lock().await = None;
+    /// Forgets what it said: it has ended.
+    pub fn forget(&self) {
+        self.current.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether it is busy. `None`: it does not say.

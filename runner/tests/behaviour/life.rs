@@ -147,6 +147,40 @@ async fn no_zombie_stays() {
     assert_eq!(runner.call("GET", "/plain", "").await.0, 200);
 }
 
+/// As in a container: PID 1 of a namespace, where signals without a handler are not heard and whoever loses its parent is its child.
+#[tokio::test]
+async fn it_is_a_good_pid_1() {
+    let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let tried = std::process::Command::new(unshare[0])
+        .args(&unshare[1..])
+        .arg("true")
+        .output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("not tried: this machine allows no namespaces");
+        return;
+    }
+    let mut runner = Runner::below(&unshare);
+    runner.until_ready().await;
+    let (_, echo) = runner.call("GET", "/echo", "").await;
+    let first = echo["pid"].as_u64().expect("a pid");
+    assert!(first < 100, "it is in a namespace of its own: {first}");
+    runner.call("POST", "/zombies", "").await;
+    let own = || {
+        let parent = runner.pid().as_raw_nonzero();
+        let path = format!("/proc/{parent}/task/{parent}/children");
+        let children = std::fs::read_to_string(path).expect("children");
+        crate::running::pid(children.trim().parse().expect("one child"))
+    };
+    until("the harness is its only child", async || {
+        children(own()).len() == 1
+    })
+    .await;
+    runner.call("POST", "/daemon", "").await;
+    kill_process(own(), Signal::TERM).expect("told to end");
+    assert_eq!(runner.until_ended().await.code(), Some(0));
+    runner.until_said("all has ended").await;
+}
+
 #[tokio::test]
 async fn files_are_laid_before_the_start_and_the_agents_own_edits_stay() {
     let laid = |path: &str, mode: &str| json!({"path": path, "content": "dGV4dA==", "mode": mode, "permissions": "0640"});

@@ -92,6 +92,26 @@ impl Runner {
         }
     }
 
+    /// With these words before it.
+    pub fn below(words: &[&str]) -> Runner {
+        let directory = tempfile::tempdir().expect("a directory");
+        let contract = contract(directory.path());
+        let (port, said) = (free_port(), Text::default());
+        let own = command(port, &contract, &[]);
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(own.get_program()).env_clear();
+        let env = own.get_envs();
+        command.envs(env.filter_map(|(name, value)| Some((name, value?))));
+        Runner {
+            child: run(command, &said),
+            directory,
+            port,
+            contract,
+            env: Vec::new(),
+            said,
+        }
+    }
+
     /// Once more on the same disk.
     pub async fn again(&mut self) {
         self.port = free_port();
@@ -220,7 +240,11 @@ impl Drop for Runner {
 }
 
 fn spawn(port: u16, contract: &Value, env: &[(String, String)], said: &Text) -> Child {
-    let mut child = command(port, contract, env)
+    run(command(port, contract, env), said)
+}
+
+fn run(mut command: Command, said: &Text) -> Child {
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

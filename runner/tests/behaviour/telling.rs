@@ -123,12 +123,20 @@ async fn of_two_at_once_one_is_told() {
 
 #[tokio::test]
 async fn what_was_begun_is_done_even_if_nobody_waits() {
-    let runner = Runner::ready(persona).await;
+    // The new start that it needs takes a second, because the harness is only ended by its grace.
+    let runner = Runner::ready(|contract| {
+        persona(contract);
+        contract["argv"]
+            .as_array_mut()
+            .expect("words")
+            .push("--ignore-term".into());
+    })
+    .await;
     let body = told("c1").to_string();
     let auth = format!("Bearer {}", crate::running::TOKEN);
     let call = runner.try_call("POST", "/pool/provision", Some(&auth), &body);
-    let gave_up = tokio::time::timeout(std::time::Duration::from_millis(50), call).await;
-    assert!(gave_up.is_err(), "it needs a new start, and so longer");
+    let gave_up = tokio::time::timeout(std::time::Duration::from_millis(500), call).await;
+    assert!(gave_up.is_err(), "it takes longer");
     until("it is told", async || {
         let (_, status) = runner.call("GET", "/convos/status", "").await;
         status["conversationId"] == "c1"
