@@ -1,0 +1,147 @@
+//! From the environment to a running door and harness, and to their end.
+//!
+//! Holds: what is wrong with the environment is said once, in words without values, and ends the runner; SIGTERM is passed on, and the
+//! door stays open until the harness has ended. Absent: everything that happens between.
+
+use crate::apply::Applying;
+use crate::children::Children;
+use crate::contract::{self, Contract};
+use crate::door::Door;
+use crate::environment::{Given, PORT, TOKEN};
+use crate::harness::{Harness, Order};
+use crate::memory::Memory;
+use crate::output::Log;
+use crate::pool::Pool;
+use crate::probe::{Probe, Shown};
+use crate::secret::Secret;
+use crate::telling::Desk;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// The runner, from its start to its end.
+pub fn run() -> ExitCode {
+    // One thread: a harness ends with the thread that started it, and this one lives as long as the process.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ran = runtime
+        .map_err(|why| why.to_string())
+        .and_then(|runtime| runtime.block_on(serve()));
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("runner | {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn serve() -> Result<(), String> {
+    let words = |why: std::io::Error| why.to_string();
+    let given = Arc::new(Given::read());
+    let text = given.contract();
+    let text = text.ok_or_else(|| format!("{} is not set", contract::VARIABLE))?;
+    let contract = Contract::read(&text).map_err(|why| format!("{}: {why}", contract::VARIABLE))?;
+    let contract = Arc::new(contract);
+    // Without it everything would be open.
+    let token = given
+        .text(TOKEN)
+        .ok_or_else(|| format!("{TOKEN} is not set"))?;
+    let token = Secret::new(token.to_owned());
+    let port = given.text(PORT).and_then(|port| port.parse().ok());
+    let port: u16 = port.ok_or_else(|| format!("{PORT} is not set, or no port"))?;
+    let credential = match &contract.credential.value {
+        Some(given) => given.clone(),
+        None => Secret::random().map_err(words)?,
+    };
+    let shown = Arc::new(Shown::new(&contract.credential.auth, &credential)?);
+    let listener = listen(port)
+        .await
+        .map_err(|why| format!("{PORT} {port}: {why}"))?;
+    let own = match contract.port.number {
+        Some(own) if own == port => {
+            return Err(format!(
+                "port.number is {PORT} too: both cannot listen there"
+            ));
+        }
+        Some(own) => own,
+        None => free_port().map_err(words)?,
+    };
+    let memory = Arc::new(Memory::open(&contract).map_err(words)?);
+    let log = Log::start().map_err(words)?;
+    let children = Children::watch().map_err(words)?;
+    let pool = Pool::new(own);
+    let probe = Arc::new(Probe::new(
+        Arc::clone(&contract),
+        Arc::clone(&pool),
+        own,
+        Arc::clone(&shown),
+    ));
+    let (orders, taken) = mpsc::channel(1);
+    let applying = Applying {
+        contract: Arc::clone(&contract),
+        given: Arc::clone(&given),
+        memory: Arc::clone(&memory),
+        probe: Arc::clone(&probe),
+        orders: orders.clone(),
+    };
+    let door = Arc::new(Door {
+        contract: Arc::clone(&contract),
+        token,
+        desk: Arc::new(Desk::new(applying)),
+        probe: Arc::clone(&probe),
+        pool,
+        shown,
+        log: log.clone(),
+    });
+    let harness = Harness {
+        contract,
+        given,
+        memory,
+        children,
+        probe,
+        log: log.clone(),
+        port: own,
+        credential,
+    };
+    tokio::spawn(stop_when_told(orders)?);
+    tokio::spawn(door.serve(listener));
+    harness.run(taken).await;
+    log.say("all has ended");
+    log.flush();
+    Ok(())
+}
+
+/// Everywhere: the platform's private network may be of either kind.
+async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
+        Ok(listener) => Ok(listener),
+        // A machine without IPv6.
+        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
+    }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn stop_when_told(orders: mpsc::Sender<Order>) -> Result<impl Future<Output = ()>, String> {
+    let listen = |kind| signal(kind).map_err(|why| why.to_string());
+    let (mut term, mut int) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        // It has ended already, where nobody takes this.
+        let _ = orders.send(Order::Stop).await;
+    })
+}
