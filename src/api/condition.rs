@@ -47,6 +47,8 @@ pub mod kind {
     pub const SUSPENDED: &str = "Suspended";
     /// Objects of an account were restored from a backup, and wait for its owner's word.
     pub const OBJECTS_RESTORED: &str = "ObjectsRestored";
+    /// The agent's program is of a version, or its template gives it what, its harness's row was tried with.
+    pub const HARNESS_SUPPORTED: &str = "HarnessSupported";
     /// A rollout of the template is under way, or stopped.
     pub const PROGRESSING: &str = "Progressing";
     /// Every instance that follows the template is ready at its current revision.

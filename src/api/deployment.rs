@@ -1,4 +1,5 @@
-//! A deployment as the status tells it: how far it is, and what the agent in it answered; and the project that it is in.
+//! A deployment as the status tells it: how far it is, what the agent in it answered and which program that is; and the project that it
+//! is in.
 //!
 //! Holds: a word that only a provider or a newer version knows is kept as it is. Deliberately absent: what follows from a state
 //! (`engine::deployment`).
@@ -134,6 +135,19 @@ pub struct AnswerStatus {
     /// When it was first written so. Another kind is written at the earliest as long after that as that was after the deployment
     /// was asked for: at least 2 s, at most 10 minutes.
     pub since: MicroTime,
+}
+
+/// The program that the agent is, as it said when it was last ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HarnessStatus {
+    /// Its harness.
+    #[schemars(length(max = 32))]
+    pub name: String,
+    /// Its version. Left out where it did not say one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub version: Option<String>,
 }
 
 #[cfg(test)]

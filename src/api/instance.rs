@@ -3,7 +3,7 @@
 use super::IDENTITY_ANNOTATION;
 pub use super::adopt::{Adopt, AdoptTool, Ownership};
 use super::claim::{ClaimRef, FromClaim};
-use super::deployment::{DeploymentStatus, ProjectStatus};
+use super::deployment::{DeploymentStatus, HarnessStatus, ProjectStatus};
 use super::ledger::{LedgerEntry, Unknown};
 use super::limits::{MonthlyUsd, Sizes};
 use super::money::Money;
@@ -200,8 +200,9 @@ pub enum OnExternalDeletion {
 }
 
 /// Most names of variables on record: twice what one configuration can have (128 of a template, 128 of an instance, 128 of a
-/// claim, what tools give, what we give), because the old and the new ones may both be set until the provider has answered.
-pub const MOST_VARIABLES: usize = 800;
+/// claim, what tools give, what we and a harness's row give), because the old and the new ones may both be set until the provider has
+/// answered.
+pub const MOST_VARIABLES: usize = 820;
 
 /// Most entries of a ledger. An instance has about fifteen; what a template no longer names stays until it is taken back.
 pub const MOST_SLOTS: usize = 256;
@@ -238,6 +239,9 @@ pub struct AgentInstanceStatus {
     /// The newest deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentStatus>,
+    /// The program that the agent is, as it said when it was last ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harness: Option<HarnessStatus>,
     /// Names of the variables that were deployed, so that one no longer wanted is taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MOST_VARIABLES), inner(length(max = 128)), extend("x-kubernetes-list-type" = "set"))]
@@ -263,7 +267,8 @@ pub struct AgentInstanceStatus {
     /// When the instance reached what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
-    /// Ready, Synced, Reconciling, Stalled, ToolsReady, ProjectReady, Deployed, Healthy, TemplateSynced, Suspended.
+    /// Ready, Synced, Reconciling, Stalled, ToolsReady, ProjectReady, Deployed, Healthy, TemplateSynced, Suspended; HarnessSupported
+    /// where it is False.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::condition::list_schema")]
     pub conditions: Vec<Condition>,

@@ -1,7 +1,9 @@
-//! How a template's agents run: image, resources, disk, restarts, and what says that one is ready.
+//! How a template's agents run: image, resources, disk, restarts, which program each is, and what says that one is ready.
 
 use super::text::NameRef;
-use super::text::{Amount, HttpPath, ImageReference, MountPath, Region, Span};
+use super::text::{
+    Amount, ControlledVariable, HeaderName, HttpPath, ImageReference, MountPath, Region, Span,
+};
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -11,10 +13,14 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)").message("runtime.port is immutable: the addresses of running agents lead to it; make another AgentTemplate"))]
 #[x_kube(validation = Rule::new("has(self.volume) == has(oldSelf.volume)").message("runtime.volume cannot be added or taken away: a volume must be there before an agent's first deployment; make another AgentTemplate"))]
+#[x_kube(validation = Rule::new("has(self.port) || (!has(self.harness) || self.harness in ['convos', 'http']) && (!has(oldSelf.harness) || oldSelf.harness in ['convos', 'http']) || has(self.harness) && has(oldSelf.harness) && self.harness == oldSelf.harness").message("runtime.harness cannot be changed where runtime.port is left out, but between convos and http: the addresses of running agents lead to the old program's usual port; make another AgentTemplate"))]
+#[x_kube(validation = Rule::new("has(self.harness) && self.harness != 'convos' || !has(self.contract) || !has(self.contract.auth) || self.contract.auth.type == 'Bearer'").message("runtime.contract.auth must be of type Bearer with runtime.harness convos: an agent is told with a Bearer token who it is; take auth away, or write another harness"))]
 pub struct Runtime {
-    /// The program that the agent is, and so how it is spoken to. `convos`, also where this is left out, answers `GET /pool/health` with
-    /// `{"ready": true}` and can be told who it is; `http` is any program that answers its path (`/`, or the one of `contract.health`) with 200, and
-    /// cannot be told. To change it deploys nothing.
+    /// The program that the agent is, and so how it is started, configured and spoken to. `convos`, also where this is left out, answers
+    /// `GET /pool/health` with `{"ready": true}` and can be told who it is; `http` is any program that answers its path (`/`, or the one of
+    /// `contract.health`) with 200; `openclaw`, `hermes` and `opencode` are those programs as they are published. Only `convos` can be told who
+    /// it is. What stands in the row of each: docs/harnesses.md. The variables of token and port are the controller's: an entry of `env` with
+    /// such a name counts for nothing. The others of a row give way to `env`. To change it between convos and http deploys nothing.
     #[serde(default, skip_serializing_if = "Harness::is_usual")]
     pub harness: Harness,
     /// The image, by tag or digest. A tag is resolved to a digest once for each change of the template.
@@ -22,11 +28,11 @@ pub struct Runtime {
     /// A Secret of type kubernetes.io/dockerconfigjson, or with the keys `username` and `password`, for a private image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_secret_ref: Option<NameRef>,
-    /// Command instead of the image's own. It is not run through a shell: write `sh -c '…'` where you need one.
+    /// Command instead of the image's own, or the harness's. It is not run through a shell: write `sh -c '…'` where you need one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 3372))]
     pub start_command: Option<String>,
-    /// Port on which the agent listens. Left out, the provider finds it.
+    /// Port on which the agent listens. Left out, the harness's usual one; where it has none, the provider finds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
@@ -45,7 +51,7 @@ pub struct Runtime {
     /// Let the agent sleep when it has no traffic.
     #[serde(default)]
     pub sleep_when_idle: bool,
-    /// Paths of the agent's HTTP interface.
+    /// How the agent is spoken to, where that is not as its harness has it.
     #[serde(default)]
     pub contract: Contract,
     /// How long a new deployment may take until the agent says that it is ready.
@@ -68,9 +74,24 @@ pub enum Harness {
     Convos,
     /// Anything that answers over HTTP.
     Http,
+    /// The OpenClaw gateway.
+    OpenClaw,
+    /// The Hermes agent's gateway.
+    Hermes,
+    /// The OpenCode server.
+    OpenCode,
 }
 
 impl Harness {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Harness; 5] = [
+        Harness::Convos,
+        Harness::Http,
+        Harness::OpenClaw,
+        Harness::Hermes,
+        Harness::OpenCode,
+    ];
+
     /// Left out where it is: what was written before there was a choice reads and writes as it did.
     fn is_usual(&self) -> bool {
         *self == Harness::default()
@@ -149,15 +170,65 @@ pub enum RestartKind {
     Never,
 }
 
-/// Paths of the agent's HTTP interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How the agent is spoken to, where that is not as its harness has it: each field for itself.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.auth) || self.auth.type != 'None' || !has(self.tokenVariable)").message("contract.tokenVariable has no meaning with contract.auth of type None, which gives the agent no token; take one of the two away"),
+    validation = Rule::new("!has(self.tokenVariable) || !has(self.portVariable) || self.tokenVariable != self.portVariable").message("contract.tokenVariable and contract.portVariable must be two variables")
+)]
 pub struct Contract {
     /// What says that the agent can work: a path that answers as `runtime.harness` says (`convos`: 200 with `{"ready": true}`; `http`: 200), or
-    /// `{path, ready}` for any other answer. Left out, the harness's own path. It is asked for over HTTPS at the agent's address. To change it deploys nothing.
+    /// `{path, ready}` for any other answer. Left out, the harness's own path. The token is sent along to a path that is written here. It is asked for over HTTPS at the agent's address. To change it deploys nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "health_schema")]
     pub health: Option<HealthContract>,
+    /// How the agent takes its token. Left out, as its harness does. To change it between Bearer, Basic and Header deploys nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AgentAuth>,
+    /// The variable from which the agent reads its token. Left out, its harness's. No other one has the token then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_variable: Option<ControlledVariable>,
+    /// The variable from which the agent reads its port, where there is one (`runtime.port`, or the harness's usual one). Left out, its
+    /// harness's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port_variable: Option<ControlledVariable>,
+}
+
+/// How an agent takes its token.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.type == 'Basic' || !has(self.username)").message("contract.auth.username is for type Basic; take it away, or write type Basic"),
+    validation = Rule::new("self.type != 'Basic' || has(self.username)").message("contract.auth.username is required with type Basic, such as opencode"),
+    validation = Rule::new("self.type == 'Header' || !has(self.header)").message("contract.auth.header is for type Header; take it away, or write type Header"),
+    validation = Rule::new("self.type != 'Header' || has(self.header)").message("contract.auth.header is required with type Header, such as X-Session-API-Key")
+)]
+pub struct AgentAuth {
+    /// Bearer: `Authorization: Bearer`. Basic: `Authorization: Basic`, with the token as password. Header: in a header of its own. None: the
+    /// agent has no token and everybody who knows its address can use it; such agents are found and taken over within hours.
+    #[serde(rename = "type")]
+    pub kind: AuthType,
+    /// Basic, required there: the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9._@-]+$"))]
+    pub username: Option<String>,
+    /// Header, required there: the header's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<HeaderName>,
+}
+
+/// How a token is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AuthType {
+    /// As a Bearer token.
+    Bearer,
+    /// As the password of a user.
+    Basic,
+    /// In a header of its own.
+    Header,
+    /// There is none.
+    None,
 }
 
 /// What says that the agent can work.

@@ -344,9 +344,9 @@ fn the_record_of_variables_holds_the_old_names_and_the_new_ones() {
         most("AgentTemplate.spec.env"),
         most("AgentInstance.spec.env") + most("AgentInstance.spec.fromClaim.env"),
     );
-    // GATEWAY_TOKEN, PORT, YARDMASTER_CONFIGURATION.
-    let names = template + own + GIVEN.len() + 3;
-    assert_eq!(names, 397);
+    // Token, port, YARDMASTER_CONFIGURATION; RAILWAY_RUN_UID, the directory of state, and what a row switches on.
+    let names = template + own + GIVEN.len() + 3 + 2 + 4;
+    assert_eq!(names, 403);
     assert!(2 * names <= MOST_VARIABLES);
     assert_eq!(most("AgentInstance.status.variables"), MOST_VARIABLES);
     assert_eq!(most("AgentInstance.status.external"), MOST_SLOTS);

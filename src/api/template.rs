@@ -3,8 +3,8 @@
 use super::account::KeyRef;
 use super::persona::{TemplatePersona, TemplateProfile};
 pub use super::runtime::{
-    Contract, Harness, HealthCheck, HealthContract, ReadyAnswer, Resources, RestartKind,
-    RestartPolicy, Runtime, VolumeSpec,
+    AgentAuth, AuthType, Contract, Harness, HealthCheck, HealthContract, ReadyAnswer, Resources,
+    RestartKind, RestartPolicy, Runtime, VolumeSpec,
 };
 pub use super::text::NameRef;
 use super::text::{Span, VariableName};

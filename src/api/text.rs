@@ -76,8 +76,20 @@ text!(
 text!(
     /// The name of an environment variable.
     VariableName, max 128,
-    r"self.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !self.startsWith('RAILWAY_') && !self.startsWith('YARDMASTER_') && !self.startsWith('LD_') && !(self in ['GATEWAY_TOKEN', 'PORT', 'PATH'])",
-    "must be the name of an environment variable (letters, digits and '_', not beginning with a digit) and none that is taken: RAILWAY_* and YARDMASTER_* are reserved, GATEWAY_TOKEN is generated, PORT follows runtime.port, PATH and LD_* belong to the image"
+    r"self.matches('^[A-Za-z_][A-Za-z0-9_]*$') && (!self.startsWith('RAILWAY_') || self == 'RAILWAY_RUN_UID') && !self.startsWith('YARDMASTER_') && !self.startsWith('LD_') && !(self in ['GATEWAY_TOKEN', 'PORT', 'PATH'])",
+    "must be the name of an environment variable (letters, digits and '_', not beginning with a digit) and none that is taken: RAILWAY_* and YARDMASTER_* are reserved (but for RAILWAY_RUN_UID), GATEWAY_TOKEN is generated, PORT follows runtime.port, PATH and LD_* belong to the image"
+);
+text!(
+    /// The name of an environment variable that the controller gives a value.
+    ControlledVariable, max 128,
+    r"self.matches('^[A-Za-z_][A-Za-z0-9_]*$') && !self.startsWith('RAILWAY_') && !self.startsWith('YARDMASTER_') && !self.startsWith('LD_') && !(self in ['PATH', 'OPENROUTER_API_KEY', 'EXA_API_KEY', 'AGENTMAIL_INBOX', 'AGENTMAIL_API_KEY', 'TELNYX_PHONE_NUMBER', 'TELNYX_MESSAGING_PROFILE_ID', 'WALLET_PRIVATE_KEY', 'WALLET_ADDRESS', 'BANKR_API_KEY', 'BANKR_WALLET_ADDRESS'])",
+    "must be the name of an environment variable (letters, digits and '_', not beginning with a digit) and none that is taken: RAILWAY_*, YARDMASTER_*, LD_*, PATH, or one that a tool gives, such as OPENROUTER_API_KEY"
+);
+text!(
+    /// The name of an HTTP header.
+    HeaderName, max 64,
+    r"self.matches('^[A-Za-z][A-Za-z0-9-]*$') && !(self.lowerAscii() in ['host', 'accept', 'connection', 'content-length', 'content-type', 'transfer-encoding', 'upgrade', 'user-agent', 'te', 'trailer', 'expect', 'keep-alive'])",
+    "must be the name of an HTTP header of the agent's own (letters, digits and '-', beginning with a letter), such as X-Session-API-Key"
 );
 text!(
     /// A container image on ghcr.io or another registry that speaks the OCI protocol, by tag or digest. The registry is

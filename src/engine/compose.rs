@@ -4,18 +4,14 @@
 //! keyed hash whose key only this installation has. An instance's variable wins over its template's; what the
 //! controller itself sets wins over both.
 
+use super::program::ProgramSettings;
 pub use super::pull::{Broken, registry, runtime};
 use crate::api::account::KeyRef;
 use crate::api::condition::reason;
 use crate::api::limits::Sizes;
-use crate::api::template::{
-    AgentTemplateSpec, EnvVar, HealthCheck, HealthContract, RestartKind, Runtime, ToolTime,
-};
-use crate::model::harness;
+use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime, ToolTime};
 use crate::model::values::{MOST, References, Seal, Source, Values};
-use crate::model::{
-    Configuration, Expects, ReadinessProbe, RegistryCredentials, Restart, Variable,
-};
+use crate::model::{Configuration, RegistryCredentials, Restart, Variable};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -117,7 +113,11 @@ pub fn revision(
 ) -> Result<String, Broken> {
     let runtime = runtime(template)?;
     let image = by_digest(runtime.image.as_str(), digest);
-    let mut variables = resolve(&template.env, values)?;
+    let program = ProgramSettings::of(runtime);
+    let mut variables = program.usual();
+    variables.extend(resolve(&template.env, values)?);
+    variables.retain(|name, _| !program.gives(name));
+    variables.extend(program.marks());
     // Every instance that takes the revision gets these tools, and so other variables. What a tool is limited to is
     // changed in place, and OnDemand and Claim are each instance's own affair.
     for tool in template
@@ -129,7 +129,7 @@ pub fn revision(
         variables.insert(format!("tool/{}", tool.name), SecretString::from(what));
     }
     let registry = registry(runtime, values)?;
-    let configuration = configuration(runtime, image, registry, variables);
+    let configuration = configuration((runtime, &program), image, registry, variables);
     Ok(name(seal, &configuration))
 }
 
@@ -145,18 +145,19 @@ pub fn compose(
 ) -> Result<Composed, Broken> {
     let runtime = runtime(template)?;
     let image = by_digest(runtime.image.as_str(), digest);
-    let mut variables = resolve(&template.env, values)?;
+    let program = ProgramSettings::of(runtime);
+    let mut variables = program.usual();
+    variables.extend(resolve(&template.env, values)?);
     let own = resolve(env, values)?;
     variables.extend(own.clone());
-    variables.insert("GATEWAY_TOKEN".into(), token.clone());
+    program.give_token(&mut variables, token);
     variables.extend(given.clone());
     let brought = resolve(brought, values)?.into_iter();
-    let brought = brought.filter(|(name, _)| !given.contains_key(name));
-    if let Some(port) = runtime.port {
-        variables.insert("PORT".into(), SecretString::from(port.to_string()));
-    }
+    let theirs = |name: &str| given.contains_key(name) || program.gives(name);
+    let brought = brought.filter(|(name, _)| !theirs(name));
+    program.give_port(&mut variables);
     let registry = registry(runtime, values)?;
-    let configuration = configuration(runtime, image, registry, variables);
+    let configuration = configuration((runtime, &program), image, registry, variables);
     let key = name(seal, &configuration);
     Ok(Composed {
         configuration,
@@ -169,40 +170,6 @@ pub fn compose(
     })
 }
 
-/// What an agent of the template is asked, and what says that it is ready: the template's own words before its harness's. In no revision:
-/// to ask otherwise deploys nothing.
-pub fn readiness(runtime: &Runtime) -> Result<ReadinessProbe, Broken> {
-    let usual = harness::row(runtime.harness).readiness;
-    let (path, expects) = match &runtime.contract.health {
-        None => return Ok(usual),
-        Some(HealthContract::Path(path)) => (path, Some(usual.expects)),
-        Some(HealthContract::Check(HealthCheck { path, ready })) => {
-            let status = ready.status.and_then(|status| u16::try_from(status).ok());
-            let expects = match (status, &ready.pointer, &ready.equals) {
-                (Some(status), None, None) => Some(Expects::Status(status)),
-                (None, Some(pointer), Some(equals)) => Some(Expects::Value {
-                    pointer: pointer.clone(),
-                    equals: equals.clone(),
-                }),
-                _ => None,
-            };
-            (path, expects)
-        }
-        Some(HealthContract::Other(_)) => return Err(unreadable_health()),
-    };
-    let path = path.0.clone();
-    expects
-        .map(|expects| ReadinessProbe { path, expects })
-        .ok_or_else(unreadable_health)
-}
-
-fn unreadable_health() -> Broken {
-    Broken {
-        reason: reason::VALUE_NOT_USABLE,
-        message: "runtime.contract.health must be a path such as /pool/health, or {path, ready: {pointer, equals}}, or {path, ready: {status}}; write one of these".into(),
-    }
-}
-
 /// `name:tag` or `name@digest`, with exactly this digest instead.
 pub fn by_digest(image: &str, digest: &str) -> String {
     let bare = image.split('@').next().unwrap_or(image);
@@ -213,7 +180,7 @@ pub fn by_digest(image: &str, digest: &str) -> String {
 }
 
 fn configuration(
-    runtime: &Runtime,
+    (runtime, program): (&Runtime, &ProgramSettings),
     image: String,
     registry: Option<RegistryCredentials>,
     variables: BTreeMap<String, SecretString>,
@@ -223,7 +190,7 @@ fn configuration(
     let volume = runtime.volume.as_ref();
     Configuration {
         image,
-        start_command: runtime.start_command.clone(),
+        start_command: program.start(runtime),
         region: runtime.region.as_ref().map(|region| region.0.clone()),
         cpu: resources
             .and_then(|r| r.cpu.as_ref())

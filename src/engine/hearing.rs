@@ -7,9 +7,9 @@ use super::step::Step;
 use super::world::{TemplateReady, World};
 use super::{ledger, retry, rollout};
 use crate::api::condition::{Statement, find, kind, reason};
-use crate::api::deployment::AnswerStatus;
+use crate::api::deployment::{AnswerStatus, HarnessStatus};
 use crate::api::{AgentInstanceStatus, DeploymentStatus};
-use crate::model::{Answer, Health, ReadinessProbe};
+use crate::model::{Answer, Health, ReadinessProbe, harness};
 use jiff::{SignedDuration, Timestamp};
 
 /// The deployment is up: is the agent?
@@ -24,11 +24,13 @@ pub(super) fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         .as_ref()
         .is_some_and(|known| known.ready)
     {
-        d.say(Statement::yes(
-            kind::HEALTHY,
-            reason::READY,
-            "the agent has said that it is ready",
-        ));
+        d.say(ready());
+        // Between some harnesses a template changes without a deployment.
+        if let Some(known) = &mut d.status.harness
+            && known.name != template.harness
+        {
+            *known = harness_status(template, None);
+        }
         return wait(None);
     }
     match (&w.pass.agent, host(&d.status)) {
@@ -37,23 +39,17 @@ pub(super) fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
             host,
             readiness: template.readiness.clone(),
         }),
-        (Some(Health::Ready { .. }), _) => {
+        (Some(Health::Ready { version }), _) => {
+            d.status.harness = Some(harness_status(template, version.as_deref()));
             if let Some(known) = &mut d.status.deployment {
                 known.ready = true;
                 known.answer = None;
             }
             rollout::over(&mut d.status);
             let now = ledger::moment(w.now);
-            d.status
-                .timings
-                .get_or_insert_default()
-                .ready
-                .get_or_insert(now);
-            d.say(Statement::yes(
-                kind::HEALTHY,
-                reason::READY,
-                "the agent has said that it is ready",
-            ));
+            let timings = d.status.timings.get_or_insert_default();
+            timings.ready.get_or_insert(now);
+            d.say(ready());
             wait(None)
         }
         (Some(Health::NotReady(answer)), Some(host)) => {
@@ -67,6 +63,35 @@ pub(super) fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
             starting(w, d, template)
         }
     }
+}
+
+fn ready() -> Statement {
+    let message = "the agent has said that it is ready";
+    Statement::yes(kind::HEALTHY, reason::READY, message)
+}
+
+/// The program that has said that it is ready.
+fn harness_status(template: &TemplateReady, version: Option<&str>) -> HarnessStatus {
+    HarnessStatus {
+        name: template.harness.to_owned(),
+        version: version.map(str::to_owned),
+    }
+}
+
+/// That the agent's program is of a version that its row was not tried with. Nothing where that is not known.
+pub(super) fn unsupported(status: &AgentInstanceStatus) -> Option<Statement> {
+    let HarnessStatus { name, version } = status.harness.as_ref()?;
+    let (version, versions) = (version.as_ref()?, harness::named(name)?.versions?);
+    (versions.holds(version) == Some(false)).then(|| {
+        Statement::no(
+            kind::HARNESS_SUPPORTED,
+            reason::VERSION_NOT_SUPPORTED,
+            format!(
+                "the agent says that it is {name} {version}, and Yardmaster was tried with {name} {}: what it is started with and asked may mean something else there; take an image of a version inside, or harness http",
+                versions.range()
+            ),
+        )
+    })
 }
 
 /// Takes in what the agent answered. An answer of another kind is written at the earliest as long after the last one as
@@ -93,12 +118,27 @@ fn hear(w: &World, d: &mut Draft, answer: Answer) {
 /// What the status has of the agent's answer, as people read it.
 fn heard(d: &Draft, host: &str, readiness: &ReadinessProbe) -> String {
     let answer = d.status.deployment.as_ref().and_then(told);
-    let ReadinessProbe { path, expects } = readiness;
+    let ReadinessProbe { path, expects, .. } = readiness;
     match answer {
         Some(answer) => format!(
-            "GET https://{host}{path} {answer}; expected {expects} (runtime.contract.health)"
+            "GET https://{host}{path} {answer}; expected {expects} (runtime.contract.health){}",
+            refused(answer, readiness)
         ),
         None => format!("GET https://{host}{path} has not been answered yet"),
+    }
+}
+
+/// What it means that an agent does not let us in.
+fn refused(answer: Answer, readiness: &ReadinessProbe) -> String {
+    match (answer, &readiness.credential) {
+        (Answer::Status(401 | 403), Some(shown)) => format!(
+            "; it refuses its token, which was sent as {} and is in its variable {}: it reads another variable (runtime.contract.tokenVariable), or wants it in another form (runtime.contract.auth)",
+            shown.form, shown.variable
+        ),
+        (Answer::Status(401 | 403), None) => {
+            "; it wants a credential, and none is sent there: write another path (runtime.contract.health), or how it takes its token (runtime.contract.auth)".to_owned()
+        }
+        _ => String::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The order of a reading: [`world`] (what a decision is taken from), [`plan`] (the phases of an instance's life, in
 //! the order in which they are gone through), [`tools`] (what the agent is given at other providers), [`deployment`] (what came of a configuration), [`teardown`] (the way back), [`absorb`] (what a step's outcome changes),
 //! [`report`] (conditions), [`rollout`] (whose turn it is), [`pool`] (which agents are kept idle), [`line`] (who waits for one), [`claims`] (how a claim comes by its agent) and [`claiming`] (what it says of that), [`persona`] (what its agent is told), [`bringing`] (which tools it brings), [`retry`] (when to come again), [`compose`] (what a
-//! deployment is made from), [`belief`] (what a listing of tools is worth), [`costs`] (what Railway itself costs), [`account`] and [`template`] (the other two
+//! deployment is made from), [`program`] (what a harness makes of that), [`belief`] (what a listing of tools is worth), [`costs`] (what Railway itself costs), [`account`] and [`template`] (the other two
 //! kinds), [`identity`] (whose account a credential opens), [`rights`] (what an account's owner leaves to its users), [`sweep`] (what nobody claims),
 //! [`recovery`] (whether what is remembered of an account is what is there).
 //!
@@ -27,6 +27,7 @@ mod disk;
 mod draft;
 mod expiry;
 mod following;
+pub mod harness_table;
 mod hearing;
 pub(crate) mod home;
 pub mod identity;
@@ -44,6 +45,7 @@ pub mod persona;
 pub mod places;
 mod plan;
 pub mod pool;
+pub mod program;
 mod pull;
 pub mod quota;
 pub mod recovery;

@@ -6,7 +6,7 @@
 
 use super::draft::Draft;
 use super::world::World;
-use super::{costs, ledger, meaning, paused, tools};
+use super::{costs, hearing, ledger, meaning, paused, tools};
 use crate::api::condition::{self, Statement, find, is_true, kind, reason};
 use crate::api::deployment::ProjectStatus;
 use crate::api::instance::OperatingMode;
@@ -33,7 +33,8 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
     for default in defaults(w, d, &before) {
         d.say(default);
     }
-    const ORDER: [&str; 11] = [
+    d.said.extend(hearing::unsupported(&d.status));
+    const ORDER: [&str; 12] = [
         kind::READY,
         kind::SYNCED,
         kind::RECONCILING,
@@ -45,6 +46,7 @@ pub(super) fn conclude(w: &World, d: &mut Draft) {
         kind::HEALTHY,
         kind::TEMPLATE_SYNCED,
         kind::SUSPENDED,
+        kind::HARNESS_SUPPORTED,
     ];
     d.said
         .sort_by_key(|said| ORDER.iter().position(|kind| *kind == said.kind));

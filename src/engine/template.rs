@@ -6,7 +6,7 @@
 
 use super::compose::Broken;
 use super::rollout::{Failure, RolloutProgress};
-use super::{ledger, report};
+use super::{ledger, program, report};
 use crate::api::AgentTemplate;
 use crate::api::condition::{self, Statement, kind, reason};
 use crate::api::template::{AgentTemplateStatus, ResolvedImage, TemplateRollout};
@@ -86,6 +86,7 @@ pub fn status(
         }
     };
     statements.extend(paused.map(pause));
+    statements.extend(template.spec.runtime.as_ref().and_then(program::too_little));
     new.conditions = condition::conclude(
         &old.conditions,
         &statements,

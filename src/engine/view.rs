@@ -4,16 +4,17 @@
 //! Holds: the same objects give the same view. Deliberately absent: reading them (`controllers::instance`).
 
 use super::compose::{self, Broken, compose, references, revision};
-use super::rollout;
 use super::tools::GivenByTools;
 use super::world::{
     Desired, Glance, RolloutTurn, TemplateReady, TemplateView, ToolAccountView, Tools, World,
 };
+use super::{program, rollout};
 use crate::api::condition::{find, is_true, kind};
 use crate::api::instance::Ownership;
 use crate::api::template::{EnvVar, ResolvedImage, Runtime};
 use crate::api::text::Span;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentTemplate, Part, Seen, Slot, SlotState};
+use crate::model::harness;
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Resource, Wanted};
 use crate::model::values::{References, Seal, Values};
@@ -339,7 +340,7 @@ impl Stamp<'_> {
     /// The template as its instances use it.
     pub fn view(self, turn: RolloutTurn) -> TemplateView {
         let runtime = self.runtime;
-        let readiness = match compose::readiness(runtime) {
+        let readiness = match program::readiness(runtime) {
             Ok(readiness) => readiness,
             Err(broken) => return not_ready(true, broken.message),
         };
@@ -351,7 +352,8 @@ impl Stamp<'_> {
             image: self.image,
             readiness,
             startup_deadline: SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX),
-            port: runtime.port.and_then(|port| u16::try_from(port).ok()),
+            port: program::port(runtime),
+            harness: harness::row(runtime.harness).name,
             volume_mount: volume.map(|volume| volume.mount_path.0.clone()),
         })
     }

@@ -70,6 +70,8 @@ pub struct TemplateReady {
     pub revision: String,
     /// The image.
     pub image: ResolvedImage,
+    /// Its harness.
+    pub harness: &'static str,
     /// What says that the agent is ready.
     pub readiness: ReadinessProbe,
     /// How long a deployment may take.

@@ -1,7 +1,7 @@
 //! Whether a running agent is ready: what is asked for, what must come back, and what came instead.
 //!
-//! What holds: an answer is a kind, never a text. What an agent writes of itself goes into no status, event or log; a
-//! status code and the template's own words do.
+//! What holds: an answer is a kind, never a text. What an agent writes of itself goes into no status, event or log, but for its
+//! version, where that has a version's form; a status code and the template's own words do.
 
 use std::fmt;
 
@@ -12,6 +12,72 @@ pub struct ReadinessProbe {
     pub path: String,
     /// What must come back.
     pub expects: Expects,
+    /// The credential that is sent along.
+    pub credential: Option<ShownToken>,
+    /// Where else the agent tells its version, if not in this answer.
+    pub version: Option<VersionPlace>,
+}
+
+impl ReadinessProbe {
+    /// One that shows the token as a Bearer token, and asks for no version elsewhere.
+    pub fn asking(path: impl Into<String>, expects: Expects) -> ReadinessProbe {
+        ReadinessProbe {
+            path: path.into(),
+            expects,
+            credential: Some(ShownToken {
+                form: TokenForm::Bearer,
+                variable: "GATEWAY_TOKEN".to_owned(),
+            }),
+            version: None,
+        }
+    }
+}
+
+/// How an agent is shown the token that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownToken {
+    /// How.
+    pub form: TokenForm,
+    /// The variable from which the agent reads it.
+    pub variable: String,
+}
+
+/// The form of a token in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenForm {
+    /// As a Bearer token.
+    Bearer,
+    /// As the password of a user.
+    Basic {
+        /// The user.
+        user: String,
+    },
+    /// In a header of its own.
+    Header {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for TokenForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenForm::Bearer => f.write_str("Bearer token"),
+            TokenForm::Basic { user } => write!(f, "Basic password of user {user}"),
+            TokenForm::Header { name } => write!(f, "header {name}"),
+        }
+    }
+}
+
+/// Where an agent tells its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionPlace {
+    /// The path.
+    pub path: String,
+    /// Where in the JSON of a 200, as a JSON pointer.
+    pub pointer: String,
+    /// The credential that is sent along.
+    pub credential: Option<ShownToken>,
 }
 
 /// What must come back.

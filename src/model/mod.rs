@@ -26,7 +26,7 @@ pub use announcement::Announcement;
 pub use configuration::{Configuration, RegistryCredentials, Restart, Variable};
 pub use fault::{Done, Fault};
 pub use harness::{HarnessRow, TellingRow};
-pub use health::{Answer, Expects, Health, ReadinessProbe};
+pub use health::{Answer, Expects, Health, ReadinessProbe, ShownToken, TokenForm, VersionPlace};
 pub use marker::{InstallationId, Marker};
 pub use outside::{
     Deployment, DeploymentState, Domain, Gate, Home, Listing, Service, Sight, Turn, Volume,

@@ -1,7 +1,8 @@
-//! Files that are made from code: the CRDs, once for people and once for the chart, and the API reference. `cargo
+//! Files that are made from code: the CRDs, once for people and once for the chart, the API reference, and the harness table. `cargo
 //! generate` rewrites them, and a test compares them.
 
 use crate::api::crds;
+use crate::engine::harness_table::table;
 use kube::ResourceExt;
 use serde_yaml_ng::Value;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,10 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Where a CRD cannot be written as YAML.
 pub fn files() -> Result<Vec<(PathBuf, String)>, serde_yaml_ng::Error> {
-    let mut files = vec![(Path::new("crds").join("README.md"), reference()?)];
+    let mut files = vec![
+        (Path::new("crds").join("README.md"), reference()?),
+        (Path::new("docs").join("harnesses.md"), harnesses()),
+    ];
     for crd in crds() {
         let text = format!(
             "# Made by `cargo generate`; do not edit.\n{}",
@@ -22,6 +26,17 @@ pub fn files() -> Result<Vec<(PathBuf, String)>, serde_yaml_ng::Error> {
         files.push((Path::new("charts/yardmaster/files/crds").join(&name), text));
     }
     Ok(files)
+}
+
+/// The harness table, for people.
+fn harnesses() -> String {
+    format!(
+        "<!-- Made by `cargo generate`; do not edit. -->\n\n# Harnesses\n\n\
+         What Yardmaster does for each value of `runtime.harness`, and what it expects. `runtime.contract` says otherwise field by field;\n\
+         `runtime.startCommand` and `runtime.port` come before the row. The variables of token and port are Yardmaster's, whatever `env` says; the\n\
+         others give way to `env`.\n\n{}",
+        table()
+    )
 }
 
 /// The API reference: for each kind a table of its spec and one of its status, made from the CRDs alone.

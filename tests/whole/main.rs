@@ -33,6 +33,8 @@ mod gitops;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]
+mod harnesses;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod import;

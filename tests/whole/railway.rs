@@ -266,10 +266,7 @@ async fn an_agent_comes_up_changes_and_goes_away() {
 
     let agents = Agents::new(|| world.client(), Duration::from_secs(5)).unwrap();
     let token = SecretString::from("canary-gateway");
-    let readiness = ReadinessProbe {
-        path: "/pool/health".into(),
-        expects: Expects::default(),
-    };
+    let readiness = ReadinessProbe::asking("/pool/health", Expects::default());
     let health = agents.health(&domain.host, &readiness, &token).await;
     assert!(
         matches!(health, Health::Ready { version: Some(_) }),

@@ -217,6 +217,10 @@ pub const NO_RUNTIME: &str = "NoRuntime";
 pub const PERSONA_NOT_READY: &str = "PersonaNotReady";
 /// Agents of the template cannot be told who they are.
 pub const HARNESS_MISMATCH: &str = "HarnessMismatch";
+/// The agent's program is of a version that its harness's row was not tried with.
+pub const VERSION_NOT_SUPPORTED: &str = "VersionNotSupported";
+/// The template gives its agents less memory than their program needs.
+pub const TOO_LITTLE_MEMORY: &str = "TooLittleMemory";
 /// Agents that replace others fail as well.
 pub const REPLACING_STOPPED: &str = "ReplacingStopped";
 }

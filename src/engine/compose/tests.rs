@@ -121,48 +121,6 @@ fn a_harness_that_is_left_out_is_convos_and_stays_left_out() {
 }
 
 #[test]
-fn the_template_says_what_is_asked_and_else_its_harness() {
-    let asked = |harness: &str, health: serde_json::Value| {
-        let spec = with(serde_json::json!({"harness": harness, "contract": {"health": health}}));
-        let probe = readiness(spec.runtime.as_ref().unwrap()).unwrap();
-        (probe.path, probe.expects)
-    };
-    let null = serde_json::Value::Null;
-    let ok = Expects::Status(200);
-    let value = Expects::Value {
-        pointer: "/state".into(),
-        equals: "ok".into(),
-    };
-    let explicit =
-        serde_json::json!({"path": "/s", "ready": {"pointer": "/state", "equals": "ok"}});
-    for (harness, health, path, expects) in [
-        ("convos", null.clone(), "/pool/health", Expects::default()),
-        ("convos", "/x".into(), "/x", Expects::default()),
-        ("convos", explicit.clone(), "/s", value.clone()),
-        ("http", null, "/", ok.clone()),
-        ("http", "/x".into(), "/x", ok),
-        ("http", explicit, "/s", value),
-    ] {
-        let said = asked(harness, health.clone());
-        assert_eq!(said, (path.to_owned(), expects), "{harness} {health}");
-    }
-}
-
-#[test]
-fn one_that_is_not_understood_is_refused_in_words_and_read_all_the_same() {
-    for health in [
-        serde_json::json!(7),
-        serde_json::json!({"path": "/"}),
-        serde_json::json!({"path": "/", "ready": {"pointer": "/a"}}),
-        serde_json::json!({"path": "/", "ready": {"status": 200, "equals": "a"}}),
-    ] {
-        let spec = with(serde_json::json!({"contract": {"health": health}}));
-        let broken = readiness(spec.runtime.as_ref().unwrap()).unwrap_err();
-        assert_eq!(broken.reason, reason::VALUE_NOT_USABLE);
-    }
-}
-
-#[test]
 fn one_large_value_is_not_held_once_for_each_variable() {
     let from = |name: &str| serde_json::json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
     let env = |count: usize| -> Vec<EnvVar> {

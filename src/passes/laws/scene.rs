@@ -253,10 +253,8 @@ impl Scene {
                     requested: "ghcr.io/acme/agent:1".into(),
                     digest: "sha256:1".into(),
                 },
-                readiness: ReadinessProbe {
-                    path: "/pool/health".into(),
-                    expects: Expects::default(),
-                },
+                harness: "convos",
+                readiness: ReadinessProbe::asking("/pool/health", Expects::default()),
                 startup_deadline: SignedDuration::from_mins(15),
                 port: Some(8080),
                 volume_mount: None,

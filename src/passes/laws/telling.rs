@@ -352,6 +352,60 @@ fn an_agent_that_does_not_get_ready_in_time_is_told_and_still_asked() {
 }
 
 #[test]
+fn a_version_outside_is_told_beside_ready_and_goes_with_the_next_that_is_inside() {
+    let mut scene = Scene::new();
+    scene.ready_template().harness = "opencode";
+    let says = |version: &str| Health::Ready {
+        version: Some(version.to_owned()),
+    };
+    scene.agent = says("2.0.4");
+    scene.run_for(SignedDuration::from_mins(2));
+    let outside = [
+        "Ready=True Ready",
+        "HarnessSupported=False VersionNotSupported",
+    ];
+    check("outside", &scene, &outside);
+    let message = scene.message(kind::HARNESS_SUPPORTED);
+    assert!(
+        message.contains("opencode 2.0.4") && message.contains(">=1.18.0, <2.0.0"),
+        "{message}"
+    );
+    let writes = scene.effects("Persist");
+    scene.run_for(SignedDuration::from_hours(1));
+    assert_eq!(scene.effects("Persist"), writes, "the same is told once");
+
+    for version in ["1.18.33", "of-mine"] {
+        let mut scene = Scene::new();
+        scene.ready_template().harness = "opencode";
+        scene.agent = says(version);
+        scene.run_for(SignedDuration::from_mins(2));
+        check(version, &scene, &["Ready=True Ready", "HarnessSupported"]);
+    }
+    // Every image of these has versions of its own.
+    let mut scene = Scene::new();
+    scene.agent = says("0.0.1");
+    scene.run_for(SignedDuration::from_mins(2));
+    check("convos", &scene, &["Ready=True Ready", "HarnessSupported"]);
+}
+
+#[test]
+fn an_agent_that_refuses_its_token_is_told_how_it_was_sent() {
+    let mut scene = Scene::new();
+    scene.agent = Health::NotReady(Answer::Status(401));
+    scene.run_for(SignedDuration::from_mins(1));
+    let message = scene.message(kind::HEALTHY);
+    let expected = "answered 401; expected 200 with {\"ready\": true} (runtime.contract.health); it refuses its token, which was sent as Bearer token and is in its variable GATEWAY_TOKEN";
+    assert!(message.contains(expected), "{message}");
+    scene.ready_template().readiness.credential = None;
+    scene.agent = Health::NotReady(Answer::Status(404));
+    scene.run_for(SignedDuration::from_mins(30));
+    scene.agent = Health::NotReady(Answer::Status(401));
+    scene.run_for(SignedDuration::from_hours(1));
+    let message = scene.message(kind::HEALTHY);
+    assert!(message.contains("none is sent there"), "{message}");
+}
+
+#[test]
 fn another_kind_of_answer_is_told_with_what_is_expected_and_one_that_changes_all_the_time_seldom() {
     let mut scene = Scene::new();
     scene.agent = Health::NotReady(Answer::Status(503));

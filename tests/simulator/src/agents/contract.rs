@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::memory::Memory;
-use super::{Agents, Running};
+use super::{Agents, Running, programs};
 use crate::exchange::{Answer, Request};
 use crate::nature::Trait;
 
@@ -16,6 +16,9 @@ impl Agents {
         now: Timestamp,
     ) -> Answer {
         self.remember(running, |memory| memory.requests += 1);
+        if let Some(program) = programs::of(&running.deployment.image) {
+            return programs::answer(program, running, request, now);
+        }
         let variables = &running.deployment.variables;
         let settings = self.settings.of(&running.project.workspace);
         let own_path = variables.get("HEALTH_PATH");

@@ -6,6 +6,7 @@
 mod contract;
 mod control;
 mod memory;
+mod programs;
 mod provision;
 mod tellings;
 

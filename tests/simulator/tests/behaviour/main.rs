@@ -18,6 +18,7 @@ mod exa;
 mod faults;
 mod limits;
 mod openrouter;
+mod programs;
 mod projects;
 mod provision;
 mod proxy;

@@ -50,11 +50,22 @@ async fn main() -> ExitCode {
     }
 }
 
+/// The examples that the story tells of. Those of harnesses are each a story of its own.
+fn told_of() -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(world::checkout_root().join("examples"))?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    paths.retain(|path| !path.ends_with("harnesses"));
+    paths.sort();
+    Ok(paths)
+}
+
 async fn run(args: CommandLine) -> Result<()> {
     // Read first: a wrong path should not cost a build.
     let examples = args.manifests.is_empty();
     let manifests = match examples {
-        true => Manifests::read(&[world::checkout_root().join("examples")])?,
+        true => Manifests::read(&told_of()?)?,
         false => Manifests::read(&args.manifests)?,
     };
     let (dir, temporary) = match args.dir {
