@@ -40,20 +40,49 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// What stands in the environment.
+struct Settings {
+    given: Arc<Given>,
+    contract: Arc<Contract>,
+    token: Secret,
+    port: u16,
+}
+
+impl Settings {
+    fn read() -> Result<Settings, String> {
+        let given = Given::read();
+        let text = given.contract();
+        let text = text.ok_or_else(|| format!("{} is not set", contract::VARIABLE))?;
+        let read = Contract::read(&text);
+        let contract = read.map_err(|why| format!("{}: {why}", contract::VARIABLE))?;
+        // Without it everything would be open.
+        let token = given.text(TOKEN);
+        let token = token.ok_or_else(|| format!("{TOKEN} is not set"))?;
+        let token = Secret::new(token.to_owned());
+        let port = given.text(PORT).and_then(|port| port.parse().ok());
+        let port: u16 = port.ok_or_else(|| format!("{PORT} is not set, or no port"))?;
+        if contract.port.number == Some(port) {
+            return Err(format!(
+                "port.number is {PORT} too: both cannot listen there"
+            ));
+        }
+        Ok(Settings {
+            contract: Arc::new(contract),
+            given: Arc::new(given),
+            token,
+            port,
+        })
+    }
+}
+
 async fn serve() -> Result<(), String> {
     let words = |why: std::io::Error| why.to_string();
-    let given = Arc::new(Given::read());
-    let text = given.contract();
-    let text = text.ok_or_else(|| format!("{} is not set", contract::VARIABLE))?;
-    let contract = Contract::read(&text).map_err(|why| format!("{}: {why}", contract::VARIABLE))?;
-    let contract = Arc::new(contract);
-    // Without it everything would be open.
-    let token = given
-        .text(TOKEN)
-        .ok_or_else(|| format!("{TOKEN} is not set"))?;
-    let token = Secret::new(token.to_owned());
-    let port = given.text(PORT).and_then(|port| port.parse().ok());
-    let port: u16 = port.ok_or_else(|| format!("{PORT} is not set, or no port"))?;
+    let Settings {
+        given,
+        contract,
+        token,
+        port,
+    } = Settings::read()?;
     let credential = match &contract.credential.value {
         Some(given) => given.clone(),
         None => Secret::random().map_err(words)?,
@@ -62,15 +91,8 @@ async fn serve() -> Result<(), String> {
     let listener = listen(port)
         .await
         .map_err(|why| format!("{PORT} {port}: {why}"))?;
-    let own = match contract.port.number {
-        Some(own) if own == port => {
-            return Err(format!(
-                "port.number is {PORT} too: both cannot listen there"
-            ));
-        }
-        Some(own) => own,
-        None => free_port().map_err(words)?,
-    };
+    let own = contract.port.number.map_or_else(free_port, Ok);
+    let own = own.map_err(words)?;
     let memory = Arc::new(Memory::open(&contract).map_err(words)?);
     let log = Log::start().map_err(words)?;
     let children = Children::watch().map_err(words)?;
