@@ -175,7 +175,8 @@ fn forwarded(mut headers: HeaderMap, host: &str, upgrades: bool) -> HeaderMap {
         (header::HOST, host),
         (HeaderName::from_static("x-forwarded-host"), host),
         (HeaderName::from_static("x-forwarded-proto"), "https"),
-        (HeaderName::from_static("x-forwarded-for"), "127.0.0.1"),
+        // Somebody on the internet: an address of those that are for documentation.
+        (HeaderName::from_static("x-forwarded-for"), "203.0.113.7"),
     ];
     for (name, value) in rows {
         if let Ok(value) = HeaderValue::try_from(value) {

@@ -68,7 +68,7 @@ impl Order {
         // Railway makes one up where nobody says one.
         environment
             .entry("PORT".to_owned())
-            .or_insert(port.to_string());
+            .or_insert_with(|| port.to_string());
         let home = home.display().to_string();
         environment.entry("HOME".to_owned()).or_insert(home);
         environment.extend(network.environment());
