@@ -1,7 +1,7 @@
 //! Time: the wall clock, and how moments are written down.
 //!
 //! Everything in the simulator that depends on time is computed from timestamps when somebody looks. There are no
-//! tickers here or anywhere else.
+//! tickers here or anywhere else, except where real programs run (`programs`).
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! One HTTP exchange as the providers see it: a request that was read whole, and what is answered.
 //!
-//! Deliberately absent: streaming. Every body here is small.
+//! Deliberately absent: streaming of requests. Every body here is small. What is passed to a program is not read (`passage`).
+
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
@@ -26,6 +28,8 @@ pub(crate) enum Body {
     /// JSON that is written out already.
     JsonText(String),
     Text(String),
+    /// Server-sent events, with so much time between two.
+    Events(Vec<String>, Duration),
 }
 
 impl Body {
@@ -52,6 +56,7 @@ impl Body {
             Self::Empty => String::new(),
             Self::Json(value) => value.to_string(),
             Self::JsonText(text) | Self::Text(text) => text.clone(),
+            Self::Events(events, _) => events.concat(),
         }
     }
 
@@ -62,6 +67,7 @@ impl Body {
             Self::Json(value) => value.to_string(),
             Self::JsonText(text) => text.clone(),
             Self::Text(text) => Value::String(text.clone()).to_string(),
+            Self::Events(events, _) => Value::String(events.concat()).to_string(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::exchange::{Answer, Body, Request};
 use crate::faults::{Effect, Exchange, Faults};
+use crate::harness_log::HarnessLog;
 use crate::hosts::Hosts;
 use crate::journal::{About, Journal, Outcome};
 use crate::provider::Provider;
@@ -27,6 +28,8 @@ pub(crate) struct Gate {
     pub hosts: Hosts,
     pub faults: Faults,
     pub journal: Journal,
+    /// What real programs are asked, and ask models.
+    pub harness: Arc<HarnessLog>,
 }
 
 impl Gate {
@@ -35,7 +38,18 @@ impl Gate {
         provider: Arc<dyn Provider>,
         request: Request,
     ) -> Reply {
-        let exchange = tokio::spawn(async move { self.exchange(provider, request).await });
+        let begun = self.begin(&*provider, &request);
+        self.go_on(provider, request, begun).await
+    }
+
+    /// The rest of an exchange that has begun.
+    pub(crate) async fn go_on(
+        self: Arc<Self>,
+        provider: Arc<dyn Provider>,
+        request: Request,
+        begun: (About, Option<Effect>),
+    ) -> Reply {
+        let exchange = tokio::spawn(async move { self.exchange(provider, request, begun).await });
         match exchange.await {
             Ok(reply) => reply,
             Err(error) => {
@@ -45,38 +59,58 @@ impl Gate {
         }
     }
 
-    async fn exchange(&self, provider: Arc<dyn Provider>, request: Request) -> Reply {
+    /// What an exchange is about, and the fault that strikes it.
+    pub(crate) fn begin(
+        &self,
+        provider: &dyn Provider,
+        request: &Request,
+    ) -> (About, Option<Effect>) {
         let mut about = About {
             provider: provider.name(),
-            operations: provider.operations(&request),
-            workspace: provider.account(&request),
+            operations: provider.operations(request),
+            workspace: provider.account(request),
             effect: None,
+            journaled: provider.is_journaled(request),
         };
         let effect = self.faults.strike(Exchange {
             provider: about.provider,
             operations: &about.operations,
             workspace: about.workspace.as_deref(),
-            request: &request,
+            request,
         });
         if about.operations.is_empty() {
             about
                 .operations
                 .push(format!("{} {}", request.method, request.path));
         }
+        (about, effect)
+    }
+
+    fn record(&self, about: &About, request: &Request, outcome: Outcome<'_>) {
+        match about.journaled {
+            true => self.journal.record(about, request, outcome),
+            false => self.harness.record(about, request, outcome),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        provider: Arc<dyn Provider>,
+        request: Request,
+        (mut about, effect): (About, Option<Effect>),
+    ) -> Reply {
         let Some(effect) = effect else {
             let answer = provider.answer(&request).await;
-            self.journal
-                .record(&about, &request, Outcome::Answered(&answer));
+            self.record(&about, &request, Outcome::Answered(&answer));
             return Reply::Answer(answer);
         };
         about.effect = Some(effect.name());
         let silent = || {
-            self.journal.record(&about, &request, Outcome::Silent);
+            self.record(&about, &request, Outcome::Silent);
             Reply::Close
         };
         let inject = |answer: Answer| {
-            self.journal
-                .record(&about, &request, Outcome::Injected(&answer));
+            self.record(&about, &request, Outcome::Injected(&answer));
             Reply::Answer(answer)
         };
         match effect {
@@ -93,8 +127,7 @@ impl Gate {
             }
             Effect::Delay(wait) => {
                 let answer = provider.answer(&request).await;
-                self.journal
-                    .record(&about, &request, Outcome::Answered(&answer));
+                self.record(&about, &request, Outcome::Answered(&answer));
                 tokio::time::sleep(wait).await;
                 Reply::Answer(answer)
             }
@@ -136,14 +169,12 @@ impl Gate {
                     body,
                     ..answer.clone()
                 };
-                self.journal
-                    .record(&about, &request, Outcome::Injected(&shown));
+                self.record(&about, &request, Outcome::Injected(&shown));
                 Reply::Truncated(answer, sent)
             }
             Effect::Endless => {
                 let answer = provider.answer(&request).await;
-                self.journal
-                    .record(&about, &request, Outcome::Injected(&answer));
+                self.record(&about, &request, Outcome::Injected(&answer));
                 Reply::Endless(answer)
             }
             Effect::ShortList(keep) => {

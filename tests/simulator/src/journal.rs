@@ -39,6 +39,8 @@ pub(crate) struct About {
     pub operations: Vec<String>,
     pub workspace: Option<String>,
     pub effect: Option<&'static str>,
+    /// Else it stands in `harness.jsonl`.
+    pub journaled: bool,
 }
 
 impl Journal {

@@ -15,12 +15,16 @@ mod exa;
 mod exchange;
 mod faults;
 mod gate;
+mod harness_log;
 mod hosts;
 mod identity;
 mod inventory;
 mod journal;
+mod llm;
 mod nature;
 mod openrouter;
+mod passage;
+mod programs;
 mod provider;
 mod proxy;
 mod railway;
@@ -52,6 +56,8 @@ pub enum StartError {
     Authority(#[from] rcgen::Error),
     #[error("the simulator's proxy: {0}")]
     Proxy(#[from] hudsucker::Error),
+    #[error("{0}")]
+    Programs(String),
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +92,7 @@ pub struct Simulator {
     ca_file: PathBuf,
     journal_file: PathBuf,
     stopped: Arc<AtomicBool>,
+    programs: Arc<programs::Running>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -106,8 +113,28 @@ impl Simulator {
             Arc::clone(&registry),
         ));
         let edge = railway::Edge::new(Arc::clone(&railway));
-        let agents = Arc::new(agents::Agents::new(settings.clone(), Arc::clone(&railway)));
+        let listener = listen()?;
+        let proxy = listener.local_addr()?;
+        let network = programs::Network {
+            proxy: format!("http://{proxy}"),
+            authority: std::path::absolute(&ca_file)?,
+        };
+        let dir = std::path::absolute(&options.dir)?;
+        let programs =
+            programs::Running::new(settings.clone(), Arc::clone(&railway), &dir, network);
+        if settings.has_programs() {
+            programs::Running::permitted()
+                .await
+                .map_err(StartError::Programs)?;
+        }
+        let agents = agents::Agents::new(
+            settings.clone(),
+            Arc::clone(&railway),
+            Arc::clone(&programs),
+        );
+        let agents = Arc::new(agents);
         let openrouter = Arc::new(openrouter::OpenRouter::new(settings.clone()));
+        let anthropic = llm::anthropic::Anthropic::new(settings.clone(), Arc::clone(&openrouter));
         let exa = Arc::new(exa::Exa::new(settings.clone()));
         let agentmail = Arc::new(agentmail::AgentMail::new(settings.clone()));
         let telnyx = Arc::new(telnyx::Telnyx::new(settings.clone()));
@@ -119,8 +146,12 @@ impl Simulator {
                     Arc::new(edge) as Arc<dyn provider::Provider>,
                 ),
                 ("ghcr.io", Arc::clone(&registry) as _),
+                ("registry-1.docker.io", Arc::clone(&registry) as _),
+                ("index.docker.io", Arc::clone(&registry) as _),
+                ("auth.docker.io", Arc::clone(&registry) as _),
                 ("*.up.railway.app", Arc::clone(&agents) as _),
                 ("openrouter.ai", Arc::clone(&openrouter) as _),
+                ("api.anthropic.com", Arc::new(anthropic) as _),
                 ("admin-api.exa.ai", Arc::clone(&exa) as _),
                 ("api.agentmail.to", Arc::clone(&agentmail) as _),
                 ("api.telnyx.com", Arc::clone(&telnyx) as _),
@@ -128,11 +159,12 @@ impl Simulator {
             ]),
             faults: faults::Faults::default(),
             journal: journal::Journal::create(options.dir.join("journal.jsonl"))?,
+            harness: Arc::new(harness_log::HarnessLog::create(
+                options.dir.join("harness.jsonl"),
+            )?),
         });
         let journal_file = gate.journal.path().to_owned();
 
-        let listener = listen()?;
-        let proxy = listener.local_addr()?;
         let stopped = Arc::new(AtomicBool::new(false));
         let door = proxy::Door {
             gate: Arc::clone(&gate),
@@ -170,13 +202,15 @@ impl Simulator {
             }
         });
 
-        let tasks = vec![served, controlled];
+        let followed = tokio::spawn(Arc::clone(&programs).follow());
+        let tasks = vec![followed, served, controlled];
         Ok(Self {
             proxy,
             control,
             ca_file,
             journal_file,
             stopped,
+            programs,
             tasks,
         })
     }
@@ -211,6 +245,7 @@ impl Simulator {
             // Aborted on purpose: the error says just that.
             let _ = task.await;
         }
+        self.programs.end().await;
     }
 }
 

@@ -29,6 +29,17 @@ pub(crate) trait Provider: Send + Sync {
         false
     }
 
+    /// Whether the exchange stands in the journal. What real programs are asked, and what they ask models, stands in
+    /// `harness.jsonl`: no description of a provider's API holds it.
+    fn is_journaled(&self, _request: &Request) -> bool {
+        true
+    }
+
+    /// The port of the program of this machine that requests to this host are passed to, unread and streamed.
+    async fn program(&self, _host: &str) -> Option<u16> {
+        None
+    }
+
     /// Carries the request out and answers it.
     async fn answer(&self, request: &Request) -> Answer;
 

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use futures::{StreamExt as _, stream};
@@ -14,9 +15,10 @@ use hudsucker::{Body as WireBody, HttpContext, HttpHandler, RequestOrResponse};
 
 use crate::exchange::{Answer, Body, Request};
 use crate::gate::{Gate, Reply};
+use crate::passage::Passage;
 
-type WireRequest = hudsucker::hyper::Request<WireBody>;
-type WireResponse = hudsucker::hyper::Response<WireBody>;
+pub(crate) type WireRequest = hudsucker::hyper::Request<WireBody>;
+pub(crate) type WireResponse = hudsucker::hyper::Response<WireBody>;
 
 #[derive(Clone)]
 pub(crate) struct Door {
@@ -54,10 +56,28 @@ impl HttpHandler for Door {
             let sentence = format!("This simulated internet serves {host} over HTTPS only.\n");
             return written(Answer::text(502, sentence)).into();
         }
-        let Ok(request) = whole(host, request).await else {
-            return closed().into();
+        let gate = Arc::clone(&self.gate);
+        let reply = match provider.program(&host).await {
+            // What a program is asked is passed on as it comes, unless a fault strikes.
+            Some(port) => {
+                let head = head(host.clone(), &request);
+                match gate.begin(&*provider, &head) {
+                    (about, None) => {
+                        let passage = Passage::new(Arc::clone(&gate.harness), about, head, port);
+                        return passage.pass(request).await.into();
+                    }
+                    struck => match whole(host, request).await {
+                        Ok(request) => gate.go_on(provider, request, struck).await,
+                        Err(_) => Reply::Close,
+                    },
+                }
+            }
+            None => match whole(host, request).await {
+                Ok(request) => gate.pass(provider, request).await,
+                Err(_) => Reply::Close,
+            },
         };
-        match Arc::clone(&self.gate).pass(provider, request).await {
+        match reply {
             Reply::Answer(answer) => written(answer),
             Reply::Truncated(answer, sent) => broken_off(answer, sent),
             Reply::Endless(answer) => endless(&answer),
@@ -67,16 +87,24 @@ impl HttpHandler for Door {
     }
 }
 
-async fn whole(host: String, request: WireRequest) -> Result<Request, hudsucker::Error> {
-    let (head, body) = request.into_parts();
-    let bytes = body.collect().await?.to_bytes();
-    Ok(Request {
+/// A request without its body.
+fn head(host: String, request: &WireRequest) -> Request {
+    Request {
         host,
-        method: head.method.to_string(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().map(str::to_owned),
-        headers: head.headers,
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().map(str::to_owned),
+        headers: request.headers().clone(),
+        body: Body::Empty,
+    }
+}
+
+async fn whole(host: String, request: WireRequest) -> Result<Request, hudsucker::Error> {
+    let head = head(host, &request);
+    let bytes = request.into_body().collect().await?.to_bytes();
+    Ok(Request {
         body: Body::of(&bytes),
+        ..head
     })
 }
 
@@ -88,6 +116,7 @@ fn response(answer: &Answer, body: WireBody) -> WireResponse {
         Body::Empty => None,
         Body::Json(_) | Body::JsonText(_) => Some("application/json"),
         Body::Text(_) => Some("text/plain; charset=utf-8"),
+        Body::Events(..) => Some("text/event-stream"),
     };
     let headers = response.headers_mut();
     if let Some(kind) = kind {
@@ -102,8 +131,23 @@ fn response(answer: &Answer, body: WireBody) -> WireResponse {
     response
 }
 
-fn written(answer: Answer) -> WireResponse {
-    response(&answer, WireBody::from(answer.body.wire()))
+pub(crate) fn written(answer: Answer) -> WireResponse {
+    let body = match &answer.body {
+        Body::Events(events, pause) => events_of(events.clone(), *pause),
+        body => WireBody::from(body.wire()),
+    };
+    response(&answer, body)
+}
+
+/// One event after the other, with a pause between them.
+fn events_of(events: Vec<String>, pause: Duration) -> WireBody {
+    let events = stream::iter(events.into_iter().enumerate()).then(move |(at, event)| async move {
+        if at > 0 {
+            tokio::time::sleep(pause).await;
+        }
+        Ok::<_, io::Error>(event.into_bytes())
+    });
+    WireBody::from_stream(Box::pin(events))
 }
 
 /// A response whose body fails before the first byte: the server closes the connection and has not sent the head yet.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::programs::Programs;
+
 /// A setting that does not exist, or a value that it cannot take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
@@ -102,6 +104,16 @@ impl Text for Vec<String> {
     }
     fn show(&self) -> String {
         self.join(",")
+    }
+}
+
+/// A file, read when it is set.
+impl Text for Programs {
+    fn read(text: &str) -> Result<Self, String> {
+        Programs::read(text)
+    }
+    fn show(&self) -> String {
+        self.file().to_owned()
     }
 }
 
@@ -250,6 +262,7 @@ settings! {
     provision_time: Duration = "agent.provisionTime", "0s", "how long an agent takes to answer a provision call";
     health_paths: Vec<String> = "agent.healthPaths", "/pool/health", "paths that answer the health contract, besides $HEALTH_PATH (comma list)";
     memory: MemoryKept = "agent.memory", "volume", "what an agent is bound to survives a new deployment: volume (if it has one), always, never";
+    programs: Programs = "agent.programs", "", "file that maps images to programs of this machine, which are started in place of the imitation: {repository: {argv, cwd?, path, version?}}";
     openrouter_read_lag: Duration = "openrouter.readLag", "0s", "a new key is invisible to GET /keys and GET /keys/{hash} this long; PATCH and DELETE find it";
     openrouter_per_second: u64 = "openrouter.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
     openrouter_page_size: u64 = "openrouter.pageSize", "100", "keys on a page of GET /keys";
@@ -257,6 +270,9 @@ settings! {
     openrouter_unknown_workspace: UnknownWorkspace = "openrouter.unknownWorkspace", "refuse", "GET /keys of a workspace that is not there: refuse (400), empty";
     openrouter_refuses_zero: bool = "openrouter.refusesZeroLimit", "false", "a limit of 0 is refused with 400";
     openrouter_credits: u64 = "openrouter.credits", "1000", "total_credits of an account, in USD";
+    llm_answer: String = "llm.answer", "You said: {last}", "what a model says; {last} is the last thing that a user said";
+    llm_call_cost: f64 = "llm.callCost", "0.01", "USD that each call of a model costs its key";
+    llm_pause: Duration = "llm.pause", "20ms", "time between two events of a streamed answer";
     exa_api: ExaApi = "exa.api", "legacy", "legacy: a key's id is the key itself and is listed; new: publicId, and the secret once at creation";
     exa_read_lag: Duration = "exa.readLag", "0s", "a new key is invisible to both GETs this long; PUT and DELETE find it";
     exa_per_second: u64 = "exa.requestsPerSecond", "0", "requests a second of an account before 429; 0 = off";
@@ -352,6 +368,13 @@ impl SettingsStore {
     #[must_use]
     pub fn base(&self) -> Arc<Settings> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).base)
+    }
+
+    /// Whether any workspace has programs of this machine.
+    pub(crate) fn has_programs(&self) -> bool {
+        let store = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = store.merged.values().chain([&store.base]);
+        all.any(|settings| !settings.programs.is_empty())
     }
 
     #[must_use]

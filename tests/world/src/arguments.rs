@@ -12,6 +12,17 @@ pub fn arguments() -> Vec<OsString> {
     without_separator(env::args_os().collect())
 }
 
+/// What is given to `--set`.
+///
+/// # Errors
+/// It is not KEY=VALUE.
+pub fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not KEY=VALUE")),
+    }
+}
+
 fn without_separator(mut arguments: Vec<OsString>) -> Vec<OsString> {
     if arguments.get(1).is_some_and(|first| first == "--") {
         arguments.remove(1);

@@ -20,6 +20,7 @@ mod control;
 mod control_plane;
 mod controller;
 mod directory;
+mod harness;
 mod install;
 mod launch;
 mod object;
@@ -37,7 +38,7 @@ mod tenant;
 pub mod truth;
 mod world;
 
-pub use arguments::arguments;
+pub use arguments::{arguments, setting};
 pub use binaries::{
     cluster as build_cluster, controller as build_controller,
     optimised_controller as build_optimised_controller,
@@ -48,6 +49,7 @@ pub use commands::Output;
 pub use control::{Control, Fault};
 pub use controller::Controller;
 pub use directory::{Description, Directory, Pids, Probes};
+pub use harness::{Harness, Installed};
 pub use install::{CONTROLLER_USER, IMAGE, SERVICE_ACCOUNT, SYSTEM_NAMESPACE};
 pub use nix::sys::signal::Signal;
 pub use object::{Object, condition, condition_line, conditions, eventually};

@@ -123,6 +123,11 @@ impl Agents {
         shown["instructionsHash"] = json!(memory.instructions.as_deref().map(hashed));
         shown["metadata"] = memory.metadata;
         shown["model"] = json!(memory.model);
+        if self.is_program(&running) {
+            let program = self.programs.show(&deployment.id);
+            shown["ready"] = json!(up && program.as_ref().is_some_and(|row| row["serves"] == true));
+            shown["program"] = json!(program);
+        }
         Some(shown)
     }
 }

@@ -20,6 +20,8 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::exchange::{Answer, Request};
 use crate::nature::Trait;
+use crate::passage;
+use crate::programs::Running as Programs;
 use crate::provider::Provider;
 use crate::railway::Railway;
 use crate::railway::deployment::{Deployment, Status};
@@ -36,6 +38,8 @@ pub(crate) struct Agents {
     tellings: Tellings,
     /// A provision call has come to its end.
     joined: Notify,
+    /// Programs of this machine, which answer in place of the imitation.
+    programs: Arc<Programs>,
 }
 
 /// An agent that can be talked to.
@@ -74,13 +78,18 @@ impl Running {
 }
 
 impl Agents {
-    pub(crate) fn new(settings: SettingsStore, railway: Arc<Railway>) -> Self {
+    pub(crate) fn new(
+        settings: SettingsStore,
+        railway: Arc<Railway>,
+        programs: Arc<Programs>,
+    ) -> Self {
         Self {
             settings,
             railway,
             memories: Mutex::default(),
             tellings: Tellings::default(),
             joined: Notify::new(),
+            programs,
         }
     }
 
@@ -125,6 +134,34 @@ impl Agents {
         })
     }
 
+    /// What state the program behind a domain is in, where it is one. Nothing wakes by this.
+    fn state_of_program(&self, host: &str) -> Option<Status> {
+        let now = clock::now();
+        let project = self.railway.project_at(host, now)?;
+        let (deployment, state) = project.environments.iter().find_map(|row| {
+            let domain = row.domains.iter().find(|domain| domain.domain == host)?;
+            row.serving(&domain.service_id, now)
+        })?;
+        let program = self.programs.covers(&project.workspace, &deployment.image);
+        program.then_some(state.status)
+    }
+
+    fn is_program(&self, running: &Running) -> bool {
+        let workspace = &running.project.workspace;
+        self.programs.covers(workspace, &running.deployment.image)
+    }
+
+    /// The port of the program behind a domain; of one that was asleep it waits for it.
+    async fn port_of(&self, running: &Running) -> Option<u16> {
+        let service = running.key();
+        match self.programs.port_of(&service) {
+            None if running.deployment.sleep_after.is_some() => {
+                self.programs.port_when_awake(&service).await
+            }
+            port => port,
+        }
+    }
+
     /// Looks into an agent's memory, which begins anew where a new deployment does not keep it.
     fn remember<T>(&self, running: &Running, look: impl FnOnce(&mut Memory) -> T) -> T {
         let kept = self.settings.of(&running.project.workspace).memory;
@@ -142,7 +179,7 @@ fn no_application() -> Answer {
     )
 }
 
-fn no_response() -> Answer {
+pub(crate) fn no_response() -> Answer {
     let message = "Application failed to respond";
     Answer::json(
         502,
@@ -172,9 +209,26 @@ impl Provider for Agents {
         serving.is_some_and(|(deployment, _)| deployment.nature.is(Trait::Unreachable))
     }
 
+    fn is_journaled(&self, request: &Request) -> bool {
+        self.state_of_program(&request.host).is_none()
+    }
+
+    /// One that sleeps is not passed to: that is for `answer`, which wakes it.
+    async fn program(&self, host: &str) -> Option<u16> {
+        if self.state_of_program(host)? == Status::Sleeping {
+            return None;
+        }
+        let running = self.behind(host, clock::now()).ok()?;
+        self.port_of(&running).await
+    }
+
     async fn answer(&self, request: &Request) -> Answer {
         let now = clock::now();
         match self.behind(&request.host, now) {
+            Ok(running) if self.is_program(&running) => match self.port_of(&running).await {
+                Some(port) => passage::whole(port, request).await,
+                None => no_response(),
+            },
             Ok(running) => self.serve(&running, request, now).await,
             Err(answer) => answer,
         }

@@ -118,16 +118,21 @@ impl Key {
         self.usage_of(Period::Monthly, now)
     }
 
-    /// What `GET /key` and the key object have in common.
-    pub(super) fn budget(&self, now: Timestamp) -> Value {
+    /// What is left of its limit, where it has one.
+    pub(super) fn remaining(&self, now: Timestamp) -> Option<f64> {
         let used = match self.limit_reset {
             Some(period) => self.usage_of(period, now),
             None => self.usage(),
         };
+        self.limit.map(|limit| (limit - used).max(0.0))
+    }
+
+    /// What `GET /key` and the key object have in common.
+    pub(super) fn budget(&self, now: Timestamp) -> Value {
         json!({
             "label": masked(&self.secret),
             "limit": self.limit,
-            "limit_remaining": self.limit.map(|limit| (limit - used).max(0.0)),
+            "limit_remaining": self.remaining(now),
             "limit_reset": self.limit_reset,
             "include_byok_in_limit": self.include_byok_in_limit,
             "usage": self.usage(),

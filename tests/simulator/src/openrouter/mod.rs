@@ -2,12 +2,13 @@
 //! describes it.
 //!
 //! Its oddities are kept: names are not unique, a key is shown once, a listing that names no workspace shows the default
-//! one alone, and PATCH ignores `expires_at` and `workspace_id`. Deliberately absent: completions, guardrails, budgets,
-//! and making workspaces through the API.
+//! one alone, and PATCH ignores `expires_at` and `workspace_id`. What agents do with their keys is in `models`. Deliberately
+//! absent: guardrails, budgets, and making workspaces through the API.
 
 mod account;
 mod control;
 mod key;
+mod models;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,7 @@ use crate::settings::{Settings, SettingsStore, UnknownWorkspace};
 use account::Account;
 pub(crate) use control::routes;
 use key::{Key, Period};
+pub(crate) use models::Unpaid;
 
 /// Test credentials: `sk-or-mgmt-<account>_<anything>`. The account exists on demand.
 const MANAGEMENT: &str = "sk-or-mgmt-";
@@ -333,7 +335,14 @@ impl Provider for OpenRouter {
             .map(|caller| caller.account().to_owned())
     }
 
+    fn is_journaled(&self, request: &Request) -> bool {
+        !models::is_for_models(request)
+    }
+
     async fn answer(&self, request: &Request) -> Answer {
+        if models::is_for_models(request) {
+            return self.ask_model(request).unwrap_or_else(|refusal| refusal);
+        }
         self.carry_out(request).unwrap_or_else(|refusal| refusal)
     }
 

@@ -1,4 +1,5 @@
-//! The registry's HTTP: the token endpoint, and manifests by tag or digest.
+//! The registries' HTTP, ghcr.io's and Docker Hub's: the token endpoint, and manifests by tag or digest. Docker Hub's token
+//! service has a host of its own, and both of its hosts answer for both here.
 //!
 //! A token is a random word; the credentials it stands for stay here, so that none of them gets into the journal.
 
@@ -25,7 +26,7 @@ impl Provider for Registry {
             "/token" => self.token(request),
             "/v2" | "/v2/" => match self.presented(request) {
                 Some(_) => Answer::json(200, json!({})),
-                None => challenge(None),
+                None => challenge(&request.host, None),
             },
             path => match named(path) {
                 Some((name, reference)) => self.manifest(request, name, reference),
@@ -61,7 +62,7 @@ impl Registry {
             .find_map(|pair| pair.strip_prefix("scope=repository:"));
         let mut shelf = self.shelf();
         if let Some(name) = scope.and_then(|scope| scope.split(':').next()) {
-            let name = format!("{}/{name}", request.host);
+            let name = format!("{}/{name}", home(&request.host));
             if !self.opens(&shelf, &name, credentials.as_ref()) {
                 return match credentials {
                     None => refused(401, "UNAUTHORIZED", "authentication required"),
@@ -81,9 +82,9 @@ impl Registry {
 
     fn manifest(&self, request: &Request, name: &str, reference: &str) -> Answer {
         let Some(credentials) = self.presented(request) else {
-            return challenge(Some(name));
+            return challenge(&request.host, Some(name));
         };
-        let full = format!("{}/{name}", request.host);
+        let full = format!("{}/{name}", home(&request.host));
         let mut shelf = self.shelf();
         if !self.opens(&shelf, &full, credentials.as_ref()) {
             return refused(403, "DENIED", "requested access to the resource is denied");
@@ -116,11 +117,23 @@ impl Registry {
     }
 }
 
-fn challenge(name: Option<&str>) -> Answer {
+/// What images are called that a host serves.
+fn home(host: &str) -> &str {
+    match host {
+        "registry-1.docker.io" | "index.docker.io" | "auth.docker.io" => "docker.io",
+        host => host,
+    }
+}
+
+fn challenge(host: &str, name: Option<&str>) -> Answer {
     let scope = name
         .map(|name| format!(",scope=\"repository:{name}:pull\""))
         .unwrap_or_default();
-    let header = format!("Bearer realm=\"https://ghcr.io/token\",service=\"ghcr.io\"{scope}");
+    let (realm, service) = match home(host) {
+        "docker.io" => ("auth.docker.io/token", "registry.docker.io"),
+        _ => ("ghcr.io/token", "ghcr.io"),
+    };
+    let header = format!("Bearer realm=\"https://{realm}\",service=\"{service}\"{scope}");
     refused(401, "UNAUTHORIZED", "authentication required").with("WWW-Authenticate", header)
 }
 

@@ -1,132 +1,325 @@
-//! The programs that people run as agents, as they were seen to answer (facts/field-2026-11.md 2.3).
+//! Programs of this machine in place of imitated agents: started, asked, stopped, moved, and never left behind.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::client::{Built, World, until};
+use super::client::{Built, World, text, until};
 
-/// A program with these variables, started so.
-async fn deployed(world: &World, image: &str, variables: Value, start: &str) -> Built {
-    let built = world.build("p").await;
-    let variables = variables.as_object().unwrap().iter();
-    let variables: serde_json::Map<String, Value> = variables
-        .map(|(name, value)| (name.clone(), json!({ "value": value })))
-        .collect();
-    let service = json!({
-        "source": { "image": image },
-        "variables": variables,
-        "deploy": { "startCommand": start },
+const IMAGE: &str = "ghcr.io/acme/real:1.0";
+const VOLUME_CREATE: &str =
+    "mutation($input: VolumeCreateInput!) { volumeCreate(input: $input) { id } }";
+
+/// A world in which the image is a small program.
+async fn world(folder: &Path) -> World {
+    World::with(&[("agent.programs", &programs(folder))]).await
+}
+
+fn programs(folder: &Path) -> String {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/behaviour/program.py");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path: Vec<&str> = path.split(':').collect();
+    let file = folder.join("programs.json");
+    let row = json!({ "argv": ["python3", program], "path": path, "version": "1.0" });
+    std::fs::write(&file, json!({ "ghcr.io/acme/real": row }).to_string()).unwrap();
+    file.display().to_string()
+}
+
+fn config(more: Value) -> Value {
+    let mut config = json!({
+        "source": { "image": IMAGE },
+        "deploy": { "startCommand": "agent serve --port 18789" },
+        "variables": {
+            "GATEWAY_TOKEN": { "value": "gateway" },
+            "PORT": { "value": "18789" },
+        },
     });
-    world.patch(&built, service).await;
-    built
-}
-
-/// Status and body of a call, with this authorization or none.
-async fn call(world: &World, built: &Built, path: &str, shown: Option<&str>) -> (u16, String) {
-    let mut request = world.client.get(format!("https://{}{path}", built.domain));
-    if let Some(shown) = shown {
-        request = request.header("authorization", shown);
+    let variables = more.as_object().into_iter().flatten();
+    for (name, value) in variables {
+        config["variables"][name] = json!({ "value": value });
     }
-    let response = request.send().await.unwrap();
-    (response.status().as_u16(), response.text().await.unwrap())
+    config
 }
 
-/// The JSON of a 200, once it is there.
-async fn said(world: &World, built: &Built, path: &str, shown: Option<&str>) -> Value {
-    until(path, async || {
-        let (status, body) = call(world, built, path, shown).await;
-        (status == 200).then(|| serde_json::from_str(&body).unwrap())
+async fn get(world: &World, built: &Built, path: &str) -> (u16, String) {
+    let url = format!("https://{}{path}", built.domain);
+    let answer = world.client.get(url).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn post(world: &World, built: &Built, path: &str, body: Vec<u8>) -> Vec<u8> {
+    let url = format!("https://{}{path}", built.domain);
+    let answer = world.client.post(url).body(body).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.bytes().await.unwrap().to_vec()
+}
+
+/// What it says it was given, once it says so.
+async fn given(world: &World, built: &Built) -> Value {
+    let given = until("the program", async || {
+        let (status, text) = get(world, built, "/").await;
+        (status == 200).then_some(text)
+    });
+    serde_json::from_str(&given.await).unwrap()
+}
+
+async fn shown(world: &World, built: &Built) -> Value {
+    let agents = world.control("GET", "/agents", Value::Null).await;
+    let mut agents = agents.as_array().unwrap().clone().into_iter();
+    let agent = agents.find(|agent| agent["domain"] == json!(built.domain));
+    agent.expect("an agent")["program"].clone()
+}
+
+fn lines(world: &World) -> Vec<Value> {
+    let file = world
+        .simulator
+        .journal_file()
+        .with_file_name("harness.jsonl");
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_program_runs_with_what_was_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let built = world.build("p").await;
+    world.patch(&built, config(json!({ "TOLD": "so" }))).await;
+    let given = given(&world, &built).await;
+    let (env, program) = (&given["env"], shown(&world, &built).await);
+    let port = program["port"].to_string();
+    assert_ne!(port, "18789");
+    assert_eq!(given["argv"], json!(["serve", "--port", port]));
+    assert_eq!((&env["PORT"], &env["TOLD"]), (&json!(port), &json!("so")));
+    assert_eq!(env["GATEWAY_TOKEN"], "gateway");
+    assert_eq!(env["HTTPS_PROXY"], world.simulator.proxy_url());
+    assert_eq!(given["host"], built.domain);
+    assert_eq!(given["pid"], 1, "as in a container");
+    assert_eq!(
+        (&program["serves"], &program["starts"]),
+        (&json!(true), &json!(1))
+    );
+    let log = std::fs::read_to_string(text(&program["log"])).unwrap();
+    assert!(log.contains("begins") && !log.contains("gateway"), "{log}");
+
+    // Bodies of any size, and no line of any of it in the journal.
+    let large = vec![7; 5 << 20];
+    assert_eq!(
+        post(&world, &built, "/echo?token=1", large.clone()).await,
+        large
+    );
+    let line = until("the line", async || {
+        lines(&world)
+            .into_iter()
+            .find(|line| line["path"] == "/echo")
+    });
+    let line = line.await;
+    assert_eq!(
+        (&line["sent"], &line["received"]),
+        (&json!(5 << 20), &json!(5 << 20))
+    );
+    assert_eq!(
+        (&line["status"], &line["method"]),
+        (&json!(200), &json!("POST"))
+    );
+    let journal = world.journal().await;
+    assert!(journal.iter().all(|line| line["provider"] != "agent"));
+
+    // A fault strikes here as anywhere.
+    let fault = json!({ "provider": "agent", "operation": "GET /", "effect": { "status": 503 } });
+    world.control("POST", "/faults", fault).await;
+    assert_eq!(get(&world, &built, "/").await.0, 503);
+    assert_eq!(get(&world, &built, "/").await.0, 200);
+}
+
+#[tokio::test]
+async fn an_answer_is_streamed_and_a_connection_upgraded() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let built = world.build("p").await;
+    world.patch(&built, config(json!({}))).await;
+    given(&world, &built).await;
+    let url = |path: &str| format!("https://{}{path}", built.domain);
+    let mut events = world.client.get(url("/events")).send().await.unwrap();
+    let first = events.chunk().await.unwrap().unwrap();
+    assert_eq!(&first[..], b"data: one\n\n", "before the second is there");
+    get(&world, &built, "/go").await;
+    let second = events.chunk().await.unwrap().unwrap();
+    assert_eq!(&second[..], b"data: two\n\n");
+
+    let asked = world.client.get(url("/socket"));
+    let asked = asked
+        .header("connection", "upgrade")
+        .header("upgrade", "echo");
+    let answer = asked.send().await.unwrap();
+    assert_eq!(answer.status(), 101);
+    let mut socket = answer.upgrade().await.unwrap();
+    socket.write_all(b"ping").await.unwrap();
+    let mut heard = [0; 4];
+    socket.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"PING");
+}
+
+#[tokio::test]
+async fn a_disk_outlives_deployments_and_goes_with_its_volume() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let built = world.build("p").await;
+    let place = "/mnt/no-such-place/of-this-machine";
+    let input = json!({ "projectId": built.project, "environmentId": built.environment,
+        "serviceId": built.service, "mountPath": place });
+    let volume = world.data(VOLUME_CREATE, json!({ "input": input })).await;
+    world.patch(&built, config(json!({ "DATA": place }))).await;
+    given(&world, &built).await;
+    post(&world, &built, "/notes", b"first ".to_vec()).await;
+    assert!(
+        !Path::new(place).exists(),
+        "nothing is made on this machine"
+    );
+    let log = PathBuf::from(text(&shown(&world, &built).await["log"]));
+
+    world
+        .patch(&built, json!({ "variables": { "TURN": { "value": "2" } } }))
+        .await;
+    until("the next deployment", async || {
+        (given(&world, &built).await["env"]["TURN"] == "2").then_some(())
     })
-    .await
-}
+    .await;
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains("told to end"),
+        "the old one was asked to: {log}"
+    );
+    assert_eq!(get(&world, &built, "/notes").await.1, "first ");
 
-/// It runs, and the edge finds nobody who listens.
-async fn is_not_reached(world: &World, built: &Built, path: &str) {
-    until("it runs and does not listen", async || {
-        let (status, _) = call(world, built, path, None).await;
-        assert_ne!(status, 200);
-        (status == 502).then_some(())
+    let disks = world.simulator.journal_file().with_file_name("volumes");
+    assert_eq!(std::fs::read_dir(&disks).unwrap().count(), 1);
+    let delete = "mutation($id: String!) { volumeDelete(volumeId: $id) }";
+    world
+        .data(delete, json!({ "id": volume["volumeCreate"]["id"] }))
+        .await;
+    let delete = "mutation($id: String!) { projectDelete(id: $id) }";
+    world.data(delete, json!({ "id": built.project })).await;
+    until("the disk to go", async || {
+        (std::fs::read_dir(&disks).unwrap().count() == 0).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn openclaw_has_open_status_paths_and_a_page_for_every_other() {
-    let world = World::new().await;
-    let (image, token) = (
-        "ghcr.io/openclaw/openclaw:2026.9.6",
-        json!({ "OPENCLAW_GATEWAY_TOKEN": "secret" }),
-    );
-    let start = "openclaw gateway --bind lan --port 18789 --allow-unconfigured";
-    let built = deployed(&world, image, token.clone(), start).await;
-    let started = json!({ "ok": true, "status": "started", "version": "2026.9.6" });
-    assert_eq!(said(&world, &built, "/startupz", None).await, started);
-    let ready = said(&world, &built, "/readyz", None).await;
-    assert_eq!(ready, json!({ "ready": true }));
-    let (status, page) = call(&world, &built, "/no/such", None).await;
-    assert!(
-        status == 200 && page.starts_with("<!doctype html>"),
-        "{page}"
-    );
-    assert_eq!(
-        call(&world, &built, "/v1/models", Some("Bearer x")).await.0,
-        401
-    );
-
-    // On loopback, or without a token, nobody reaches it.
-    for (variables, start) in [
-        (token, "openclaw gateway --bind loopback --port 18789"),
-        (json!({}), start),
-    ] {
-        let world = World::new().await;
-        let built = deployed(&world, image, variables, start).await;
-        is_not_reached(&world, &built, "/startupz").await;
-    }
+async fn without_a_disk_the_old_one_answers_until_the_new_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let built = world.build("p").await;
+    world.patch(&built, config(json!({ "TURN": "1" }))).await;
+    given(&world, &built).await;
+    world
+        .patch(&built, json!({ "variables": { "TURN": { "value": "2" } } }))
+        .await;
+    until("the next deployment", async || {
+        let (status, text) = get(&world, &built, "/").await;
+        assert_eq!(status, 200, "somebody answers all the time");
+        let given: Value = serde_json::from_str(&text).unwrap();
+        (given["env"]["TURN"] == "2").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn hermes_has_an_api_only_where_it_is_switched_on() {
-    let world = World::new().await;
-    let image = "ghcr.io/nousresearch/hermes-agent:0.19.0";
-    let all = json!({ "API_SERVER_ENABLED": "true", "API_SERVER_HOST": "0.0.0.0", "API_SERVER_KEY": "long-enough" });
-    let built = deployed(&world, image, all.clone(), "hermes gateway run").await;
-    let health = said(&world, &built, "/health", None).await;
-    assert_eq!(
-        (&health["status"], &health["version"]),
-        (&json!("ok"), &json!("0.19.0"))
-    );
-    let (status, refused) = call(&world, &built, "/health/detailed", Some("Bearer x")).await;
-    assert!(
-        status == 401 && refused.contains("invalid_api_key"),
-        "{refused}"
-    );
-    let own = Some("Bearer long-enough");
-    let detailed = said(&world, &built, "/health/detailed", own).await;
-    assert_eq!(detailed["active_agents"], 0);
-    assert_eq!(call(&world, &built, "/no/such", own).await.0, 404);
+async fn a_program_that_ends_is_started_again_as_the_policy_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let built = world.build("p").await;
+    world.patch(&built, config(json!({}))).await;
+    given(&world, &built).await;
+    let die = || async {
+        let url = format!("https://{}/die", built.domain);
+        let answer = world.client.get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 502);
+    };
+    die().await;
+    given(&world, &built).await;
+    assert_eq!(shown(&world, &built).await["starts"], 2);
+    assert_eq!(world.statuses(&built).await, ["SUCCESS"]);
 
-    let mut short = all.clone();
-    short["API_SERVER_KEY"] = json!("short");
-    let mut off = all;
-    off["API_SERVER_ENABLED"] = json!("false");
-    for variables in [short, off] {
-        let world = World::new().await;
-        let built = deployed(&world, image, variables, "hermes gateway run").await;
-        is_not_reached(&world, &built, "/health").await;
-    }
+    world
+        .patch(
+            &built,
+            json!({ "deploy": { "restartPolicyType": "NEVER" } }),
+        )
+        .await;
+    until("the next deployment", async || {
+        let statuses = world.statuses(&built).await;
+        let ready =
+            shown(&world, &built).await["starts"] == 1 && get(&world, &built, "/").await.0 == 200;
+        (ready && statuses == ["SUCCESS", "REMOVED"]).then_some(())
+    })
+    .await;
+    until("the crash", async || {
+        // The one before may still be there to die first.
+        let _ = get(&world, &built, "/die").await;
+        (world.statuses(&built).await[0] == "CRASHED").then_some(())
+    })
+    .await;
+    assert_eq!(get(&world, &built, "/").await.0, 502);
+}
+
+/// Not a test by itself: the world that the next one kills.
+#[tokio::test]
+async fn a_world_to_be_killed() {
+    let Some(folder) = std::env::var_os("WORLD_TO_BE_KILLED") else {
+        return;
+    };
+    let world = world(Path::new(&folder)).await;
+    let built = world.build("p").await;
+    world
+        .patch(
+            &built,
+            config(json!({ "CHILD": "1", "MARK": folder.to_string_lossy() })),
+        )
+        .await;
+    given(&world, &built).await;
+    std::fs::write(Path::new(&folder).join("up"), "").unwrap();
+    std::future::pending::<()>().await;
+}
+
+/// Processes that have this folder in their environment.
+fn living(folder: &Path) -> usize {
+    let mark = format!("MARK={}", folder.display());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let has = |process: &std::fs::DirEntry| {
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        environment
+            .split(|byte| *byte == 0)
+            .any(|row| row == mark.as_bytes())
+    };
+    processes.filter(has).count()
 }
 
 #[tokio::test]
-async fn opencode_opens_nothing_without_its_password() {
-    let world = World::new().await;
-    let image = "ghcr.io/sst/opencode:1.18.33";
-    let password = json!({ "OPENCODE_SERVER_PASSWORD": "secret" });
-    let start = "opencode serve --hostname 0.0.0.0 --port 4096";
-    let built = deployed(&world, image, password, start).await;
-    // opencode:secret
-    let own = Some("Basic b3BlbmNvZGU6c2VjcmV0");
-    let healthy = json!({ "healthy": true, "version": "1.18.33" });
-    assert_eq!(said(&world, &built, "/global/health", own).await, healthy);
-    for shown in [None, Some("Bearer secret"), Some("Basic b3BlbmNvZGU6eA==")] {
-        assert_eq!(call(&world, &built, "/global/health", shown).await.0, 401);
-    }
+async fn nothing_outlives_a_world_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "programs::a_world_to_be_killed"])
+        .env("WORLD_TO_BE_KILLED", folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the world", async || {
+        folder.path().join("up").exists().then_some(())
+    })
+    .await;
+    // The program, what it started, and those that hold both.
+    assert!(living(folder.path()) >= 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("all of it to end", async || {
+        (living(folder.path()) == 0).then_some(())
+    })
+    .await;
 }

@@ -162,3 +162,30 @@ async fn a_tag_moves() {
         .await;
     assert_eq!(shown["missing"], true);
 }
+
+#[tokio::test]
+async fn docker_hub_is_there_under_its_own_hosts() {
+    let world = World::new().await;
+    let image = "docker.io/acme/agent:1";
+    let found = digest(&world, image, &RegistryAuth::Anonymous)
+        .await
+        .unwrap();
+    let shown = world
+        .control("GET", &format!("/registry/{image}"), Value::Null)
+        .await;
+    assert_eq!(shown["digest"], found);
+    let private = "docker.io/acme/private/agent:1";
+    assert!(
+        digest(&world, private, &RegistryAuth::Anonymous)
+            .await
+            .is_err()
+    );
+    let journal = world.journal().await;
+    let asked = |host: &str| journal.iter().any(|line| line["host"] == host);
+    assert!(asked("index.docker.io") && asked("auth.docker.io"));
+    let url = "https://registry-1.docker.io/v2/acme/agent/manifests/1";
+    let refused = world.client.get(url).send().await.unwrap();
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    let wanted = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io""#;
+    assert!(challenge.starts_with(wanted), "{challenge}");
+}

@@ -31,6 +31,9 @@ struct CommandLine {
     /// Use this directory and keep it; without it a temporary one is used and removed.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Set a simulator setting, such as agent.programs=FILE.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = world::setting)]
+    settings: Vec<(String, String)>,
     /// Manifests to apply instead of `examples/`: files, or directories of them.
     #[arg(value_name = "PATH")]
     manifests: Vec<PathBuf>,
@@ -92,6 +95,9 @@ async fn run(args: CommandLine) -> Result<()> {
         let mut options = Options::new(dir).controller(controller);
         for (key, value) in PACE {
             options = options.set(key, value);
+        }
+        for (key, value) in args.settings {
+            options = options.set(&key, &value);
         }
         World::start(options).await
     };

@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Breakers, Options, Rush, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth};
+use world::{
+    Breakers, Harness, Options, Rush, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth,
+};
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
 #[derive(Parser)]
@@ -29,6 +31,9 @@ enum Command {
         #[arg(default_value = "target/worlds")]
         worlds: PathBuf,
     },
+    /// Programs that agents are, as their makers publish them.
+    #[command(subcommand)]
+    Harness(HarnessCommand),
     /// Measure the numbers of the README's table.
     #[command(subcommand)]
     Measure(measure::Measure),
@@ -44,6 +49,20 @@ enum Command {
     Storm(StormOf),
     /// Start a world, print `ready`, and keep it until Ctrl-C or SIGTERM.
     Up(Up),
+}
+
+#[derive(Subcommand)]
+enum HarnessCommand {
+    /// Fetch one into cargo's target directory: openclaw and opencode from npm, hermes from PyPI.
+    Install {
+        #[arg(value_name = "NAME", value_parser = harness)]
+        harness: Harness,
+    },
+}
+
+fn harness(name: &str) -> Result<Harness, String> {
+    let known = Harness::ALL.map(Harness::name).join(", ");
+    Harness::named(name).ok_or_else(|| format!("{name:?} is none of {known}"))
 }
 
 #[derive(Args)]
@@ -116,15 +135,8 @@ struct Up {
     #[arg(long)]
     without_chart: bool,
     /// Set a simulator setting (railway.readLag=3s), or a flag of the controller (controller.observeInterval=1s).
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = world::setting)]
     settings: Vec<(String, String)>,
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!("{text:?} is not KEY=VALUE")),
-    }
 }
 
 #[tokio::main]
@@ -133,6 +145,7 @@ async fn main() -> ExitCode {
         Command::Canary { worlds } => {
             canary::search(&worlds).map(|searched| println!("{searched}"))
         }
+        Command::Harness(harness) => harness.run().await,
         Command::Measure(measure) => measure.run().await,
         Command::Truth { worlds } => truth::look(&worlds).map(|looked| println!("{looked}")),
         Command::Breakers(breakers) => breakers.run().await,
@@ -156,6 +169,23 @@ async fn built(controller: Option<PathBuf>) -> Result<PathBuf> {
         None => tokio::task::spawn_blocking(world::build_controller)
             .await
             .context("building the controller")?,
+    }
+}
+
+impl HarnessCommand {
+    async fn run(self) -> Result<()> {
+        let Self::Install { harness } = self;
+        let installing = tokio::task::spawn_blocking(move || harness.install());
+        let installed = installing.await.context("installing")??;
+        let (name, version) = (harness.name(), harness.version());
+        let was = if installed.fetched {
+            "is"
+        } else {
+            "was already"
+        };
+        println!("{name} {version} {was} in {}", installed.into.display());
+        println!("--set agent.programs={}", installed.programs.display());
+        Ok(())
     }
 }
 
