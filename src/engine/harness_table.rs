@@ -11,20 +11,24 @@ type TableLine = (&'static str, fn(&HarnessRow) -> String);
 
 const LINES: &[TableLine] = &[
     ("versions", |row| {
-        row.versions.map_or(String::from("any"), |one| {
-            format!(
-                "`{}`, read at `{}`, `{}`",
-                one.range(),
-                one.path,
-                one.pointer
-            )
-        })
+        row.versions.map_or_else(
+            || String::from("any"),
+            |one| {
+                format!(
+                    "`{}`, read at `{}`, `{}`",
+                    one.range(),
+                    one.path,
+                    one.pointer
+                )
+            },
+        )
     }),
     ("start command", |row| code(row.start, "the image's own")),
     ("port", |row| {
-        row.port.map_or(String::from("`runtime.port`"), |port| {
-            format!("`runtime.port`, else {port}")
-        })
+        row.port.map_or_else(
+            || String::from("`runtime.port`"),
+            |port| format!("`runtime.port`, else {port}"),
+        )
     }),
     ("variable of the port", |row| {
         code(row.port_variable, "none: the start command says it")
@@ -43,17 +47,20 @@ const LINES: &[TableLine] = &[
         listed(switches.collect())
     }),
     ("state", |row| {
-        row.state.map_or(String::from("its own affair"), |state| {
-            format!(
-                "`{}`; with `runtime.volume`, `{}` is `<mountPath>{}`",
-                state.directory, state.variable, state.below
-            )
-        })
+        row.state.map_or_else(
+            || String::from("its own affair"),
+            |state| {
+                format!(
+                    "`{}`; with `runtime.volume`, `{}` is `<mountPath>{}`",
+                    state.directory, state.variable, state.below
+                )
+            },
+        )
     }),
     ("runs as", |row| match (row.uid, &row.state) {
         (Some(0), _) => String::from("root"),
         (uid, Some(_)) => {
-            let who = uid.map_or(String::from("not known"), |uid| format!("user {uid}"));
+            let who = uid.map_or_else(|| String::from("not known"), |uid| format!("user {uid}"));
             format!("{who}; with `runtime.volume`, root (`RAILWAY_RUN_UID=0`)")
         }
         _ => String::from("its own affair"),
@@ -62,10 +69,10 @@ const LINES: &[TableLine] = &[
         listed(row.persona.iter().map(|file| format!("`{file}`")).collect())
     }),
     ("is told who it is", |row| {
-        row.telling
-            .map_or(String::from("it cannot be told: no pool"), |telling| {
-                format!("`POST {}`", telling.provision)
-            })
+        row.telling.map_or_else(
+            || String::from("it cannot be told: no pool"),
+            |telling| format!("`POST {}`", telling.provision),
+        )
     }),
     ("reset, and known to be clean", |row| {
         row.reset.unwrap_or("no").to_owned()
@@ -79,7 +86,7 @@ const LINES: &[TableLine] = &[
 ];
 
 fn code(words: Option<&str>, without: &str) -> String {
-    words.map_or(without.to_owned(), |words| format!("`{words}`"))
+    words.map_or_else(|| without.to_owned(), |words| format!("`{words}`"))
 }
 
 fn listed(all: Vec<String>) -> String {

@@ -49,6 +49,8 @@ pub struct AccountRoom {
 
 /// What is known of the template.
 #[derive(Clone, Debug)]
+// There is one in a pass.
+#[allow(clippy::large_enum_variant)]
 pub enum TemplateView {
     /// It does not exist.
     Missing,

@@ -66,7 +66,7 @@ impl VersionRow {
     pub fn range(&self) -> String {
         let from = format!(">={}", self.from);
         self.below
-            .map_or(from.clone(), |below| format!("{from}, <{below}"))
+            .map_or_else(|| from.clone(), |below| format!("{from}, <{below}"))
     }
 
     /// Whether a version is inside. `None`: it is none that can be compared.
