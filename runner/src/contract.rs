@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The variable.
 pub const VARIABLE: &str = "YARDMASTER_RUNNER";
@@ -250,6 +250,10 @@ impl Contract {
         for file in &self.files {
             file.permissions()?;
         }
+        let values = self.env.values().chain(self.persona.variables.values());
+        if values.chain(&self.argv).any(|text| text.contains('\0')) {
+            return Err("argv, env or persona.variables: a zero byte".to_owned());
+        }
         let variables = self.env.keys().chain(self.persona.variables.keys());
         let variables = variables
             .chain(&self.port.variable)
@@ -274,17 +278,31 @@ impl Contract {
         let laid = self.files.iter().map(|file| &file.path);
         let laid = laid.chain(self.persona.files.iter().map(|file| &file.path));
         for path in laid {
+            is_not_ours(path)?;
             places.locate(path)?;
         }
         let state = Places::new(&self.state_directory, &[]);
         let deleted = self.reset.iter().flat_map(|reset| &reset.delete);
         for path in deleted.chain(&self.stale) {
+            is_not_ours(path)?;
             state.locate(path)?;
         }
         for path in self.clean.iter().flat_map(|clean| &clean.missing) {
             state.locate(path)?;
         }
         Ok(())
+    }
+}
+
+/// Whose the agent is stands there.
+fn is_not_ours(path: &Path) -> Result<(), String> {
+    let mut parts = path.components();
+    match parts.any(|part| part.as_os_str() == ".yardmaster") {
+        true => Err(
+            "files, persona.files, reset.delete or stale: .yardmaster is the runner's own"
+                .to_owned(),
+        ),
+        false => Ok(()),
     }
 }
 
@@ -304,6 +322,19 @@ impl Credential {
             return Err(
                 "credential.auth.header goes with Header, and with nothing else".to_owned(),
             );
+        }
+        const OF_THE_CONNECTION: [&str; 6] = [
+            "host",
+            "connection",
+            "content-length",
+            "transfer-encoding",
+            "upgrade",
+            "te",
+        ];
+        let of_the_connection =
+            |name: &str| OF_THE_CONNECTION.contains(&name.to_ascii_lowercase().as_str());
+        if header.as_deref().is_some_and(of_the_connection) {
+            return Err("credential.auth.header is one of the connection's own".to_owned());
         }
         let name = header.as_deref().map(str::as_bytes);
         if name.is_some_and(|name| hyper::header::HeaderName::from_bytes(name).is_err()) {

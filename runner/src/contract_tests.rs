@@ -56,7 +56,12 @@ fn what_is_wrong_is_named() {
             refused(|it| it["credential"] = json!({"auth": {"type": "Bearer", "header": "x"}})),
             "credential.auth.header",
         ),
+        (
+            refused(|it| it["credential"] = json!({"auth": {"type": "Header", "header": "Host"}})),
+            "credential.auth.header",
+        ),
         (refused(|it| it["env"] = json!({"A=B": "x"})), "env"),
+        (refused(|it| it["env"] = json!({"A": "\u{0}"})), "env"),
         (
             refused(|it| it["stateDirectory"] = json!("/")),
             "stateDirectory",
@@ -87,6 +92,8 @@ fn nothing_is_laid_or_deleted_outside() {
         "/data/statement",
         "",
         "/data/state",
+        ".yardmaster/told.json",
+        "/data/state/.yardmaster",
     ] {
         assert!(with(|it| it["files"] = file(path)).is_err(), "{path}");
         assert!(

@@ -85,7 +85,7 @@ impl Door {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
             .max_buf_size(BUFFER)
-            // A caller that has said all may still wait for the answer.
+            // Whoever says no more has gone: nothing is done for him any longer.
             .half_close(false);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         // Callers break off as they like.
@@ -103,8 +103,10 @@ impl Door {
         let wanted = match path {
             "/pool/status" | "/convos/status" => Method::GET,
             "/pool/provision" | "/pool/reset" | "/pool/update-template" => Method::POST,
-            // It would lead to wherever the caller says.
-            _ if request.method() == Method::CONNECT => return not_allowed(&Method::GET),
+            // One would lead to wherever the caller says, the other repeats the harness's own credential.
+            _ if [Method::CONNECT, Method::TRACE].contains(request.method()) => {
+                return not_allowed(&Method::GET);
+            }
             _ => return pass(&self.pool, &self.shown, request).await,
         };
         if *request.method() != wanted {

@@ -118,12 +118,22 @@ pub fn refusal(contract: &Contract, name: &str, value: &str) -> Option<String> {
 
 /// Why what was told cannot be the harness's variables: with one such no program starts.
 pub fn unfit(contract: &Contract, told: &Told) -> Option<String> {
+    let sizes = told
+        .env
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    if sizes.sum::<usize>() > ALL {
+        return Some("the variables that are told are longer than 512 KiB together".to_owned());
+    }
     let mut variables = contract.persona.variables.iter();
     variables.find_map(|(name, text)| {
         let fault = fault(&told.fill(text)?)?;
         Some(format!("what is told as the variable {name} {fault}"))
     })
 }
+
+/// The kernel takes 2 MiB of variables and words together where stacks are as usual (execve(2)), and the container has its own.
+const ALL: usize = 512 << 10;
 
 fn fault(value: &str) -> Option<&'static str> {
     if value.contains('\0') {

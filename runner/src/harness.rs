@@ -180,7 +180,7 @@ impl Harness {
                     self.log.say("some processes cannot be ended");
                     return;
                 }
-                if !changed {
+                if !changed || Instant::now() >= until {
                     signal = Signal::KILL;
                     break;
                 }
@@ -221,6 +221,7 @@ impl Harness {
             let lines = Lines::new(&format!("{name} ! "), hidden);
             lines::copy(stream, lines, Arc::clone(&self.log.err))?;
         }
+        self.memory.starts(told);
         self.log.say(&format!("{name} is started"));
         Ok(child)
     }

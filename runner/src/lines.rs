@@ -51,7 +51,9 @@ impl Lines {
                     piece = &piece[taken..];
                     if self.pending.len() >= room {
                         self.hide();
-                        let cut = LONGEST.min(self.pending.len());
+                        // What has only begun to be the credential stays for the next line.
+                        let whole = self.pending.len().saturating_sub(self.hidden.len());
+                        let cut = LONGEST.min(whole + 1);
                         let rest = self.pending.split_off(cut);
                         self.put(&mut batch);
                         self.pending = rest;
@@ -185,6 +187,14 @@ mod tests {
             all(&[b"a sec", b"ret ssecret\n"], "secret"),
             "x | a *** s***\n"
         );
+        // Twice, the second across the cut.
+        for before in LONGEST - 20..LONGEST {
+            let mut text = b"secret".to_vec();
+            text.extend(vec![b'y'; before]);
+            text.extend(b"secret and more");
+            let said = all(&[&text], "secret");
+            assert!(!said.contains("secr"), "{before}");
+        }
         for before in LONGEST - 10..LONGEST + 10 {
             let mut text = vec![b'y'; before];
             text.extend(b"secret and more");

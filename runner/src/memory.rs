@@ -48,6 +48,18 @@ impl Told {
         self.instructions.is_some() || self.agent_name.is_some()
     }
 
+    /// Whether both say the same, whenever and however far that was done.
+    pub fn says_the_same(&self, other: &Told) -> bool {
+        let words = |one: &Told| {
+            let texts = [&one.agent_name, &one.instructions, &one.model];
+            let links = [&one.join_url, &one.profile_image];
+            let texts = texts.into_iter().chain(links).cloned();
+            let texts: Vec<Option<String>> = texts.collect();
+            (texts, one.metadata.clone(), one.env.clone())
+        };
+        words(self) == words(other)
+    }
+
     /// A text of the contract with what was told in it. `None`: something in it was not told.
     pub fn fill(&self, text: &str) -> Option<String> {
         let metadata = || {
@@ -95,6 +107,8 @@ const WORDS: [&str; 6] = [
 pub struct Memory {
     places: Places,
     told: Mutex<Told>,
+    /// What it was told when the harness that runs was started.
+    started: Mutex<Option<Told>>,
 }
 
 impl Memory {
@@ -111,6 +125,7 @@ impl Memory {
         let memory = Memory {
             places,
             told: Mutex::default(),
+            started: Mutex::default(),
         };
         if told.inbox.is_empty() {
             let inbox = random(16)?;
@@ -125,6 +140,18 @@ impl Memory {
     pub fn told(&self) -> Told {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.clone()
+    }
+
+    /// The harness is started with this.
+    pub fn starts(&self, told: Told) {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        *started = Some(told);
+    }
+
+    /// With what the harness was started that runs.
+    pub fn started(&self) -> Told {
+        let started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        started.clone().unwrap_or_default()
     }
 
     /// Keeps it: durable when this returns.

@@ -15,6 +15,7 @@ use crate::pool::Pool;
 use crate::probe::{Probe, Shown};
 use crate::secret::Secret;
 use crate::telling::Desk;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +25,11 @@ use tokio::sync::mpsc;
 
 /// The runner, from its start to its end.
 pub fn run() -> ExitCode {
+    // The harness has the runner's user: else it could read the token from the runner's environment (prctl(2), PR_SET_DUMPABLE).
+    if let Err(why) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("runner | its environment cannot be hidden: {why}");
+        return ExitCode::from(2);
+    }
     // One thread: a harness ends with the thread that started it, and this one lives as long as the process.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -97,7 +97,7 @@ impl Desk {
         if let Err(why) = self.applying.keep(told) {
             return error(503, &why);
         }
-        if let Err(why) = self.applying.apply(&before).await {
+        if let Err(why) = self.applying.apply().await {
             return error(503, &why);
         }
         let told = Told {
@@ -138,7 +138,7 @@ impl Desk {
         if let Err(why) = self.applying.keep(told) {
             return error(503, &why);
         }
-        match self.applying.apply(&before).await {
+        match self.applying.apply().await {
             Ok(()) => (200, json!({"ok": true})),
             Err(why) => error(503, &why),
         }

@@ -71,6 +71,7 @@ pub struct AgentClaimSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text where the agent can fetch it"))]
+    #[x_kube(validation = Rule::new("self.all(e, e.name != 'RAILWAY_RUN_UID')").message("env cannot have RAILWAY_RUN_UID here: as whom a program runs is its template's affair; write it into the AgentTemplate's env"))]
     pub env: Vec<EnvVar>,
     /// For whom the agent is. Where claims wait, owners take turns; a claim without one is an owner of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -62,6 +62,7 @@ pub struct AgentInstanceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
+    #[x_kube(validation = Rule::new("self.all(e, e.name != 'RAILWAY_RUN_UID')").message("env cannot have RAILWAY_RUN_UID here: as whom a program runs is its template's affair; write it into the AgentTemplate's env"))]
     pub env: Vec<EnvVar>,
     /// Running, or Suspended: nothing runs, and what holds data stays.
     #[serde(default)]

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.port) == has(oldSelf.port) && (!has(self.port) || self.port == oldSelf.port)").message("runtime.port is immutable: the addresses of running agents lead to it; make another AgentTemplate"))]
 #[x_kube(validation = Rule::new("has(self.volume) == has(oldSelf.volume)").message("runtime.volume cannot be added or taken away: a volume must be there before an agent's first deployment; make another AgentTemplate"))]
-#[x_kube(validation = Rule::new("has(self.port) || (!has(self.harness) || self.harness in ['convos', 'http']) && (!has(oldSelf.harness) || oldSelf.harness in ['convos', 'http']) || has(self.harness) && has(oldSelf.harness) && self.harness == oldSelf.harness").message("runtime.harness cannot be changed where runtime.port is left out, but between convos and http: the addresses of running agents lead to the old program's usual port; make another AgentTemplate"))]
+#[x_kube(validation = Rule::new("(!has(self.harness) || self.harness in ['convos', 'http']) && (!has(oldSelf.harness) || oldSelf.harness in ['convos', 'http']) || has(self.harness) && has(oldSelf.harness) && self.harness == oldSelf.harness").message("runtime.harness cannot be changed, but between convos and http: what one program keeps is nothing to another, and addresses lead to the old one's port; make another AgentTemplate"))]
 #[x_kube(validation = Rule::new("has(self.harness) && self.harness != 'convos' || !has(self.contract) || !has(self.contract.auth) || self.contract.auth.type == 'Bearer'").message("runtime.contract.auth must be of type Bearer with runtime.harness convos: an agent is told with a Bearer token who it is; take auth away, or write another harness"))]
+#[x_kube(validation = Rule::new("!has(self.harness) || self.harness in ['convos', 'http'] || !has(self.contract) || !has(self.contract.auth) && !has(self.contract.tokenVariable) && !has(self.contract.portVariable)").message("runtime.contract.auth, tokenVariable and portVariable are for runtime.harness http and convos: the other programs read token and port where they always do, and without their token they would be open; take them away"))]
 pub struct Runtime {
     /// The program that the agent is, and so how it is started, configured and spoken to. `convos`, also where this is left out, answers
     /// `GET /pool/health` with `{"ready": true}` and can be told who it is; `http` is any program that answers its path (`/`, or the one of
@@ -175,7 +176,7 @@ pub enum RestartKind {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.auth) || self.auth.type != 'None' || !has(self.tokenVariable)").message("contract.tokenVariable has no meaning with contract.auth of type None, which gives the agent no token; take one of the two away"),
-    validation = Rule::new("!has(self.tokenVariable) || !has(self.portVariable) || self.tokenVariable != self.portVariable").message("contract.tokenVariable and contract.portVariable must be two variables")
+    validation = Rule::new("(has(self.tokenVariable) ? self.tokenVariable : 'GATEWAY_TOKEN') != (has(self.portVariable) ? self.portVariable : 'PORT')").message("contract.tokenVariable (left out: GATEWAY_TOKEN) and contract.portVariable (left out: PORT) must be two variables")
 )]
 pub struct Contract {
     /// What says that the agent can work: a path that answers as `runtime.harness` says (`convos`: 200 with `{"ready": true}`; `http`: 200), or

@@ -150,12 +150,13 @@ pub fn compose(
     variables.extend(resolve(&template.env, values)?);
     let own = resolve(env, values)?;
     variables.extend(own.clone());
-    program.give_token(&mut variables, token);
     variables.extend(given.clone());
     let brought = resolve(brought, values)?.into_iter();
     let theirs = |name: &str| given.contains_key(name) || program.gives(name);
     let brought = brought.filter(|(name, _)| !theirs(name));
     program.give_port(&mut variables);
+    // Last: whatever else had its name, nobody gets at an agent with less than its token.
+    program.give_token(&mut variables, token);
     let registry = registry(runtime, values)?;
     let configuration = configuration((runtime, &program), image, registry, variables);
     let key = name(seal, &configuration);

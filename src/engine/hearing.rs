@@ -28,6 +28,7 @@ pub(super) fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         // Between some harnesses a template changes without a deployment.
         if let Some(known) = &mut d.status.harness
             && known.name != template.harness
+            && d.status.template_revision.as_ref() == Some(&template.revision)
         {
             *known = harness_status(template, None);
         }

@@ -326,3 +326,31 @@ async fn one_that_cannot_be_reset_says_so() {
     let runner = Runner::ready(|_| {}).await;
     assert_eq!(runner.call("POST", "/pool/reset", "").await.0, 501);
 }
+
+#[tokio::test]
+async fn what_it_was_started_with_is_not_told_by_another_start() {
+    let by_restart = |contract: &mut Value| {
+        persona(contract);
+        contract["toldBy"] = json!("Restart");
+    };
+    let mut runner = Runner::ready(by_restart).await;
+    let telling = told("c1").to_string();
+    runner.call("POST", "/pool/provision", &telling).await;
+    let update = async |runner: &mut Runner, words: &str, at: &str| {
+        let new = json!({"claim": "c1", "instructions": words, "templateUpdatedAt": at});
+        let (code, said) = runner
+            .call("POST", "/pool/update-template", &new.to_string())
+            .await;
+        assert_eq!(code, 200, "{said}");
+        runner.harness().await
+    };
+    let before = runner.harness().await;
+    let first = update(&mut runner, "Sum.", "2026-11-28T07:00:00Z").await;
+    assert_ne!(first, before, "it hears by a new start");
+    // As a caller does that had no answer in time.
+    let again = update(&mut runner, "Sum.", "2026-11-28T07:00:05Z").await;
+    assert_eq!(again, first);
+    let other = update(&mut runner, "Count.", "2026-11-28T07:00:10Z").await;
+    assert_ne!(other, first);
+    assert_eq!(soul(&runner).await, "# Ada\nCount.\n");
+}

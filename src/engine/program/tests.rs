@@ -334,3 +334,19 @@ fn one_that_is_not_understood_is_refused_in_words_and_read_all_the_same() {
         assert_eq!(broken.reason, reason::VALUE_NOT_USABLE);
     }
 }
+
+/// The API server admits neither; what is stored all the same opens no agent.
+#[test]
+fn whatever_has_its_name_the_token_is_the_token() {
+    for contract in [
+        json!({"portVariable": "GATEWAY_TOKEN"}),
+        json!({"tokenVariable": "PORT"}),
+    ] {
+        let spec = with(json!({"harness": "http", "port": 8080, "contract": contract}));
+        let (_, variables) = deployed(&spec);
+        assert!(
+            variables.iter().any(|one| one.ends_with("=t0ken")),
+            "{variables:?}"
+        );
+    }
+}
