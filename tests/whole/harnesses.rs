@@ -101,7 +101,18 @@ async fn a_version_that_was_not_tried_is_told_and_takes_nothing_from_the_agent()
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_refuses_its_token_is_told_in_words_that_lead_to_its_mending() {
     let scene = Scene::new("harness-token").await;
-    let wrong = json!({"harness": "opencode", "image": "ghcr.io/sst/opencode:1.18.33", "contract": {"auth": {"type": "Bearer"}}});
+    // A program that wants Basic, run as a program that nobody knows.
+    let wrong = json!({
+        "harness": "http",
+        "image": "ghcr.io/sst/opencode:1.18.33",
+        "port": 4096,
+        "startCommand": "opencode serve --hostname 0.0.0.0 --port 4096",
+        "contract": {
+            "health": {"path": "/global/health", "ready": {"pointer": "/healthy", "equals": "true"}},
+            "auth": {"type": "Bearer"},
+            "tokenVariable": "OPENCODE_SERVER_PASSWORD",
+        },
+    });
     let template = scene.template("t", wrong, json!({})).await;
     let instance = scene.instance("a", "t", json!({})).await;
     let told = instance.wait_until("its answer is told", SOON, |object| {
@@ -117,7 +128,8 @@ async fn an_agent_that_refuses_its_token_is_told_in_words_that_lead_to_its_mendi
     });
     told.await.unwrap();
     let deployments = scene.deployments(&instance).await;
-    let mended = json!({"spec": {"runtime": {"contract": {"auth": null}}}});
+    let basic = json!({"type": "Basic", "username": "opencode"});
+    let mended = json!({"spec": {"runtime": {"contract": {"auth": basic}}}});
     template.patch(mended).await.unwrap();
     is_ready(&instance).await;
     assert_eq!(scene.deployments(&instance).await, deployments);
