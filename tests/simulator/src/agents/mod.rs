@@ -210,7 +210,8 @@ impl Provider for Agents {
     }
 
     fn is_journaled(&self, request: &Request) -> bool {
-        self.state_of_program(&request.host).is_none()
+        let own = programs::STATUS_PATHS.contains(&request.path.as_str());
+        !own && self.state_of_program(&request.host).is_none()
     }
 
     /// One that sleeps is not passed to: that is for `answer`, which wakes it.

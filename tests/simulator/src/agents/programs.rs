@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use super::{Running, no_response};
 use crate::exchange::{Answer, Request};
 
+/// What these programs are asked, and no other agent is: no description of the agents' own contract has it.
+pub(super) const STATUS_PATHS: [&str; 5] =
+    ["/startupz", "/readyz", "/health", "/global/health", "/doc"];
+
 /// A program that agents are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Program {
