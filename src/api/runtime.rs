@@ -184,14 +184,13 @@ pub struct Contract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "health_schema")]
     pub health: Option<HealthContract>,
-    /// How the agent takes its token. Left out, as its harness does. To change it between Bearer, Basic and Header deploys nothing.
+    /// For `http`, and `convos`: how the agent takes its token. Left out, as its harness does. To change it between Bearer, Basic and Header deploys nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<AgentAuth>,
-    /// The variable from which the agent reads its token. Left out, its harness's. No other one has the token then.
+    /// For `http`, and `convos`: the variable from which the agent reads its token. Left out, GATEWAY_TOKEN. No other one has the token then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_variable: Option<ControlledVariable>,
-    /// The variable from which the agent reads its port, where there is one (`runtime.port`, or the harness's usual one). Left out, its
-    /// harness's.
+    /// For `http`, and `convos`: the variable from which the agent reads its port, where there is one (`runtime.port`). Left out, PORT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port_variable: Option<ControlledVariable>,
 }

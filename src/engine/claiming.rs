@@ -11,6 +11,7 @@ mod words;
 pub use news::{heard, outcome};
 pub use patience::{HeardOfAgent, Reachability, is_given_up};
 pub use terms::{ClaimTerms, bind_by, deleted_at, give_up_at, told_from};
+pub use words::is_unheard_in_vain;
 
 use super::bringing::RoomLack;
 use super::claims::{ClaimHold, ClaimView, PoolMember};

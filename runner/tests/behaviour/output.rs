@@ -3,12 +3,37 @@
 use crate::footprint::resident;
 use crate::running::{OWN, Runner, TOKEN, command, contract, pid, until};
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{ChildStdout, Stdio};
 
 /// A GiB with `RUNNER_TESTS=full`: on a slow machine that takes long.
 fn flood() -> u64 {
     let full = std::env::var("RUNNER_TESTS").is_ok_and(|value| value == "full");
     if full { 1 << 30 } else { 256 << 20 }
+}
+
+/// A runner, and what it writes: nobody reads that but the test.
+fn unread() -> (Runner, ChildStdout) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = {
+        let port = port;
+        port.local_addr().expect("an address").port()
+    };
+    let mut child = command(port, &contract(directory.path()), &[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the runner");
+    let out = child.stdout.take().expect("stdout");
+    let runner = Runner {
+        directory,
+        child,
+        port,
+        contract: serde_json::Value::Null,
+        env: Vec::new(),
+        said: crate::running::Text::default(),
+    };
+    (runner, out)
 }
 
 #[tokio::test]
@@ -41,18 +66,7 @@ async fn lines_have_a_prefix_and_no_credential() {
 
 #[tokio::test]
 async fn a_gib_of_output_goes_through_without_growth() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = {
-        let port = port;
-        port.local_addr().expect("an address").port()
-    };
-    let mut child = command(port, &contract(directory.path()), &[])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the runner");
-    let mut out = child.stdout.take().expect("stdout");
+    let (runner, mut out) = unread();
     let count = std::thread::spawn(move || {
         let (mut piece, mut lines, mut bytes) = (vec![0_u8; 64 << 10], 0_u64, 0_u64);
         while let Ok(length @ 1..) = out.read(&mut piece) {
@@ -64,14 +78,6 @@ async fn a_gib_of_output_goes_through_without_growth() {
         }
         (lines, bytes)
     });
-    let runner = Runner {
-        directory,
-        child,
-        port,
-        contract: serde_json::Value::Null,
-        env: Vec::new(),
-        said: crate::running::Text::default(),
-    };
     runner.until_ready().await;
     runner
         .call("POST", &format!("/flood?{}", flood()), "")
@@ -92,26 +98,7 @@ async fn a_gib_of_output_goes_through_without_growth() {
 /// Nobody reads: the harness goes on, what does not fit is left out, and that is said.
 #[tokio::test]
 async fn a_reader_that_has_stopped_stops_nobody() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = {
-        let port = port;
-        port.local_addr().expect("an address").port()
-    };
-    let mut child = command(port, &contract(directory.path()), &[])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the runner");
-    let mut out = child.stdout.take().expect("stdout");
-    let runner = Runner {
-        directory,
-        child,
-        port,
-        contract: serde_json::Value::Null,
-        env: Vec::new(),
-        said: crate::running::Text::default(),
-    };
+    let (runner, mut out) = unread();
     runner.until_ready().await;
     let (status, _) = runner
         .call("POST", &format!("/flood?{}", 64 << 20), "")

@@ -16,7 +16,7 @@ use crate::controllers::retelling::{self, Retold};
 use crate::controllers::telling::{Telling, persona_template};
 use crate::controllers::uid::Uid;
 use crate::engine::bringing::{self, awaited, late_at};
-use crate::engine::claiming::ClaimNews;
+use crate::engine::claiming::{ClaimNews, is_unheard_in_vain};
 use crate::engine::compose::Broken;
 use crate::engine::persona;
 use crate::model::TellOutcome;
@@ -92,6 +92,12 @@ impl Serving<'_> {
         };
         let untold = untold(self.ctx, &self.claim, own);
         if untold.is_empty() {
+            // What it was to hear of is gone, and with it the reason to say that it has not.
+            if is_unheard_in_vain(&self.claim) {
+                let status = self.claim.status.clone().unwrap_or_default();
+                let tools = status.tools_told;
+                self.write(&ClaimNews::Given { tools }).await?;
+            }
             return Ok(None);
         }
         if let Some(again) = self.paused(now) {

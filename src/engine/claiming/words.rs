@@ -2,9 +2,16 @@
 //!
 //! Holds: each sentence says what is so and what mends it, and nothing of what the agent is told.
 
-use super::{ClaimNews, is_pending, view};
+use super::{ClaimNews, is_edited, is_pending, view};
 use crate::api::AgentClaim;
-use crate::api::condition::{Statement, kind, reason};
+use crate::api::condition::{Statement, is_true, kind, reason};
+
+/// Whether it says that its agent has not taken in something new, though nothing of it is new any more.
+pub fn is_unheard_in_vain(claim: &AgentClaim) -> bool {
+    let status = claim.status.as_ref();
+    let says = status.is_some_and(|status| is_true(&status.conditions, kind::RECONCILING));
+    says && !is_edited(claim)
+}
 
 /// What its conditions say, once something became so.
 pub(super) fn said(claim: &AgentClaim, news: &ClaimNews) -> Vec<Statement> {
