@@ -4,7 +4,7 @@
 
 use crate::contract::{Contract, LayMode, ToldBy};
 use crate::environment::Given;
-use crate::harness::Order;
+use crate::harness::Restart;
 use crate::memory::{Memory, Told};
 use crate::probe::Probe;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub struct Applying {
     pub given: Arc<Given>,
     pub memory: Arc<Memory>,
     pub probe: Arc<Probe>,
-    pub orders: mpsc::Sender<Order>,
+    pub orders: mpsc::Sender<Restart>,
 }
 
 impl Applying {
@@ -69,7 +69,7 @@ impl Applying {
     pub async fn restart(&self, delete: Vec<PathBuf>) -> Result<(), String> {
         let (started, done) = oneshot::channel();
         let ends = || "the runner ends".to_owned();
-        let order = Order::Restart { delete, started };
+        let order = Restart { delete, started };
         self.orders.send(order).await.map_err(|_| ends())?;
         done.await.map_err(|_| ends())?
     }

@@ -25,6 +25,8 @@ pub struct Started {
     pub stderr: Option<ChildStderr>,
     /// Says how it ended.
     pub ended: oneshot::Receiver<WaitStatus>,
+    /// Each ends once all that came of one of its streams has gone on.
+    pub lines: Vec<oneshot::Receiver<()>>,
 }
 
 /// All children.
@@ -73,6 +75,7 @@ impl Children {
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             ended,
+            lines: Vec::new(),
         })
     }
 

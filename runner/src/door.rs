@@ -5,8 +5,8 @@
 
 use crate::contract::Contract;
 use crate::output::Log;
-use crate::passing::pass;
-use crate::pool::{BUFFER, Flow, Pool, whole};
+use crate::passing::{Place, pass};
+use crate::pool::{Flow, Pool, whole};
 use crate::probe::{Probe, Shown};
 use crate::secret::Secret;
 use crate::telling::{Desk, Reply};
@@ -19,6 +19,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle};
 use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,8 +36,14 @@ const HEAD: Duration = Duration::from_secs(75);
 /// So long the body of one of the runner's own calls may take.
 const BODY: Duration = Duration::from_secs(30);
 
-/// So many connections at once: each takes memory.
-const CONNECTIONS: usize = 1024;
+/// So many connections at once, those that were upgraded among them: each takes memory.
+const CONNECTIONS: usize = 512;
+
+/// The largest head, and what is read at once: all connections together may wait for the rest of one.
+const READ: usize = 16 << 10;
+
+/// So many seconds nothing may come before it is asked whether somebody is there still: nobody says so of an upgraded connection.
+const SILENT: Duration = Duration::from_secs(60);
 
 /// What answers.
 pub struct Door {
@@ -68,23 +75,25 @@ impl Door {
             };
             let door = Arc::clone(&self);
             tokio::spawn(async move {
-                door.converse(stream).await;
-                drop(place);
+                door.converse(stream, Arc::new(place)).await;
             });
         }
     }
 
-    async fn converse(self: Arc<Self>, stream: TcpStream) {
+    async fn converse(self: Arc<Self>, stream: TcpStream, place: Place) {
         let _ = stream.set_nodelay(true);
-        let service = service_fn(|request| {
+        let _ =
+            set_socket_keepalive(&stream, true).and_then(|()| set_tcp_keepidle(&stream, SILENT));
+        let service = service_fn(|mut request: Request<Incoming>| {
             let door = Arc::clone(&self);
+            request.extensions_mut().insert(Arc::clone(&place));
             async move { Ok::<_, Infallible>(door.answer(request).await) }
         });
         let mut builder = Builder::new();
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .max_buf_size(BUFFER)
+            .max_buf_size(READ)
             // Whoever says no more has gone: nothing is done for him any longer.
             .half_close(false);
         let connection = builder.serve_connection(TokioIo::new(stream), service);

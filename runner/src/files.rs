@@ -47,15 +47,16 @@ impl Places {
         let plain = |part: Component| matches!(part, Component::Normal(_) | Component::RootDir);
         // `components` would hide a dot in the middle and a slash at the end.
         if whole.components().all(plain) {
-            for place in self.others.iter().chain([&self.first]) {
-                if let Ok(below) = whole.strip_prefix(place)
-                    && below.components().next().is_some()
-                {
-                    return Ok(Spot {
-                        place: place.clone(),
-                        below: below.to_owned(),
-                    });
-                }
+            let places = self.others.iter().chain([&self.first]);
+            let around = places.filter(|place| whole.starts_with(place) && whole != **place);
+            // The outermost: one inside another could have been replaced by a link.
+            if let Some(place) = around.min_by_key(|place| place.components().count())
+                && let Ok(below) = whole.strip_prefix(place)
+            {
+                return Ok(Spot {
+                    place: place.clone(),
+                    below: below.to_owned(),
+                });
             }
         }
         Err(format!(
@@ -183,20 +184,25 @@ fn is_there(directory: &OwnedFd, name: &OsStr) -> io::Result<bool> {
 
 /// Beside it first, and durable before it takes its name; a link of that name is replaced, not followed.
 fn write(directory: &OwnedFd, name: &OsStr, content: &[u8], permissions: u32) -> io::Result<()> {
-    let beside = format!(".yardmaster-{}", crate::secret::random(8)?);
+    // One that was killed while it wrote has left that: it may say what was told.
+    let beside = ".yardmaster-new";
+    match unlinkat(directory, beside, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(why) => return Err(why.into()),
+    }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(directory, &*beside, flags, Mode::from_raw_mode(0o600))?;
+    let file = openat(directory, beside, flags, Mode::from_raw_mode(0o600))?;
     let written = (|| {
         let mut file = File::from(file);
         file.write_all(content)?;
         fchmod(&file, Mode::from_raw_mode(permissions))?;
         file.sync_all()?;
-        renameat(directory, &*beside, directory, name)?;
+        renameat(directory, beside, directory, name)?;
         Ok(fsync(directory)?)
     })();
     if written.is_err() {
         // What is left of it is of no use; that it failed is told already.
-        let _ = unlinkat(directory, &*beside, AtFlags::empty());
+        let _ = unlinkat(directory, beside, AtFlags::empty());
     }
     written
 }

@@ -128,3 +128,29 @@ fn a_path_is_taken_by_its_words() {
         assert!(places.locate(Path::new(path)).is_ok(), "{path:?}");
     }
 }
+
+#[test]
+fn a_place_inside_another_is_not_left_by_a_link() {
+    let all = tempfile::tempdir().expect("a directory");
+    let (state, inside) = (all.path().join("state"), all.path().join("state/inside"));
+    let outside = all.path().join("outside");
+    fs::create_dir_all(&outside).expect("outside");
+    fs::create_dir_all(&state).expect("state");
+    symlink(&outside, &inside).expect("link");
+    let places = Places::new(&state, std::slice::from_ref(&inside));
+    let laid = places.lay(&inside.join("x"), b"text", 0o600, LayMode::Always);
+    assert!(laid.is_err());
+    assert_eq!(fs::read_dir(&outside).expect("outside").count(), 0);
+}
+
+#[test]
+fn what_one_that_was_killed_left_half_written_goes_with_the_next() {
+    let disk = disk();
+    fs::create_dir_all(&disk.state).expect("state");
+    fs::write(disk.state.join(".yardmaster-new"), "half of what was to").expect("left");
+    let laid = disk
+        .places
+        .lay(Path::new("SOUL.md"), b"text", 0o600, LayMode::Always);
+    assert!(laid.expect("laid"));
+    assert_eq!(fs::read_dir(&disk.state).expect("state").count(), 1);
+}

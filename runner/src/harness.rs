@@ -1,7 +1,7 @@
 //! The harness: started, watched, started again, ended.
 //!
 //! Holds: at most one runs, with nothing left of the one before it, because two on one disk destroy what is there; one that ends by
-//! itself is started again, later each time. Absent: whether it is ready (`probe.rs`).
+//! itself is started again, later each time; a stop is heard whatever else is done. Absent: whether it is ready (`probe.rs`).
 
 use crate::children::{Children, Started, command, descendants, how};
 use crate::contract::{Contract, LayMode};
@@ -17,17 +17,25 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// What is done with it from outside.
-pub enum Order {
-    /// It is stopped, these are deleted, and it is started; then that is told.
-    Restart {
-        delete: Vec<PathBuf>,
-        started: oneshot::Sender<Result<(), String>>,
-    },
-    /// It is stopped for good.
+/// It is stopped, these are deleted, and it is started; then that is told.
+pub struct Restart {
+    pub delete: Vec<PathBuf>,
+    pub started: oneshot::Sender<Result<(), String>>,
+}
+
+/// Whether it is to be stopped for good.
+pub type Stopping = watch::Receiver<bool>;
+
+/// Why one that ran does not any longer, or one that waits is not started yet.
+enum Next {
+    /// It ended by itself, or could not be started.
+    Again,
+    /// That is done before it is started.
+    After(Restart),
+    /// Nothing more.
     Stop,
 }
 
@@ -59,19 +67,32 @@ impl Backoff {
     }
 }
 
+/// So long its last lines are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Waits until something is to be done with it.
+async fn told(orders: &mut mpsc::Receiver<Restart>, stopping: &mut Stopping) -> Next {
+    tokio::select! {
+        // An error: whoever could say so is gone.
+        _ = stopping.wait_for(|stop| *stop) => Next::Stop,
+        order = orders.recv() => order.map_or(Next::Stop, Next::After),
+    }
+}
+
 impl Harness {
     /// Runs it until it is told to stop.
-    pub async fn run(self, mut orders: mpsc::Receiver<Order>) {
+    pub async fn run(self, mut orders: mpsc::Receiver<Restart>, mut stopping: Stopping) {
         let mut backoff = Backoff::default();
         let mut waits: Option<oneshot::Sender<Result<(), String>>> = None;
-        loop {
+        // Heard while another end was under way: nothing is started any more.
+        while !*stopping.borrow() {
             let began = Instant::now();
-            let order = match self.start() {
+            let mut next = match self.start() {
                 Ok(child) => {
                     if let Some(waits) = waits.take() {
                         let _ = waits.send(Ok(()));
                     }
-                    self.watch(child, &mut orders).await
+                    self.watch(child, &mut orders, &mut stopping).await
                 }
                 Err(why) => {
                     self.log
@@ -79,25 +100,24 @@ impl Harness {
                     if let Some(waits) = waits.take() {
                         let _ = waits.send(Err(why.to_string()));
                     }
-                    None
+                    // It may run all the same, unheard.
+                    self.end_the_rest(began).await;
+                    Next::Again
                 }
             };
-            let order = match order {
-                Some(order) => order,
-                None => {
-                    let wait = backoff.after(began.elapsed());
-                    self.log.say(&format!(
-                        "{} is started again in {} s",
-                        self.contract.name,
-                        wait.as_secs()
-                    ));
-                    tokio::select! {
-                        () = sleep(wait) => continue,
-                        order = orders.recv() => order.unwrap_or(Order::Stop),
-                    }
-                }
-            };
-            let Order::Restart { delete, started } = order else {
+            if matches!(next, Next::Again) {
+                let wait = backoff.after(began.elapsed());
+                self.log.say(&format!(
+                    "{} is started again in {} s",
+                    self.contract.name,
+                    wait.as_secs()
+                ));
+                next = tokio::select! {
+                    () = sleep(wait) => continue,
+                    next = told(&mut orders, &mut stopping) => next,
+                };
+            }
+            let Next::After(Restart { delete, started }) = next else {
                 return;
             };
             backoff = Backoff::default();
@@ -110,16 +130,20 @@ impl Harness {
         }
     }
 
-    /// Waits for its end or for an order, and ends all that is left of it. `None`: it ended by itself.
-    async fn watch(&self, mut child: Started, orders: &mut mpsc::Receiver<Order>) -> Option<Order> {
+    /// Waits for its end or for an order, and ends all that is left of it.
+    async fn watch(
+        &self,
+        mut child: Started,
+        orders: &mut mpsc::Receiver<Restart>,
+        stopping: &mut Stopping,
+    ) -> Next {
         let grace = Duration::from_secs(self.contract.grace_seconds);
-        tokio::select! {
+        let (next, until) = tokio::select! {
             ended = &mut child.ended => {
                 self.ended(ended.ok());
-                self.end_the_rest(Instant::now() + grace).await;
-                None
+                (Next::Again, Instant::now() + grace)
             }
-            order = orders.recv() => {
+            next = told(orders, stopping) => {
                 let until = Instant::now() + grace;
                 self.children.signal(child.pid, Signal::TERM);
                 let ended = match timeout_at(until, &mut child.ended).await {
@@ -131,10 +155,16 @@ impl Harness {
                     }
                 };
                 self.ended(ended.ok());
-                self.end_the_rest(until.max(Instant::now() + Duration::from_secs(1))).await;
-                Some(order.unwrap_or(Order::Stop))
+                (next, until.max(Instant::now() + Duration::from_secs(1)))
             }
+        };
+        self.end_the_rest(until).await;
+        let last_words = Instant::now() + LAST_WORDS;
+        for ended in child.lines {
+            // A process that could not be ended may hold the stream.
+            let _ = timeout_at(last_words, ended).await;
         }
+        next
     }
 
     fn ended(&self, status: Option<WaitStatus>) {
@@ -215,11 +245,13 @@ impl Harness {
         let hidden = self.credential.expose();
         if let Some(stream) = child.stdout.take() {
             let lines = Lines::new(&format!("{name} | "), hidden);
-            lines::copy(stream, lines, Arc::clone(&self.log.out))?;
+            let ended = lines::copy(stream, lines, Arc::clone(&self.log.out))?;
+            child.lines.push(ended);
         }
         if let Some(stream) = child.stderr.take() {
             let lines = Lines::new(&format!("{name} ! "), hidden);
-            lines::copy(stream, lines, Arc::clone(&self.log.err))?;
+            let ended = lines::copy(stream, lines, Arc::clone(&self.log.err))?;
+            child.lines.push(ended);
         }
         self.memory.starts(told);
         self.log.say(&format!("{name} is started"));

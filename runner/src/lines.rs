@@ -6,6 +6,7 @@ use crate::output::{Output, STACK};
 use std::io::Read;
 use std::sync::Arc;
 use std::thread;
+use tokio::sync::oneshot;
 
 /// The longest line, without its prefix.
 const LONGEST: usize = 8 << 10;
@@ -113,12 +114,13 @@ impl Lines {
     }
 }
 
-/// Copies a stream of the harness until it ends, in a thread of its own.
+/// Copies a stream of the harness until it ends, in a thread of its own. What it answers ends once all has gone on.
 pub fn copy(
     mut from: impl Read + Send + 'static,
     mut lines: Lines,
     to: Arc<Output>,
-) -> std::io::Result<()> {
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let (tell, ended) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("lines".to_owned())
         .stack_size(STACK);
@@ -141,8 +143,10 @@ pub fn copy(
         if count > 0 {
             to.hand_over(batch, count);
         }
+        // It is no longer waited for, where that takes too long.
+        let _ = tell.send(());
     })?;
-    Ok(())
+    Ok(ended)
 }
 
 #[cfg(test)]

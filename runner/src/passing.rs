@@ -17,6 +17,10 @@ use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use tokio::io::copy_bidirectional_with_sizes;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A connection's place among all that may be open. Whoever is upgraded takes it along.
+pub type Place = Arc<OwnedSemaphorePermit>;
 
 /// Passes a request on.
 pub async fn pass(
@@ -25,7 +29,9 @@ pub async fn pass(
     mut request: Request<Incoming>,
 ) -> Response<Flow> {
     let protocol = upgrade_of(request.headers());
+    let place = request.extensions_mut().remove::<Place>();
     let theirs = protocol.is_some().then(|| hyper::upgrade::on(&mut request));
+    let theirs = theirs.map(|theirs| (theirs, place));
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().cloned();
     head.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
@@ -43,13 +49,19 @@ pub async fn pass(
 }
 
 /// What the harness answered.
-fn back(mut response: Response<Incoming>, theirs: Option<OnUpgrade>) -> Response<Flow> {
+fn back(
+    mut response: Response<Incoming>,
+    theirs: Option<(OnUpgrade, Option<Place>)>,
+) -> Response<Flow> {
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let protocol = switched.then(|| upgrade_of(response.headers())).flatten();
     match (switched, theirs) {
-        (true, Some(theirs)) => {
+        (true, Some((theirs, place))) => {
             let ours = hyper::upgrade::on(&mut response);
-            tokio::spawn(join(theirs, ours));
+            tokio::spawn(async move {
+                join(theirs, ours).await;
+                drop(place);
+            });
         }
         (true, None) => return unavailable("the harness switched protocols unasked"),
         (false, _) => {}

@@ -8,7 +8,7 @@ use crate::children::Children;
 use crate::contract::{self, Contract};
 use crate::door::Door;
 use crate::environment::{Given, PORT, TOKEN};
-use crate::harness::{Harness, Order};
+use crate::harness::{Harness, Stopping};
 use crate::memory::Memory;
 use crate::output::Log;
 use crate::pool::Pool;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// The runner, from its start to its end.
 pub fn run() -> ExitCode {
@@ -115,7 +115,7 @@ async fn serve() -> Result<(), String> {
         given: Arc::clone(&given),
         memory: Arc::clone(&memory),
         probe: Arc::clone(&probe),
-        orders: orders.clone(),
+        orders,
     };
     let door = Arc::new(Door {
         contract: Arc::clone(&contract),
@@ -136,9 +136,8 @@ async fn serve() -> Result<(), String> {
         port: own,
         credential,
     };
-    tokio::spawn(stop_when_told(orders)?);
     tokio::spawn(door.serve(listener));
-    harness.run(taken).await;
+    harness.run(taken, stop_when_told()?).await;
     log.say("all has ended");
     log.flush();
     Ok(())
@@ -158,18 +157,20 @@ fn free_port() -> std::io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn stop_when_told(orders: mpsc::Sender<Order>) -> Result<impl Future<Output = ()>, String> {
+/// Heard from now on.
+fn stop_when_told() -> Result<Stopping, String> {
     let listen = |kind| signal(kind).map_err(|why| why.to_string());
     let (mut term, mut int) = (
         listen(SignalKind::terminate())?,
         listen(SignalKind::interrupt())?,
     );
-    Ok(async move {
+    let (tell, stopping) = watch::channel(false);
+    tokio::spawn(async move {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
-        // It has ended already, where nobody takes this.
-        let _ = orders.send(Order::Stop).await;
-    })
+        tell.send_replace(true);
+    });
+    Ok(stopping)
 }

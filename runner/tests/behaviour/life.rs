@@ -4,7 +4,7 @@ use crate::running::{Runner, children, runs, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Instant;
 
 fn raw(pid: Pid) -> i32 {
@@ -273,4 +273,61 @@ async fn what_a_killed_one_leaves_is_deleted_before_the_next() {
         !runner.state("gateway.pid").exists()
     })
     .await;
+}
+
+/// As on a machine that shuts down while an agent is reset: the platform waits for seconds, not for two ends and a start.
+#[tokio::test]
+async fn sigterm_is_heard_while_it_is_started_again() {
+    let mut runner = Runner::ready(|contract| {
+        let argv = contract["argv"].as_array_mut().expect("words");
+        argv.push("--ignore-term".into());
+        contract["reset"] = json!({"delete": []});
+    })
+    .await;
+    let token = format!("Bearer {}", crate::running::TOKEN);
+    let reset = runner.try_call("POST", "/pool/reset", Some(&token), "");
+    let told = async {
+        runner.until_said("SIGTERM is ignored").await;
+        runner.signal(Signal::TERM);
+    };
+    let (answer, ()) = tokio::join!(reset, told);
+    assert!(answer.is_none_or(|(status, _)| status == 503));
+    assert_eq!(runner.until_ended().await.code(), Some(0));
+    runner.until_said("all has ended").await;
+    assert_eq!(runner.said().matches("fake is started\n").count(), 1);
+}
+
+/// What it says last is why it ended.
+#[tokio::test]
+async fn the_last_words_are_said() {
+    let script = "trap 'seq 100000; exit 0' TERM; echo up; sleep 1000 & wait";
+    let sh = json!(["/bin/sh", "-c", script]);
+    let mut runner = Runner::start(|contract| contract["argv"] = sh, &[]);
+    runner.until_said("fake | up").await;
+    runner.signal(Signal::TERM);
+    runner.until_ended().await;
+    runner.until_said("fake | 100000\n").await;
+}
+
+/// The token opens everything, and the harness has the runner's user.
+#[tokio::test]
+async fn the_harness_cannot_read_the_runners_environment() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("open");
+    let copy = directory.path().join("yardmaster-runner");
+    fs::copy(env!("CARGO_BIN_EXE_yardmaster-runner"), &copy).expect("a copy");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("for all");
+    let read = "tr '\\0' '\\n' < /proc/$PPID/environ && echo it was read || echo it was not read";
+    let mut contract = crate::running::contract(directory.path());
+    contract["argv"] = json!(["/bin/sh", "-c", read]);
+    let mut runner = Runner::of(copy, directory, contract);
+    runner.until_said("it was ").await;
+    assert!(
+        runner.said().contains("it was not read"),
+        "{}",
+        runner.said()
+    );
+    assert!(!runner.said().contains(crate::running::TOKEN));
+    runner.signal(Signal::TERM);
+    runner.until_ended().await;
 }

@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -102,6 +103,27 @@ impl Runner {
         command.args(&words[1..]).arg(own.get_program()).env_clear();
         let env = own.get_envs();
         command.envs(env.filter_map(|(name, value)| Some((name, value?))));
+        Runner {
+            child: run(command, &said),
+            directory,
+            port,
+            contract,
+            env: Vec::new(),
+            said,
+        }
+    }
+
+    /// This copy of it, as a user without rights, where the tests are root: root may read everything.
+    pub fn of(copy: PathBuf, directory: TempDir, contract: Value) -> Runner {
+        let (port, said) = (free_port(), Text::default());
+        let own = command(port, &contract, &[]);
+        let mut command = Command::new(copy);
+        let env = own.get_envs();
+        command.env_clear();
+        command.envs(env.filter_map(|(name, value)| Some((name, value?))));
+        if rustix::process::getuid().is_root() {
+            command.uid(65_534).gid(65_534);
+        }
         Runner {
             child: run(command, &said),
             directory,
