@@ -56,7 +56,9 @@ pub struct Contract {
     /// What a killed one leaves behind and must be gone before the next starts, such as a lock.
     #[serde(default)]
     pub stale: Vec<PathBuf>,
-    pub busy: Option<Question>,
+    /// It is at work where one of these is so. None: it does not say.
+    #[serde(default)]
+    pub busy: Vec<Question>,
     /// So many seconds after SIGTERM it is killed.
     #[serde(default = "grace")]
     pub grace_seconds: u64,
@@ -113,8 +115,10 @@ pub struct Question {
     pub status: Option<u16>,
     /// JSON pointer.
     pub pointer: Option<String>,
-    /// The text of the value at `pointer`; left out, `true`.
+    /// The text of the value at `pointer`, compact JSON where it is a list or a map; left out, `true`.
     pub equals: Option<String>,
+    /// Any value at `pointer` but this one.
+    pub unlike: Option<String>,
     /// Whether the credential is shown.
     #[serde(default)]
     pub credential: bool,
@@ -198,7 +202,10 @@ pub struct Reset {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Clean {
+    #[serde(default)]
     pub missing: Vec<PathBuf>,
+    /// And it says so itself.
+    pub answer: Option<Question>,
 }
 
 fn grace() -> u64 {
@@ -241,8 +248,15 @@ impl Contract {
         }
         self.credential.check()?;
         self.readiness.check("readiness")?;
-        if let Some(busy) = &self.busy {
+        for busy in &self.busy {
             busy.check("busy")?;
+        }
+        if let Some(clean) = &self.clean {
+            if let Some(answer) = &clean.answer {
+                answer.check("clean.answer")?;
+            } else if clean.missing.is_empty() {
+                return Err("clean has neither missing nor answer".to_owned());
+            }
         }
         if let ToldBy::Post(path) = &self.told_by {
             is_path(path, "toldBy.Post")?;
@@ -358,9 +372,10 @@ impl Question {
     fn check(&self, field: &str) -> Result<(), String> {
         is_path(&self.path, &format!("{field}.path"))?;
         let asks = self.pointer.is_some();
-        if asks == self.status.is_some() || (self.equals.is_some() && !asks) {
+        let wanted = [&self.equals, &self.unlike].into_iter().flatten().count();
+        if asks == self.status.is_some() || wanted > usize::from(asks) {
             return Err(format!(
-                "{field}: it has either status, or pointer and equals"
+                "{field}: it has either status, or pointer and one of equals and unlike"
             ));
         }
         let mut pointers = self.pointer.iter().chain(&self.version);

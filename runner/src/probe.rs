@@ -127,9 +127,24 @@ impl Probe {
 
     /// Whether it is busy. `None`: it does not say.
     pub async fn busy(&self) -> Option<bool> {
-        match &self.contract.busy {
-            Some(question) => Some(self.ask(question).await.yes),
-            None => None,
+        for question in &self.contract.busy {
+            if self.ask(question).await.yes {
+                return Some(true);
+            }
+        }
+        (!self.contract.busy.is_empty()).then_some(false)
+    }
+
+    /// Whether it says itself that nothing of anybody is in it, where it is to say so.
+    pub async fn clean(&self) -> bool {
+        let answer = self
+            .contract
+            .clean
+            .as_ref()
+            .and_then(|clean| clean.answer.as_ref());
+        match answer {
+            Some(question) => self.ask(question).await.yes,
+            None => true,
         }
     }
 
@@ -186,14 +201,17 @@ fn judge(question: &Question, status: u16, body: &[u8]) -> Said {
     let text = |pointer: &String| -> Option<String> {
         match json.as_ref()?.pointer(pointer)? {
             Value::String(text) => Some(text.clone()),
-            Value::Object(_) | Value::Array(_) => None,
             other => Some(other.to_string()),
         }
     };
     let yes = match (&question.pointer, question.status) {
         (Some(pointer), _) => {
             let wanted = question.equals.as_deref().unwrap_or("true");
-            status == 200 && text(pointer).as_deref() == Some(wanted)
+            let found = text(pointer).filter(|_| status == 200);
+            found.is_some_and(|found| match &question.unlike {
+                Some(unlike) => found != *unlike,
+                None => found == wanted,
+            })
         }
         (None, wanted) => Some(status) == wanted,
     };
@@ -227,6 +245,12 @@ mod tests {
         assert_eq!(said.version.as_deref(), Some("1.2"));
         let plain = question(r#"{"path": "/", "pointer": "/ready"}"#);
         assert!(judge(&plain, 200, br#"{"ready": true}"#).yes);
+        let none = question(r#"{"path": "/", "pointer": "", "equals": "[]"}"#);
+        assert!(judge(&none, 200, b"[ ]").yes && !judge(&none, 200, b"[{}]").yes);
+        let some = question(r#"{"path": "/", "pointer": "/agents", "unlike": "0"}"#);
+        assert!(judge(&some, 200, br#"{"agents": 2}"#).yes);
+        assert!(!judge(&some, 200, br#"{"agents": 0}"#).yes);
+        assert!(!judge(&some, 200, br#"{}"#).yes, "it does not say");
         let status = question(r#"{"path": "/", "status": 204}"#);
         assert!(judge(&status, 204, b"").yes && !judge(&status, 200, b"").yes);
     }

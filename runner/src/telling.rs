@@ -52,7 +52,7 @@ impl Desk {
             "conversationId": told.claim.as_ref().filter(|_| told.bound),
             "inboxId": told.inbox,
             "pending": false,
-            "clean": self.is_clean(&told),
+            "clean": self.is_clean(&told).await,
             "claim": told.claim,
         });
         if let Some(busy) = self.applying.probe.busy().await {
@@ -201,11 +201,14 @@ impl Desk {
         told.laid = false;
     }
 
-    fn is_clean(&self, told: &Told) -> bool {
+    async fn is_clean(&self, told: &Told) -> bool {
         let places = self.applying.contract.places();
         let paths = self.applying.contract.clean.iter();
         let mut paths = paths.flat_map(|clean| &clean.missing);
-        !told.tainted && !told.bound && paths.all(|path| matches!(places.has(path), Ok(false)))
+        !told.tainted
+            && !told.bound
+            && paths.all(|path| matches!(places.has(path), Ok(false)))
+            && self.applying.probe.clean().await
     }
 
     fn read(&self, body: &[u8]) -> Result<Telling, Reply> {

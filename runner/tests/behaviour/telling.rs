@@ -234,7 +234,10 @@ async fn an_update_is_told_as_the_contract_says_and_an_older_one_is_not() {
     let runner = Runner::ready(|contract| {
         persona(contract);
         contract["toldBy"] = json!({"Post": "/told"});
-        contract["busy"] = json!({"path": "/busy", "pointer": "/busy", "credential": true});
+        contract["busy"] = json!([
+            {"path": "/readyz", "pointer": "/ready", "unlike": "true"},
+            {"path": "/busy", "pointer": "/busy", "credential": true},
+        ]);
     })
     .await;
     runner
@@ -353,4 +356,15 @@ async fn what_it_was_started_with_is_not_told_by_another_start() {
     let other = update(&mut runner, "Count.", "2026-11-28T07:00:10Z").await;
     assert_ne!(other, first);
     assert_eq!(soul(&runner).await, "# Ada\nCount.\n");
+}
+
+/// Where its files do not show it.
+#[tokio::test]
+async fn a_harness_may_say_itself_whether_it_is_clean() {
+    for (equals, clean) in [("{}", true), ("[]", false)] {
+        let answer = json!({"answer": {"path": "/plain", "pointer": "", "equals": equals}});
+        let runner = Runner::ready(|contract| contract["clean"] = answer).await;
+        let (_, status) = runner.call("GET", "/pool/status", "").await;
+        assert_eq!(status["clean"], clean, "{equals}");
+    }
 }
