@@ -40,6 +40,7 @@ pub async fn pass(
     for_one_connection(&mut head.headers, protocol.as_ref());
     // Was answered already, when the body was first asked for.
     head.headers.remove(EXPECT);
+    for_one_caller(&mut head.headers);
     shown.show(&mut head.headers);
     let passed = Request::from_parts(head, Either::Left(body));
     match pool.send(passed).await {
@@ -116,6 +117,18 @@ fn for_one_connection(headers: &mut HeaderMap, protocol: Option<&HeaderValue>) {
     }
 }
 
+/// Takes out who an edge says the caller is. The harness is asked by the runner alone, and one that trusts no proxy refuses such requests:
+/// OpenClaw does so (`proxy_attribution_required`).
+fn for_one_caller(headers: &mut HeaderMap) {
+    let of_caller =
+        |name: &str| ["forwarded", "x-real-ip"].contains(&name) || name.starts_with("x-forwarded-");
+    let names = headers.keys().filter(|name| of_caller(name.as_str()));
+    let names: Vec<HeaderName> = names.cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 fn unavailable(why: &str) -> Response<Flow> {
     let mut response = Response::new(whole(format!("{{\"error\":\"{why}\"}}")));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -155,6 +168,19 @@ mod tests {
         assert_eq!(upgrade_of(&all), None, "it is not named in Connection");
         for_one_connection(&mut all, None);
         assert_eq!(all, headers(&[("content-length", "3"), ("x-kept", "1")]));
+    }
+
+    #[test]
+    fn whom_an_edge_passes_on_is_nobody_to_the_harness() {
+        let mut all = headers(&[
+            ("forwarded", "for=203.0.113.7"),
+            ("x-forwarded-for", "203.0.113.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-real-ip", "203.0.113.7"),
+            ("x-kept", "1"),
+        ]);
+        for_one_caller(&mut all);
+        assert_eq!(all, headers(&[("x-kept", "1")]));
     }
 
     #[test]

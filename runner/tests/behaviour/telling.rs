@@ -362,7 +362,7 @@ async fn what_it_was_started_with_is_not_told_by_another_start() {
 #[tokio::test]
 async fn a_harness_may_say_itself_whether_it_is_clean() {
     for (equals, clean) in [("{}", true), ("[]", false)] {
-        let answer = json!({"answer": {"path": "/plain", "pointer": "", "equals": equals}});
+        let answer = json!({"answer": {"path": "/plain", "pointer": "", "equals": equals, "credential": true}});
         let runner = Runner::ready(|contract| contract["clean"] = answer).await;
         let (_, status) = runner.call("GET", "/pool/status", "").await;
         assert_eq!(status["clean"], clean, "{equals}");
