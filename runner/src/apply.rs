@@ -35,7 +35,7 @@ impl Applying {
         let told = self.memory.told();
         let places = self.contract.places();
         for file in &self.contract.persona.files {
-            if let Some(text) = told.fill(&file.text) {
+            if let Some(text) = told.file(file) {
                 let laid = places.lay(&file.path, text.as_bytes(), 0o600, LayMode::Always);
                 laid.map_err(|why| why.to_string())?;
             }

@@ -181,6 +181,9 @@ pub struct Persona {
 pub struct PersonaFile {
     pub path: PathBuf,
     pub text: String,
+    /// What was told is written as inside the quotes of JSON and YAML: else it could end them and say more than a value.
+    #[serde(default)]
+    pub quoted: bool,
 }
 
 #[derive(Deserialize, Default)]

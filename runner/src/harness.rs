@@ -282,7 +282,7 @@ impl Harness {
                 LayMode::Always
             };
             for file in persona {
-                if let Some(text) = told.fill(&file.text) {
+                if let Some(text) = told.file(file) {
                     places.lay(&file.path, text.as_bytes(), 0o600, mode)?;
                 }
             }

@@ -3,7 +3,7 @@
 //! Holds: the first claim is kept for ever, also after a reset; it is durable before anything is done about it. What is kept may be
 //! secret, so the file is its owner's alone. Absent: any use of it; `telling.rs` decides.
 
-use crate::contract::{Contract, LayMode};
+use crate::contract::{Contract, LayMode, PersonaFile};
 use crate::files::Places;
 use crate::secret::random;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,27 @@ impl Told {
         words(self) == words(other)
     }
 
+    /// What a file of the contract is to say. `None`: something in it was not told.
+    pub fn file(&self, file: &PersonaFile) -> Option<String> {
+        if !file.quoted {
+            return self.fill(&file.text);
+        }
+        let quoted = |text: &Option<String>| text.as_deref().map(quoted);
+        let pairs = self.metadata.iter();
+        let told = Told {
+            agent_name: quoted(&self.agent_name),
+            instructions: quoted(&self.instructions),
+            model: quoted(&self.model),
+            join_url: quoted(&self.join_url),
+            profile_image: quoted(&self.profile_image),
+            metadata: pairs
+                .map(|(name, value)| (self::quoted(name), self::quoted(value)))
+                .collect(),
+            ..Told::default()
+        };
+        told.fill(&file.text)
+    }
+
     /// A text of the contract with what was told in it. `None`: something in it was not told.
     pub fn fill(&self, text: &str) -> Option<String> {
         let metadata = || {
@@ -91,6 +112,12 @@ impl Told {
         filled.push_str(rest);
         Some(filled)
     }
+}
+
+/// As inside the quotes of JSON, which YAML's double quotes understand too.
+fn quoted(text: &str) -> String {
+    let whole = serde_json::Value::from(text).to_string();
+    whole[1..whole.len() - 1].to_owned()
 }
 
 /// What stands for something told.
@@ -180,5 +207,26 @@ mod tests {
         let filled = told.fill(text).expect("filled");
         assert_eq!(filled, "# Ada {instructions}\nCount. {other} {\nteam: a\n");
         assert!(told.fill("{model}").is_none());
+    }
+
+    #[test]
+    fn nobody_is_told_a_value_that_says_more_than_a_value() {
+        let told = Told {
+            model: Some("x\"},\n\"auth\": {\"mode\": \"none\"".to_owned()),
+            ..Told::default()
+        };
+        let file = |text: &str| PersonaFile {
+            path: "config.json".into(),
+            text: text.to_owned(),
+            quoted: true,
+        };
+        let filled = told
+            .file(&file(r#"{"model": "a/{model}"}"#))
+            .expect("filled");
+        let read: serde_json::Value = serde_json::from_str(&filled).expect("JSON");
+        assert_eq!(read.as_object().map(serde_json::Map::len), Some(1));
+        let wanted = format!("a/{}", told.model.clone().unwrap_or_default());
+        assert_eq!(read["model"], wanted);
+        assert!(told.file(&file("{agentName}")).is_none());
     }
 }
