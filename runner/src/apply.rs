@@ -2,7 +2,7 @@
 //!
 //! Holds: it is done when the harness is ready again. Absent: what was told (`telling.rs`).
 
-use crate::contract::{Contract, LayMode, ToldBy};
+use crate::contract::{Contract, ToldBy};
 use crate::environment::Given;
 use crate::harness::Restart;
 use crate::memory::{Memory, Told};
@@ -35,15 +35,12 @@ impl Applying {
         let told = self.memory.told();
         let places = self.contract.places();
         for file in &self.contract.persona.files {
-            if let Some(text) = told.file(file) {
-                let laid = places.lay(&file.path, text.as_bytes(), 0o600, LayMode::Always);
+            if let Some((text, mode)) = told.lays(file) {
+                let laid = places.lay(&file.path, text.as_bytes(), 0o600, mode);
                 laid.map_err(|why| why.to_string())?;
             }
         }
-        self.keep(Told {
-            laid: true,
-            ..self.memory.told()
-        })?;
+        self.keep(self.memory.told().laid())?;
         // Nobody can change the variables of what runs.
         let variables = |told| self.given.of_harness(&self.contract, told, 0, "");
         let started = self.memory.started();

@@ -34,6 +34,20 @@ fn the_example_of_the_readme_is_one() {
     assert!(read.is_ok(), "{:?}", read.err());
 }
 
+/// What the controller makes for each program (`src/engine/runner/tests.rs` compares with the same files).
+#[test]
+fn the_controllers_contracts_are_read() {
+    for text in [
+        include_str!("../tests/contracts/http.json"),
+        include_str!("../tests/contracts/openclaw.json"),
+        include_str!("../tests/contracts/hermes.json"),
+        include_str!("../tests/contracts/opencode.json"),
+    ] {
+        let contract = Contract::read(text);
+        assert!(contract.is_ok(), "{:?}: {text}", contract.err());
+    }
+}
+
 #[test]
 fn what_is_wrong_is_named() {
     let said = [

@@ -5,7 +5,7 @@
 
 use crate::contract::Contract;
 use crate::output::Log;
-use crate::passing::{Place, pass};
+use crate::passing::{Place, pass, unavailable};
 use crate::pool::{Flow, Pool, whole};
 use crate::probe::{Probe, Shown};
 use crate::secret::Secret;
@@ -115,6 +115,10 @@ impl Door {
             // One would lead to wherever the caller says, the other repeats the harness's own credential.
             _ if [Method::CONNECT, Method::TRACE].contains(request.method()) => {
                 return not_allowed(&Method::GET);
+            }
+            // One that is just starting may take a request and never answer it, as OpenCode does.
+            _ if !self.probe.has_been_ready().await => {
+                return unavailable("the harness is not ready");
             }
             _ => return pass(&self.pool, &self.shown, request).await,
         };

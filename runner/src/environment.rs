@@ -113,6 +113,11 @@ pub fn refusal(contract: &Contract, name: &str, value: &str) -> Option<String> {
     if is_own(name) || name == DEPLOYMENT || taken.any(|taken| taken == name) {
         return Some(format!("env: {name} is set by the runner"));
     }
+    if contract.reserved.iter().any(|reserved| reserved == name) {
+        return Some(format!(
+            "env: {name} says where this program finds what it is, and is its template's"
+        ));
+    }
     fault(value).map(|fault| format!("env: {name} {fault}"))
 }
 

@@ -124,14 +124,7 @@ impl Places {
             let Some((directory, name)) = open_parent(&spot, false)? else {
                 return Ok(());
             };
-            match unlinkat(&directory, &*name, AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => return Ok(()),
-                Err(Errno::ISDIR | Errno::PERM) => {}
-                Err(why) => return Err(why.into()),
-            }
-            // The standard library follows no links below; above there are none, because this is the open directory.
-            let through = format!("/proc/self/fd/{}", directory.as_raw_fd());
-            std::fs::remove_dir_all(Path::new(&through).join(&*name))
+            remove(&directory, &name)
         })
     }
 }
@@ -174,6 +167,18 @@ fn open_parent(spot: &Spot, make: bool) -> io::Result<Option<(OwnedFd, Box<OsStr
     Ok(None)
 }
 
+/// Deletes whatever has that name.
+fn remove(directory: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    match unlinkat(directory, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(why) => return Err(why.into()),
+    }
+    // The standard library follows no links below; above there are none, because this is the open directory.
+    let through = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    std::fs::remove_dir_all(Path::new(&through).join(name))
+}
+
 fn is_there(directory: &OwnedFd, name: &OsStr) -> io::Result<bool> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Ok(true),
@@ -186,10 +191,7 @@ fn is_there(directory: &OwnedFd, name: &OsStr) -> io::Result<bool> {
 fn write(directory: &OwnedFd, name: &OsStr, content: &[u8], permissions: u32) -> io::Result<()> {
     // One that was killed while it wrote has left that: it may say what was told.
     let beside = ".yardmaster-new";
-    match unlinkat(directory, beside, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(why) => return Err(why.into()),
-    }
+    remove(directory, OsStr::new(beside))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(directory, beside, flags, Mode::from_raw_mode(0o600))?;
     let written = (|| {

@@ -154,3 +154,14 @@ fn what_one_that_was_killed_left_half_written_goes_with_the_next() {
     assert!(laid.expect("laid"));
     assert_eq!(fs::read_dir(&disk.state).expect("state").count(), 1);
 }
+
+#[test]
+fn a_directory_in_the_way_of_what_is_half_written_goes() {
+    let disk = disk();
+    fs::create_dir_all(disk.state.join(".yardmaster-new/deep")).expect("in the way");
+    let laid = disk
+        .places
+        .lay(Path::new("SOUL.md"), b"text", 0o600, LayMode::Always);
+    assert!(laid.expect("laid"));
+    assert_eq!(fs::read_dir(&disk.state).expect("state").count(), 1);
+}

@@ -4,7 +4,7 @@
 //! itself is started again, later each time; a stop is heard whatever else is done. Absent: whether it is ready (`probe.rs`).
 
 use crate::children::{Children, Started, command, descendants, how};
-use crate::contract::{Contract, LayMode};
+use crate::contract::Contract;
 use crate::environment::Given;
 use crate::lines::{self, Lines};
 use crate::memory::Memory;
@@ -276,19 +276,13 @@ impl Harness {
             places.lay(&file.path, &file.content.0, permissions, file.mode)?;
         }
         if told.is_somebody() {
-            let mode = if told.laid {
-                LayMode::IfMissing
-            } else {
-                LayMode::Always
-            };
             for file in persona {
-                if let Some(text) = told.file(file) {
+                if let Some((text, mode)) = told.lays(file) {
                     places.lay(&file.path, text.as_bytes(), 0o600, mode)?;
                 }
             }
             if !told.laid {
-                self.memory
-                    .keep(crate::memory::Told { laid: true, ..told })?;
+                self.memory.keep(told.laid())?;
             }
         }
         Ok(())

@@ -40,6 +40,9 @@ pub struct Told {
     pub deployment: Option<String>,
     /// When the newest update was said.
     pub moment: Option<String>,
+    /// What the persona's files said when they were last laid, while they are to say something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Told>>,
 }
 
 impl Told {
@@ -60,8 +63,31 @@ impl Told {
         words(self) == words(other)
     }
 
+    /// What a file of the contract is to say, and whether that takes the place of what is there: only where something else was told for it,
+    /// because an agent may have changed its own files. `None`: something in it was not told.
+    pub fn lays(&self, file: &PersonaFile) -> Option<(String, LayMode)> {
+        let text = self.file(file)?;
+        let before = self.before.as_ref().and_then(|before| before.file(file));
+        let same = self.laid || before.as_ref() == Some(&text);
+        let mode = if same {
+            LayMode::IfMissing
+        } else {
+            LayMode::Always
+        };
+        Some((text, mode))
+    }
+
+    /// The same, once its files say so.
+    pub fn laid(self) -> Told {
+        Told {
+            laid: true,
+            before: None,
+            ..self
+        }
+    }
+
     /// What a file of the contract is to say. `None`: something in it was not told.
-    pub fn file(&self, file: &PersonaFile) -> Option<String> {
+    fn file(&self, file: &PersonaFile) -> Option<String> {
         if !file.quoted {
             return self.fill(&file.text);
         }

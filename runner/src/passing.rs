@@ -129,7 +129,8 @@ fn for_one_caller(headers: &mut HeaderMap) {
     }
 }
 
-fn unavailable(why: &str) -> Response<Flow> {
+/// Nobody is there to take it.
+pub fn unavailable(why: &str) -> Response<Flow> {
     let mut response = Response::new(whole(format!("{{\"error\":\"{why}\"}}")));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();

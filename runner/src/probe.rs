@@ -40,8 +40,10 @@ pub struct Probe {
     port: u16,
     credential: Arc<Shown>,
     last: Mutex<Option<(u64, Instant, Said)>>,
-    /// The number of the harness that runs.
+    /// The number of the harness that runs, from 1.
     current: AtomicU64,
+    /// The number of the last one that was ready.
+    was_ready: AtomicU64,
 }
 
 /// A credential as a header.
@@ -101,7 +103,8 @@ impl Probe {
             port,
             credential,
             last: Mutex::default(),
-            current: AtomicU64::default(),
+            current: AtomicU64::new(1),
+            was_ready: AtomicU64::default(),
         }
     }
 
@@ -116,8 +119,17 @@ impl Probe {
             return said.clone();
         }
         let said = self.ask(&self.contract.readiness).await;
+        if said.yes {
+            self.was_ready.store(current, Ordering::Relaxed);
+        }
         *last = Some((current, Instant::now(), said.clone()));
         said
+    }
+
+    /// Whether it has been ready since it was started.
+    pub async fn has_been_ready(&self) -> bool {
+        let of = self.was_ready.load(Ordering::Relaxed);
+        of == self.current.load(Ordering::Relaxed) || self.ready().await.yes
     }
 
     /// Forgets what it said: it has ended.

@@ -4,6 +4,7 @@
 //! what was begun is done even if nobody waits for the answer; one call after the other. Nothing that was told is repeated in an answer.
 
 use crate::apply::Applying;
+use crate::contract::Need;
 use crate::environment::{refusal, unfit};
 use crate::memory::Told;
 use serde::Deserialize;
@@ -91,7 +92,8 @@ impl Desk {
             ..before.clone()
         };
         self.hear(&mut told, telling);
-        if let Some(why) = unfit(&self.applying.contract, &told) {
+        let unheard = self.unheard(&before, &told);
+        if let Some(why) = unheard.or_else(|| unfit(&self.applying.contract, &told)) {
             return error(422, &why);
         }
         if let Err(why) = self.applying.keep(told) {
@@ -132,7 +134,8 @@ impl Desk {
         told.claim = told.claim.or_else(|| telling.claim.clone());
         told.moment = telling.template_updated_at.clone().or(told.moment);
         self.hear(&mut told, telling);
-        if let Some(why) = unfit(&self.applying.contract, &told) {
+        let unheard = self.unheard(&before, &told);
+        if let Some(why) = unheard.or_else(|| unfit(&self.applying.contract, &told)) {
             return error(422, &why);
         }
         if let Err(why) = self.applying.keep(told) {
@@ -177,6 +180,12 @@ impl Desk {
 
     /// Takes in what is told; what is not told stays.
     fn hear(&self, told: &mut Told, telling: Telling) {
+        if told.laid {
+            told.before = Some(Box::new(Told {
+                env: BTreeMap::new(),
+                ..told.clone()
+            }));
+        }
         let take_in = |own: &mut Option<String>, new: Option<String>| {
             if new.is_some() {
                 *own = new;
@@ -199,6 +208,35 @@ impl Desk {
         told.deployment = deployment;
         told.tainted = true;
         told.laid = false;
+    }
+
+    /// Why it cannot be told that: it would go on without, and nobody would know.
+    fn unheard(&self, before: &Told, told: &Told) -> Option<String> {
+        let contract = &self.applying.contract;
+        let files = &contract.persona.files;
+        let texts = files.iter().map(|file| &file.text);
+        let texts = texts.chain(contract.persona.variables.values());
+        let place = |word: &str| texts.clone().any(|text| text.contains(word));
+        // What it was told when there was a place for it is no news.
+        if told.model != before.model && !place("{model}") {
+            return Some("model: this agent cannot be told one: its template's own files say the program's configuration, and the model with it".to_owned());
+        }
+        if told.join_url != before.join_url && !place("{joinUrl}") {
+            return Some("joinUrl: this agent joins no conversation".to_owned());
+        }
+        if told.model.is_none() && contract.needs.contains(&Need::Model) {
+            return Some(
+                "model is missing: without one this program takes any, or answers nobody"
+                    .to_owned(),
+            );
+        }
+        let mut instructed = files
+            .iter()
+            .filter(|file| file.text.contains("{instructions}"));
+        let unfilled = instructed.any(|file| told.lays(file).is_none());
+        (told.instructions.is_some() && unfilled).then(|| {
+            "agentName, or something else that a file says who it is with, was never told to this agent".to_owned()
+        })
     }
 
     async fn is_clean(&self, told: &Told) -> bool {
@@ -224,15 +262,6 @@ impl Desk {
             if let Some(why) = refusal(contract, name, value) {
                 return refused(&why);
             }
-        }
-        let texts = contract.persona.files.iter().map(|file| &file.text);
-        let mut texts = texts.chain(contract.persona.variables.values());
-        // It would go on without, and nobody would know.
-        if telling.model.is_some() && !texts.clone().any(|text| text.contains("{model}")) {
-            return Err(error(422, "model: this agent cannot be told one"));
-        }
-        if telling.join_url.is_some() && !texts.any(|text| text.contains("{joinUrl}")) {
-            return Err(error(422, "joinUrl: this agent joins no conversation"));
         }
         Ok(telling)
     }

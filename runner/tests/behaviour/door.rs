@@ -99,11 +99,10 @@ async fn health_says_ready_only_while_the_harness_does() {
         |contract| contract["readiness"]["equals"] = "started".into(),
         &[],
     );
-    never.until_said("fake is started").await;
-    until("the harness answers", async || {
-        never.call("GET", "/plain", "").await.0 == 200
-    })
-    .await;
+    never.until_said("fake | started as").await;
+    let (status, said) = never.call("GET", "/plain", "").await;
+    let wanted = (503, &"the harness is not ready".into());
+    assert_eq!((status, &said["error"]), wanted, "it may never answer that");
     let (status, body) = never.call_as("GET", "/pool/health", None, "").await;
     assert_eq!((status, &body["ready"]), (503, &false.into()));
 }

@@ -231,7 +231,7 @@ async fn while_no_harness_listens_it_is_said() {
     let (status, body) = runner.call("GET", "/x", "").await;
     assert_eq!(
         (status, &body["error"]),
-        (503, &"the harness does not listen".into())
+        (503, &"the harness is not ready".into())
     );
 }
 

@@ -368,3 +368,109 @@ async fn a_harness_may_say_itself_whether_it_is_clean() {
         assert_eq!(status["clean"], clean, "{equals}");
     }
 }
+
+fn configured(contract: &mut Value) {
+    contract["persona"] = json!({"files": [
+        {"path": "SOUL.md", "text": "# {agentName}\n{instructions}\n"},
+        {"path": "config.json", "text": "{\"model\": \"{model}\"}", "quoted": true},
+    ]});
+    contract["toldBy"] = json!("Restart");
+}
+
+fn of_model(model: &str) -> Value {
+    json!({"claim": "c1", "agentName": "Ada", "instructions": "Count.", "model": model})
+}
+
+async fn updated(runner: &Runner, change: Value) -> (u16, Value) {
+    let path = "/pool/update-template";
+    runner.call("POST", path, &change.to_string()).await
+}
+
+/// Channels, plugins, what it has learned of itself: an edit of something else leaves them.
+#[tokio::test]
+async fn what_an_agent_makes_of_its_files_stays_until_something_else_is_told_for_them() {
+    let mut runner = Runner::ready(configured).await;
+    let told = of_model("a/\"b").to_string();
+    assert_eq!(runner.call("POST", "/pool/provision", &told).await.0, 200);
+    let config = |runner: &Runner| fs::read_to_string(runner.state("config.json")).expect("config");
+    assert_eq!(config(&runner), r#"{"model": "a/\"b"}"#);
+    fs::write(runner.state("config.json"), "its own").expect("written");
+    let change = json!({"claim": "c1", "instructions": "Sing.", "model": "a/\"b"});
+    assert_eq!(updated(&runner, change).await.0, 200);
+    assert_eq!(soul(&runner).await, "# Ada\nSing.\n");
+    assert_eq!(config(&runner), "its own");
+    fs::write(runner.state("SOUL.md"), "I sing").expect("written");
+    let change = json!({"claim": "c1", "env": {"A": "b"}});
+    assert_eq!(updated(&runner, change).await.0, 200);
+    runner.signal(rustix::process::Signal::TERM);
+    runner.until_ended().await;
+    runner.again().await;
+    assert_eq!(
+        (soul(&runner).await.as_str(), config(&runner).as_str()),
+        ("I sing", "its own")
+    );
+    let change = json!({"claim": "c1", "model": "c"});
+    assert_eq!(updated(&runner, change).await.0, 200);
+    assert_eq!(config(&runner), r#"{"model": "c"}"#);
+    assert_eq!(soul(&runner).await, "I sing");
+}
+
+/// As when its template brings the configuration itself from now on.
+#[tokio::test]
+async fn a_model_that_has_no_place_any_more_does_not_make_an_agent_deaf() {
+    let mut runner = Runner::ready(configured).await;
+    let told = of_model("a").to_string();
+    assert_eq!(runner.call("POST", "/pool/provision", &told).await.0, 200);
+    runner.signal(rustix::process::Signal::TERM);
+    runner.until_ended().await;
+    runner.contract["persona"]["files"]
+        .as_array_mut()
+        .expect("files")
+        .pop();
+    runner.again().await;
+    let change = |model: &str| json!({"claim": "c1", "instructions": "Sing.", "model": model});
+    assert_eq!(updated(&runner, change("a")).await.0, 200);
+    assert_eq!(soul(&runner).await, "# Ada\nSing.\n");
+    let (status, said) = updated(&runner, change("b")).await;
+    assert_eq!(status, 422);
+    assert!(
+        said["error"]
+            .to_string()
+            .contains("its template's own files")
+    );
+}
+
+#[tokio::test]
+async fn what_a_program_needs_is_missed_and_what_is_its_templates_is_refused() {
+    let mut runner = Runner::ready(|contract| {
+        configured(contract);
+        contract["needs"] = json!(["model"]);
+        contract["reserved"] = json!(["STATE_DIR"]);
+    })
+    .await;
+    let mut told = of_model("a");
+    let provision = async |told: &Value| {
+        let (status, said) = runner
+            .call("POST", "/pool/provision", &told.to_string())
+            .await;
+        (status, said["error"].to_string())
+    };
+    told["model"].take();
+    let (status, said) = provision(&told).await;
+    assert!(status == 422 && said.contains("model is missing"), "{said}");
+    told["model"] = "a".into();
+    told["env"] = json!({"STATE_DIR": "/elsewhere"});
+    let (status, said) = provision(&told).await;
+    assert!(status == 400 && said.contains("STATE_DIR"), "{said}");
+    told["env"] = json!({});
+    assert_eq!(provision(&told).await.0, 200);
+    // Its disk is lost, and it is told what is new alone.
+    runner.signal(rustix::process::Signal::TERM);
+    runner.until_ended().await;
+    fs::remove_dir_all(runner.state("")).expect("lost");
+    runner.again().await;
+    let change = json!({"claim": "c1", "instructions": "Sing.", "model": "a"});
+    let (status, said) = updated(&runner, change).await;
+    assert_eq!(status, 422);
+    assert!(said["error"].to_string().contains("agentName"), "{said}");
+}
