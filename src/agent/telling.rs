@@ -105,14 +105,14 @@ async fn told(
         }
         (200, Some(_)) => unknown(Answer::OtherValue.to_string()),
         (200, None) => unknown(Answer::NotJson.to_string()),
-        (400 | 422, Some(answer)) => match answer.get("error").and_then(Value::as_str) {
+        (400 | 413 | 422, Some(answer)) => match answer.get("error").and_then(Value::as_str) {
             Some(said) => TellOutcome::Refused {
                 message: repeated(said, status, provision, token),
             },
             // Whoever is in front of an agent refuses as well, and not in these words.
             None => unknown(not_its_own(status)),
         },
-        (400 | 422, None) => unknown(not_its_own(status)),
+        (400 | 413 | 422, None) => unknown(not_its_own(status)),
         (409, Some(answer)) => match keeps(&answer) {
             Some(claim) if is_another(claim, &provision.claim) => TellOutcome::OfAnother {
                 why: kept("keeps another claim"),
@@ -134,8 +134,9 @@ async fn told_anew(
     within: Duration,
 ) -> TellOutcome {
     let mut said = json!({"claim": provision.claim, "templateUpdatedAt": moment});
-    // It is told of its tools alone: what else it knows stays as it is.
+    // It is told of its tools alone: what else it knows stays as it is. Its name goes with the rest: one whose disk was lost has none.
     if !provision.instructions.is_empty() {
+        said["agentName"] = json!(provision.agent_name);
         said["instructions"] = json!(provision.instructions);
         said["metadata"] = json!(provision.metadata);
     }
@@ -159,7 +160,7 @@ async fn told_anew(
     match status {
         200 if field("ok") == Some(&Value::Bool(true)) => TellOutcome::Told(AgentResult::default()),
         // Of whoever is in front of an agent nobody knows what he means.
-        400 | 422 if said.is_some() => TellOutcome::Refused {
+        400 | 413 | 422 if said.is_some() => TellOutcome::Refused {
             message: repeated(said.unwrap_or_default(), status, provision, token),
         },
         404 | 405 if !is_the_edge(status, &body) => TellOutcome::Refused {

@@ -201,9 +201,9 @@ pub enum OnExternalDeletion {
 }
 
 /// Most names of variables on record: twice what one configuration can have (128 of a template, 128 of an instance, 128 of a
-/// claim, what tools give, what we and a harness's row give), because the old and the new ones may both be set until the provider has
+/// claim, what tools give, what we, its files and a harness's row give), because the old and the new ones may both be set until the provider has
 /// answered.
-pub const MOST_VARIABLES: usize = 820;
+pub const MOST_VARIABLES: usize = 910;
 
 /// Most entries of a ledger. An instance has about fifteen; what a template no longer names stays until it is taken back.
 pub const MOST_SLOTS: usize = 256;

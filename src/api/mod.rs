@@ -10,6 +10,7 @@ mod adopt;
 pub mod claim;
 pub mod condition;
 pub mod deployment;
+mod files;
 pub mod instance;
 pub mod ledger;
 pub mod limits;
@@ -25,6 +26,7 @@ pub mod template;
 pub mod text;
 mod tool;
 pub mod updates;
+mod values;
 
 #[cfg(test)]
 mod admissible;

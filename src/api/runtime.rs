@@ -16,14 +16,24 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("(!has(self.harness) || self.harness in ['convos', 'http']) && (!has(oldSelf.harness) || oldSelf.harness in ['convos', 'http']) || has(self.harness) && has(oldSelf.harness) && self.harness == oldSelf.harness").message("runtime.harness cannot be changed, but between convos and http: what one program keeps is nothing to another, and addresses lead to the old one's port; make another AgentTemplate"))]
 #[x_kube(validation = Rule::new("has(self.harness) && self.harness != 'convos' || !has(self.contract) || !has(self.contract.auth) || self.contract.auth.type == 'Bearer'").message("runtime.contract.auth must be of type Bearer with runtime.harness convos: an agent is told with a Bearer token who it is; take auth away, or write another harness"))]
 #[x_kube(validation = Rule::new("!has(self.harness) || self.harness in ['convos', 'http'] || !has(self.contract) || !has(self.contract.auth) && !has(self.contract.tokenVariable) && !has(self.contract.portVariable)").message("runtime.contract.auth, tokenVariable and portVariable are for runtime.harness http and convos: the other programs read token and port where they always do, and without their token they would be open; take them away"))]
+#[x_kube(validation = Rule::new("(has(self.entrypoint) ? self.entrypoint : 'Harness') == (has(oldSelf.entrypoint) ? oldSelf.entrypoint : 'Harness')").message("runtime.entrypoint is immutable: running agents would be told by another path than the one they know, and their addresses lead to the old port; make another AgentTemplate"))]
+#[x_kube(validation = Rule::new("!has(self.entrypoint) || self.entrypoint != 'Runner' || has(self.harness) && self.harness != 'convos'").message("runtime.entrypoint Runner is for harness openclaw, hermes, opencode and http: convos agents answer what the runner would; take entrypoint away, or write another harness"))]
+#[x_kube(validation = Rule::new("!has(self.entrypoint) || self.entrypoint != 'Runner' || !has(self.harness) || self.harness != 'http' || has(self.startCommand)").message("runtime.startCommand is required with harness http and entrypoint Runner: the runner is the image's entrypoint, and nothing else says what it is to start"))]
+#[x_kube(validation = Rule::new("!has(self.entrypoint) || self.entrypoint != 'Runner' || !has(self.harness) || self.harness == 'http' || !has(self.contract) || !has(dyn(self.contract).health)").message("runtime.contract.health is for harness http where entrypoint is Runner: the runner asks openclaw, hermes and opencode what their rows say, and hears their version by it; take health away"))]
 pub struct Runtime {
     /// The program that the agent is, and so how it is started, configured and spoken to. `convos`, also where this is left out, answers
     /// `GET /pool/health` with `{"ready": true}` and can be told who it is; `http` is any program that answers its path (`/`, or the one of
     /// `contract.health`) with 200; `openclaw`, `hermes` and `opencode` are those programs as they are published. Only `convos` can be told who
-    /// it is. What stands in the row of each: docs/harnesses.md. The variables of token and port are the controller's: an entry of `env` with
+    /// it is, and any other with `entrypoint: Runner`. What stands in the row of each: docs/harnesses.md. The variables of token and port are the controller's: an entry of `env` with
     /// such a name counts for nothing. The others of a row give way to `env`. To change it between convos and http deploys nothing.
     #[serde(default, skip_serializing_if = "Harness::is_usual")]
     pub harness: Harness,
+    /// What the image starts. `Harness`, also where this is left out: the program itself. `Runner`: `yardmaster-runner` (see images/), which
+    /// starts the program on loopback, lays its files, tells it who it is, and lets nobody to it without the token; so its agents can be in a pool,
+    /// and a program without a token of its own gets a public address. `port` (left out: 8080) is where the runner listens then, `startCommand` what
+    /// it starts (words, which no shell reads; `{port}` is the program's port), and `contract` how the runner speaks to the program: to change these deploys.
+    #[serde(default, skip_serializing_if = "Entrypoint::is_usual")]
+    pub entrypoint: Entrypoint,
     /// The image, by tag or digest. A tag is resolved to a digest once for each change of the template.
     pub image: ImageReference,
     /// A Secret of type kubernetes.io/dockerconfigjson, or with the keys `username` and `password`, for a private image.
@@ -96,6 +106,23 @@ impl Harness {
     /// Left out where it is: what was written before there was a choice reads and writes as it did.
     fn is_usual(&self) -> bool {
         *self == Harness::default()
+    }
+}
+
+/// What an image starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Entrypoint {
+    /// The program itself.
+    #[default]
+    Harness,
+    /// The runner, which starts the program.
+    Runner,
+}
+
+impl Entrypoint {
+    /// Left out where it is: what was written before there was a choice reads and writes as it did.
+    fn is_usual(&self) -> bool {
+        *self == Entrypoint::default()
     }
 }
 
@@ -206,7 +233,8 @@ pub struct Contract {
 )]
 pub struct AgentAuth {
     /// Bearer: `Authorization: Bearer`. Basic: `Authorization: Basic`, with the token as password. Header: in a header of its own. None: the
-    /// agent has no token and everybody who knows its address can use it; such agents are found and taken over within hours.
+    /// agent has no token and everybody who knows its address can use it; such agents are found and taken over within hours. With
+    /// `entrypoint: Runner` None is safe: the program listens on loopback, and the runner lets nobody to it without the token.
     #[serde(rename = "type")]
     pub kind: AuthType,
     /// Basic, required there: the user.

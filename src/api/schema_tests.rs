@@ -344,9 +344,12 @@ fn the_record_of_variables_holds_the_old_names_and_the_new_ones() {
         most("AgentTemplate.spec.env"),
         most("AgentInstance.spec.env") + most("AgentInstance.spec.fromClaim.env"),
     );
-    // Token, port, YARDMASTER_CONFIGURATION; RAILWAY_RUN_UID, the directory of state, and what a row switches on.
-    let names = template + own + GIVEN.len() + 3 + 2 + 4;
-    assert_eq!(names, 403);
+    // Of files the script, and 32 KiB of a file in base64 each: 11 for as much as they may have, and one for each that is not whole.
+    let files = 1 + 11 + most("AgentTemplate.spec.files");
+    // Behind the runner there are fewer: 256 KiB of files are five variables there.
+    // Token, port, YARDMASTER_CONFIGURATION; RAILWAY_RUN_UID, the directory of state, and of configuration, what a row switches on, and lays.
+    let names = template + own + GIVEN.len() + 3 + 3 + 4 + files + 2;
+    assert_eq!(names, 450);
     assert!(2 * names <= MOST_VARIABLES);
     assert_eq!(most("AgentInstance.status.variables"), MOST_VARIABLES);
     assert_eq!(most("AgentInstance.status.external"), MOST_SLOTS);

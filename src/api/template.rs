@@ -1,15 +1,17 @@
 //! AgentTemplate: what to stamp. Image, runtime settings, variables, and how a change rolls out; and who agents are to be.
 
-use super::account::KeyRef;
+use super::files;
+pub use super::files::{FileMode, TemplateFile};
 use super::persona::{TemplatePersona, TemplateProfile};
 pub use super::runtime::{
-    AgentAuth, AuthType, Contract, Harness, HealthCheck, HealthContract, ReadyAnswer, Resources,
-    RestartKind, RestartPolicy, Runtime, VolumeSpec,
+    AgentAuth, AuthType, Contract, Entrypoint, Harness, HealthCheck, HealthContract, ReadyAnswer,
+    Resources, RestartKind, RestartPolicy, Runtime, VolumeSpec,
 };
 pub use super::text::NameRef;
-use super::text::{Span, VariableName};
+use super::text::Span;
 use super::tool::given;
 pub use super::tool::{LimitReset, ReclaimPolicy, ToolKind, ToolSpec, ToolTime};
+pub use super::values::{EnvVar, ValueFrom};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 
 use kube::{CustomResource, KubeSchema};
@@ -44,6 +46,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = Rule::new("has(self.runtime) || has(self.persona)").message("runtime must say how agents run; it may be left out only beside persona, in a template that claims name in personaRef"),
     validation = Rule::new("!has(oldSelf.runtime) || has(self.runtime)").message("runtime cannot be taken away: agents may be made from it; make another AgentTemplate for a persona alone"),
+    validation = Rule::new(files::NEED_RUNTIME.0).message(files::NEED_RUNTIME.1),
+    validation = Rule::new(files::OF_ANY_PROGRAM.0).message(files::OF_ANY_PROGRAM.1),
+    validation = Rule::new(files::OF_A_KNOWN_PROGRAM.0).message(files::OF_A_KNOWN_PROGRAM.1),
     validation = given("OPENROUTER_API_KEY"),
     validation = given("EXA_API_KEY"),
     validation = given("AGENTMAIL_INBOX"),
@@ -70,6 +75,13 @@ pub struct AgentTemplateSpec {
     #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[x_kube(validation = Rule::new("self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144").message("the values of env must have at most 262144 characters together; put a large text into the image or let the agent fetch it"))]
     pub env: Vec<EnvVar>,
+    /// Files that are laid before the agent's program starts, by a start command: the image needs /bin/sh, base64 and mkdir, and with
+    /// `runtime.harness` convos or http `runtime.startCommand` must be written, whose words are started then. A file can be read and written by
+    /// its owner alone, who is the owner of its directory where the container runs as root. To change files deploys every instance anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"]))]
+    #[x_kube(validation = Rule::new("self.map(e, has(e.content) ? e.content.size() : 0).sum() <= 262144").message("the contents of files must have at most 262144 characters together; put a large file into the image or let the agent fetch it"))]
+    pub files: Vec<TemplateFile>,
     /// What the agent is given at other providers: each instance gets its own. A tool that is taken away here is taken
     /// back from every instance: its key is revoked, its address and number are given up for good, its wallet is put to
     /// rest or destroyed as `reclaimPolicy` says. To change a tool's type or account, give the new one another name.
@@ -84,36 +96,6 @@ pub struct AgentTemplateSpec {
     /// How a change reaches the instances.
     #[serde(default)]
     pub rollout: Rollout,
-}
-
-/// An environment variable: a value, or where it comes from.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.value) != has(self.valueFrom)").message("an env entry must have exactly one of value and valueFrom"))]
-pub struct EnvVar {
-    /// The variable's name.
-    pub name: VariableName,
-    /// Its value, where it is no secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32768))]
-    #[x_kube(validation = Rule::new("!self.contains('${{')").message("env value must not contain '${{': Railway would replace it with a reference; put such a value together inside the agent"))]
-    pub value: Option<String>,
-    /// Where its value comes from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<ValueFrom>,
-}
-
-/// Where a value comes from, in the same namespace.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)").message("valueFrom must have exactly one of secretKeyRef and configMapKeyRef"))]
-pub struct ValueFrom {
-    /// A key of a Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_key_ref: Option<KeyRef>,
-    /// A key of a ConfigMap.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map_key_ref: Option<KeyRef>,
 }
 
 /// How a change of the template reaches its instances.

@@ -111,6 +111,12 @@ text!(
     "must be an absolute path below the root such as /data, without '..' and without a trailing slash"
 );
 text!(
+    /// A path of a file that is laid for an agent. `.yardmaster` is where `yardmaster-runner` keeps its memory, and what begins so is half written.
+    FilePath, max 512,
+    r"self.matches('^/?[^/[:cntrl:]]+(/[^/[:cntrl:]]+)*$') && !self.matches('(^|/)([.]|[.][.]|[.]yardmaster[^/]*)(/|$)')",
+    "must be the path of a file, such as SOUL.md or /data/notes/first.md: no '//', no '.' or '..' on the way, no slash at the end, no control characters, and no name that begins with .yardmaster, which is the runner's own"
+);
+text!(
     /// A path of the agent's HTTP interface. Never `//…`: that would name another host.
     HttpPath, max 256,
     r"self.matches('^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$') && !self.contains('..')",

@@ -1,7 +1,7 @@
 //! Values that specs refer to: read by name, in the namespace of the one who refers.
 
 use super::call::{Written, find};
-use crate::model::values::{MOST, References, Source, Values};
+use crate::model::values::{HELD, References, Source, Values};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
@@ -11,9 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// So many objects are read at once.
 const AT_ONCE: usize = 8;
-
-/// Most bytes that are held for one spec: more than all that it can use.
-const HELD: usize = 2 * MOST;
 
 /// A referenced object as it was read.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,7 @@ use super::wake::{Change, Dependent, persona_of};
 use crate::api::{NamespacedName, Seen, SlotState};
 use crate::cluster::values::read_one;
 use crate::engine::claiming::is_untold;
-use crate::engine::compose::references;
+use crate::engine::compose::{references, template_references};
 use crate::engine::persona;
 use crate::model::slot::SLOTS;
 use crate::model::values::{References, Source};
@@ -166,8 +166,9 @@ fn wanted(ctx: &Context) -> ReferredTo {
         // What only has a persona is told of it by itself; of all others the claims are.
         let alone = spec.persona.iter().filter(|_| spec.runtime.is_none());
         let persona = alone.flat_map(|persona| persona::sources(persona).into_keys());
-        let own = references(spec.runtime.as_ref(), &spec.env);
-        for source in own.into_keys().chain(persona) {
+        let own = template_references(spec);
+        let own = own.into_iter().flat_map(References::into_keys);
+        for source in own.chain(persona) {
             add(&named.namespace, source, Dependent::Template(named.clone()));
         }
     }

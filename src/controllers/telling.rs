@@ -18,6 +18,7 @@ use crate::cluster::call::find;
 use crate::cluster::{ClusterError, claims, values};
 use crate::engine::compose::Broken;
 use crate::engine::persona;
+use crate::model::runner::spoken;
 use crate::model::telling::is_another;
 use crate::model::{
     AgentBinding, AgentResult, ClaimKept, Provision, TellOutcome, TellingRow, harness,
@@ -35,7 +36,7 @@ const LEAST: Duration = Duration::from_secs(5);
 /// How an agent of a template is told. `None`: it cannot be.
 pub fn row_of(template: &AgentTemplate) -> Option<TellingRow> {
     let runtime = template.spec.runtime.as_ref()?;
-    harness::row(runtime.harness).telling
+    spoken(runtime).telling
 }
 
 /// An agent that can be called.

@@ -15,7 +15,7 @@ use super::wake::Change;
 use crate::api::template::{AgentTemplateSpec, ResolvedImage};
 use crate::api::{AgentTemplate, AgentTemplateStatus, NamespacedName, Seen};
 use crate::cluster::{ClusterError, status, values};
-use crate::engine::compose::{Broken, by_digest, references, registry, revision};
+use crate::engine::compose::{Broken, by_digest, registry, revision, template_references};
 use crate::engine::persona;
 use crate::engine::program::readiness;
 use crate::engine::template::{Resolution, news, status as conclude, without_counts};
@@ -108,8 +108,8 @@ async fn look_up(
         return Ok(Some((persona_alone(ctx, template).await?, None)));
     };
     let namespace = template.namespace().unwrap_or_default();
-    let referred = references(Some(runtime), &spec.env);
-    let found = values::read(&ctx.around.client, &namespace, &[referred]).await?;
+    let referred = template_references(spec);
+    let found = values::read(&ctx.around.client, &namespace, &referred).await?;
     ctx.memories.sources.keep(&namespace, &found);
     let values = values::values(found);
     let credentials =

@@ -4,13 +4,14 @@
 //! keyed hash whose key only this installation has. An instance's variable wins over its template's; what the
 //! controller itself sets wins over both.
 
+use super::laying::{Laying, laying};
 use super::program::ProgramSettings;
 pub use super::pull::{Broken, registry, runtime};
-use crate::api::account::KeyRef;
-use crate::api::condition::reason;
+pub use super::referred::{references, resolve, template_references};
+use super::runner;
 use crate::api::limits::Sizes;
 use crate::api::template::{AgentTemplateSpec, EnvVar, RestartKind, Runtime, ToolTime};
-use crate::model::values::{MOST, References, Seal, Source, Values};
+use crate::model::values::{Seal, Values};
 use crate::model::{Configuration, RegistryCredentials, Restart, Variable};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -81,28 +82,6 @@ impl Composed {
     }
 }
 
-/// Everything that these variables and this runtime refer to.
-pub fn references(runtime: Option<&Runtime>, env: &[EnvVar]) -> References {
-    let mut found = References::new();
-    if let Some(pull) = runtime.and_then(|runtime| runtime.image_pull_secret_ref.as_ref()) {
-        let keys = ["username", "password", ".dockerconfigjson"].map(str::to_owned);
-        let source = Source::Secret(pull.name.0.clone());
-        found.entry(source).or_default().extend(keys);
-    }
-    let mut refer = |source: Source, key: &KeyRef| {
-        found.entry(source).or_default().insert(key.key.to_string());
-    };
-    for from in env.iter().filter_map(|var| var.value_from.as_ref()) {
-        if let Some(key) = &from.secret_key_ref {
-            refer(Source::Secret(key.name.0.clone()), key);
-        }
-        if let Some(key) = &from.config_map_key_ref {
-            refer(Source::ConfigMap(key.name.0.clone()), key);
-        }
-    }
-    found
-}
-
 /// The name of what every instance of a template is made from. It changes with the image's digest, with everything in
 /// the spec that reaches a deployment, and with every value referred to; not with deadlines and rollout settings.
 pub fn revision(
@@ -116,6 +95,7 @@ pub fn revision(
     let program = ProgramSettings::of(runtime);
     let mut variables = program.usual();
     variables.extend(resolve(&template.env, values)?);
+    let laying = laying(template, &program, &variables, values)?;
     variables.retain(|name, _| !program.gives(name));
     variables.extend(program.marks());
     // Every instance that takes the revision gets these tools, and so other variables. What a tool is limited to is
@@ -129,7 +109,7 @@ pub fn revision(
         variables.insert(format!("tool/{}", tool.name), SecretString::from(what));
     }
     let registry = registry(runtime, values)?;
-    let configuration = configuration((runtime, &program), image, registry, variables);
+    let configuration = configuration(runtime, laying, image, registry, variables);
     Ok(name(seal, &configuration))
 }
 
@@ -148,26 +128,30 @@ pub fn compose(
     let program = ProgramSettings::of(runtime);
     let mut variables = program.usual();
     variables.extend(resolve(&template.env, values)?);
+    let laying = laying(template, &program, &variables, values)?;
     let own = resolve(env, values)?;
     variables.extend(own.clone());
     variables.extend(given.clone());
     let brought = resolve(brought, values)?.into_iter();
-    let theirs = |name: &str| given.contains_key(name) || program.gives(name);
+    let reserved = runner::reserved(runtime);
+    let of_program = |name: &str| program.gives(name) || laying.variables.contains_key(name);
+    let theirs =
+        |name: &str| given.contains_key(name) || reserved.contains(name) || of_program(name);
     let brought = brought.filter(|(name, _)| !theirs(name));
+    let brought = brought.map(|(name, value)| Variable { name, value });
+    let brought: Vec<Variable> = brought.collect();
     program.give_port(&mut variables);
     // Last: whatever else had its name, nobody gets at an agent with less than its token.
     program.give_token(&mut variables, token);
     let registry = registry(runtime, values)?;
-    let configuration = configuration((runtime, &program), image, registry, variables);
+    let configuration = configuration(runtime, laying, image, registry, variables);
     let key = name(seal, &configuration);
     Ok(Composed {
         configuration,
         key,
         own: own_name(seal, &own),
         sizes: sizes(runtime),
-        brought: brought
-            .map(|(name, value)| Variable { name, value })
-            .collect(),
+        brought,
     })
 }
 
@@ -181,17 +165,22 @@ pub fn by_digest(image: &str, digest: &str) -> String {
 }
 
 fn configuration(
-    (runtime, program): (&Runtime, &ProgramSettings),
+    runtime: &Runtime,
+    laying: Laying,
     image: String,
     registry: Option<RegistryCredentials>,
-    variables: BTreeMap<String, SecretString>,
+    mut variables: BTreeMap<String, SecretString>,
 ) -> Configuration {
+    for (name, value) in laying.usual {
+        variables.entry(name).or_insert(value);
+    }
+    variables.extend(laying.variables);
     let resources = runtime.resources.as_ref();
     let retries = u32::try_from(runtime.restart_policy.max_retries).unwrap_or(0);
     let volume = runtime.volume.as_ref();
     Configuration {
         image,
-        start_command: program.start(runtime),
+        start_command: laying.start,
         region: runtime.region.as_ref().map(|region| region.0.clone()),
         cpu: resources
             .and_then(|r| r.cpu.as_ref())
@@ -232,79 +221,6 @@ fn sizes(runtime: &Runtime) -> Sizes {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(units: f64) -> u64 {
     units.round().max(0.0) as u64
-}
-
-/// The values of variables, by name.
-///
-/// # Errors
-/// What one of them refers to is not there.
-pub fn resolve(env: &[EnvVar], values: &Values) -> Result<BTreeMap<String, SecretString>, Broken> {
-    let mut resolved = BTreeMap::new();
-    let mut room = MOST;
-    for var in env {
-        let value = match (&var.value, &var.value_from) {
-            (Some(value), _) => SecretString::from(value.clone()),
-            (None, Some(from)) => match (&from.secret_key_ref, &from.config_map_key_ref) {
-                (Some(key), _) => {
-                    look_up(values, Source::Secret(key.name.0.clone()), key, &var.name.0)?
-                }
-                (_, Some(key)) => look_up(
-                    values,
-                    Source::ConfigMap(key.name.0.clone()),
-                    key,
-                    &var.name.0,
-                )?,
-                _ => continue,
-            },
-            (None, None) => continue,
-        };
-        // One large value may be referred to many times: the sum is what has to be held.
-        let size = value.expose_secret().len();
-        room = room.checked_sub(size).ok_or_else(|| Broken {
-            reason: reason::VALUE_NOT_USABLE,
-            message: format!(
-                "the values of env must have at most {MOST} bytes together, and with variable {} they have more; put a large text into the image or let the agent fetch it",
-                var.name.0
-            ),
-        })?;
-        resolved.insert(var.name.0.clone(), value);
-    }
-    Ok(resolved)
-}
-
-fn look_up(
-    values: &Values,
-    source: Source,
-    key: &KeyRef,
-    variable: &str,
-) -> Result<SecretString, Broken> {
-    let kind = match source {
-        Source::Secret(_) => "Secret",
-        Source::ConfigMap(_) => "ConfigMap",
-    };
-    let missing = |what: String| Broken {
-        reason: reason::REFERENCE_NOT_FOUND,
-        message: format!("variable {variable}: {what}; create it, or change the reference"),
-    };
-    let data = values.get(&source).ok_or_else(|| {
-        missing(format!(
-            "{kind} {} does not exist in this namespace",
-            key.name
-        ))
-    })?;
-    let value = data
-        .get(key.key.as_str())
-        .ok_or_else(|| missing(format!("{kind} {} has no key {}", key.name, key.key)))?;
-    if value.expose_secret().contains("${{") {
-        return Err(Broken {
-            reason: reason::VALUE_NOT_USABLE,
-            message: format!(
-                "variable {variable}: the value at {kind} {}, key {}, contains '${{{{', which the provider would replace by a reference; change the value",
-                key.name, key.key
-            ),
-        });
-    }
-    Ok(value.clone())
 }
 
 /// A keyed hash of every field; each part goes in with its length, so that no two configurations read alike.

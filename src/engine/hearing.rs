@@ -55,7 +55,7 @@ pub(super) fn up(w: &World, d: &mut Draft, template: &TemplateReady) -> Phase {
         }
         (Some(Health::NotReady(answer)), Some(host)) => {
             hear(w, d, *answer);
-            let heard = heard(d, &host, &template.readiness);
+            let heard = heard(d, &host, template);
             d.say(Statement::no(
                 kind::HEALTHY,
                 reason::WAITING_FOR_AGENT,
@@ -117,15 +117,32 @@ fn hear(w: &World, d: &mut Draft, answer: Answer) {
 }
 
 /// What the status has of the agent's answer, as people read it.
-fn heard(d: &Draft, host: &str, readiness: &ReadinessProbe) -> String {
+fn heard(d: &Draft, host: &str, template: &TemplateReady) -> String {
     let answer = d.status.deployment.as_ref().and_then(told);
+    let readiness = &template.readiness;
     let ReadinessProbe { path, expects, .. } = readiness;
     match answer {
+        Some(answer) if template.runner => format!(
+            "GET https://{host}{path} {answer}; expected {expects}{}",
+            of_a_runner(answer)
+        ),
         Some(answer) => format!(
             "GET https://{host}{path} {answer}; expected {expects} (runtime.contract.health){}",
             refused(answer, readiness)
         ),
         None => format!("GET https://{host}{path} has not been answered yet"),
+    }
+}
+
+/// What it means that the runner does not say that its program is ready.
+fn of_a_runner(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Status(502..=504) | Answer::NotRunning | Answer::NotReached | Answer::NoAnswer => {
+            ", which the runner answers once its program is ready; the agent's log at the provider says how that starts, or why it does not"
+        }
+        _ => {
+            "; the runner answers nothing else than that and 503: the image's entrypoint is not yardmaster-runner, see images/README.md"
+        }
     }
 }
 
@@ -163,7 +180,7 @@ pub(super) fn starting(w: &World, d: &mut Draft, template: &TemplateReady) -> Ph
             .as_ref()
             .is_some_and(|one| one.answer.is_some());
         let why = match host(&d.status).filter(|_| answered) {
-            Some(host) => heard(d, &host, &template.readiness),
+            Some(host) => heard(d, &host, template),
             None => "the deployment has not come up".to_owned(),
         };
         let message = format!(

@@ -179,17 +179,18 @@ fn template<'a>(w: &'a World, d: &mut Draft) -> ControlFlow<PhaseEnd, &'a Templa
             let until = access::missing(w, d, reason::TEMPLATE_NOT_FOUND, message);
             watch_over(w, d, until)
         }
-        TemplateView::NotReady { stalled, message } => {
+        TemplateView::NotReady {
+            stalled,
+            reason,
+            message,
+        } => {
             let message = format!("AgentTemplate {name} is not ready: {message}");
             if *stalled {
-                d.stalled_on(kind::TEMPLATE_SYNCED, reason::TEMPLATE_NOT_READY, message);
+                d.stalled_on(kind::TEMPLATE_SYNCED, reason, message);
             } else {
-                d.say(Statement::unknown(
-                    kind::TEMPLATE_SYNCED,
-                    reason::TEMPLATE_NOT_READY,
-                    message.clone(),
-                ));
-                d.working(reason::TEMPLATE_NOT_READY, message);
+                let said = Statement::unknown(kind::TEMPLATE_SYNCED, reason, message.clone());
+                d.say(said);
+                d.working(reason, message);
             }
             watch_over(w, d, wait(Some(w.recheck())))
         }

@@ -1,20 +1,30 @@
 //! What a template's harness and contract make of its agents: variables, start command, port, and what is asked of them.
 //!
 //! What holds: the contract comes before the harness's row, field by field. Token and port are the controller's, whatever `env` says; the
-//! row's other variables give way to `env`. Of a row that says nothing (`convos`, `http`) nothing reaches a deployment but token and port,
+//! row's other variables give way to `env`. Where the runner is in front of a program, its own row is what an agent is spoken to by, and
+//! the contract is for the runner alone (`engine::runner`). Of a row that says nothing (`convos`, `http`) nothing reaches a deployment but token and port,
 //! in the variables that they always had, so that no revision changes.
 
 use super::pull::Broken;
 use crate::api::condition::{Statement, kind, reason};
-use crate::api::template::{AuthType, Contract, HealthCheck, HealthContract, Runtime};
+use crate::api::template::{AuthType, Contract, Entrypoint, HealthCheck, HealthContract, Runtime};
 use crate::api::text::Amount;
-use crate::model::harness::{self, HarnessRow};
+use crate::model::harness::HarnessRow;
+use crate::model::runner::spoken;
 use crate::model::{Expects, ReadinessProbe, ShownToken, TokenForm, VersionPlace};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 
 /// Runs a program as root whose image would run as another user: Railway mounts volumes as root.
 const RUN_AS: &str = "RAILWAY_RUN_UID";
+
+/// What is said of an agent that is as its row says.
+const AS_ITS_ROW: Contract = Contract {
+    health: None,
+    auth: None,
+    token_variable: None,
+    port_variable: None,
+};
 
 /// What the controller gives a program.
 pub struct ProgramSettings {
@@ -28,8 +38,8 @@ pub struct ProgramSettings {
 impl ProgramSettings {
     /// What a template says of it.
     pub fn of(runtime: &Runtime) -> ProgramSettings {
-        let row = harness::row(runtime.harness);
-        let contract = &runtime.contract;
+        let row = spoken(runtime);
+        let contract = contract(runtime);
         let token = credential(contract, &row).map(|shown| shown.variable);
         let own = contract.port_variable.as_ref().map(|name| name.0.clone());
         let port_variable = own.or_else(|| row.port_variable.map(str::to_owned));
@@ -49,6 +59,9 @@ impl ProgramSettings {
 
     /// The command that starts it. `None`: the image's own.
     pub fn start(&self, runtime: &Runtime) -> Option<String> {
+        if runtime.entrypoint == Entrypoint::Runner {
+            return None;
+        }
         runtime.start_command.clone().or_else(|| {
             let port = self.port.map(|port| port.to_string());
             let words = self.row.start?;
@@ -101,7 +114,15 @@ impl ProgramSettings {
 /// The port on which an agent of the template listens, where that is known.
 pub fn port(runtime: &Runtime) -> Option<u16> {
     let own = runtime.port.and_then(|port| u16::try_from(port).ok());
-    own.or_else(|| harness::row(runtime.harness).port)
+    own.or_else(|| spoken(runtime).port)
+}
+
+/// How an agent of the template is spoken to, where that is not as its row has it.
+fn contract(runtime: &Runtime) -> &Contract {
+    match runtime.entrypoint {
+        Entrypoint::Harness => &runtime.contract,
+        Entrypoint::Runner => &AS_ITS_ROW,
+    }
 }
 
 /// What the row gives beside token and port: what is to be switched on, and what moves its state onto the volume.
@@ -110,18 +131,22 @@ fn usual(runtime: &Runtime, row: &HarnessRow) -> BTreeMap<String, SecretString> 
     let mut usual: BTreeMap<String, SecretString> = switches
         .map(|(name, value)| (name.to_owned(), SecretString::from(value)))
         .collect();
-    if let (Some(state), Some(volume)) = (&row.state, &runtime.volume) {
+    let Some(volume) = &runtime.volume else {
+        return usual;
+    };
+    let behind = runtime.entrypoint == Entrypoint::Runner;
+    if let Some(state) = row.state.filter(|_| !behind) {
         let place = format!("{}{}", volume.mount_path.0, state.below);
         usual.insert(state.variable.to_owned(), SecretString::from(place));
-        if row.uid != Some(0) {
-            usual.insert(RUN_AS.to_owned(), SecretString::from("0"));
-        }
+    }
+    if (row.state.is_some() || behind) && row.uid != Some(0) {
+        usual.insert(RUN_AS.to_owned(), SecretString::from("0"));
     }
     usual
 }
 
 /// How an agent of the template is shown its token. `None`: it has none.
-fn credential(contract: &Contract, row: &HarnessRow) -> Option<ShownToken> {
+pub(super) fn credential(contract: &Contract, row: &HarnessRow) -> Option<ShownToken> {
     let form = match &contract.auth {
         None => row.form.clone(),
         Some(auth) => match auth.kind {
@@ -149,11 +174,18 @@ fn credential(contract: &Contract, row: &HarnessRow) -> Option<ShownToken> {
 /// # Errors
 /// The template's words are none that this version understands.
 pub fn readiness(runtime: &Runtime) -> Result<ReadinessProbe, Broken> {
-    let row = harness::row(runtime.harness);
-    let credential = credential(&runtime.contract, &row);
+    asked(contract(runtime), &spoken(runtime))
+}
+
+/// What a program of that row is asked, with what a contract says of it.
+///
+/// # Errors
+/// The contract's words are none that this version understands.
+pub(super) fn asked(contract: &Contract, row: &HarnessRow) -> Result<ReadinessProbe, Broken> {
+    let credential = credential(contract, row);
     // What the row says is open is open; of another path nobody knows.
     let sent = |path: &str| credential.clone().filter(|_| !row.open || path != row.path);
-    let (path, expects) = match &runtime.contract.health {
+    let (path, expects) = match &contract.health {
         None => (row.path.to_owned(), Some(row.expects.clone())),
         Some(HealthContract::Path(path)) => (path.0.clone(), Some(row.expects.clone())),
         Some(HealthContract::Check(HealthCheck { path, ready })) => {
@@ -189,7 +221,7 @@ pub fn readiness(runtime: &Runtime) -> Result<ReadinessProbe, Broken> {
 
 /// That a template gives its agents less memory than their program needs. It is told, not refused.
 pub fn too_little(runtime: &Runtime) -> Option<Statement> {
-    let row = harness::row(runtime.harness);
+    let row = spoken(runtime);
     let given = runtime.resources.as_ref()?.memory.as_ref()?;
     let least = row.least_memory?;
     (given.units()? < Amount::from(least).units()?).then(|| {

@@ -3,18 +3,18 @@
 //!
 //! Holds: the same objects give the same view. Deliberately absent: reading them (`controllers::instance`).
 
-use super::compose::{self, Broken, compose, references, revision};
+use super::compose::{self, Broken, compose, references, revision, template_references};
 use super::tools::GivenByTools;
 use super::world::{
     Desired, Glance, RolloutTurn, TemplateReady, TemplateView, ToolAccountView, Tools, World,
 };
 use super::{program, rollout};
-use crate::api::condition::{find, is_true, kind};
+use crate::api::condition::{find, is_true, kind, reason};
 use crate::api::instance::Ownership;
-use crate::api::template::{EnvVar, ResolvedImage, Runtime};
+use crate::api::template::{Entrypoint, EnvVar, ResolvedImage, Runtime};
 use crate::api::text::Span;
 use crate::api::{ABANDON_ANNOTATION, AgentInstance, AgentTemplate, Part, Seen, Slot, SlotState};
-use crate::model::harness;
+use crate::model::runner::spoken;
 use crate::model::slot::FoundBy;
 use crate::model::tool::{Resource, Wanted};
 use crate::model::values::{References, Seal, Values};
@@ -208,13 +208,13 @@ pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Box<Te
     let template = match template {
         Some(Seen::Read(template)) => template,
         Some(Seen::Unreadable(template)) => {
-            return Err(Box::new(not_ready(true, template.sentence())));
+            return Err(Box::new(not_ready(true, "", template.sentence())));
         }
         None => return Err(Box::new(TemplateView::Missing)),
     };
     let runtime = match compose::runtime(&template.spec) {
         Ok(runtime) => runtime,
-        Err(broken) => return Err(Box::new(not_ready(true, broken.message))),
+        Err(broken) => return Err(Box::new(unusable(broken))),
     };
     let status = template.status.clone().unwrap_or_default();
     let current = observed(template);
@@ -222,7 +222,8 @@ pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Box<Te
     let ready = find(&status.conditions, kind::READY);
     if let Some(ready) = ready.filter(|ready| current && ready.status != "True") {
         let stalled = is_true(&status.conditions, kind::STALLED);
-        return Err(Box::new(not_ready(stalled, ready.message.clone())));
+        let why = ready.reason.as_str();
+        return Err(Box::new(not_ready(stalled, why, ready.message.clone())));
     }
     match (status.image, status.revision) {
         (Some(image), Some(revision)) if current => Ok(Stamp {
@@ -233,14 +234,26 @@ pub fn stamp(template: Option<&Seen<AgentTemplate>>) -> Result<Stamp<'_>, Box<Te
         }),
         _ => Err(Box::new(not_ready(
             false,
+            "",
             "it was just changed and is being looked at",
         ))),
     }
 }
 
-fn not_ready(stalled: bool, message: impl Into<String>) -> TemplateView {
-    let message = message.into();
-    TemplateView::NotReady { stalled, message }
+fn unusable(broken: Broken) -> TemplateView {
+    not_ready(true, broken.reason, broken.message)
+}
+
+/// `why` is the template's own reason. Of those that an instance is told, all but one are told as one.
+fn not_ready(stalled: bool, why: &str, message: impl Into<String>) -> TemplateView {
+    TemplateView::NotReady {
+        stalled,
+        reason: match why {
+            reason::FILES_NOT_SUPPORTED => reason::FILES_NOT_SUPPORTED,
+            _ => reason::TEMPLATE_NOT_READY,
+        },
+        message: message.into(),
+    }
 }
 
 /// Whether the instance runs what the template says, as a store has both, so that nothing is to be changed for it.
@@ -285,10 +298,11 @@ pub struct Own<'a> {
 
 impl Stamp<'_> {
     /// What the template refers to, what the instance does, and what its claim brought.
-    pub fn references(&self, instance: &AgentInstance) -> [References; 3] {
-        let spec = &self.template.spec;
+    pub fn references(&self, instance: &AgentInstance) -> [References; 4] {
+        let [own, files] = template_references(&self.template.spec);
         [
-            references(Some(self.runtime), &spec.env),
+            own,
+            files,
             references(None, &instance.spec.env),
             references(None, brought(instance)),
         ]
@@ -308,9 +322,10 @@ impl Stamp<'_> {
             Ok(named) if named == self.revision => Ok(()),
             Ok(_) => Err(Box::new(not_ready(
                 false,
+                "",
                 "a value that it refers to was just changed and is being looked at",
             ))),
-            Err(broken) => Err(Box::new(not_ready(true, broken.message))),
+            Err(broken) => Err(Box::new(unusable(broken))),
         }
     }
 
@@ -342,7 +357,7 @@ impl Stamp<'_> {
         let runtime = self.runtime;
         let readiness = match program::readiness(runtime) {
             Ok(readiness) => readiness,
-            Err(broken) => return not_ready(true, broken.message),
+            Err(broken) => return unusable(broken),
         };
         let deadline = Span::or(Some(&runtime.startup_deadline), STARTUP_DEADLINE);
         let volume = runtime.volume.as_ref();
@@ -353,7 +368,8 @@ impl Stamp<'_> {
             readiness,
             startup_deadline: SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX),
             port: program::port(runtime),
-            harness: harness::row(runtime.harness).name,
+            harness: spoken(runtime).name,
+            runner: runtime.entrypoint == Entrypoint::Runner,
             volume_mount: volume.map(|volume| volume.mount_path.0.clone()),
         })
     }

@@ -58,6 +58,8 @@ pub enum TemplateView {
     NotReady {
         /// Whether a person has to do something.
         stalled: bool,
+        /// Why, in the word that the instance is told.
+        reason: &'static str,
         /// Why, as the template itself says it.
         message: String,
     },
@@ -74,6 +76,8 @@ pub struct TemplateReady {
     pub image: ResolvedImage,
     /// Its harness.
     pub harness: &'static str,
+    /// Whether the runner is in front of it.
+    pub runner: bool,
     /// What says that the agent is ready.
     pub readiness: ReadinessProbe,
     /// How long a deployment may take.

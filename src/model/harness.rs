@@ -34,6 +34,10 @@ pub struct HarnessRow {
     pub switches: &'static [(&'static str, &'static str)],
     /// What it keeps, and how that comes onto a volume.
     pub state: Option<StateRow>,
+    /// Files that it needs and that are laid where none is: a template's file at the same path takes the place of one.
+    pub files: &'static [RowFile],
+    /// Directories of its own, beside that of its state and the volume.
+    pub places: &'static [&'static str],
     /// Files that say who it is.
     pub persona: &'static [&'static str],
     /// How it is told who it is. `None`: it cannot be told.
@@ -100,7 +104,22 @@ pub struct StateRow {
     pub variable: &'static str,
     /// What follows the volume's mount path in that variable.
     pub below: &'static str,
+    /// A variable that moves its configuration as well, and what follows the directory of its state in that. It is set only where a template
+    /// has files there: to set it for all would move the configuration of agents that run.
+    pub configuration: Option<(&'static str, &'static str)>,
 }
+
+/// A file that a harness needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowFile {
+    /// Where, below the directory of its state.
+    pub path: &'static str,
+    /// What stands in it.
+    pub content: &'static str,
+}
+
+/// Where a program that nobody knows may have its own files: as the API server holds templates to it (`api::files`).
+const USUAL_PLACES: &[&str] = &["/app", "/home", "/opt", "/srv", "/workspace"];
 
 /// How a harness is told who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +165,8 @@ fn convos() -> HarnessRow {
         form: TokenForm::Bearer,
         switches: &[],
         state: None,
+        files: &[],
+        places: USUAL_PLACES,
         persona: &[],
         telling: Some(TellingRow {
             provision: "/pool/provision",
@@ -171,7 +192,11 @@ fn http() -> HarnessRow {
     }
 }
 
-/// It answers an unknown path with a page and 200; `/startupz` begins with 2026.8.1, and one broken channel does not make it fail.
+/// Railway's edge comes from 100.64.0.0/10. Of what comes through an edge that is not named here the gateway answers nothing, its health neither.
+const OPENCLAW_CONFIG: &str = r#"{"gateway":{"mode":"local","trustedProxies":["100.64.0.0/10"],"http":{"endpoints":{"chatCompletions":{"enabled":true}}}}}"#;
+
+/// It answers an unknown path with a page and 200; `/startupz` begins with 2026.8.1, and one broken channel does not make it fail. Through
+/// an edge it says its version only to whoever shows the token.
 fn openclaw() -> HarnessRow {
     HarnessRow {
         name: "openclaw",
@@ -186,7 +211,7 @@ fn openclaw() -> HarnessRow {
         port_variable: Some("OPENCLAW_GATEWAY_PORT"),
         path: "/startupz",
         expects: value("/status", "started"),
-        open: true,
+        open: false,
         token_variable: "OPENCLAW_GATEWAY_TOKEN",
         form: TokenForm::Bearer,
         switches: &[],
@@ -194,13 +219,19 @@ fn openclaw() -> HarnessRow {
             directory: "/home/node/.openclaw",
             variable: "OPENCLAW_STATE_DIR",
             below: "/.openclaw",
+            configuration: None,
         }),
+        files: &[RowFile {
+            path: "openclaw.json",
+            content: OPENCLAW_CONFIG,
+        }],
+        places: &[],
         persona: &["AGENTS.md", "SOUL.md", "IDENTITY.md"],
         telling: None,
         reset: None,
         busy: None,
         uid: Some(1000),
-        least_memory: Some("1Gi"),
+        least_memory: Some("2Gi"),
     }
 }
 
@@ -229,7 +260,10 @@ fn hermes() -> HarnessRow {
             directory: "/opt/data",
             variable: "HERMES_HOME",
             below: "",
+            configuration: None,
         }),
+        files: &[],
+        places: &[],
         persona: &["SOUL.md"],
         telling: None,
         reset: None,
@@ -264,13 +298,16 @@ fn opencode() -> HarnessRow {
             directory: "$HOME/.local/share",
             variable: "XDG_DATA_HOME",
             below: "",
+            configuration: Some(("XDG_CONFIG_HOME", "/config")),
         }),
+        files: &[],
+        places: USUAL_PLACES,
         persona: &["AGENTS.md"],
         telling: None,
         reset: None,
         busy: None,
         uid: None,
-        least_memory: None,
+        least_memory: Some("1Gi"),
     }
 }
 

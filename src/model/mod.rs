@@ -15,6 +15,7 @@ pub mod marker;
 pub mod monthly;
 pub mod outside;
 pub mod pause;
+pub mod runner;
 pub mod slot;
 pub mod standing;
 pub mod telling;

@@ -51,9 +51,12 @@ pub enum Source {
 /// What is referred to: which keys of which objects.
 pub type References = BTreeMap<Source, BTreeSet<String>>;
 
-/// Most bytes that the values of one spec's variables may have together, wherever they come from: as many as the schema
+/// Most bytes that the values of one spec's variables may have together, or its files, wherever they come from: as many as the schema
 /// allows those that stand in the spec.
 pub const MOST: usize = 262_144;
+
+/// Most bytes that are read for one spec's variables, or for its files: more than all that they may have.
+pub const HELD: usize = 2 * MOST;
 
 /// The data of every referenced object that exists.
 pub type Values = BTreeMap<Source, BTreeMap<String, SecretString>>;

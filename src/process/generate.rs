@@ -2,7 +2,7 @@
 //! generate` rewrites them, and a test compares them.
 
 use crate::api::crds;
-use crate::engine::harness_table::table;
+use crate::engine::harness_table::{behind_the_runner, table};
 use kube::ResourceExt;
 use serde_yaml_ng::Value;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,14 @@ fn harnesses() -> String {
         "<!-- Made by `cargo generate`; do not edit. -->\n\n# Harnesses\n\n\
          What Yardmaster does for each value of `runtime.harness`, and what it expects. `runtime.contract` says otherwise field by field;\n\
          `runtime.startCommand` and `runtime.port` come before the row. The variables of token and port are Yardmaster's, whatever `env` says; the\n\
-         others give way to `env`.\n\n{}",
-        table()
+         others give way to `env`.\n\n{}\n\
+         ## Behind the runner\n\n\
+         With `runtime.entrypoint: Runner` every agent is asked and told alike, whatever its program: `GET /pool/health` on `runtime.port`, else 8080, with 200 and\n\
+         {{\"ready\": true}}, `POST /pool/provision` and `/pool/update-template`, and `GET /pool/status`, with `GATEWAY_TOKEN` as a Bearer token; all else passes\n\
+         through to the program with the same token. The program itself listens on loopback, at a port and with a credential that the runner makes up, in the\n\
+         variables above. Paths are below `{{state}}`.\n\n{}",
+        table(),
+        behind_the_runner()
     )
 }
 

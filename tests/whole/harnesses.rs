@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use world::{checkout_root, condition};
 
+use crate::claims::{agent_of, ready, told};
 use crate::support::{SOON, Scene, is_ready, says, texts};
 
 /// Applies an example in a scene's namespace and account. docker.io is not in this world: the image is taken from ghcr.io.
@@ -20,6 +21,9 @@ async fn example(scene: &Scene<'_>, name: &str) {
         if object["kind"] == "AgentInstance" {
             object["spec"]["accountRef"]["name"] = json!(scene.tenant.account());
         }
+        if object["kind"] == "AgentPool" {
+            object["spec"]["accountRefs"][0]["name"] = json!(scene.tenant.account());
+        }
         scene.apply(object).await;
     }
 }
@@ -32,19 +36,19 @@ async fn every_example_of_a_harness_gets_ready_and_says_what_it_is() {
             "openclaw",
             "openclaw",
             "2026.9.6",
-            "OPENCLAW_GATEWAY_TOKEN OPENCLAW_GATEWAY_PORT OPENCLAW_STATE_DIR RAILWAY_RUN_UID",
+            "OPENCLAW_GATEWAY_TOKEN OPENCLAW_GATEWAY_PORT OPENCLAW_STATE_DIR RAILWAY_RUN_UID YARDMASTER_START YARDMASTER_FILE_2",
         ),
         (
             "hermes",
             "hermes",
             "0.19.0",
-            "API_SERVER_KEY API_SERVER_PORT API_SERVER_ENABLED API_SERVER_HOST HERMES_HOME",
+            "API_SERVER_KEY API_SERVER_PORT API_SERVER_ENABLED API_SERVER_HOST HERMES_HOME YARDMASTER_FILE_1",
         ),
         (
             "opencode",
             "opencode",
             "1.18.33",
-            "OPENCODE_SERVER_PASSWORD XDG_DATA_HOME RAILWAY_RUN_UID",
+            "OPENCODE_SERVER_PASSWORD XDG_DATA_HOME XDG_CONFIG_HOME RAILWAY_RUN_UID YARDMASTER_FILE_2",
         ),
         ("http", "own", "", "GATEWAY_TOKEN PORT"),
     ] {
@@ -68,6 +72,26 @@ async fn every_example_of_a_harness_gets_ready_and_says_what_it_is() {
         }
         assert_eq!(set.contains("GATEWAY_TOKEN"), file == "http", "{set:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_behind_the_runner_is_pooled_and_claimed() {
+    let scene = Scene::new("harness-runner").await;
+    example(&scene, "runner").await;
+    let claim = scene.tenant.object("AgentClaim", "lin");
+    let bound = ready(&claim).await;
+    let instance = scene.tenant.instance(&agent_of(&bound));
+    let known = &is_ready(&instance).await.data["status"]["harness"];
+    assert_eq!(*known, json!({"name": "hermes", "version": "0.19.0"}));
+    let tellings = told(&scene, &bound).await;
+    assert_eq!(tellings[0].agent_name.as_deref(), Some("Lin"));
+    let agent = scene.agent(&instance).await;
+    assert_eq!(agent["model"], "openai/gpt-5-mini");
+    let set = texts(&agent["variables"]);
+    for variable in ["YARDMASTER_RUNNER", "GATEWAY_TOKEN", "PORT", "HERMES_HOME"] {
+        assert!(set.contains(variable), "{variable} in {set:?}");
+    }
+    assert!(!set.contains("API_SERVER_KEY"), "{set:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

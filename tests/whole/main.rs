@@ -29,6 +29,8 @@ mod deletion;
 #[cfg(test)]
 mod drift;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod gitops;
 #[cfg(test)]
 mod guide;
@@ -80,6 +82,8 @@ mod rights;
 mod rights_of_tenants;
 #[cfg(test)]
 mod rollout;
+#[cfg(test)]
+mod runner;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -493,5 +493,5 @@ async fn the_api_server_judges_manifests() {
     ];
     let output = world.kubectl(&arguments).await.unwrap();
     assert!(output.status.success(), "{}", output.stderr);
-    assert_eq!(output.stdout.lines().count(), 25, "{}", output.stdout);
+    assert_eq!(output.stdout.lines().count(), 28, "{}", output.stdout);
 }

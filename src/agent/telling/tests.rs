@@ -172,13 +172,15 @@ async fn an_agent_is_told_anew_what_may_change_and_nothing_else() {
     assert!(matches!(outcome, TellOutcome::Told(_)), "{outcome:?}");
     assert!(head.contains(&format!("authorization: Bearer {TOKEN}")));
     let expected = json!({
-        "claim": "uid-1", "instructions": "help", "metadata": {"team": "a"},
+        "claim": "uid-1", "agentName": "Ada", "instructions": "help", "metadata": {"team": "a"},
         "env": {"KEY": "value-of-a-variable"}, "templateUpdatedAt": "2026-11-27T10:00:00Z",
     });
     assert_eq!(told, expected);
     let edge = r#"{"status":"error","code":404,"message":"Application not found"}"#;
     for (status, body, says) in [
         (422, r#"{"error": "too long"}"#, Some("too long")),
+        (413, r#"{"error": "too large"}"#, Some("too large")),
+        (413, "<html>", None),
         (404, r#"{"error": "not found"}"#, Some("answered 404")),
         (405, "", Some("answered 405")),
         (422, "<html>", None),
@@ -197,8 +199,8 @@ async fn an_agent_is_told_anew_what_may_change_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn only_the_agents_own_400_and_422_are_a_refusal() {
-    for status in [400, 422] {
+async fn only_the_agents_own_400_413_and_422_are_a_refusal() {
+    for status in [400, 413, 422] {
         let outcome = answered(status, r#"{"error": "no such conversation"}"#).await;
         assert!(
             matches!(&outcome, TellOutcome::Refused { message } if message == "no such conversation"),

@@ -61,6 +61,8 @@ pub const REGISTRY_UNREACHABLE: &str = "RegistryUnreachable";
 pub const REFERENCE_NOT_FOUND: &str = "ReferenceNotFound";
 /// A referenced value cannot be used.
 pub const VALUE_NOT_USABLE: &str = "ValueNotUsable";
+/// Files cannot be laid for the template's agents: nothing is known that could lay them before their program starts.
+pub const FILES_NOT_SUPPORTED: &str = "FilesNotSupported";
 /// The provider refuses what the spec asks for.
 pub const REJECTED: &str = "Rejected";
 /// The credential is of another organisation than the one that the account is held to.
@@ -217,6 +219,8 @@ pub const NO_RUNTIME: &str = "NoRuntime";
 pub const PERSONA_NOT_READY: &str = "PersonaNotReady";
 /// Agents of the template cannot be told who they are.
 pub const HARNESS_MISMATCH: &str = "HarnessMismatch";
+/// Agents of the template are told by a runner that has no volume to remember it.
+pub const VOLUME_MISSING: &str = "VolumeMissing";
 /// The agent's program is of a version that its harness's row was not tried with.
 pub const VERSION_NOT_SUPPORTED: &str = "VersionNotSupported";
 /// The template gives its agents less memory than their program needs.

@@ -4,6 +4,7 @@
 
 use crate::api::condition::{is_true, kind};
 use crate::api::pool::WaitingClaims;
+use crate::api::template::Entrypoint;
 use crate::api::{AgentInstance, AgentPool, ProviderAccount, Seen};
 use crate::controllers::context::Context;
 use crate::controllers::paused::{holds, is_unread, recovers};
@@ -80,11 +81,14 @@ fn template(ctx: &Context, pool: &AgentPool) -> PoolTemplate {
     let Some(template) = found.read() else {
         return PoolTemplate::NotReady;
     };
-    if template.spec.runtime.is_none() {
+    let Some(runtime) = &template.spec.runtime else {
         return PoolTemplate::Bare;
-    }
+    };
     if row_of(template).is_none() {
         return PoolTemplate::Mute;
+    }
+    if runtime.entrypoint == Entrypoint::Runner && runtime.volume.is_none() {
+        return PoolTemplate::Forgetful;
     }
     let status = template.status.as_ref();
     let ready = status.filter(|status| is_true(&status.conditions, kind::READY));

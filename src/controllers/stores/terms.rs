@@ -1,6 +1,6 @@
 //! What stores keep of the objects of each kind, and by what these are found.
 //!
-//! Holds: values of variables, and what an agent is told, are kept by no store.
+//! Holds: values of variables, contents of files, and what an agent is told, are kept by no store.
 
 use crate::api::condition::{kind, reason};
 use crate::api::persona::AgentPersona;
@@ -94,6 +94,9 @@ impl Stored for AgentTemplate {
     fn strip(&mut self) {
         for variable in &mut self.spec.env {
             variable.value = None;
+        }
+        for file in &mut self.spec.files {
+            file.content = None;
         }
         if let Some(persona) = &mut self.spec.persona {
             persona.instructions = None;

@@ -32,7 +32,8 @@ fn template(tools: &Value) -> Value {
     json!({
         "metadata": {"name": "t", "namespace": "team", "uid": "uid-t", "generation": 1},
         "spec": {"runtime": {"image": "ghcr.io/acme/agent:1"}, "tools": tools,
-            "env": [{"name": "A", "value": "hunter2"}]},
+            "env": [{"name": "A", "value": "hunter2"}],
+            "files": [{"path": "/app/a", "content": "hunter2"}]},
     })
 }
 
@@ -124,7 +125,8 @@ async fn an_object_is_kept_without_values_and_without_what_nobody_reads() {
         assert!(kept.len() < 4_000, "{}", kept.len());
     }
     let template = stores.templates.all().remove(0);
-    assert_eq!(template.read().unwrap().spec.env[0].value, None);
+    let kept = &template.read().unwrap().spec;
+    assert_eq!((&kept.env[0].value, &kept.files[0].content), (&None, &None));
     let persona = with_a_persona();
     template_event(&stores, Event::Apply(seen(&persona)));
     let named = Ref::new("wise").within("team");

@@ -154,7 +154,8 @@ fn word_of_agent(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String)
         ClaimNews::Refused(why) => said(
             reason::PROVISION_REFUSED,
             &format!(
-                "its agent refuses what the claim says: {why}; make another claim with what it takes"
+                "its agent refuses what it is told: {why}; correct what says that ({}), and make the claim anew",
+                sayers(claim)
             ),
         ),
         ClaimNews::OfAnother { agent } => said(
@@ -173,4 +174,14 @@ fn word_of_agent(claim: &AgentClaim, news: &ClaimNews) -> (&'static str, String)
         ),
         _ => said(reason::EXPIRED, "its agent was deleted at expiresAt"),
     }
+}
+
+/// All that may say something which an agent does not take.
+fn sayers(claim: &AgentClaim) -> String {
+    let persona = claim.spec.persona_ref.as_ref();
+    let persona = persona.map(|named| format!("the persona of AgentTemplate {}, ", named.name));
+    format!(
+        "{}files or env of the pool's own template, or the claim",
+        persona.unwrap_or_default()
+    )
 }

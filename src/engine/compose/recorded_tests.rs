@@ -4,6 +4,7 @@
 use super::*;
 use crate::api::{AgentInstanceSpec, AgentTemplateSpec};
 use crate::model::slot::parts;
+use crate::model::values::References;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -57,7 +58,8 @@ fn an_upgrade_deploys_nothing() {
     let agents: Vec<(String, AgentInstanceSpec)> = objects("AgentInstance");
     let (mut made, mut keys) = (String::new(), 0);
     for (name, template) in objects::<AgentTemplateSpec>("AgentTemplate") {
-        let own = values(references(template.runtime.as_ref(), &template.env));
+        let own = template_references(&template);
+        let own = values(own.into_iter().flatten().collect());
         let revision = revision(&seal, &template, DIGEST, &own).unwrap();
         made.push_str(&format!("{name}: {revision}\n"));
         let given: BTreeMap<String, SecretString> = template

@@ -1,7 +1,9 @@
 //! Tests of `compose`.
 
 use super::*;
+use crate::api::condition::reason;
 use crate::api::template::Harness;
+use crate::model::values::Source;
 
 fn template(json: serde_json::Value) -> AgentTemplateSpec {
     serde_json::from_value(json).unwrap()
@@ -343,4 +345,36 @@ fn what_a_claim_brought_is_deployed_and_is_no_reason_to_deploy() {
         (None, None)
     );
     assert!(value(&compared, "EXA_API_KEY").is_some() && value(&compared, "B").is_some());
+}
+
+#[test]
+fn what_leads_a_program_elsewhere_no_claim_brings() {
+    let brought = serde_json::json!([
+        {"name": "KEY", "value": "claim"},
+        {"name": "OPENCODE_CONFIG", "value": "/tmp/theirs"},
+        {"name": "XDG_CONFIG_HOME", "value": "/tmp/theirs"},
+    ]);
+    let brought: Vec<EnvVar> = serde_json::from_value(brought).unwrap();
+    for (entrypoint, expected) in [
+        ("Runner", &["KEY"][..]),
+        ("Harness", &["KEY", "OPENCODE_CONFIG", "XDG_CONFIG_HOME"]),
+    ] {
+        let runtime =
+            serde_json::json!({"image": "a/b:1", "harness": "opencode", "entrypoint": entrypoint});
+        let spec = serde_json::from_value(serde_json::json!({"runtime": runtime})).unwrap();
+        let (token, given) = (SecretString::from("t"), BTreeMap::new());
+        let env = (&[][..], &brought[..]);
+        let made = compose(
+            &seal(),
+            &spec,
+            "sha256:1",
+            env,
+            &values("v"),
+            &token,
+            &given,
+        );
+        let brought = made.unwrap().brought;
+        let names: Vec<&str> = brought.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, expected, "{entrypoint}");
+    }
 }

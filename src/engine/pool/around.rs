@@ -42,6 +42,8 @@ pub enum PoolTemplate {
     Bare,
     /// Its agents cannot be told who they are.
     Mute,
+    /// Its agents are told by the runner, which has no disk to remember it.
+    Forgetful,
     /// Agents are made from this revision.
     Ready(String),
 }

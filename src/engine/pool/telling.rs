@@ -251,7 +251,11 @@ fn stalled(
         )),
         PoolTemplate::Mute => Some((
             reason::HARNESS_MISMATCH,
-            format!("agents of AgentTemplate {template} cannot be told who they are, by its runtime.harness; make a pool of another template"),
+            format!("agents of AgentTemplate {template} cannot be told who they are, by its runtime.harness; use an image with yardmaster-runner in a template with runtime.entrypoint: Runner (docs/harness-contract.md), and make a pool of that"),
+        )),
+        PoolTemplate::Forgetful => Some((
+            reason::VOLUME_MISSING,
+            format!("agents of AgentTemplate {template} would forget whose they are at each start: behind the runner (runtime.entrypoint) that lies on the volume, and there is none; make another AgentTemplate with runtime.volume, and a pool of that"),
         )),
         PoolTemplate::Ready(_) if !around.accounts.iter().any(|one| one.usable) => Some((
             reason::ACCOUNT_NOT_READY,

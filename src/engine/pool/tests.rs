@@ -267,7 +267,7 @@ fn what_keeps_a_pool_from_filling_is_said() {
         plan(&pool, &around, at(1))
     };
     type Row = (fn(&mut PoolAround), &'static str);
-    let rows: [Row; 4] = [
+    let rows: [Row; 5] = [
         (
             |one| one.template = PoolTemplate::NotFound,
             reason::TEMPLATE_NOT_FOUND,
@@ -279,6 +279,10 @@ fn what_keeps_a_pool_from_filling_is_said() {
         (
             |one| one.template = PoolTemplate::Mute,
             reason::HARNESS_MISMATCH,
+        ),
+        (
+            |one| one.template = PoolTemplate::Forgetful,
+            reason::VOLUME_MISSING,
         ),
         (
             |one| one.accounts.iter_mut().for_each(|one| one.usable = false),

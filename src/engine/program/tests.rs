@@ -54,11 +54,16 @@ fn deployed(spec: &AgentTemplateSpec) -> (Option<String>, Vec<String>) {
 fn shown(composed: &Composed) -> (Option<String>, Vec<String>) {
     let configuration = composed.for_attempt(1);
     let mut variables = configuration.variables;
+    // Where files are laid, a script's last line starts it.
+    let script = variables.iter().find(|one| one.name == "YARDMASTER_START");
+    let last = script.and_then(|script| script.value.expose_secret().trim_end().lines().last());
+    let start = last.map(|last| last.replace("exec ", "").replace('\'', ""));
     variables.retain(|one| !one.name.starts_with("YARDMASTER_"));
     let variables = variables
         .iter()
         .map(|one| format!("{}={}", one.name, one.value.expose_secret()));
-    (configuration.start_command, variables.collect())
+    let variables = variables.collect();
+    (start.or(configuration.start_command), variables)
 }
 
 #[test]
@@ -95,6 +100,18 @@ fn a_row_becomes_start_command_port_and_variables() {
             Some(4096),
             Some("opencode serve --hostname 0.0.0.0 --port 4096"),
             "OPENCODE_SERVER_PASSWORD=t0ken RAILWAY_RUN_UID=0 XDG_DATA_HOME=/data",
+        ),
+        (
+            json!({"harness": "openclaw", "entrypoint": "Runner", "volume": volume, "startCommand": "openclaw gateway"}),
+            Some(8080),
+            None,
+            "GATEWAY_TOKEN=t0ken OPENCLAW_STATE_DIR=/data/.openclaw PORT=8080 RAILWAY_RUN_UID=0",
+        ),
+        (
+            json!({"harness": "http", "entrypoint": "Runner", "port": 9000, "startCommand": "a", "contract": {"auth": {"type": "None"}}}),
+            Some(9000),
+            None,
+            "AGENT_STATE_DIR=/tmp/agent GATEWAY_TOKEN=t0ken PORT=9000",
         ),
     ] {
         let spec = with(runtime.clone());
@@ -162,6 +179,19 @@ fn token_and_port_are_the_controllers_and_the_rest_gives_way() {
 }
 
 #[test]
+fn behind_the_runner_nobody_moves_what_it_writes_to() {
+    let env = json!([
+        {"name": "HERMES_HOME", "value": "/elsewhere"},
+        {"name": "GATEWAY_TOKEN", "value": "theirs"},
+    ]);
+    let own: Vec<EnvVar> = serde_json::from_value(env).unwrap();
+    let silent = with(json!({"harness": "hermes", "entrypoint": "Runner"}));
+    let expected = ["GATEWAY_TOKEN=t0ken", "HERMES_HOME=/opt/data", "PORT=8080"];
+    assert_eq!(shown(&composed(&silent, (&own, &[]))).1, expected);
+    assert_eq!(shown(&composed(&silent, (&[], &own))).1, expected);
+}
+
+#[test]
 fn what_reaches_a_deployment_is_in_the_revision_and_what_is_asked_is_not() {
     let of = |runtime: Value| named(&with(runtime));
     let usual = of(json!({}));
@@ -185,6 +215,9 @@ fn what_reaches_a_deployment_is_in_the_revision_and_what_is_asked_is_not() {
         json!({"harness": "hermes"}),
         json!({"harness": "hermes", "port": 9000}),
         json!({"harness": "opencode"}),
+        json!({"harness": "hermes", "entrypoint": "Runner"}),
+        json!({"harness": "hermes", "entrypoint": "Runner", "startCommand": "hermes"}),
+        json!({"harness": "hermes", "entrypoint": "Runner", "contract": {"health": "/x"}}),
     ] {
         all.push(of(runtime));
     }
@@ -208,7 +241,11 @@ fn a_credential_goes_where_it_is_asked_for() {
             json!({"harness": "http"}),
             Some("Bearer token GATEWAY_TOKEN"),
         ),
-        (json!({"harness": "openclaw"}), None),
+        (
+            json!({"harness": "openclaw"}),
+            Some("Bearer token OPENCLAW_GATEWAY_TOKEN"),
+        ),
+        (json!({"harness": "opencode", "entrypoint": "Runner"}), None),
         (
             json!({"harness": "hermes", "contract": {"health": "/health"}}),
             None,
@@ -257,11 +294,11 @@ fn a_version_is_read_elsewhere_only_where_the_answer_does_not_tell_it() {
         (json!({"harness": "openclaw"}), None),
         (
             json!({"harness": "openclaw", "contract": {"health": "/readyz"}}),
-            Some(("/startupz", false)),
+            Some(("/startupz", true)),
         ),
         (
             json!({"harness": "openclaw", "contract": {"health": status}}),
-            Some(("/startupz", false)),
+            Some(("/startupz", true)),
         ),
         (
             json!({"harness": "opencode", "contract": {"health": "/doc"}}),
@@ -286,11 +323,13 @@ fn less_memory_than_a_program_needs_is_told() {
         ("hermes", json!({"memory": "1Gi"}), false),
         ("hermes", json!({"cpu": "1"}), false),
         ("http", json!({"memory": "128Mi"}), false),
-        ("opencode", json!({"memory": "128Mi"}), false),
+        ("openclaw", json!({"memory": "1Gi"}), true),
+        ("opencode", json!({"memory": "128Mi"}), true),
     ] {
         let said = told(json!({"harness": harness, "resources": resources}));
         assert_eq!(said.is_some(), is_told, "{harness} {resources}");
-        assert!(said.is_none_or(|said| said.contains(harness) && said.contains("1Gi")));
+        let least = if harness == "openclaw" { "2Gi" } else { "1Gi" };
+        assert!(said.is_none_or(|said| said.contains(harness) && said.contains(least)));
     }
 }
 

@@ -254,6 +254,7 @@ impl Scene {
                     digest: "sha256:1".into(),
                 },
                 harness: "convos",
+                runner: false,
                 readiness: ReadinessProbe::asking("/pool/health", Expects::default()),
                 startup_deadline: SignedDuration::from_mins(15),
                 port: Some(8080),

@@ -164,6 +164,7 @@ fn each_situation_is_told_with_its_reason() {
             settled(|s| {
                 s.template = TemplateView::NotReady {
                     stalled: false,
+                    reason: reason::TEMPLATE_NOT_READY,
                     message: "x".into(),
                 }
             }),
@@ -178,6 +179,7 @@ fn each_situation_is_told_with_its_reason() {
             settled(|s| {
                 s.template = TemplateView::NotReady {
                     stalled: true,
+                    reason: reason::TEMPLATE_NOT_READY,
                     message: "x".into(),
                 }
             }),
@@ -403,6 +405,28 @@ fn an_agent_that_refuses_its_token_is_told_how_it_was_sent() {
     scene.run_for(SignedDuration::from_hours(1));
     let message = scene.message(kind::HEALTHY);
     assert!(message.contains("none is sent there"), "{message}");
+}
+
+#[test]
+fn of_an_agent_behind_the_runner_it_is_told_whether_the_runner_answers() {
+    for (answer, expected) in [
+        (
+            Answer::Status(503),
+            "answered 503; expected 200 with {\"ready\": true}, which the runner answers once its program is ready",
+        ),
+        (
+            Answer::Status(404),
+            "the image's entrypoint is not yardmaster-runner",
+        ),
+    ] {
+        let mut scene = Scene::new();
+        scene.ready_template().runner = true;
+        scene.agent = Health::NotReady(answer);
+        scene.run_for(SignedDuration::from_mins(2));
+        let message = scene.message(kind::HEALTHY);
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains("runtime.contract"), "{message}");
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn obstacles() -> Vec<(&'static str, Event)> {
         ("a template at work", |scene| {
             scene.template = TemplateView::NotReady {
                 stalled: false,
+                reason: reason::TEMPLATE_NOT_READY,
                 message: "x".into(),
             };
         }),

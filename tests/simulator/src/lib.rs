@@ -31,6 +31,7 @@ mod railway;
 mod registry;
 mod rest;
 pub mod settings;
+mod start_command;
 mod telnyx;
 
 use std::io;

@@ -172,7 +172,15 @@ pub fn cluster() -> Result<()> {
 /// # Errors
 /// The build fails.
 pub fn controller() -> Result<PathBuf> {
-    build_controller(checkout::is_release())
+    cargo_build("yardmaster", checkout::is_release())
+}
+
+/// The runner's binary, built likewise.
+///
+/// # Errors
+/// The build fails.
+pub fn runner() -> Result<PathBuf> {
+    cargo_build("yardmaster-runner", checkout::is_release())
 }
 
 /// The controller's binary, built from this checkout as the image's is.
@@ -180,22 +188,15 @@ pub fn controller() -> Result<PathBuf> {
 /// # Errors
 /// The build fails.
 pub fn optimised_controller() -> Result<PathBuf> {
-    build_controller(true)
+    cargo_build("yardmaster", true)
 }
 
-fn build_controller(optimised: bool) -> Result<PathBuf> {
-    eprintln!("Building the controller …");
+fn cargo_build(program: &str, optimised: bool) -> Result<PathBuf> {
+    eprintln!("Building {program} …");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "yardmaster",
-            "--bin",
-            "yardmaster",
-        ])
+        .args(["build", "--quiet", "--package", program, "--bin", program])
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
         .arg(checkout::target_dir())
@@ -210,7 +211,7 @@ fn build_controller(optimised: bool) -> Result<PathBuf> {
     if let Some(messages) = cargo.stdout.take() {
         for line in BufReader::new(messages).lines() {
             let message: Value = serde_json::from_str(&line?).unwrap_or_default();
-            if message["target"]["name"] == "yardmaster"
+            if message["target"]["name"] == program
                 && let Some(path) = message["executable"].as_str()
             {
                 binary = Some(PathBuf::from(path));
@@ -219,7 +220,7 @@ fn build_controller(optimised: bool) -> Result<PathBuf> {
     }
     let status = cargo.wait()?;
     if !status.success() {
-        bail!("cargo build --bin yardmaster failed ({status})");
+        bail!("cargo build --bin {program} failed ({status})");
     }
-    binary.context("cargo build did not say where the controller's binary is")
+    binary.with_context(|| format!("cargo build did not say where {program} is"))
 }

@@ -23,7 +23,7 @@ use yardmaster::api::{
 };
 use yardmaster::cluster::installation::{self, Installation};
 use yardmaster::cluster::{finalizer, secret, status, values};
-use yardmaster::engine::compose::{Composed, compose, references};
+use yardmaster::engine::compose::{Composed, compose, references, template_references};
 use yardmaster::engine::world::marker;
 use yardmaster::engine::{rollout, template};
 use yardmaster::model::values::Values;
@@ -175,10 +175,8 @@ impl<'w> Seed<'w> {
                 tool.slot
             );
         }
-        let referred = [
-            references(template.spec.runtime.as_ref(), &template.spec.env),
-            references(None, &first.spec.env),
-        ];
+        let [own, files] = template_references(&template.spec);
+        let referred = [own, files, references(None, &first.spec.env)];
         let configuration = entry(&status, Slot::Configuration)?;
         let project = entry(&status, Slot::Project)?.id.clone();
         let seed = Self {

@@ -1,12 +1,16 @@
 //! The calls an agent answers: health, status, reset, update-template, clone-summary; provision is in `provision.rs`.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::memory::Memory;
 use super::{Agents, Running, programs};
 use crate::exchange::{Answer, Request};
 use crate::nature::Trait;
+
+/// An agent that has this is a program behind yardmaster-runner, whatever its image is called. One whose contract is longer than one
+/// variable is not imitated.
+const RUNNER: &str = "YARDMASTER_RUNNER";
 
 impl Agents {
     pub(super) async fn serve(
@@ -16,10 +20,11 @@ impl Agents {
         now: Timestamp,
     ) -> Answer {
         self.remember(running, |memory| memory.requests += 1);
-        if let Some(program) = programs::of(&running.deployment.image) {
+        let variables = &running.deployment.variables;
+        let runner = variables.get(RUNNER);
+        if let (Some(program), None) = (programs::of(&running.deployment.image), runner) {
             return programs::answer(program, running, request, now);
         }
-        let variables = &running.deployment.variables;
         let settings = self.settings.of(&running.project.workspace);
         let own_path = variables.get("HEALTH_PATH");
         if own_path
@@ -54,7 +59,7 @@ impl Agents {
         let body = request.body.json().unwrap_or(&nothing);
         let old = running.deployment.nature.is(Trait::Old);
         match (request.method.as_str(), request.path.as_str()) {
-            ("GET", "/convos/status") => {
+            ("GET", "/convos/status" | "/pool/status") => {
                 let keeps = !running.deployment.nature.is(Trait::Forgetful);
                 self.remember(running, |memory| status(memory, keeps))
             }
@@ -83,12 +88,18 @@ impl Agents {
 
 fn health(running: &Running, now: Timestamp) -> Answer {
     let deployment = &running.deployment;
-    let runtime = deployment
-        .variables
-        .get("RUNTIME")
-        .map_or("openclaw", String::as_str);
-    let body = json!({ "ready": running.is_ready(now), "version": deployment.version, "runtime": runtime });
-    Answer::json(if running.answers(now) { 200 } else { 503 }, body)
+    let variables = &deployment.variables;
+    let runtime = variables.get("RUNTIME").map_or("openclaw", String::as_str);
+    let ready = running.is_ready(now);
+    let mut body = json!({ "ready": ready, "version": deployment.version, "runtime": runtime });
+    let mut works = running.answers(now);
+    if let Some(contract) = variables.get(RUNNER) {
+        // The runner says so only while its program does.
+        let contract: Value = serde_json::from_str(contract).unwrap_or_default();
+        body["runtime"] = contract["name"].clone();
+        works = ready && !contract["argv"].is_null();
+    }
+    Answer::json(if works { 200 } else { 503 }, body)
 }
 
 /// Whose it is. One that keeps no claim does not know the word.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Running, no_response};
 use crate::exchange::{Answer, Request};
+use crate::start_command::StartCommand;
 
 /// What these programs are asked, and no other agent is: no description of the agents' own contract has it.
 pub(super) const STATUS_PATHS: [&str; 5] =
@@ -45,8 +46,8 @@ pub(super) fn answer(
     now: Timestamp,
 ) -> Answer {
     let variables = &running.deployment.variables;
-    let words = running.deployment.config["deploy"]["startCommand"].as_str();
-    let words: Vec<&str> = words.unwrap_or_default().split_whitespace().collect();
+    let command = StartCommand::of(&running.deployment);
+    let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
     let domains = running.environment_row().domains.iter();
     let mut domains = domains.filter(|domain| domain.domain == request.host);
     let leads_to = domains.next().and_then(|domain| domain.target_port);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::file::Program;
 use super::script::Disk;
 use crate::railway::deployment::Deployment;
+use crate::start_command::StartCommand;
 
 /// What of the machine a program may find in its PATH, after what its row names.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -58,9 +59,10 @@ impl Order {
             true => port.to_string(),
             false => word.to_owned(),
         };
-        let command = deployment.config["deploy"]["startCommand"].as_str();
-        let command = words(command.unwrap_or_default());
-        let argv = program.argv.iter().chain(command.iter().skip(1));
+        let command = StartCommand::of(deployment);
+        let rest = command.words.iter().skip(1).map(|word| given(word));
+        let installed = program.argv.iter().cloned().chain(rest).collect();
+        let (argv, script) = command.with(installed);
         let mut environment: BTreeMap<String, String> = variables
             .iter()
             .map(|(name, value)| (name.clone(), given(value)))
@@ -72,10 +74,11 @@ impl Order {
         let home = home.display().to_string();
         environment.entry("HOME".to_owned()).or_insert(home);
         environment.extend(network.environment());
+        environment.extend(script);
         let own = program.path.iter().map(|path| path.display().to_string());
         let path: Vec<String> = own.chain([PATH.to_owned()]).collect();
         Self {
-            argv: argv.map(|word| given(word)).collect(),
+            argv,
             environment,
             path: path.join(":"),
             cwd: program.cwd.clone().unwrap_or_else(|| "/".into()),
@@ -125,44 +128,11 @@ impl Restarts {
     }
 }
 
-/// The words of a start command: quotes hold one together, a backslash takes the next letter as it is.
-pub(super) fn words(command: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut letters = command.chars();
-    while let Some(letter) = letters.next() {
-        match (letter, quote) {
-            ('\\', None | Some('"')) => word.get_or_insert_default().extend(letters.next()),
-            (letter, Some(open)) if letter == open => quote = None,
-            (letter, Some(_)) => word.get_or_insert_default().push(letter),
-            ('\'' | '"', None) => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (letter, None) if letter.is_whitespace() => words.extend(word.take()),
-            (letter, None) => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{Restarts, words};
-
-    #[test]
-    fn a_start_command_comes_apart_as_a_shell_would_take_it() {
-        assert_eq!(words("a  --port 1"), ["a", "--port", "1"]);
-        assert_eq!(
-            words(r#"a 'b c' "d \" e" f\ g '' "#),
-            ["a", "b c", "d \" e", "f g", ""]
-        );
-        assert_eq!(words(""), [""; 0]);
-    }
+    use super::Restarts;
 
     #[test]
     fn a_restart_policy_says_when_a_program_is_started_again() {

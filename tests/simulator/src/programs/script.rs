@@ -10,6 +10,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::start_command::quoted;
+
 /// A directory of this machine, and where a program finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Disk {
@@ -17,11 +19,6 @@ pub(super) struct Disk {
     pub id: String,
     pub directory: PathBuf,
     pub mount_path: PathBuf,
-}
-
-/// Text as one word of a shell.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn word(path: &Path) -> String {

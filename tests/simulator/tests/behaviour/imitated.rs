@@ -130,3 +130,22 @@ async fn opencode_opens_nothing_without_its_password() {
         assert_eq!(call(&world, &built, "/global/health", shown).await.0, 401);
     }
 }
+
+#[tokio::test]
+async fn a_program_behind_the_runner_answers_as_the_runner() {
+    let world = World::new().await;
+    let contract = json!({ "version": 1, "name": "openclaw", "argv": ["openclaw"] });
+    let variables =
+        json!({ "GATEWAY_TOKEN": "t", "PORT": "8080", "YARDMASTER_RUNNER": contract.to_string() });
+    let built = deployed(&world, "ghcr.io/openclaw/openclaw:2026.9.6", variables, "").await;
+    let health = json!({ "ready": true, "version": "2026.9.6", "runtime": "openclaw" });
+    assert_eq!(said(&world, &built, "/pool/health", None).await, health);
+    assert_eq!(call(&world, &built, "/pool/status", None).await.0, 401);
+    let status = said(&world, &built, "/pool/status", Some("Bearer t")).await;
+    assert_eq!(
+        (&status["claim"], &status["clean"]),
+        (&Value::Null, &json!(true))
+    );
+    // Its own paths are behind the token as well.
+    assert_eq!(call(&world, &built, "/startupz", None).await.0, 401);
+}

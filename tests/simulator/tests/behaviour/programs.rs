@@ -136,6 +136,26 @@ async fn a_program_runs_with_what_was_configured() {
     assert_eq!(get(&world, &built, "/").await.0, 200);
 }
 
+/// What a shell does first is done, and the program and its port are put in place within its script.
+#[tokio::test]
+async fn a_script_that_ends_with_the_program_runs_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path()).await;
+    let built = world.build("p").await;
+    let script = "printf laid > \"$HOME/notes\" || exit 1\nunset START\nexec 'agent' 'it'\\''s' '--port' '18789'\n";
+    let mut config = config(json!({ "START": script }));
+    config["deploy"]["startCommand"] = json!("/bin/sh -c 'eval \"$START\"'");
+    world.patch(&built, config).await;
+    let given = given(&world, &built).await;
+    let port = shown(&world, &built).await["port"].to_string();
+    assert_eq!(given["argv"], json!(["it's", "--port", port]));
+    assert_eq!(
+        (&given["env"]["START"], &given["pid"]),
+        (&Value::Null, &json!(1))
+    );
+    assert_eq!(get(&world, &built, "/notes").await.1, "laid");
+}
+
 #[tokio::test]
 async fn an_answer_is_streamed_and_a_connection_upgraded() {
     let folder = tempfile::tempdir().unwrap();
