@@ -80,7 +80,7 @@ impl Harness {
     }
 
     /// The images that hold this program.
-    fn images(self) -> &'static [&'static str] {
+    pub(crate) fn images(self) -> &'static [&'static str] {
         match self {
             Self::OpenClaw => &["ghcr.io/openclaw/openclaw"],
             Self::Hermes => &[
@@ -147,14 +147,29 @@ impl Harness {
 
     /// Its rows of the programs file.
     fn rows(self, all: &Path) -> Vec<(String, Value)> {
-        let at = |word: &&str| all.join(self.name()).join(word);
-        let argv: Vec<PathBuf> = self.words().iter().map(at).collect();
-        let path = argv.first().and_then(|first| first.parent());
-        let row = json!({ "argv": argv, "path": [path], "version": self.version() });
+        let row = self.row(all);
         let images = self.images().iter();
         images
             .map(|image| ((*image).to_owned(), row.clone()))
             .collect()
+    }
+
+    /// What stands for its image, where all of them are installed in `all`.
+    pub(crate) fn row(self, all: &Path) -> Value {
+        let at = |word: &&str| all.join(self.name()).join(word);
+        let argv: Vec<PathBuf> = self.words().iter().map(at).collect();
+        let path = argv.first().and_then(|first| first.parent());
+        json!({ "argv": argv, "path": [path], "version": self.version() })
+    }
+
+    /// What stands for an image whose entrypoint is the runner: it finds the program by its name.
+    pub(crate) fn behind(self, all: &Path, runner: &Path) -> Value {
+        let mut row = self.row(all);
+        let links = all.join(self.name()).join("node_modules/.bin");
+        let first = row["path"][0].take();
+        row["argv"] = json!([runner]);
+        row["path"] = json!([first, links]);
+        row
     }
 }
 

@@ -5,8 +5,8 @@
 //!
 //! Holds: everything of a world lies in its directory and ends with the process that started it; the user's kubeconfig
 //! and home are not touched; what fails says what was waited for and what was there instead. Absent: the product's code,
-//! except where a fleet is seeded (`seed`). The product's tests use this crate; all else knows the product by its binary, its
-//! chart and its kinds' names.
+//! except where a fleet is seeded (`seed`) and where the harness table is held against real programs (`conformance`). The
+//! product's tests use this crate; all else knows the product by its binary, its chart and its kinds' names.
 
 mod arguments;
 mod binaries;
@@ -16,6 +16,7 @@ pub mod canary;
 pub mod cases;
 mod checkout;
 mod commands;
+mod conformance;
 mod control;
 mod control_plane;
 mod controller;
@@ -41,11 +42,12 @@ mod world;
 pub use arguments::{arguments, setting};
 pub use binaries::{
     cluster as build_cluster, controller as build_controller,
-    optimised_controller as build_optimised_controller,
+    optimised_controller as build_optimised_controller, runner as build_runner,
 };
 pub use breakers::{Breakers, Withstood};
 pub use checkout::root as checkout_root;
 pub use commands::Output;
+pub use conformance::{Conformance, Manner, Report, Subject};
 pub use control::{Control, Fault};
 pub use controller::Controller;
 pub use directory::{Description, Directory, Pids, Probes};

@@ -6,6 +6,7 @@
 mod hand;
 mod manifests;
 mod narrator;
+mod program;
 mod story;
 
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
-use world::{Options, World};
+use world::{Harness, Options, World};
 
 use crate::manifests::Manifests;
 use crate::narrator::Narrator;
@@ -34,9 +35,18 @@ struct CommandLine {
     /// Set a simulator setting, such as agent.programs=FILE.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = world::setting)]
     settings: Vec<(String, String)>,
+    /// Show one real program instead: from a pool, claimed, told who it is, in a chat, updated, at its limit, released. It is
+    /// installed first, where it is not.
+    #[arg(long, value_name = "openclaw|hermes|opencode", value_parser = harness, conflicts_with_all = ["manifests", "settings"])]
+    harness: Option<Harness>,
     /// Manifests to apply instead of `examples/`: files, or directories of them.
     #[arg(value_name = "PATH")]
     manifests: Vec<PathBuf>,
+}
+
+fn harness(name: &str) -> Result<Harness, String> {
+    let known = Harness::ALL.map(Harness::name).join(", ");
+    Harness::named(name).ok_or_else(|| format!("{name:?} is none of {known}"))
 }
 
 /// So that a person can follow: what takes no time in tests takes a second here.
@@ -44,7 +54,12 @@ const PACE: [(&str, &str); 2] = [("railway.deployTime", "700ms"), ("agent.bootTi
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(CommandLine::parse_from(world::arguments())).await {
+    let args = CommandLine::parse_from(world::arguments());
+    let told = match args.harness {
+        Some(harness) => program::tell(harness, args.dir, args.once).await,
+        None => run(args).await,
+    };
+    match told {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("demo: {error:#}");

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use world::{
-    Breakers, Harness, Options, Rush, SYSTEM_NAMESPACE, Source, Storm, World, canary, truth,
+    Breakers, Conformance, Harness, Options, Rush, SYSTEM_NAMESPACE, Source, Storm, Subject, World,
+    canary, truth,
 };
 
 /// A real Kubernetes API server, a simulated outside, and the controller, on this machine.
@@ -53,6 +54,8 @@ enum Command {
 
 #[derive(Subcommand)]
 enum HarnessCommand {
+    /// Check what the table of harnesses says of one against the real program, as its image starts it and behind the runner.
+    Check(CheckOf),
     /// Fetch one into cargo's target directory: openclaw and opencode from npm, hermes from PyPI.
     Install {
         #[arg(value_name = "NAME", value_parser = harness)]
@@ -63,6 +66,24 @@ enum HarnessCommand {
 fn harness(name: &str) -> Result<Harness, String> {
     let known = Harness::ALL.map(Harness::name).join(", ");
     Harness::named(name).ok_or_else(|| format!("{name:?} is none of {known}"))
+}
+
+#[derive(Args)]
+struct CheckOf {
+    /// openclaw, hermes or opencode, which are installed first where they are not; or http, with --program.
+    name: String,
+    /// Your own program for http: a file that can be run, or one in Python whose name ends in .py.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+    /// Where the world's files go.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The controller's binary; without it, it is built.
+    #[arg(long, value_name = "FILE")]
+    controller: Option<PathBuf>,
+    /// The runner's binary; without it, it is built.
+    #[arg(long, value_name = "FILE")]
+    runner: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -174,7 +195,10 @@ async fn built(controller: Option<PathBuf>) -> Result<PathBuf> {
 
 impl HarnessCommand {
     async fn run(self) -> Result<()> {
-        let Self::Install { harness } = self;
+        let harness = match self {
+            Self::Check(check) => return check.run().await,
+            Self::Install { harness } => harness,
+        };
         let installing = tokio::task::spawn_blocking(move || harness.install());
         let installed = installing.await.context("installing")??;
         let (name, version) = (harness.name(), harness.version());
@@ -186,6 +210,40 @@ impl HarnessCommand {
         println!("{name} {version} {was} in {}", installed.into.display());
         println!("--set agent.programs={}", installed.programs.display());
         Ok(())
+    }
+}
+
+impl CheckOf {
+    async fn run(self) -> Result<()> {
+        let subject = match (self.name.as_str(), self.program) {
+            ("http", Some(program)) => Subject::Own(program),
+            ("http", None) => bail!("http is a program of yours: name it with --program FILE"),
+            (name, None) => Subject::Known(harness(name).map_err(anyhow::Error::msg)?),
+            (name, Some(_)) => {
+                bail!("--program is for http: what {name} is stands in tests/harness")
+            }
+        };
+        let runner = match (self.runner, &subject) {
+            (_, Subject::Own(_)) => None,
+            (Some(runner), _) => Some(std::path::absolute(runner)?),
+            (None, _) => {
+                let build = tokio::task::spawn_blocking(world::build_runner);
+                Some(build.await.context("building the runner")??)
+            }
+        };
+        let dir = self
+            .dir
+            .unwrap_or_else(|| format!("target/worlds/harness.{}", self.name).into());
+        let conformance = Conformance {
+            subject,
+            dir,
+            controller: built(self.controller).await?,
+            runner,
+        };
+        match conformance.run().await? {
+            true => Ok(()),
+            false => bail!("{} is not what its row says", self.name),
+        }
     }
 }
 
